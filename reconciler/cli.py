@@ -1,0 +1,385 @@
+"""The command line. Heavy imports happen in the commands that need them, so that ``--help`` and ``validate`` start at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler import __version__
+from reconciler.errors import ReconcileError, StateError, clean
+
+if TYPE_CHECKING:
+    from reconciler.load import Scalar
+    from reconciler.report.terminal import Line
+
+IN_SYNC, ERROR, DIFFERENCES, INTERRUPTED = 0, 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="reconcile")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def main(context: click.Context, debug: bool) -> None:
+    """Keep a Butler repository and its Rucio datasets as a state file says they are.
+
+    Exit codes: 0 in sync, 2 differences or something left undone, 1 an error or something that could not be checked.
+    """
+    context.obj = {"debug": debug}
+
+
+def guarded(command: Callable[..., int]) -> Callable[..., None]:
+    """Turn errors into one clear message and an exit code.
+
+    Parameters
+    ----------
+    command : callable
+        Returns its exit code.
+
+    Returns
+    -------
+    command : callable
+        For click.
+    """
+
+    @wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            code = command(*args, **kwargs)
+        except ReconcileError as error:
+            if click.get_current_context().find_root().obj["debug"]:
+                raise
+            code = tell(error)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted", err=True)
+            code = INTERRUPTED
+        except BrokenPipeError:
+            sys.stderr.close()
+            code = ERROR
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if click.get_current_context().find_root().obj["debug"]:
+                raise
+            click.echo(f"error: {type(error).__name__}: {clean(error)}", err=True)
+            click.echo("  This is a fault of the program; --debug shows where. Please report it.", err=True)
+            code = ERROR
+        sys.exit(code)
+
+    return run
+
+
+def tell(error: ReconcileError) -> int:
+    """Show an error.
+
+    Parameters
+    ----------
+    error : `reconciler.errors.ReconcileError`
+        What went wrong.
+
+    Returns
+    -------
+    code : `int`
+        The exit code for it.
+    """
+    problems = str(error).splitlines() or [type(error).__name__]
+    for problem in problems:
+        click.echo(f"error: {problem}", err=True)
+    for hint in error.hints:
+        click.echo(f"  {hint}", err=True)
+    if isinstance(error, StateError) and len(problems) > 1:
+        click.echo(f"{len(problems)} errors; nothing was changed.", err=True)
+    return ERROR
+
+
+def show(lines: Iterable[Line]) -> None:
+    """Print lines, coloured where the output is a terminal.
+
+    Parameters
+    ----------
+    lines : iterable of `reconciler.report.terminal.Line`
+        What to print.
+    """
+    import os
+
+    colour = None if not os.environ.get("NO_COLOR") else False
+    for line in lines:
+        click.secho(line.text, fg=line.colour, bold=line.bold or None, color=colour)
+
+
+def variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, Scalar]:
+    """Put together the variables of the command line.
+
+    Parameters
+    ----------
+    files : tuple of `pathlib.Path`
+        Var-files.
+    pairs : tuple of `str`
+        ``name=value``; a value that is a TOML number or truth value is one.
+
+    Returns
+    -------
+    variables : `dict`
+        Later ones hold.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If a pair is none.
+    """
+    from reconciler.load import read_variables
+
+    found: dict[str, Scalar] = {}
+    for file in files:
+        found |= read_variables(file)
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise StateError(f'--var {pair}: write --var name=value')
+        found[name] = {"true": True, "false": False}.get(value, int(value) if value.lstrip("-").isdecimal() else value)
+    return found
+
+
+def states(paths: tuple[Path, ...]) -> list[Path]:
+    """Give the state files that are meant.
+
+    Parameters
+    ----------
+    paths : tuple of `pathlib.Path`
+        Those of the command line.
+
+    Returns
+    -------
+    paths : `list` [`pathlib.Path`]
+        ``state/*.toml`` if none were given.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If there are none.
+    """
+    found = list(paths) or sorted(Path("state").glob("*.toml"))
+    if not found:
+        raise StateError("no state file is named, and there is no state/*.toml here")
+    return found
+
+
+STATE = click.argument("state", nargs=-1, type=click.Path(path_type=Path))
+VAR_FILE = click.option("--var-file", "var_files", multiple=True, type=click.Path(path_type=Path), help="TOML file of variables.")
+VAR = click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="One variable.")
+ONLY = click.option("--only", multiple=True, metavar="GLOB", help='Addresses, such as "chain.*".')
+
+
+@main.command()
+@STATE
+@VAR_FILE
+@VAR
+@guarded
+def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[str, ...]) -> int:
+    """Check state files, without asking Butler or Rucio."""
+    from reconciler import graph
+    from reconciler.load import load
+
+    given = variables(var_files, pairs)
+    code = IN_SYNC
+    for path in states(state):
+        try:
+            loaded = load(path, given)
+            graph.build(loaded)
+        except ReconcileError as error:
+            code = tell(error)
+        else:
+            click.echo(f"{path}: valid, {len(loaded.resources):,} resources")
+    return code
+
+
+@main.command()
+@STATE
+@VAR_FILE
+@VAR
+@ONLY
+@click.option("--format", "form", type=click.Choice(["text", "json", "shell"]), default="text", help="How it is told.")
+@click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell of every resource, and how it was compared.")
+@guarded
+def diff(
+    state: tuple[Path, ...],
+    var_files: tuple[Path, ...],
+    pairs: tuple[str, ...],
+    only: tuple[str, ...],
+    form: str,
+    prune: bool,
+    verbose: bool,
+) -> int:
+    """Say what differs and why. Changes nothing."""
+    from reconciler.session import start
+
+    given = variables(var_files, pairs)
+    code = IN_SYNC
+    reports = []
+    for path in states(state):
+        session = start(path, given)
+        try:
+            plan = session.plan(only, prune=prune)
+        finally:
+            session.live.close()
+        code = _worse(code, ERROR if plan.unknown else IN_SYNC if plan.in_sync else DIFFERENCES)
+        if form == "json":
+            from reconciler.report.as_json import report
+
+            reports.append(report(plan, session.butler_name, session.rucio_name, session.elapsed))
+        elif form == "shell":
+            from reconciler.report.shell import script
+
+            for line in script(plan, session.butler_name):
+                click.echo(line)
+        else:
+            from reconciler.report import terminal
+
+            if not plan.in_sync or verbose:
+                show(terminal.header(plan, session.butler_name, session.rucio_name))
+                click.echo()
+            show(terminal.diff(plan, session.elapsed, verbose=verbose, prune=prune))
+    if form == "json":
+        from pydantic_core import to_json
+
+        click.echo(to_json(reports[0] if len(reports) == 1 else reports, indent=2))
+    return code
+
+
+def _worse(one: int, other: int) -> int:
+    return ERROR if ERROR in (one, other) else max(one, other)
+
+
+@main.command()
+@STATE
+@VAR_FILE
+@VAR
+@ONLY
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--wait", metavar="DURATION", default="0", help="Wait so long for deliveries: 90s, 30m, 2h.")
+@click.option("--prune", is_flag=True, help="Remove what no table names: chain children, tags, rules.")
+@guarded
+def apply(
+    state: tuple[Path, ...],
+    var_files: tuple[Path, ...],
+    pairs: tuple[str, ...],
+    only: tuple[str, ...],
+    yes: bool,
+    wait: str,
+    prune: bool,
+) -> int:
+    """Do what is missing, in order; a second run does nothing."""
+    from reconciler.running import apply_state
+
+    given = variables(var_files, pairs)
+    seconds = duration(wait)
+    code = IN_SYNC
+    for path in states(state):
+        code = _worse(code, apply_state(path, given, only=only, ask=not yes, wait=seconds, prune=prune))
+    return code
+
+
+def duration(text: str) -> float:
+    """Read a duration.
+
+    Parameters
+    ----------
+    text : `str`
+        ``90``, ``90s``, ``30m``, ``2h``, ``1d``.
+
+    Returns
+    -------
+    seconds : `float`
+        The same.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If it is none.
+    """
+    import re
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?", text.strip())
+    if match is None:
+        raise StateError(f'"{text}" is not a duration; write 90s, 30m or 2h')
+    return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}[match[2] or "s"]
+
+
+@main.group()
+def playground() -> None:
+    """An embedded world to try things in: a real Rucio server, real repositories, made-up data."""
+
+
+@playground.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--nights", default=3, show_default=True, type=click.IntRange(1), help="Nights of raws.")
+@click.option("--exposures", default=12, show_default=True, type=click.IntRange(1), help="Exposures a night.")
+@click.option("--shards", default=28, show_default=True, type=click.IntRange(1, 131072), help="Files of each reference catalog.")
+@click.option("--like-production", is_flag=True, help="Registry on PostgreSQL, files behind WebDAV.")
+@click.option("--mover/--no-mover", default=True, show_default=True, help="Deliver in the background what rules ask for.")
+@guarded
+def up(directory: Path, nights: int, exposures: int, shards: int, like_production: bool, mover: bool) -> int:
+    """Make a world in DIRECTORY, or start again the one that is there."""
+    from reconciler.playground.services import PlaygroundError
+    from reconciler.playground.up import up as put_up
+    from reconciler.playground.world import Sizes, World
+
+    world = World(directory.resolve())
+    try:
+        put_up(world, Sizes(nights, exposures, shards, like_production), mover=mover, say=click.echo)
+    except (PlaygroundError, ImportError) as error:
+        raise ReconcileError(str(error), ("the playground needs pip install 'rubin-reconciler[playground]'",)) from error
+    click.echo(f"up. For butler and rucio:  . {world.environment_file}\nFor reconcile:  --var-file {world.site}")
+    return 0
+
+
+@playground.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@guarded
+def down(directory: Path) -> int:
+    """Stop what `up` started; the data stays."""
+    from reconciler.playground.up import down as put_down
+    from reconciler.playground.world import World
+
+    stopped = put_down(World(directory.resolve()))
+    click.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+    return 0
+
+
+@playground.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@guarded
+def deliver(directory: Path) -> int:
+    """Move now what replication rules ask for."""
+    import os
+
+    from reconciler.playground import catalog, mover
+    from reconciler.playground.world import World
+
+    world = World(directory.resolve())
+    os.environ.update(world.environment())
+    counts = mover.deliver(catalog.connect(world), world)
+    click.echo(f"{counts['delivered']} files delivered, {counts['failed']} failed")
+    return 2 if counts["failed"] else 0
+
+
+@playground.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@guarded
+def status(directory: Path) -> int:
+    """Say what runs."""
+    from reconciler.playground import services
+    from reconciler.playground.world import World
+
+    world = World(directory.resolve())
+    names = world.recall().get("processes", {})
+    for name in names:
+        click.echo(f"{name:<14} {'running' if services.is_running(world, name) else 'not running'}")
+    if not names:
+        click.echo("nothing was started here")
+    return 0

@@ -1,0 +1,333 @@
+"""Imports: the part of an export file that the repository lacks, and nothing else.
+
+``butler import`` run twice fails, and before it fails it resets every chain that the file mentions. So the file is compared
+with the repository by UUID, validity range and chain, and only what is missing is done. A chain is set when it is absent; one
+that differs is a difference, unless a table of its own says what it is to be.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from reconciler.errors import StateError
+from reconciler.inputs import export_file
+from reconciler.inputs.export_file import ExportFile
+from reconciler.kinds._delivery import DELIVERED_BY, arrivals
+from reconciler.kinds.raw import Transfer, split_arrived
+from reconciler.model import Action, Condition, Cost, InputPath, Kind, Members, Missing, Seen, Spec
+
+if TYPE_CHECKING:
+    from reconciler.live import Live
+
+FIXED_ELEMENTS = ("instrument", "detector", "physical_filter", "skymap", "tract", "patch")
+"""Dimensions whose records say what a thing is: two repositories that differ in them do not mean the same thing."""
+EARLIEST_UNIVERSE_WITH_OBSERVATIONS = 6
+"""Before this version exposures and visits were recorded otherwise, and a record can't be taken as it is."""
+
+
+class ImportSpec(Spec):
+    """What an export file holds."""
+
+    export_file: InputPath = Field(description="The file that butler export wrote.", examples=["ccms1/DM-48520/export.yaml"])
+    root: str = Field(description="What paths in it are relative to.", examples=["${data}/ancillary"])
+    transfer: Transfer = Field("direct", description="How the datastore takes the files.")
+    delivered_by: tuple[str, ...] = DELIVERED_BY
+    replace: dict[str, str] = Field(
+        default_factory=dict, description="Beginnings of paths in the file, and what to put in their place."
+    )
+
+    def path(self, path: str) -> str:
+        """Complete a path of the file.
+
+        Parameters
+        ----------
+        path : `str`
+            As exported.
+
+        Returns
+        -------
+        path : `str`
+            Where the file is at this facility.
+        """
+        for old, new in self.replace.items():
+            if path.startswith(old):
+                path = new + path[len(old) :]
+        return path if "://" in path or path.startswith("/") else f"{self.root.rstrip('/')}/{path}"
+
+
+class ImportKind(Kind[ImportSpec]):
+    name = "import"
+    spec = ImportSpec
+    summary = "Export files to import."
+    rank = 45
+
+    def systems(self, spec: ImportSpec) -> frozenset[Literal["butler", "rucio"]]:
+        return frozenset({"butler", "rucio"} if spec.delivered_by else {"butler"})
+
+    def contributes(self, name: str, spec: ImportSpec) -> Iterable[str]:
+        content = export_file.read(spec.export_file)
+        yield from (f"collection:{collection}" for collection in content.collections)
+        yield from (f"dataset_type:{dataset_type}" for dataset_type in content.dataset_types)
+
+    def needs(self, name: str, spec: ImportSpec) -> Iterable[str]:
+        content = export_file.read(spec.export_file)
+        for collection in content.collections.values():
+            yield from (f"collection:{c}" for c in collection.children if c not in content.collections)
+
+    def follows(self, name: str, spec: ImportSpec) -> Iterable[str]:
+        yield "instrument:*"
+        if {"visit", "exposure"} & set(export_file.read(spec.export_file).dimensions):
+            yield "visits:*"
+        yield from (f"did:{pattern}" for pattern in spec.delivered_by)
+
+    def imports(self, spec: ImportSpec) -> Iterable[str]:
+        content = export_file.read(spec.export_file)
+        yield from sorted({dataset.formatter for dataset in content.datasets.values() if dataset.formatter})
+
+    def observe(self, live: Live, desired: Mapping[str, ImportSpec]) -> Mapping[str, Seen[ImportSpec]]:
+        contents = {name: export_file.read(spec.export_file) for name, spec in desired.items()}
+        for name, content in contents.items():
+            _check_universe(live, desired[name], content)
+        runs: dict[str, set[str]] = defaultdict(set)
+        calibs: dict[str, set[str]] = defaultdict(set)
+        for content in contents.values():
+            for dataset in content.datasets.values():
+                runs[dataset.dataset_type].add(dataset.run)
+            for collection, _, id in content.certifications:
+                calibs[content.datasets[id].dataset_type].add(collection)
+        there = {t: live.butler.members(t, sorted(names)) for t, names in sorted(runs.items())}
+        certified = {c for t, names in sorted(calibs.items()) for c in live.butler.certifications([t], sorted(names))}
+        return {name: _see(live, spec, contents[name], there, certified) for name, spec in desired.items()}
+
+    def plan(self, missing: Missing[ImportSpec]) -> Iterable[Action]:
+        facts, seen = missing.seen.facts, missing.seen
+        parts = {members.field: members for members in seen.members}
+        datasets = [m["id"] for m in parts["datasets"].missing]
+        awaited = {m["id"] for m in parts["datasets"].awaited}
+        if any(condition.sort == "blocked" for condition in seen.conditions) or (awaited and not datasets):
+            return
+        certifications = [
+            [m["collection"], m["id"], m["begin"], m["end"]] for m in parts["certifications"].missing if m["id"] not in awaited
+        ]
+        tags = [[m["collection"], m["id"]] for m in parts["tags"].missing if m["id"] not in awaited]
+        args: dict[str, Any] = {
+            "export_file": missing.desired.export_file,
+            "root": missing.desired.root,
+            "replace": dict(missing.desired.replace),
+            "transfer": missing.desired.transfer,
+            "dataset_types": [m["name"] for m in parts["dataset types"].missing],
+            "collections": [m["collection"] for m in parts["collections"].missing],
+            "chains": [m["collection"] for m in parts["chains"].missing],
+            "datasets": datasets,
+            "certifications": certifications,
+            "tags": tags,
+        }
+        todo = ("dataset_types", "collections", "chains", "datasets", "certifications", "tags")
+        if any(args[key] for key in todo):
+            args["all"] = bool(facts["untouched"]) and not awaited
+            words = {key.replace("_", " "): len(args[key]) for key in todo if args[key]}
+            reason = "lacks " + ", ".join(f"{count:,} {word}" for word, count in words.items())
+            yield Action(missing.id, "import", args, reason, Cost(len(datasets), len(datasets)))
+
+    def apply(self, live: Live, action: Action) -> Mapping[str, Any]:
+        from reconciler.live import writing
+
+        args = action.args
+        spec = ImportSpec(export_file=args["export_file"], root=args["root"], replace=args["replace"], transfer=args["transfer"])
+        content = export_file.read(spec.export_file)
+        for name in args["dataset_types"]:
+            definition = content.dataset_types[name]
+            writing.register_dataset_type(
+                live.butler,
+                name,
+                definition.dimensions,
+                definition.storage_class,
+                is_calibration=definition.is_calibration,
+            )
+        for name in args["collections"]:
+            writing.register_collection(live.butler, name, content.collections[name].type, content.collections[name].doc)
+        if args["datasets"]:
+            writing.insert_records(live.butler, content.dimensions)
+        rows = [
+            {
+                "id": id,
+                "dataset_type": content.datasets[id].dataset_type,
+                "run": content.datasets[id].run,
+                "data_id": content.datasets[id].data_id,
+                "path": spec.path(content.datasets[id].path),
+                "formatter": content.datasets[id].formatter,
+            }
+            for id in args["datasets"]
+        ]
+        writing.ingest(
+            live.butler,
+            rows,
+            root=spec.root,
+            transfer=spec.transfer,
+            progress=lambda done: live.progress("datasets", done, len(rows)),
+        )
+        live.forget()
+        _associate(live, content, args)
+        for name in args["chains"]:
+            chain = content.collections[name]
+            writing.define_chain(live.butler, name, chain.children, chain.doc)
+        return {"datasets": len(rows), "certifications": len(args["certifications"])}
+
+    def commands(self, action: Action) -> Iterable[Sequence[str]]:
+        args = action.args
+        whole = ["butler", "import", "$REPO", args["root"], "--export-file", args["export_file"], "--transfer", args["transfer"]]
+        if args["all"]:
+            yield whole
+        else:
+            yield ["#", f"{action.id}: {action.reason}.", "butler import can't do a part of a file; reconcile apply does"]
+
+
+def _associate(live: Live, content: ExportFile, args: Mapping[str, Any]) -> None:
+    """Certify and tag, collection by collection."""
+    from reconciler.live import writing
+
+    needed = {id for _, id, *_ in args["certifications"]} | {id for _, id in args["tags"]}
+    refs: dict[str, Any] = {}
+    runs: dict[str, set[str]] = defaultdict(set)
+    for id in needed:
+        runs[content.datasets[id].dataset_type].add(content.datasets[id].run)
+    for dataset_type, names in runs.items():
+        refs |= live.butler.members(dataset_type, sorted(names))
+    certified: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+    for collection, id, begin, end in args["certifications"]:
+        certified[collection].append((id, begin, end))
+    for collection, ranges in certified.items():
+        writing.certify(live.butler, ranges, refs, collection)
+    tagged: dict[str, list[Any]] = defaultdict(list)
+    for collection, id in args["tags"]:
+        tagged[collection].append(refs[id])
+    for collection, members in tagged.items():
+        writing.associate(live.butler, collection, members, lambda done: None)
+
+
+def _check_universe(live: Live, spec: ImportSpec, content: ExportFile) -> None:
+    """Refuse what the Butler itself would take without complaint and then hold wrongly."""
+    universe = live.butler.universe()
+    namespace, version = content.universe_namespace, content.universe_version
+    if namespace != (universe.namespace if universe else export_file.NAMESPACE):
+        raise StateError(f'{spec.export_file}: written with the dimension universe "{namespace}", which is not the repository\'s')
+    newest = universe.version if universe else version
+    if not 1 <= version <= newest:
+        raise StateError(
+            f"{spec.export_file}: written with version {version} of the dimension universe; the repository has {newest}",
+            ("export it anew from a repository of the same or an earlier version",),
+        )
+    if version < EARLIEST_UNIVERSE_WITH_OBSERVATIONS and {"exposure", "visit"} & set(content.dimensions):
+        raise StateError(
+            f"{spec.export_file}: holds exposures or visits as version {version} of the dimension universe wrote them",
+            ("export it anew with a current stack",),
+        )
+
+
+def _see(
+    live: Live,
+    spec: ImportSpec,
+    content: ExportFile,
+    there: Mapping[str, Mapping[str, Any]],
+    certified: set[Any],
+) -> Seen[ImportSpec]:
+    """Compare one export file with the repository."""
+    from reconciler.live.convert import nanoseconds
+
+    collections, types = live.butler.collections(), live.butler.dataset_types()
+    conditions: list[Condition] = []
+    plain = {name: c for name, c in content.collections.items() if c.type != "CHAINED"}
+    for name, c in content.collections.items():
+        if name in collections and collections[name].type != c.type:
+            conditions.append(Condition("blocked", f"{name} is a {collections[name].type} collection here, {c.type} in the file"))
+    for name, definition in content.dataset_types.items():
+        if name in types:
+            same = (
+                types[name].dimensions == live.butler.required(definition.dimensions)
+                and types[name].storage_class == definition.storage_class
+                and types[name].is_calibration == definition.is_calibration
+            )
+            if not same:
+                conditions.append(Condition("blocked", f"dataset type {name} is defined otherwise here than in the file"))
+    datasets, conflicts = _datasets(content, spec, there)
+    if conflicts:
+        text = f"{len(conflicts):,} data IDs are there under another UUID; is it another version of the export?"
+        conditions.append(Condition("blocked", text, tuple(conflicts)))
+    come = arrivals(live, spec.delivered_by if datasets.missing else ())
+    datasets = split_arrived(datasets, come)
+    if come.condition is not None and datasets.awaited:
+        conditions.append(come.condition)
+    ranges: dict[Hashable, dict[str, Any]] = {}
+    for collection, span, id in content.certifications:
+        begin, end = nanoseconds(span.begin, span.end)
+        dataset_type = content.datasets[id].dataset_type
+        ranges[collection, dataset_type, id, begin, end] = {
+            "collection": collection, "dataset_type": dataset_type, "id": id, "begin": begin, "end": end,
+        }  # fmt: skip
+    certifications = Members.compare("certifications", ranges, {tuple(c) for c in certified})
+    in_tags = {(t, id) for t, id in content.tags if id in live.butler.members(content.datasets[id].dataset_type, [t])}
+    tags = Members.compare("tags", {(t, id): {"collection": t, "id": id} for t, id in content.tags}, in_tags)
+    chains = {n: c for n, c in content.collections.items() if c.type == "CHAINED" and f"collection:{n}" not in live.owners}
+    differing = [
+        {"collection": n, "there": list(collections[n].children), "in_file": list(c.children)}
+        for n, c in chains.items()
+        if n in collections and collections[n].children != c.children
+    ]
+    members = (
+        datasets,
+        certifications,
+        Members.compare("collections", {n: {"collection": n, "type": c.type} for n, c in plain.items()}, collections),
+        Members.compare("chains", {n: {"collection": n} for n in chains}, collections, changed=differing),
+        Members.compare("dataset types", {n: {"name": n} for n in content.dataset_types}, types),
+        tags,
+    )
+    conditions += _records(live, content)
+    untouched = not datasets.present and not certifications.present and not members[2].present
+    return Seen(None if untouched and content.datasets else spec, members, tuple(conditions), {"untouched": untouched})
+
+
+def _datasets(
+    content: ExportFile, spec: ImportSpec, there: Mapping[str, Mapping[str, Any]]
+) -> tuple[Members, list[dict[str, Any]]]:
+    """Compare datasets by UUID, and find data IDs that another UUID has taken."""
+    taken: dict[Hashable, str] = {}
+    for dataset_type, refs in there.items():
+        for id, ref in refs.items():
+            taken[dataset_type, ref.run, frozenset(ref.dataId.required.items())] = id
+    wanted: dict[Hashable, dict[str, Any]] = {}
+    conflicts = []
+    for id, dataset in content.datasets.items():
+        facts = {"id": id, "dataset_type": dataset.dataset_type, "run": dataset.run, **dataset.data_id}
+        other = taken.get((dataset.dataset_type, dataset.run, frozenset(dataset.data_id.items())))
+        if other is not None and other != id:
+            conflicts.append({**facts, "there": other})
+        wanted[id] = {**facts, "path": spec.path(dataset.path)}
+    present = {id for refs in there.values() for id in refs}
+    return Members.compare("datasets", wanted, present), conflicts
+
+
+def _records(live: Live, content: ExportFile) -> list[Condition]:
+    """Find records that the Butler would silently keep though the file says otherwise."""
+    from reconciler.live.convert import record_values
+
+    differing: list[dict[str, Any]] = []
+    for element, rows in content.dimensions.items():
+        if element not in FIXED_ELEMENTS:
+            continue
+        here = {frozenset(r.dataId.required.items()): r for r in live.butler.records(element)}
+        for row in rows if here else ():
+            record = live.butler.make_record(element, record_values(row))
+            there = here.get(frozenset(record.dataId.required.items()))
+            if there is not None and there != record:
+                differing.append({"element": element, **dict(record.dataId.required)})
+    if not differing:
+        return []
+    names = ", ".join(sorted({facts["element"] for facts in differing}))
+    return [Condition("unwell", f"{len(differing):,} records of {names} differ from the file's; the repository's are kept", tuple(differing))]
+
+
+KIND = ImportKind()

@@ -1,0 +1,113 @@
+"""What the Butler, its database and its storage raise, in the words of an operator.
+
+Raw sqlalchemy errors, LookupError, TypeError and AssertionError all escape the Butler; each is turned into one of ours here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+from reconciler.errors import ApplyError, ObserveError, ReconcileError, clean
+
+_PATTERNS: tuple[tuple[str, str, str], ...] = (
+    (r"attempt to write a readonly database", "an interrupted writer left a journal behind", "run reconcile apply once: a writeable open recovers it"),
+    (r"permission denied for (\S+) (\S+)", "the database role may not use {1} {2}", "ask for the missing grant on it"),
+    (r"permission denied to create extension|btree_gist", "PostgreSQL lacks the extension btree_gist", "an administrator runs: create extension btree_gist"),
+    (r"must be superuser|must be owner of (\S+)", "the database role may not do this", "ask the database's administrator"),
+    (r'database "([^"]+)" does not exist', 'there is no database "{1}"', "is registry.db of butler.yaml right?"),
+    (r'role "([^"]+)" does not exist', 'there is no database role "{1}"', "is the user of registry.db right?"),
+    (r"password authentication failed|no password supplied", "the database refused the credentials", "are they in ~/.lsst/db-auth.yaml or PGPASSFILE?"),
+    (r"could not translate host name \"([^\"]+)\"", 'the database host "{1}" is unknown', "is registry.db of butler.yaml right?"),
+    (r"Connection refused|server closed the connection|could not connect|terminating connection|connection .*closed|No such file or directory.*\.s\.PGSQL", "the database can't be reached", "is the server up? What is already written stays; run again when it is"),
+    (r"schema \"([^\"]+)\" does not exist|relation \"([^\"]+)\" does not exist|no such table: (\S+)", "the registry's tables are missing", "was butler create interrupted? reconcile apply mends that where nothing is in the repository"),
+    (r"database is locked", "another process is writing to the SQLite database", "wait for it, and run again"),
+    (r"database or disk is full|No space left on device|could not extend file", "the disk is full", "free space and run again; nothing half-written stays"),
+    (r"unable to open database file", "the SQLite database can't be opened", "does its folder exist, and may this user write there?"),
+    (r"timeout expired|statement timeout|Read timed out", "the server did not answer in time", "run again later"),
+)  # fmt: skip
+
+
+def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
+    """Say what an exception means.
+
+    Parameters
+    ----------
+    error : `BaseException`
+        From the Butler, its database or its storage.
+
+    Returns
+    -------
+    message : `str`
+        One phrase.
+    hints : tuple of `str`
+        What to do.
+    """
+    text = clean(error)
+    for pattern, message, hint in _PATTERNS:
+        match = re.search(pattern, text, re.IGNORECASE | re.DOTALL)
+        if match:
+            groups = [match[0], *(group or "" for group in match.groups())]
+            return message.format(*groups), (hint,)
+    name = type(error).__name__
+    first = text.strip().split("\n(Background")[0].split("\n[SQL")[0].strip()
+    if isinstance(error, ModuleNotFoundError | ImportError) or "ModuleNotFoundError" in text:
+        return f"{first}", ("this needs the Science Pipelines; is the stack set up in this shell?",)
+    if isinstance(error, FileNotFoundError):
+        return f"no such file: {first}", ()
+    if isinstance(error, PermissionError):
+        return f"not permitted: {first}", ()
+    if "ReadOnlyDatabase" in name or "Butler is read-only" in text:
+        return "the repository is read-only", ("does this user have write access?",)
+    if "IncompatibleVersion" in name or "dimension universe" in text.lower() or "DimensionUniverse" in text:
+        return f"this lsst-daf-butler can't read the repository: {first}", ("set up a newer stack",)
+    if isinstance(error, AssertionError) and not first:
+        return "an internal check of the Butler failed", ("run with --debug and report it",)
+    return f"{name}: {' '.join(first.split())}", ()
+
+
+@contextlib.contextmanager
+def reading(uri: str) -> Iterator[None]:
+    """Turn what goes wrong while reading into an ObserveError.
+
+    Parameters
+    ----------
+    uri : `str`
+        The repository.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        In place of whatever was raised.
+    """
+    try:
+        yield
+    except ReconcileError:
+        raise
+    except Exception as error:
+        message, hints = explain(error)
+        raise ObserveError(f"Butler {uri} could not be asked: {message}", hints) from error
+
+
+@contextlib.contextmanager
+def writing(uri: str) -> Iterator[None]:
+    """Turn what goes wrong while writing into an ApplyError.
+
+    Parameters
+    ----------
+    uri : `str`
+        The repository.
+
+    Raises
+    ------
+    reconciler.errors.ApplyError
+        In place of whatever was raised.
+    """
+    try:
+        yield
+    except ReconcileError:
+        raise
+    except Exception as error:
+        message, hints = explain(error)
+        raise ApplyError(message, hints) from error

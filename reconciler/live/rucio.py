@@ -1,0 +1,448 @@
+"""A Rucio server, asked in bulk: one call for a thousand DIDs, one list of rules for each scope.
+
+Rucio silently leaves out DIDs that do not exist and, cut at the end of a line, gives a shorter list; so what was asked for
+is counted against what came wherever there is a count.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from reconciler.errors import ObserveError
+from reconciler.live.rucio_faults import asking, telling
+from reconciler.names import is_glob
+from reconciler.settings import RucioSettings
+
+CHUNK = 1000
+"""DIDs in one call; the server refuses more, with a message of megabytes."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DidFacts:
+    """What Rucio knows of a dataset or container.
+
+    Parameters
+    ----------
+    type : `str`
+        DATASET, CONTAINER or FILE.
+    is_open : `bool`
+        Whether something may be added.
+    length, size : `int` or `None`
+        Files and bytes; `None` while it is open.
+    """
+
+    type: str
+    is_open: bool
+    length: int | None
+    size: int | None
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """A file in a dataset.
+
+    Parameters
+    ----------
+    scope, name : `str`
+        Its DID.
+    size : `int`
+        Bytes.
+    """
+
+    scope: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How much of some datasets is at an RSE.
+
+    Parameters
+    ----------
+    wanted : `int`
+        Files in them.
+    here : frozenset of (`str`, `str`)
+        DIDs of the files that are available there; empty if all are and nobody asked which.
+    available : `int`
+        How many that are.
+    missing_dids : tuple of `str`
+        Datasets that do not exist.
+    """
+
+    wanted: int
+    available: int
+    here: frozenset[tuple[str, str]] = frozenset()
+    missing_dids: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing_dids and self.available >= self.wanted
+
+
+def split(did: str) -> tuple[str, str]:
+    """Take a DID apart.
+
+    Parameters
+    ----------
+    did : `str`
+        ``scope:name``.
+
+    Returns
+    -------
+    scope, name : `str`
+        Its parts.
+    """
+    scope, _, name = did.partition(":")
+    return scope, name
+
+
+@dataclass
+class Rucio:
+    """A Rucio server.
+
+    Parameters
+    ----------
+    settings : `reconciler.settings.RucioSettings`
+        How it is reached.
+    """
+
+    settings: RucioSettings
+    _kept: dict[Any, Any] = field(default_factory=dict)
+    _client: Any = None
+
+    def forget(self) -> None:
+        """Drop what was read."""
+        self._kept.clear()
+
+    @property
+    def client(self) -> Any:
+        """The client of rucio-clients.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the server can't be reached or refuses the credentials.
+        """
+        if self._client is None:
+            os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
+            if self.settings.config:
+                os.environ["RUCIO_CONFIG"] = self.settings.config
+            with asking(self.place):
+                from rucio.client import Client
+
+                quiet = logging.getLogger("rucio-quiet")
+                quiet.setLevel(logging.CRITICAL + 1)
+                self._client = Client(
+                    account=self.settings.account, timeout=self.settings.timeout, user_agent="reconcile", logger=quiet
+                )
+                self._client.REQUEST_RETRIES = 1  # ours wait between tries; its own do not
+                self._client.request_retries = 1
+        return self._client
+
+    @property
+    def host(self) -> str:
+        return str(self.client.host)
+
+    def place(self) -> str:
+        """Say which server is meant, for messages; asks nothing of it."""
+        if self._client is not None:
+            return str(self._client.host)
+        import configparser
+
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read([self.settings.config or os.environ.get("RUCIO_CONFIG", "")])
+        return parser.get("client", "rucio_host", fallback="the address in rucio.cfg")
+
+    @property
+    def account(self) -> str:
+        """The account that acts."""
+        return str(self.client.account)
+
+    def _ask(self, key: Any, question: Callable[[], T]) -> T:
+        if key not in self._kept:
+            client = self.client
+            del client
+            with asking(self.place) as retried:
+                self._kept[key] = retried(question)
+        kept: T = self._kept[key]
+        return kept
+
+    def ping(self) -> None:
+        """See that the server and its database answer.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If they do not.
+        """
+        self._ask("alive", lambda: self.client.whoami())
+
+    # ------------------------------------------------------------------ reading
+
+    def dids(self, dids: Iterable[str]) -> dict[str, DidFacts]:
+        """Look up datasets and containers.
+
+        Parameters
+        ----------
+        dids : iterable of `str`
+            ``scope:name`` each.
+
+        Returns
+        -------
+        facts : `dict`
+            Of those that exist.
+        """
+        wanted = sorted(set(dids))
+        found: dict[str, DidFacts] = {}
+        for start in range(0, len(wanted), CHUNK):
+            chunk = tuple(wanted[start : start + CHUNK])
+            found |= self._ask(("dids", chunk), lambda chunk=chunk: self._dids(chunk))  # type: ignore[misc]
+        return found
+
+    def _dids(self, dids: Sequence[str]) -> dict[str, DidFacts]:
+        asked = [{"scope": scope, "name": name} for scope, name in map(split, dids)]
+        return {
+            f"{row['scope']}:{row['name']}": DidFacts(
+                str(row["did_type"]).rpartition(".")[2], bool(row["is_open"]), row["length"], row["bytes"]
+            )
+            for row in rows(self.client.get_metadata_bulk(asked), "scope", "name", "did_type")
+        }
+
+    def matching(self, pattern: str, did_type: str = "dataset") -> list[str]:
+        """Find the DIDs that a pattern names.
+
+        Parameters
+        ----------
+        pattern : `str`
+            ``scope:name``, perhaps with wildcards in the name.
+        did_type : `str`
+            What to look for.
+
+        Returns
+        -------
+        dids : `list` [`str`]
+            Sorted; a name without wildcards is given whether it exists or not.
+        """
+        if not is_glob(pattern):
+            return [pattern]
+        scope, name = split(pattern)
+        # Rucio's own wildcard is *; anything finer is matched here.
+        coarse = "".join("*" if sign in "?[" else sign for sign in name.partition("[")[0]) + ("*" if "[" in name else "")
+
+        def read() -> list[str]:
+            names = self.client.list_dids(scope, [{"name": coarse}], did_type=did_type)
+            return sorted(f"{scope}:{found}" for found in names if fnmatch.fnmatchcase(found, name))
+
+        return self._ask(("matching", pattern, did_type), read)
+
+    def rules(self, scopes: Iterable[str]) -> dict[str, list[Mapping[str, Any]]]:
+        """Read all replication rules of some scopes, one call each.
+
+        Parameters
+        ----------
+        scopes : iterable of `str`
+            Scopes.
+
+        Returns
+        -------
+        rules : `dict`
+            Rules by ``scope:name``.
+        """
+        found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for scope in sorted(set(scopes)):
+            listed = self._ask(
+                ("rules", scope),
+                lambda scope=scope: list(rows(self.client.list_replication_rules({"scope": scope}), "id", "name", "state")),  # type: ignore[misc]
+            )
+            for rule in listed:
+                found[f"{scope}:{rule['name']}"].append(rule)
+        return found
+
+    def locks(self, rule: str) -> list[Mapping[str, Any]]:
+        """Read the locks of a rule: which of its files are where.
+
+        Parameters
+        ----------
+        rule : `str`
+            Its id.
+
+        Returns
+        -------
+        locks : `list` of mapping
+            One for each file and RSE.
+        """
+        return self._ask(("locks", rule), lambda: list(rows(self.client.list_replica_locks(rule), "name", "state")))
+
+    def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:
+        """List what is in containers.
+
+        Parameters
+        ----------
+        containers : iterable of `str`
+            Their DIDs.
+
+        Returns
+        -------
+        contents : `dict`
+            DIDs by container.
+        """
+        return {
+            did: self._ask(
+                ("contents", did),
+                lambda did=did: {f"{row['scope']}:{row['name']}" for row in rows(self.client.list_content(*split(did)), "scope", "name")},  # type: ignore[misc]
+            )
+            for did in containers
+        }
+
+    def files(self, datasets: Iterable[str]) -> list[FileFacts]:
+        """List the files of datasets; a list that is shorter than the datasets say is an error.
+
+        Parameters
+        ----------
+        datasets : iterable of `str`
+            Their DIDs.
+
+        Returns
+        -------
+        files : `list` [`FileFacts`]
+            Each once.
+        """
+        wanted = tuple(sorted(set(datasets)))
+        if not wanted:
+            return []
+        facts = self.dids(wanted)
+        return self._ask(("files", wanted), lambda: self._files(wanted, facts))
+
+    def _files(self, datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> list[FileFacts]:
+        found: dict[tuple[str, str], FileFacts] = {}
+        counted: dict[str, int] = defaultdict(int)
+        for start in range(0, len(datasets), CHUNK):
+            asked = [{"scope": scope, "name": name} for scope, name in map(split, datasets[start : start + CHUNK])]
+            for row in rows(self.client.bulk_list_files(asked), "scope", "name"):
+                counted[f"{row['parent_scope']}:{row['parent_name']}"] += 1
+                found[row["scope"], row["name"]] = FileFacts(row["scope"], row["name"], int(row["bytes"] or 0))
+        for did in datasets:
+            known = facts.get(did)
+            if known is not None and known.length is not None and counted[did] != known.length:
+                raise ShortAnswer(f"{did}: {counted[did]:,} files listed, {known.length:,} recorded")
+        return list(found.values())
+
+    def delivery(self, datasets: Iterable[str], rse: str, *, which: bool = False) -> Delivery:
+        """Ask how much of some datasets is available at an RSE.
+
+        Parameters
+        ----------
+        datasets : iterable of `str`
+            Their DIDs.
+        rse : `str`
+            Where.
+        which : `bool`
+            Whether the files are to be named.
+
+        Returns
+        -------
+        delivery : `Delivery`
+            How much.
+        """
+        wanted = sorted(set(datasets))
+        facts = self.dids(wanted)
+        absent = tuple(did for did in wanted if did not in facts)
+        present = [did for did in wanted if did in facts]
+        total = len(self.files(present))
+        here = self._ask(("delivery", tuple(present), rse), lambda: self._here(present, rse)) if present else frozenset()
+        return Delivery(total, len(here), here if which or len(here) < total else frozenset(), absent)
+
+    def _here(self, datasets: Sequence[str], rse: str) -> frozenset[tuple[str, str]]:
+        here = set()
+        for start in range(0, len(datasets), CHUNK):
+            asked = [{"scope": scope, "name": name} for scope, name in map(split, datasets[start : start + CHUNK])]
+            for row in rows(self.client.list_replicas(asked, rse_expression=rse), "scope", "name", "states"):
+                if row["states"].get(rse) == "AVAILABLE":
+                    here.add((row["scope"], row["name"]))
+        return frozenset(here)
+
+    # ------------------------------------------------------------------ writing
+
+    def write(self, what: str, call: Callable[[Any], T]) -> T:
+        """Do one thing that changes the server.
+
+        Parameters
+        ----------
+        what : `str`
+            What is done, for messages.
+        call : callable
+            Given the client of rucio-clients.
+
+        Returns
+        -------
+        result : `object`
+            What the call returns.
+
+        Raises
+        ------
+        reconciler.errors.ApplyError
+            If it failed. Never tried twice: who calls reads again first.
+        """
+        client = self.client
+        with telling(self.place, what):
+            return call(client)
+
+
+class ShortAnswer(Exception):
+    """A list is shorter than what is recorded elsewhere: the connection was cut at the end of a line."""
+
+
+def rows(answer: Any, *keys: str) -> Iterator[Any]:
+    """Check that an answer is a list of records: a proxy's page with status 200 comes back as text.
+
+    Parameters
+    ----------
+    answer : `object`
+        What the client returned.
+    *keys : `str`
+        What each record is to have.
+
+    Yields
+    ------
+    record : `dict`
+        Each.
+
+    Raises
+    ------
+    json.JSONDecodeError
+        If it is not records.
+    """
+    if isinstance(answer, str | bytes):
+        raise json.JSONDecodeError("not JSON", str(answer)[:200], 0)
+    for row in answer:
+        if keys and (not isinstance(row, dict) or any(key not in row for key in keys)):
+            raise json.JSONDecodeError("not a record", str(row)[:200], 0)
+        yield row
+
+
+def check_configured(settings: RucioSettings) -> None:
+    """Say early that there is no configuration of the client.
+
+    Parameters
+    ----------
+    settings : `reconciler.settings.RucioSettings`
+        How the server is reached.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If the configuration file that is named does not exist.
+    """
+    path = settings.config or os.environ.get("RUCIO_CONFIG")
+    if path and not os.path.exists(path):
+        raise ObserveError(f"Rucio could not be asked: {path}: no such file", ("is RUCIO_CONFIG right?",))

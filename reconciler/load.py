@@ -1,0 +1,426 @@
+"""From TOML to Specs: variables put in, braces expanded, and everything that is wrong told at once, with its line."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from reconciler.errors import StateError
+from reconciler.inputs.text import read_text
+from reconciler.kinds import discover
+from reconciler.model import Id, Spec
+from reconciler.names import expand, meant
+from reconciler.settings import Header, RucioSettings
+from reconciler.toml_lines import line_of, locate
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class State:
+    """What one file wants.
+
+    Parameters
+    ----------
+    path : `pathlib.Path`
+        The file.
+    header : `reconciler.settings.Header`
+        What it is.
+    resources : mapping
+        Specs by address, in the order of the file.
+    lines : mapping
+        The line of each address.
+    rucio : `reconciler.settings.RucioSettings` or `None`
+        How Rucio is reached.
+    variables : mapping
+        As used.
+    digest : `str`
+        SHA-256 of the file and the variables.
+    """
+
+    path: Path
+    header: Header
+    resources: Mapping[Id, Spec]
+    lines: Mapping[Id, int]
+    rucio: RucioSettings | None
+    variables: Mapping[str, Scalar] = field(default_factory=dict)
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the state is called: the file's name less its suffix."""
+        return self.path.stem
+
+    def where(self, id: Id) -> str:
+        """Say where a resource stands in the file.
+
+        Parameters
+        ----------
+        id : `Id`
+            Its address.
+
+        Returns
+        -------
+        place : `str`
+            ``ccms1.toml:88``.
+        """
+        return f"{self.path.name}:{self.lines.get(id, 1)}"
+
+
+def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> State:
+    """Read a state file.
+
+    Parameters
+    ----------
+    path : `pathlib.Path`
+        The file.
+    variables : mapping, optional
+        What overrides its ``[vars]``.
+
+    Returns
+    -------
+    state : `State`
+        What it wants.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If anything in it is wrong.
+    """
+    text = read_text(path)
+    document = parse(text, path)
+    lines = locate(text)
+    problems = _Problems(path, lines)
+    values = _variables(document, variables or {}, problems)
+    filled = _fill(document, (), values, problems)
+    filled["vars"] = document.get("vars", {}) if isinstance(document.get("vars"), dict) else {}
+    _validate(filled, problems)
+    problems.stop()
+    resources, found = _specs(filled, path.parent, problems)
+    header = Header.model_validate(filled["reconcile"])
+    rucio = RucioSettings.model_validate(filled["rucio"]) if "rucio" in filled else None
+    if rucio is not None and rucio.config:
+        rucio = rucio.model_copy(update={"config": str(path.parent / rucio.config)})
+    _check(resources, rucio, problems)
+    problems.stop()
+    digest = hashlib.sha256(repr((text, sorted(values.items()))).encode()).hexdigest()
+    return State(path, header, resources, found, rucio, values, digest)
+
+
+def parse(text: str, path: Path) -> dict[str, Any]:
+    """Parse TOML.
+
+    Parameters
+    ----------
+    text : `str`
+        The text.
+    path : `pathlib.Path`
+        Where it is from, for messages.
+
+    Returns
+    -------
+    document : `dict`
+        Its content.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If it is not TOML; twice the same table or key is not.
+    """
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        line = text.count("\n", 0, error.pos) + 1
+        what = error.msg if line <= text.count("\n") + 1 else str(error)
+        hint = ""
+        if "Cannot declare" in what or "Cannot overwrite" in what:
+            hint = "; the same address stands in the file twice"
+        raise StateError(f"{path.name}:{line}: not TOML: {what}{hint}") from error
+    except RecursionError as error:
+        raise StateError(f"{path.name}: not TOML that can be read: nested too deeply") from error
+
+
+def read_variables(path: Path) -> dict[str, Scalar]:
+    """Read a var-file: a flat table of names and values.
+
+    Parameters
+    ----------
+    path : `pathlib.Path`
+        The file.
+
+    Returns
+    -------
+    variables : `dict`
+        Its values.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If it is not a flat table.
+    """
+    text = read_text(path)
+    document = parse(text, path)
+    lines = locate(text)
+    wrong = [name for name, value in document.items() if not isinstance(value, Scalar)]
+    if wrong:
+        raise StateError(
+            [f"{path.name}:{line_of(lines, (name,)) or 1}: {name}: a var-file is a flat table of values" for name in wrong]
+        )
+    return document
+
+
+class _Problems:
+    """Collects what is wrong with a file, to be told in the order of its lines."""
+
+    def __init__(self, path: Path, lines: dict[tuple[str | int, ...], int]) -> None:
+        self.path = path
+        self.lines = lines
+        self.found: list[tuple[int, str]] = []
+
+    def add(self, where: Sequence[str | int], text: str) -> None:
+        line = line_of(self.lines, tuple(where)) or 1
+        address = show(where)
+        self.found.append((line, f"{self.path.name}:{line}: {address}{': ' if address else ''}{text}"))
+
+    def stop(self) -> None:
+        if self.found:
+            told = list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda item: item[0])))
+            raise StateError(told)
+
+
+def show(path: Sequence[str | int]) -> str:
+    """Write a path as it would stand in TOML.
+
+    Parameters
+    ----------
+    path : sequence
+        Keys, and positions in arrays.
+
+    Returns
+    -------
+    text : `str`
+        ``chain."LSSTComCam/calib".children[2]``.
+    """
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            bare = part.replace("_", "").replace("-", "")
+            key = part if bare.isalnum() and bare.isascii() else f'"{part}"'
+            text += f".{key}" if text else key
+    return text
+
+
+def _variables(document: Mapping[str, Any], given: Mapping[str, Scalar], problems: _Problems) -> dict[str, Scalar]:
+    own = document.get("vars", {})
+    if not isinstance(own, dict):
+        problems.add(("vars",), "is a table of names and values")
+        own = {}
+    raw: dict[str, Scalar] = {}
+    for name, value in own.items():
+        if isinstance(value, Scalar):
+            raw[name] = value
+        else:
+            problems.add(("vars", name), "a variable is a string, a number or a truth value")
+    for name in given:
+        if own and name not in own:
+            problems.add(("vars",), f'no variable "{name}"{meant(name, own)}')
+    raw.update(given)
+    made: dict[str, Scalar] = {}
+
+    def resolve(name: str, within: tuple[str, ...]) -> Scalar:
+        if name in made:
+            return made[name]
+        if name in within:
+            raise RecursionError
+        value = raw[name]
+        if isinstance(value, str):
+            inner = {n: resolve(n, (*within, name)) for n in string.Template(value).get_identifiers() if n in raw}
+            value = _substitute(value, inner, ("vars", name), problems, raw)
+        made[name] = value
+        return value
+
+    for name in raw:
+        try:
+            resolve(name, ())
+        except RecursionError:
+            problems.add(("vars", name), "refers to itself")
+            made[name] = ""
+    return made
+
+
+def _substitute(
+    text: str, values: Mapping[str, Scalar], where: Sequence[str | int], problems: _Problems, known: Iterable[str]
+) -> Scalar:
+    template = string.Template(text)
+    if "$" not in text:
+        return text
+    if not template.is_valid():
+        problems.add(where, f'"{text}": a lone $; write $$ for a dollar sign, ${{name}} for a variable')
+        return text
+    names = template.get_identifiers()
+    unknown = [name for name in names if name not in values]
+    for name in unknown:
+        problems.add(where, f'unknown variable "{name}"{meant(name, known)}')
+    if unknown:
+        return text
+    if len(names) == 1 and text in (f"${{{names[0]}}}", f"${names[0]}"):
+        return values[names[0]]
+    return template.substitute({name: str(value) for name, value in values.items()})
+
+
+def _fill(value: Any, where: tuple[str | int, ...], values: Mapping[str, Scalar], problems: _Problems) -> Any:
+    """Put variables into string leaves, expand keys of the tables of resources, and make dates text."""
+    if isinstance(value, dict):
+        made: dict[str, Any] = {}
+        for key, inner in value.items():
+            if where == () and key == "vars":
+                continue
+            path = (*where, key)
+            filled = _fill(inner, path, values, problems)
+            names = [key]
+            if len(where) == 1:
+                try:
+                    names = expand(key)
+                except ValueError as error:
+                    problems.add(path, str(error))
+            for name in names:
+                if name in made:
+                    problems.add(path, f'"{name}" stands in the file twice')
+                made[name] = filled
+                if name != key and (line := line_of(problems.lines, path)):
+                    problems.lines.setdefault((*where, name), line)
+        return made
+    if isinstance(value, list):
+        return [_fill(inner, (*where, number), values, problems) for number, inner in enumerate(value)]
+    if isinstance(value, str):
+        return _substitute(value, values, where, problems, values)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return value
+
+
+def _validate(document: dict[str, Any], problems: _Problems) -> None:
+    from jsonschema import Draft202012Validator
+
+    from reconciler.schema import state_schema
+
+    for error in Draft202012Validator(state_schema()).iter_errors(document):
+        for path, text in _explain(error):
+            problems.add(path, text)
+
+
+def _explain(error: Any) -> Iterator[tuple[list[str | int], str]]:
+    """Turn a schema error into the words of an operator."""
+    path = list(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        what = "key" if path else "table"
+        for key in error.instance:
+            if key not in known:
+                yield [*path, key] if not path else path, f'unknown {what} "{key}"{meant(key, known)}'
+    elif error.validator == "required":
+        for key in error.validator_value:
+            if key not in error.instance:
+                yield path, f'needs "{key}"' if path else f"needs a [{key}] table"
+    elif error.validator in ("anyOf", "oneOf"):
+        options = [inner for inner in error.context if not _is_variable(inner)]
+        deepest = max(options, key=lambda inner: len(inner.absolute_path), default=None)
+        if deepest is not None and len(options) > 1 and len(deepest.absolute_path) == len(path):
+            wanted = [_wanted(inner) for inner in options if inner.validator == "type"]
+            words = list(dict.fromkeys(word for word in wanted if word != "nothing"))
+            yield path, f"{_show(error.instance)} is not {' or '.join(words)}" if words else deepest.message
+        elif deepest is not None:
+            yield from _explain(deepest)
+        else:
+            yield path, error.message
+    elif error.validator == "type":
+        yield path, f"{_show(error.instance)} is not {_wanted(error)}"
+    elif error.validator == "enum":
+        allowed = ", ".join(f'"{value}"' for value in error.validator_value)
+        guess = meant(str(error.instance), map(str, error.validator_value))
+        yield path, f"{_show(error.instance)} is not one of {allowed}{guess}"
+    elif error.validator == "const":
+        yield path, f"{_show(error.instance)} is not {error.validator_value!r}, the version this program knows"
+    elif error.validator in ("minimum", "exclusiveMinimum"):
+        yield path, f"{error.instance} is less than the minimum of {error.validator_value}"
+    else:
+        yield path, str(error.message)[:300]
+
+
+def _is_variable(error: Any) -> bool:
+    return bool(error.schema.get("title") == "a variable")
+
+
+def _wanted(error: Any) -> str:
+    words = {
+        "string": "a text",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "array": "a list",
+        "object": "a table",
+        "null": "nothing",
+    }
+    wanted = error.validator_value
+    return " or ".join(words.get(w, w) for w in ([wanted] if isinstance(wanted, str) else wanted))
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return {list: "a list", dict: "a table"}.get(type(value), str(value))
+
+
+def _specs(document: Mapping[str, Any], base: Path, problems: _Problems) -> tuple[dict[Id, Spec], dict[Id, int]]:
+    from pydantic import ValidationError
+
+    resources: dict[Id, Spec] = {}
+    found: dict[Id, int] = {}
+    for kind in discover().values():
+        if kind.name not in document:
+            continue
+        tables = {"": document[kind.name]} if kind.single else document[kind.name]
+        for name, table in tables.items():
+            path = (kind.name, name) if name else (kind.name,)
+            try:
+                spec = kind.spec.model_validate(table, context={"base": base})
+            except ValidationError as error:
+                for item in error.errors():
+                    message = str(item["msg"]).removeprefix("Value error, ")
+                    problems.add((*path, *item["loc"]), message)
+                continue
+            id = Id(kind.name, name)
+            for message in kind.check(name, spec):
+                problems.add(path, message)
+            resources[id] = spec
+            found[id] = line_of(problems.lines, path) or 1
+    ordered = sorted(resources, key=lambda id: found[id])
+    return {id: resources[id] for id in ordered}, found
+
+
+def _check(resources: Mapping[Id, Spec], rucio: RucioSettings | None, problems: _Problems) -> None:
+    """Check what concerns several tables."""
+    kinds = discover()
+    addresses = {str(id): id for id in resources}
+    has_repository = Id("repository", "") in resources
+    for id, spec in resources.items():
+        path = (id.kind, id.name) if id.name else (id.kind,)
+        for address in spec.requires:
+            if address not in addresses:
+                problems.add((*path, "requires"), f"no table {address}{meant(address, addresses)}")
+        systems = kinds[id.kind].systems(spec)
+        if "butler" in systems and not has_repository:
+            problems.add(path, "needs a [repository] table")
+        if "rucio" in systems and rucio is None:
+            problems.add(path, "needs a [rucio] table")

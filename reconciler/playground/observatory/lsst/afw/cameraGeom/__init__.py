@@ -1,0 +1,3 @@
+"""Cameras."""
+
+from standin.comcam import Camera as Camera

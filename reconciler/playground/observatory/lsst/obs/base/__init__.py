@@ -1,0 +1,1 @@
+"""The parts of obs_base that export files and storage classes name."""

@@ -1,0 +1,3 @@
+"""Sky maps."""
+
+from standin.skymap import BaseSkyMap as BaseSkyMap

@@ -1,0 +1,1 @@
+"""The parts of the stand-in observatory that the real module names re-export."""

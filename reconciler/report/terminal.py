@@ -1,0 +1,309 @@
+"""What an operator sees: lines that say the same with and without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from reconciler.apply import recap
+from reconciler.model import Difference, Outcome
+from reconciler.plan import Entry, Plan
+from reconciler.report.words import members, plural, seconds, size
+
+GLYPHS = {
+    "make": "+",
+    "change": "~",
+    "remove": "-",
+    "waiting": "…",
+    "unwell": "!",
+    "blocked": "!",
+    "failed": "≠",
+    "unknown": "?",
+    "later": "…",
+}
+COLOURS = {
+    "make": "green",
+    "change": "yellow",
+    "remove": "red",
+    "waiting": "cyan",
+    "unwell": "magenta",
+    "blocked": "magenta",
+    "failed": "red",
+    "unknown": "red",
+    "later": "cyan",
+}
+COLUMN = 72
+
+
+class Line(NamedTuple):
+    """A line of output.
+
+    Parameters
+    ----------
+    text : `str`
+        All it says.
+    colour : `str` or `None`
+        What repeats it.
+    bold : `bool`
+        Whether it stands out.
+    """
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+
+
+def header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
+    """Say what is looked at.
+
+    Parameters
+    ----------
+    plan : `reconciler.plan.Plan`
+        The plan.
+    butler, rucio : `str` or `None`
+        The live systems.
+
+    Yields
+    ------
+    line : `Line`
+        Two lines.
+    """
+    about = plan.state.header
+    yield Line(" · ".join(part for part in (plan.state.name, about.title, about.ticket) if part), bold=True)
+    systems = [f"Butler  {butler}" if butler else "", f"Rucio  {rucio}" if rucio else ""]
+    yield Line("     ".join(part for part in systems if part))
+
+
+def diff(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = False) -> Iterator[Line]:
+    """Say what differs.
+
+    Parameters
+    ----------
+    plan : `reconciler.plan.Plan`
+        What was found.
+    elapsed : `float`
+        Seconds it took.
+    verbose : `bool`
+        Whether resources that are in sync are told too.
+    prune : `bool`
+        Whether what is not wanted is going to be removed.
+
+    Yields
+    ------
+    line : `Line`
+        In the order of the plan.
+    """
+    if plan.in_sync:
+        if verbose:
+            yield from _in_sync(plan.entries)
+        yield Line(f"{plan.state.name} is in sync: {plural(len(plan.entries), 'resource')}, checked in {seconds(elapsed)}.", "green")
+        return
+    for entry in plan.entries:
+        shown = [d for d in entry.differences if d.sort != "remove"]
+        if entry.error is not None or shown:
+            yield _title(plan, entry)
+            yield from _entry(entry, shown)
+        elif verbose and entry.in_sync:
+            yield from _in_sync([entry])
+        if verbose and entry.spec.note:
+            yield Line(f"  note: {entry.spec.note}")
+    yield from _removals(plan, prune)
+    yield Line("")
+    yield _summary(plan, elapsed)
+
+
+def _in_sync(entries: Sequence[Entry]) -> Iterator[Line]:
+    for entry in entries:
+        compared = [f"{m.present:,} {m.field} by {m.compared}" for m in (entry.seen.members if entry.seen else ())]
+        yield Line(f"  = {entry.id}" + (f"   {', '.join(compared)}" if compared else ""))
+
+
+def _title(plan: Plan, entry: Entry) -> Line:
+    address = str(entry.id)
+    return Line(f"{address:<{COLUMN}} {plan.state.where(entry.id)}", bold=True)
+
+
+def _entry(entry: Entry, differences: Sequence[Difference]) -> Iterator[Line]:
+    if entry.error is not None:
+        yield Line(f"  ? could not be checked: {entry.error}", "red")
+        return
+    whole = any(d.sort == "make" and d.field is None for d in differences)
+    if whole:
+        yield Line(f"  + {_missing(entry, differences)}", COLOURS["make"])
+    told_by_condition = any(d.sort == "waiting" and not d.members for d in differences)
+    for difference in differences:
+        glyph, colour = GLYPHS[difference.sort], COLOURS[difference.sort]
+        first = f"  {glyph} "
+        if difference.sort == "make":
+            if not whole:
+                yield Line(first + _count(difference, "missing"), colour)
+                yield from (Line(f"      {text}") for text in members(difference.members))
+        elif difference.sort == "change":
+            for text in _change(difference):
+                yield Line(first + text, colour)
+                first = "    "
+        elif difference.sort == "waiting" and difference.detail == "awaited":
+            if not told_by_condition or difference.observed:
+                yield Line(first + _count(difference, "not delivered yet"), colour)
+                yield from (Line(f"      {text}") for text in members(difference.members))
+        elif difference.detail and not (whole and difference.detail == _absence(entry)):
+            field = f"{difference.field}: " if difference.field and difference.field != "rules" and difference.members else ""
+            yield Line(first + field + difference.detail, colour)
+            if difference.field != "rules":
+                yield from (Line(f"      {text}") for text in members(difference.members))
+    for condition in entry.seen.conditions if entry.seen else ():
+        for command in condition.commands:
+            yield Line("      $ " + " ".join(command))
+
+
+def _missing(entry: Entry, differences: Sequence[Difference]) -> str:
+    """Say of a resource that is not there at all what it would hold."""
+    parts = [f"{d.desired:,} {d.field}" for d in differences if d.members and d.field and d.sort in ("make", "waiting") and d.desired]
+    if parts:
+        return f"missing: {', '.join(dict.fromkeys(parts))}"
+    return _absence(entry) or (entry.actions[0].reason if entry.actions else "missing")
+
+
+def _absence(entry: Entry) -> str:
+    return next((d.detail for d in entry.differences if d.sort == "make" and d.field is None), "")
+
+
+def _count(difference: Difference, words: str) -> str:
+    total = sum(int(facts.get("bytes") or 0) for facts in difference.members)
+    count = f"{len(difference.members):,} of {difference.desired:,}"
+    return f"{difference.field}: {count} {words}" + (f" ({size(total)})" if total else "")
+
+
+def _change(difference: Difference) -> Iterator[str]:
+    there, wanted = difference.observed, difference.desired
+    if isinstance(wanted, list) and isinstance(there, list):
+        lead = f"{difference.field}   "
+        for text in changed_list(there, wanted):
+            yield lead + text
+            lead = " " * len(lead)
+    else:
+        yield f"{difference.field}   {_value(there)} → {_value(wanted)}"
+
+
+def changed_list(there: list[Any], wanted: list[Any]) -> list[str]:
+    """Say how one ordered list becomes another.
+
+    Parameters
+    ----------
+    there, wanted : `list`
+        Before and after.
+
+    Returns
+    -------
+    changes : `list` [`str`]
+        What is added, taken out and moved; positions from 1.
+    """
+    lines = [f"+ {_value(item)} at {at} (of {len(wanted)})" for at, item in enumerate(wanted, 1) if item not in there]
+    lines += [f"- {_value(item)}" for item in there if item not in wanted]
+    before = [item for item in there if item in wanted]
+    after = [item for item in wanted if item in there]
+    if before != after:
+        moved = [item for item in after if before.index(item) != after.index(item)]
+        lines += [f"↕ {_value(item)} from {there.index(item) + 1} to {wanted.index(item) + 1}" for item in moved]
+    return lines
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        if "rse_expression" in value:
+            return f"rule {value['rse_expression']} × {value['copies']}"
+        return ", ".join(f"{key} = {inner}" for key, inner in value.items() if inner is not None)
+    if isinstance(value, list):
+        return ", ".join(map(_value, value)) or "nothing"
+    return "nothing" if value is None else str(value)
+
+
+def _removals(plan: Plan, prune: bool) -> Iterator[Line]:
+    doomed = [(entry, d) for entry in plan.entries for d in entry.differences if d.sort == "remove"]
+    if not doomed:
+        return
+    yield Line("")
+    yield Line("To be removed:" if prune else "Not wanted, and left alone without --prune:", "red", bold=True)
+    for entry, difference in doomed:
+        yield _title(plan, entry)
+        protected = "   (protected: stays)" if entry.spec.protect else ""
+        yield Line(f"  - {len(difference.members):,} {difference.field}{protected}", "red")
+        yield from (Line(f"      {text}") for text in members(difference.members))
+
+
+def _summary(plan: Plan, elapsed: float) -> Line:
+    differing = plan.differing
+    act = [entry for entry in plan.entries if entry.actions]
+    rest = [entry for entry in differing if not entry.actions]
+    parts = [f"{len(act):,} to change"] if act else []
+    for word, sorts in (("waiting", ("waiting",)), ("blocked", ("blocked",)), ("unwell", ("unwell",)), ("failing", ("failed",))):
+        found = [entry for entry in rest if entry.has(*sorts)]
+        rest = [entry for entry in rest if entry not in found]
+        if found:
+            parts.append(f"{len(found):,} {word}")
+    doomed = sum(entry.has("remove") for entry in plan.entries)
+    text = f"{len(differing):,} of {plural(len(plan.entries), 'resource')} differ"
+    text += f": {', '.join(parts)}." if parts else "."
+    if plan.unknown:
+        text += f" {plural(len(plan.unknown), 'resource')} could not be checked."
+    text += f" {plural(doomed, 'resource')} hold what is not wanted." if doomed else " Nothing to remove."
+    return Line(f"{text}       {seconds(elapsed)}", bold=True)
+
+
+def proposal(plan: Plan) -> Line:
+    """Say in one line what would be done.
+
+    Parameters
+    ----------
+    plan : `reconciler.plan.Plan`
+        The plan.
+
+    Returns
+    -------
+    line : `Line`
+        ``Plan: 4 actions, 12 datasets to ingest (0.3 GB), nothing to remove.``
+    """
+    cost, actions = plan.cost, plan.actions
+    parts = [plural(len(actions), "action")]
+    if cost.datasets:
+        parts.append(f"{plural(cost.datasets, 'dataset')} to ingest or register" + (f" ({size(cost.size)})" if cost.size else ""))
+    rules = sum(action.verb == "replicate" for action in actions)
+    if rules:
+        parts.append(f"{plural(rules, 'rule')} to add")
+    removed = sum(action.destroys for action in actions)
+    parts.append(f"{plural(removed, 'member')} to remove" if removed else "nothing to remove")
+    return Line(f"Plan: {', '.join(parts)}.", bold=True)
+
+
+def ending(outcomes: Collection[Outcome], elapsed: float, run: str) -> Iterator[Line]:
+    """Say how a run ended.
+
+    Parameters
+    ----------
+    outcomes : collection of `reconciler.model.Outcome`
+        Of all resources.
+    elapsed : `float`
+        Seconds it took.
+    run : `str`
+        Its name in the journal.
+
+    Yields
+    ------
+    line : `Line`
+        The counts, then what is not done and why.
+    """
+    counts = recap(outcomes)
+    shown = [f"ok {counts['ok'] + counts['already']}", f"changed {counts['changed']}", f"waiting {counts['waiting']}"]
+    shown += [f"blocked {counts['blocked']}", f"failed {counts['failed']}"]
+    if counts["left"]:
+        shown.append(f"not in sync {counts['left']}")
+    if counts["unknown"]:
+        shown.append(f"could not be checked {counts['unknown']}")
+    yield Line(f"{'   '.join(shown)}        {seconds(elapsed)}       run {run}", bold=True)
+    for outcome in outcomes:
+        if outcome.state in ("failed", "blocked", "waiting", "left", "unknown"):
+            word = {"left": "Not in sync", "unknown": "Could not be checked"}.get(outcome.state, outcome.state.capitalize())
+            colour = {"waiting": "cyan", "blocked": "magenta", "left": "magenta"}.get(outcome.state, "red")
+            yield Line(f"{word}: {outcome.id}: {outcome.detail}", colour)
+    if counts["waiting"]:
+        yield Line("Run again, or use --wait, for what is waiting.")

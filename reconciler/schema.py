@@ -1,0 +1,102 @@
+"""The JSON Schema of state files, made from the Specs: for editors, and for the first check of a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from reconciler.kinds import discover
+from reconciler.settings import Header, RucioSettings
+
+VARIABLE = {"type": "string", "pattern": r"^\$\{\w+\}$", "title": "a variable"}
+
+
+def state_schema() -> dict[str, Any]:
+    """Make the schema of a state file.
+
+    Returns
+    -------
+    schema : `dict`
+        JSON Schema, draft 2020-12.
+    """
+    definitions: dict[str, Any] = {}
+    properties: dict[str, Any] = {
+        "reconcile": _define("reconcile", Header, definitions),
+        "vars": {
+            "title": "vars",
+            "description": "Variables, used as ${name} in strings; --var-file and --var override them.",
+            "type": "object",
+            "additionalProperties": {"type": ["string", "integer", "number", "boolean"]},
+        },
+        "rucio": _define("rucio", RucioSettings, definitions),
+    }
+    for kind in discover().values():
+        reference = _define(kind.name, kind.spec, definitions)
+        if kind.single:
+            properties[kind.name] = reference
+        else:
+            properties[kind.name] = {
+                "title": kind.name,
+                "description": kind.summary,
+                "type": "object",
+                "additionalProperties": reference,
+            }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Desired state of a Butler repository and its Rucio datasets",
+        "type": "object",
+        "properties": properties,
+        "required": ["reconcile"],
+        "additionalProperties": False,
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _define(name: str, model: type[Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    made = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+    for inner, definition in made.pop("$defs", {}).items():
+        definitions[f"{name}.{inner}"] = _with_variables(definition)
+    definitions[name] = _with_variables(made)
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _with_variables(schema: Any) -> Any:
+    """Let a variable stand wherever a number or a truth value is wanted, as it does before variables are put in."""
+    if isinstance(schema, list):
+        return [_with_variables(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: value if key in ("default", "examples", "const", "enum") else _with_variables(value) for key, value in schema.items()}
+    if made.get("type") in ("integer", "number", "boolean"):
+        about = {key: made.pop(key) for key in ("title", "description", "default", "examples") if key in made}
+        return {**about, "anyOf": [made, VARIABLE]}
+    return made
+
+
+def write(folder: Path) -> list[Path]:
+    """Write all schemas that the project ships.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        ``schemas/``.
+
+    Returns
+    -------
+    files : `list` [`pathlib.Path`]
+        What was written.
+    """
+    from reconciler.report.as_json import report_schema
+
+    written = []
+    for name, schema in (("state", state_schema()), ("diff", report_schema())):
+        file = folder / f"{name}.schema.json"
+        file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        written.append(file)
+    return written
+
+
+if __name__ == "__main__":
+    for path in write(Path("schemas")):
+        print(path)

@@ -1,0 +1,157 @@
+"""One state file and its live systems, from loading to a plan: what `diff` and `apply` have in common."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler import graph as graphs
+from reconciler.errors import StateError
+from reconciler.graph import Graph
+from reconciler.live import Live
+from reconciler.load import Scalar, State, load
+from reconciler.model import Id
+from reconciler.names import meant
+from reconciler.observe import check_provided, observe
+from reconciler.plan import Plan, plan
+from reconciler.preflight import unable
+
+
+@dataclass
+class Session:
+    """A state with its graph and its live systems.
+
+    Parameters
+    ----------
+    state : `reconciler.load.State`
+        What is wanted.
+    graph : `reconciler.graph.Graph`
+        The order.
+    live : `reconciler.live.Live`
+        The live systems.
+    """
+
+    state: State
+    graph: Graph
+    live: Live
+    started: float = 0.0
+    unable: Mapping[Id, str] | None = None
+
+    @property
+    def butler_name(self) -> str | None:
+        return self.live.repository.uri if self.live.repository else None
+
+    @property
+    def rucio_name(self) -> str | None:
+        """The server and the account, without asking either."""
+        if self.live.server is None:
+            return None
+        account = self.live.server.settings.account
+        return self.live.server.place() + (f" as {account}" if account else "")
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def plan(self, only: Sequence[str] = (), *, prune: bool = False) -> Plan:
+        """Look at everything and say what is to be done.
+
+        Parameters
+        ----------
+        only : sequence of `str`
+            Globs of addresses; all if empty.
+        prune : `bool`
+            Whether anything may be removed.
+
+        Returns
+        -------
+        plan : `reconciler.plan.Plan`
+            What is to be done.
+
+        Raises
+        ------
+        reconciler.errors.ReconcileError
+            If the state can't be planned.
+        """
+        chosen = select(self.state, only)
+        seen = observe(self.state, self.live, chosen)
+        known = [id for id in chosen if id not in seen.unknown]
+        check_provided(self.state, self.live, self.graph, known)
+        first = plan(self.state, self.graph, seen, only=chosen, prune=prune)
+        self.unable = unable(self.state.resources, [entry.id for entry in first.entries if entry.actions])
+        if not self.unable:
+            return first
+        return plan(self.state, self.graph, seen, only=chosen, prune=prune, unable=self.unable)
+
+
+def start(path: Path, variables: Mapping[str, Scalar]) -> Session:
+    """Load a state and get ready to ask its live systems.
+
+    Parameters
+    ----------
+    path : `pathlib.Path`
+        The state file.
+    variables : mapping
+        What overrides its variables.
+
+    Returns
+    -------
+    session : `Session`
+        Nothing was asked yet.
+
+    Raises
+    ------
+    reconciler.errors.ReconcileError
+        If the state is not right.
+    """
+    started = time.monotonic()
+    state = load(path, variables)
+    graph = graphs.build(state)
+    live = Live(owners={token: str(id) for token, id in graph.owners.items()})
+    repository = state.resources.get(Id("repository", ""))
+    if repository is not None:
+        from reconciler.live.butler import Repository
+
+        live.repository = Repository(repository.uri)  # type: ignore[attr-defined]
+    if state.rucio is not None:
+        from reconciler.live.rucio import Rucio
+
+        live.server = Rucio(state.rucio)
+        live.rse = state.rucio.rse
+    return Session(state, graph, live, started)
+
+
+def select(state: State, only: Sequence[str]) -> set[Id]:
+    """Choose resources by globs of their addresses.
+
+    Parameters
+    ----------
+    state : `reconciler.load.State`
+        What is wanted.
+    only : sequence of `str`
+        ``chain.*``, ``rucio_dataset."raw:*"``; quotes may be left out.
+
+    Returns
+    -------
+    ids : `set` [`Id`]
+        Those that match any; all for no globs.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If a glob matches nothing.
+    """
+    if not only:
+        return set(state.resources)
+    found: set[Id] = set()
+    for pattern in only:
+        plain = pattern.replace('"', "")
+        names = {(f"{id.kind}.{id.name}" if id.name else id.kind): id for id in state.resources}
+        matched = {names[name] for name in fnmatch.filter(names, plain)}
+        if not matched:
+            raise StateError(f"{state.path.name}: no address matches {pattern}{meant(plain, names)}")
+        found |= matched
+    return found
