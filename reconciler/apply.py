@@ -1,8 +1,8 @@
 """Make it so: level-triggered, in the order of the graph, and looking again before and after each step.
 
-Nothing is decided from memory. When the turn of a resource comes it is looked at again, planned again, acted on, and looked at once
-more; so an action that finds its work done is "already", a half-done one is completed, and a second run does nothing. A failure
-blocks only what needs the failed resource.
+Nothing is decided from memory. When the turn of a resource comes it is looked at again, planned again, acted on, and looked at
+once more; so an action that finds its work done is "already", a half-done one is completed, and a second run does nothing. A
+failure blocks only what needs the failed resource.
 """
 
 from __future__ import annotations
@@ -165,13 +165,13 @@ class Run:
             for action in actions:
                 if self.stop():
                     raise Interrupted
-                error = self._act(action, made)
-                if error is None:
+                failure = self._act(action, made)
+                if failure is None:
                     done.append(action)
                     continue
                 if not self._is_done(entry, action):
-                    self.listener.ended(action, made, error, False)
-                    return Outcome(id, "failed", str(error), len(done), made)
+                    self.listener.ended(action, made, failure, False)
+                    return Outcome(id, "failed", str(failure), len(done), made)
                 self.listener.ended(action, made, None, True)
                 already = True
                 break
@@ -242,7 +242,9 @@ class Run:
         for sort, state in _LEFT:
             rest = [difference for difference in differences if difference.sort == sort]
             if rest:
-                if state == "left" and any(self.outcomes[o].state == "waiting" for o in self.plan.graph.before(entry.id) if o in self.outcomes):
+                if state == "left" and any(
+                    self.outcomes[o].state == "waiting" for o in self.plan.graph.before(entry.id) if o in self.outcomes
+                ):
                     state = "waiting"
                 count = f" ({sum(len(r.members) for r in rest):,})" if sort in ("remove", "make") else ""
                 detail = next((r.detail for r in rest if not r.members and r.detail), rest[0].detail or sort)
@@ -263,7 +265,13 @@ _LEFT: tuple[tuple[str, State], ...] = (
 )
 """How a resource ends that still differs, the worst first."""
 
-_WHY = {"failed": "failed", "unknown": "could not be checked", "waiting": "waits", "blocked": "is blocked", "left": "is not in sync"}
+_WHY = {
+    "failed": "failed",
+    "unknown": "could not be checked",
+    "waiting": "waits",
+    "blocked": "is blocked",
+    "left": "is not in sync",
+}
 
 
 def recap(outcomes: Collection[Outcome]) -> Counter[str]:

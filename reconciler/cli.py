@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import __version__
+from reconciler.console import DIFFERENCES, ERROR, IN_SYNC, INTERRUPTED, show
 from reconciler.errors import ReconcileError, StateError, clean
 
 if TYPE_CHECKING:
     from reconciler.load import Scalar
-    from reconciler.report.terminal import Line
-
-IN_SYNC, ERROR, DIFFERENCES, INTERRUPTED = 0, 1, 2, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -96,21 +94,6 @@ def tell(error: ReconcileError) -> int:
     return ERROR
 
 
-def show(lines: Iterable[Line]) -> None:
-    """Print lines, coloured where the output is a terminal.
-
-    Parameters
-    ----------
-    lines : iterable of `reconciler.report.terminal.Line`
-        What to print.
-    """
-    import os
-
-    colour = None if not os.environ.get("NO_COLOR") else False
-    for line in lines:
-        click.secho(line.text, fg=line.colour, bold=line.bold or None, color=colour)
-
-
 def variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, Scalar]:
     """Put together the variables of the command line.
 
@@ -139,7 +122,7 @@ def variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, Scal
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise StateError(f'--var {pair}: write --var name=value')
+            raise StateError(f"--var {pair}: write --var name=value")
         found[name] = {"true": True, "false": False}.get(value, int(value) if value.lstrip("-").isdecimal() else value)
     return found
 

@@ -35,24 +35,23 @@ def diff(desired: Mapping[Id, Spec], seen: Mapping[Id, Seen[Any]]) -> dict[Id, t
     seen_documents: dict[str, dict[str, Any]] = {}
     addresses: dict[str, Id] = {}
     for id, differences in found.items():
-        if seen[id].spec is None:
+        spec = seen[id].spec
+        if spec is None:
             differences.append(Difference(id, None, sort="make", detail=_absent(seen[id])))
             continue
-        wanted, there = canonical(desired[id]), canonical(seen[id].spec)
+        wanted, there = canonical(desired[id]), canonical(spec)
         if wanted != there:
             addresses[str(id)] = id
             wanted_documents[str(id)], seen_documents[str(id)] = wanted, there
     for address, name in _changed_fields(seen_documents, wanted_documents):
         id = addresses[address]
-        there, wanted = seen_documents[address].get(name), wanted_documents[address].get(name)
-        found[id].append(Difference(id, name, there, wanted))
+        observed, desired_value = seen_documents[address].get(name), wanted_documents[address].get(name)
+        found[id].append(Difference(id, name, observed, desired_value))
     for id, differences in found.items():
         differences += _members(id, seen[id])
         for condition in seen[id].conditions:
             detail = condition.text
-            differences.append(
-                Difference(id, condition.field, detail=detail, sort=condition.sort, members=condition.members)
-            )
+            differences.append(Difference(id, condition.field, detail=detail, sort=condition.sort, members=condition.members))
     return {id: tuple(differences) for id, differences in found.items()}
 
 
@@ -95,9 +94,7 @@ def _members(id: Id, seen: Seen[Any]) -> list[Difference]:
     found = []
     for members in seen.members:
         if members.missing:
-            found.append(
-                Difference(id, members.field, members.present, members.wanted, "missing", "make", members.missing)
-            )
+            found.append(Difference(id, members.field, members.present, members.wanted, "missing", "make", members.missing))
         if members.awaited:
             found.append(Difference(id, members.field, members.present, members.wanted, "awaited", "waiting", members.awaited))
         if members.changed:

@@ -115,7 +115,8 @@ def build(state: State) -> Graph:
         try:
             for token in kind.provides(id.name, spec):
                 if token in owners:
-                    twice.append(f"{state.where(id)}: {id}: {words(token)} is provided by {owners[token]} ({state.where(owners[token])}) too")
+                    rival = f"{owners[token]} ({state.where(owners[token])})"
+                    twice.append(f"{state.where(id)}: {id}: {words(token)} is provided by {rival} too")
                 owners.setdefault(token, id)
                 providers[token].add(id)
             for token in kind.contributes(id.name, spec):
@@ -142,7 +143,7 @@ def build(state: State) -> Graph:
             found = _providers(token, providers) - {id}
             for other in found:
                 needs[id].setdefault(other, token)
-            if not found and not (id in _providers(token, providers)):
+            if not found and id not in _providers(token, providers):
                 lacking.append(token)
         for address in spec.requires:
             needs[id].setdefault(by_address[address], address)

@@ -326,7 +326,7 @@ def _explain(error: Any) -> Iterator[tuple[list[str | int], str]]:
         what = "key" if path else "table"
         for key in error.instance:
             if key not in known:
-                yield [*path, key] if not path else path, f'unknown {what} "{key}"{meant(key, known)}'
+                yield path or [key], f'unknown {what} "{key}"{meant(key, known)}'
     elif error.validator == "required":
         for key in error.validator_value:
             if key not in error.instance:
@@ -379,7 +379,9 @@ def _show(value: Any) -> str:
         return f'"{value}"'
     if isinstance(value, bool):
         return str(value).lower()
-    return {list: "a list", dict: "a table"}.get(type(value), str(value))
+    if isinstance(value, list):
+        return "a list"
+    return "a table" if isinstance(value, dict) else str(value)
 
 
 def _specs(document: Mapping[str, Any], base: Path, problems: _Problems) -> tuple[dict[Id, Spec], dict[Id, int]]:

@@ -47,9 +47,7 @@ class Spec(BaseModel):
         "full", description="full: make and mend it; create: make it when absent, never change it; observe: only report."
     )
     protect: bool = Field(False, description="Never remove anything of it, not even under --prune.")
-    requires: tuple[str, ...] = Field(
-        (), description="Addresses that must be in sync first.", examples=[["visits.LSSTComCam"]]
-    )
+    requires: tuple[str, ...] = Field((), description="Addresses that must be in sync first.", examples=[["visits.LSSTComCam"]])
     note: str | None = Field(None, description="Anything worth knowing; shown by -v.")
 
 
@@ -67,8 +65,9 @@ Facts = Mapping[str, Any]
 """JSON values that describe one member or one circumstance."""
 
 Sort = Literal["make", "change", "remove", "waiting", "unwell", "failed", "blocked", "unknown", "later"]
-"""What a difference means for the operator: something to make, change or remove; a delivery to wait for; a Rucio rule that is not
-well; an expectation that fails; something that can't be done here; something not checked; what only shows after another action."""
+"""What a difference means for the operator: something to make, change or remove; a delivery to wait for; a Rucio rule that
+is not well; an expectation that fails; something that can't be done here; something not checked; what only shows after another
+action."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -55,7 +56,7 @@ def expand(text: str) -> list[str]:
 def _options(text: str, start: int, end: int, commas: list[int]) -> list[str] | None:
     if commas:
         edges = [start, *commas, end]
-        return [name for a, b in zip(edges, edges[1:], strict=False) for name in expand(text[a + 1 : b])]
+        return [name for a, b in itertools.pairwise(edges) for name in expand(text[a + 1 : b])]
     numbers = _RANGE.fullmatch(text, start + 1, end)
     if numbers is None:
         return None

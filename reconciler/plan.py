@@ -174,9 +174,7 @@ def once_delivered(entry: Entry) -> list[Action]:
     return list(actions_for(entry.id, entry.spec, seen, entry.differences, prune=False))
 
 
-def actions_for(
-    id: Id, spec: Spec, seen: Seen[Any], differences: Iterable[Difference], *, prune: bool
-) -> Iterable[Action]:
+def actions_for(id: Id, spec: Spec, seen: Seen[Any], differences: Iterable[Difference], *, prune: bool) -> Iterable[Action]:
     """Decide what to do about one resource.
 
     Parameters

@@ -14,13 +14,12 @@ from typing import Any
 import click
 
 from reconciler.apply import Interrupted, Run, exit_code
-from reconciler.cli import IN_SYNC, INTERRUPTED, show
+from reconciler.console import DIFFERENCES, INTERRUPTED, Line, show
 from reconciler.errors import ReconcileError
 from reconciler.load import Scalar
 from reconciler.model import Action, Outcome
 from reconciler.report import terminal
 from reconciler.session import Session, start
-
 
 MOST_TOLD = 5
 """Lines about what is waited for, in one go."""
@@ -63,12 +62,11 @@ def apply_state(
         show(terminal.header(plan, session.butler_name, session.rucio_name))
         click.echo()
         show(terminal.diff(plan, session.elapsed, prune=prune))
-        if plan.in_sync:
-            return IN_SYNC
-        show([terminal.proposal(plan)])
+        if not plan.in_sync:
+            show([terminal.proposal(plan)])
         if plan.actions and ask and not click.confirm("Apply?", default=False):
             click.echo("Nothing was changed.")
-            return 2
+            return DIFFERENCES
         return _run(session, plan, wait, prune)
     finally:
         session.live.close()
@@ -129,7 +127,8 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.terminal:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bars
 
             self.bars = Bars(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
@@ -169,10 +168,10 @@ class Progress:
         counts = ", ".join(f"{value:,} {key}" for key, value in made.items() if isinstance(value, int) and value)
         state = "failed" if error is not None else "already done" if already else counts or "done"
         colour = "red" if error is not None else "green"
-        line = f"{str(action.id):<{terminal.COLUMN}} {action.verb:<12} {state}   {time.monotonic() - self.since:.1f} s"
-        show([terminal.Line(line, colour)])
+        line = f"{action.id!s:<{terminal.COLUMN}} {action.verb:<12} {state}   {time.monotonic() - self.since:.1f} s"
+        show([Line(line, colour)])
         if error is not None:
-            show([terminal.Line(f"    {text}", "red") for text in (str(error), *error.hints)])
+            show([Line(f"    {text}", "red") for text in (str(error), *error.hints)])
 
     def settled(self, outcome: Outcome) -> None:
         """A resource has come to an outcome."""
@@ -187,4 +186,4 @@ class Progress:
         lines = fresh[:MOST_TOLD] + ([f"… and {len(fresh) - MOST_TOLD} more"] if len(fresh) > MOST_TOLD else [])
         if lines:
             lines[-1] += f"   ({seconds(seconds_left)} left to wait)"
-        show(terminal.Line(line, "cyan") for line in lines)
+        show(Line(line, "cyan") for line in lines)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from reconciler.kinds import discover
@@ -67,36 +65,10 @@ def _with_variables(schema: Any) -> Any:
         return [_with_variables(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: value if key in ("default", "examples", "const", "enum") else _with_variables(value) for key, value in schema.items()}
+    made = {
+        key: value if key in ("default", "examples", "const", "enum") else _with_variables(value) for key, value in schema.items()
+    }
     if made.get("type") in ("integer", "number", "boolean"):
         about = {key: made.pop(key) for key in ("title", "description", "default", "examples") if key in made}
         return {**about, "anyOf": [made, VARIABLE]}
     return made
-
-
-def write(folder: Path) -> list[Path]:
-    """Write all schemas that the project ships.
-
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        ``schemas/``.
-
-    Returns
-    -------
-    files : `list` [`pathlib.Path`]
-        What was written.
-    """
-    from reconciler.report.as_json import report_schema
-
-    written = []
-    for name, schema in (("state", state_schema()), ("diff", report_schema())):
-        file = folder / f"{name}.schema.json"
-        file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        written.append(file)
-    return written
-
-
-if __name__ == "__main__":
-    for path in write(Path("schemas")):
-        print(path)

@@ -108,7 +108,7 @@ def known_end(uri: str, names: set[str]) -> str | None:
 
 def _describe(patterns: list[str], delivery: Delivery, any_exist: bool) -> str:
     names = ", ".join(patterns)
-    if not any_exist or len(delivery.missing_dids) and not delivery.wanted:
+    if not any_exist or (len(delivery.missing_dids) and not delivery.wanted):
         return f"waiting for {names}, not registered in Rucio yet"
     return f"waiting for {names}, {delivery.available:,} of {delivery.wanted:,} files here"
 

@@ -22,7 +22,9 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rse_expression: str = Field(min_length=1, description="Which RSEs.", examples=["IN2P3_RAW_DISK", "SLAC_BUTLER_DISK|IN2P3_RAW_DISK"])
+    rse_expression: str = Field(
+        min_length=1, description="Which RSEs.", examples=["IN2P3_RAW_DISK", "SLAC_BUTLER_DISK|IN2P3_RAW_DISK"]
+    )
     copies: int = Field(1, ge=1, description="How many copies, on different RSEs.")
     account: str | None = Field(None, description="Whose rule; that of [rucio] if left out.")
     lifetime: int | None = Field(None, ge=1, description="Seconds until it expires; never if left out.")
@@ -255,7 +257,9 @@ def health(rules: Iterable[Mapping[str, Any]], now: datetime.datetime) -> Iterat
                 why = str(rule.get("error") or "no reason given").split(":")[0].strip()[:100]
                 yield Condition("unwell", f"stuck{age}: {name}, {stuck:,} of {total:,} files ({why})", facts, "rules")
             case "SUSPENDED":
-                yield Condition("unwell", f"suspended: {name}; Rucio has given up on it, files added later get no copies", facts, "rules")
+                yield Condition(
+                    "unwell", f"suspended: {name}; Rucio has given up on it, files added later get no copies", facts, "rules"
+                )
             case "INJECT":
                 yield Condition("waiting", f"being injected: {name}", facts, "rules")
             case "WAITING_APPROVAL":

@@ -1,7 +1,8 @@
 """Chains: ordered lists of collections that users search by one name.
 
-Order is meaning here: a dataset is found in the first child that has it. So a chain that holds the right children in another order is
-as wrong as one that lacks a child, and the two are told apart. A child that nobody asked for is taken out only under --prune.
+Order is meaning here: a dataset is found in the first child that has it. So a chain that holds the right children in another
+order is as wrong as one that lacks a child, and the two are told apart. A child that nobody asked for is taken out only under
+--prune.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class ChainSpec(Spec):
 
 
 class ChainKind(Kind[ChainSpec]):
+    """The kind of ``chain`` tables."""
+
     name = "chain"
     spec = ChainSpec
     summary = "Chains of collections."
@@ -62,7 +65,7 @@ class ChainKind(Kind[ChainSpec]):
                 known = tuple(children)  # a stranger stands in front, and hides what is behind it
             doc = spec.doc if spec.doc is None else there[name].doc
             found = spec.model_copy(update={"children": spec.children if known == wanted else known, "doc": doc})
-            members = ()
+            members: tuple[Members, ...] = ()
             if spec.mode == "exact" and extra:
                 members = (Members("children", len(wanted), len(known), extra=tuple({"collection": c} for c in extra)),)
             facts = {"children": list(children), "wanted": list(wanted)}
@@ -85,7 +88,7 @@ class ChainKind(Kind[ChainSpec]):
         fields = {difference.field for difference in missing.differences}
         if extra and missing.prune and missing.desired.mode == "exact" and not missing.desired.protect:
             yield Action(missing.id, "redefine", args, f"takes out {', '.join(extra)}", destroys=len(extra))
-        elif missing.seen.spec is None or "children" in {f for f in fields if f} and why(wanted, children):
+        elif missing.seen.spec is None or ("children" in {f for f in fields if f} and why(wanted, children)):
             reason = "no such chain" if missing.seen.spec is None else why(wanted, children)
             yield Action(missing.id, "redefine", args | {"children": [*wanted, *extra]}, reason)
         if missing.seen.spec is not None and "doc" in fields:
@@ -124,7 +127,11 @@ def why(wanted: Sequence[str], there: Sequence[str]) -> str:
     lacking = [child for child in wanted if child not in there]
     if lacking:
         return f"lacks {', '.join(lacking)}"
-    return "" if [child for child in there if child in wanted] == list(wanted) and there[: len(wanted)] == list(wanted) else "children in another order"
+    return (
+        ""
+        if [child for child in there if child in wanted] == list(wanted) and there[: len(wanted)] == list(wanted)
+        else "children in another order"
+    )
 
 
 KIND = ChainKind()

@@ -22,6 +22,8 @@ class CollectionSpec(Spec):
 
 
 class CollectionKind(Kind[CollectionSpec]):
+    """The kind of ``collection`` tables."""
+
     name = "collection"
     spec = CollectionSpec
     summary = "RUN, TAGGED and CALIBRATION collections."
@@ -48,7 +50,7 @@ class CollectionKind(Kind[CollectionSpec]):
         for name, spec in desired.items():
             if name not in there:
                 continue
-            conditions = ()
+            conditions: tuple[Condition, ...] = ()
             if there[name].type != spec.type:
                 text = f"the name is taken by a {there[name].type} collection, and the type of one can't be changed"
                 conditions = (Condition("blocked", text),)

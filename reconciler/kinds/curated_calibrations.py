@@ -27,6 +27,8 @@ class CuratedCalibrationsSpec(Spec):
 
 
 class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec]):
+    """The kind of ``curated_calibrations`` tables."""
+
     name = "curated_calibrations"
     spec = CuratedCalibrationsSpec
     summary = "Calibrations that an instrument's package keeps."
@@ -49,9 +51,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec]):
     def subcommands(self, spec: CuratedCalibrationsSpec) -> Iterable[str]:
         yield "write-curated-calibrations"
 
-    def observe(
-        self, live: Live, desired: Mapping[str, CuratedCalibrationsSpec]
-    ) -> Mapping[str, Seen[CuratedCalibrationsSpec]]:
+    def observe(self, live: Live, desired: Mapping[str, CuratedCalibrationsSpec]) -> Mapping[str, Seen[CuratedCalibrationsSpec]]:
         wanted = {dataset_type for spec in desired.values() for dataset_type in spec.dataset_types}
         certified = {(c.collection, c.dataset_type) for c in live.butler.certifications(sorted(wanted), desired)}
         seen = {}
@@ -67,7 +67,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec]):
             begun = bool(live.butler.count(CAMERA, [f"{name}/unbounded"]))
             if not found and not begun:
                 continue
-            conditions = ()
+            conditions: tuple[Condition, ...] = ()
             if len(found) < len(spec.dataset_types):
                 text = "it was interrupted, and write-curated-calibrations fails on what is there: remove its RUNs, then apply"
                 conditions = (Condition("blocked", text),)

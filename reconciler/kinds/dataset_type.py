@@ -22,6 +22,8 @@ class DatasetTypeSpec(Spec):
 
 
 class DatasetTypeKind(Kind[DatasetTypeSpec]):
+    """The kind of ``dataset_type`` tables."""
+
     name = "dataset_type"
     spec = DatasetTypeSpec
     summary = "Dataset types."

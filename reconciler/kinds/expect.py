@@ -29,6 +29,8 @@ class ExpectSpec(Spec):
 
 
 class ExpectKind(Kind[ExpectSpec]):
+    """The kind of ``expect`` tables."""
+
     name = "expect"
     spec = ExpectSpec
     summary = "Expected numbers of datasets."

@@ -30,13 +30,17 @@ class FileIngestSpec(Spec):
         description="ECSV, CSV or FITS; the first column names the file, the others are the data ID.",
         examples=["the_monster_20240904.ecsv"],
     )
-    prefix: str = Field("", description="What paths in it are relative to.", examples=["${data}/raw/refcats/the_monster_20240904/"])
+    prefix: str = Field(
+        "", description="What paths in it are relative to.", examples=["${data}/raw/refcats/the_monster_20240904/"]
+    )
     transfer: Transfer = Field("direct", description="How the datastore takes the files.")
     formatter: str | None = Field(None, description="Class that reads them; that of the storage class if left out.")
     delivered_by: tuple[str, ...] = DELIVERED_BY
 
 
 class FileIngestKind(Kind[FileIngestSpec]):
+    """The kind of ``file_ingest`` tables."""
+
     name = "file_ingest"
     spec = FileIngestSpec
     summary = "Files to ingest from tables."
@@ -82,7 +86,7 @@ class FileIngestKind(Kind[FileIngestSpec]):
             for key, ref in refs.items()
             if key in wanted and spec.transfer == "direct" and not _same(paths.get(str(ref.id)), wanted[key]["path"])
         ]
-        strangers = [{d: v for d, v in zip(dimensions, key, strict=True)} for key in refs if key not in wanted]
+        strangers = [dict(zip(dimensions, key, strict=True)) for key in refs if key not in wanted]
         members = Members.compare("files", wanted, refs, changed=moved)
         members = dataclasses.replace(members, extra=tuple({**facts, "kept": True} for facts in strangers))
         come = arrivals(live, spec.delivered_by if members.missing else ())
@@ -134,7 +138,10 @@ class FileIngestKind(Kind[FileIngestSpec]):
         prefix = ["--prefix", args["prefix"]] if args["prefix"] else []
         formatter = ["--formatter", args["formatter"]] if args["formatter"] else []
         if not args["all"]:
-            yield ["#", f"{action.id}: butler ingest-files can't do a part of a table; for {len(args['files']):,} rows, cut the table"]
+            yield [
+                "#",
+                f"{action.id}: butler ingest-files can't do a part of a table; for {len(args['files']):,} rows, cut the table",
+            ]
         yield [
             "butler", "ingest-files", "$REPO", args["dataset_type"], action.id.name,
             *prefix, "--transfer", args["transfer"], *formatter, args["table"],

@@ -60,6 +60,8 @@ class ImportSpec(Spec):
 
 
 class ImportKind(Kind[ImportSpec]):
+    """The kind of ``import`` tables."""
+
     name = "import"
     spec = ImportSpec
     summary = "Export files to import."
@@ -327,7 +329,11 @@ def _records(live: Live, content: ExportFile) -> list[Condition]:
     if not differing:
         return []
     names = ", ".join(sorted({facts["element"] for facts in differing}))
-    return [Condition("unwell", f"{len(differing):,} records of {names} differ from the file's; the repository's are kept", tuple(differing))]
+    return [
+        Condition(
+            "unwell", f"{len(differing):,} records of {names} differ from the file's; the repository's are kept", tuple(differing)
+        )
+    ]
 
 
 KIND = ImportKind()

@@ -22,6 +22,8 @@ class InstrumentSpec(Spec):
 
 
 class InstrumentKind(Kind[InstrumentSpec]):
+    """The kind of ``instrument`` tables."""
+
     name = "instrument"
     spec = InstrumentSpec
     summary = "Instruments: their detectors and filters."

@@ -44,6 +44,8 @@ class RawSpec(Spec):
 
 
 class RawKind(Kind[RawSpec]):
+    """The kind of ``raw`` tables."""
+
     name = "raw"
     spec = RawSpec
     summary = "Raw exposures in RUN collections."

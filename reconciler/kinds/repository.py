@@ -28,6 +28,8 @@ class RepositorySpec(Spec):
 
 
 class RepositoryKind(Kind[RepositorySpec]):
+    """The kind of ``repository`` tables."""
+
     name = "repository"
     spec = RepositorySpec
     single = True
@@ -44,7 +46,13 @@ class RepositoryKind(Kind[RepositorySpec]):
         if status == "ready":
             return {"": Seen(spec)}
         if status == "half-made":
-            return {"": Seen(None, conditions=(Condition("later", "butler.yaml is there and its tables are not"),), facts={"half_made": True})}
+            return {
+                "": Seen(
+                    None,
+                    conditions=(Condition("later", "butler.yaml is there and its tables are not"),),
+                    facts={"half_made": True},
+                )
+            }
         return {}
 
     def plan(self, missing: Missing[RepositorySpec]) -> Iterable[Action]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,10 +20,14 @@ CHUNK = 500
 class RucioContainerSpec(Spec):
     """A Rucio container; the key is its DID."""
 
-    contents: tuple[str, ...] = Field(description="Datasets and containers in it, scope:name.", examples=[["raw:Dataset/LSSTComCam/raw/20241108"]])
+    contents: tuple[str, ...] = Field(
+        description="Datasets and containers in it, scope:name.", examples=[["raw:Dataset/LSSTComCam/raw/20241108"]]
+    )
 
 
 class RucioContainerKind(Kind[RucioContainerSpec]):
+    """The kind of ``rucio_container`` tables."""
+
     name = "rucio_container"
     spec = RucioContainerSpec
     summary = "Rucio containers."
@@ -81,7 +86,8 @@ class RucioContainerKind(Kind[RucioContainerSpec]):
         dids = [dict(zip(("scope", "name"), did.split(":", 1), strict=True)) for did in action.args["contents"]]
         for start in range(0, len(dids), CHUNK):
             chunk = dids[start : start + CHUNK]
-            live.rucio.write(f"attach to {action.id.name}", lambda client, chunk=chunk: client.attach_dids(scope, name, chunk))
+            attach = functools.partial(_attach, scope, name, chunk)
+            live.rucio.write(f"attach to {action.id.name}", attach)
         return {"attached": len(dids)}
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
@@ -89,6 +95,10 @@ class RucioContainerKind(Kind[RucioContainerSpec]):
             yield ["rucio", "did", "add", "--type", "container", action.id.name]
         else:
             yield ["rucio", "did", "content", "add", "--to-did", action.id.name, *action.args["contents"]]
+
+
+def _attach(scope: str, name: str, dids: list[dict[str, str]], client: Any) -> None:
+    client.attach_dids(scope, name, dids)
 
 
 KIND = RucioContainerKind()

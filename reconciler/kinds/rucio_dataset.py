@@ -19,7 +19,6 @@ from reconciler.names import is_glob
 
 if TYPE_CHECKING:
     from reconciler.live import Live
-    from reconciler.live.register import Source
     from reconciler.live.rucio import DidFacts
 
 
@@ -38,13 +37,19 @@ class Register(BaseModel):
 class RucioDatasetSpec(Spec):
     """A Rucio dataset; the key is its DID."""
 
-    open: bool | None = Field(None, description="Whether files may be added; left alone if left out. true also makes it if absent.")
+    open: bool | None = Field(
+        None, description="Whether files may be added; left alone if left out. true also makes it if absent."
+    )
     files: int | None = Field(None, ge=0, description="How many files it has to have.")
     rules: tuple[Rule, ...] = Field((), description="Its replication rules.")
-    register_from: Register | None = Field(None, alias="register", description="Datasets of a Butler repository to register in it.")
+    register_from: Register | None = Field(
+        None, alias="register", description="Datasets of a Butler repository to register in it."
+    )
 
 
 class RucioDatasetKind(Kind[RucioDatasetSpec]):
+    """The kind of ``rucio_dataset`` tables."""
+
     name = "rucio_dataset"
     spec = RucioDatasetSpec
     summary = "Rucio datasets with their rules."
@@ -112,7 +117,8 @@ class RucioDatasetKind(Kind[RucioDatasetSpec]):
                 yield Action(id, "remove rule", {"id": rule["id"]}, text, destroys=1)
 
     def apply(self, live: Live, action: Action) -> Mapping[str, Any] | None:
-        return _APPLY[action.verb](live, action)
+        made: Mapping[str, Any] | None = _APPLY[action.verb](live, action)
+        return made
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
         did, args = action.id.name, action.args
@@ -125,8 +131,23 @@ class RucioDatasetKind(Kind[RucioDatasetSpec]):
                 yield ["rucio", "did", "update", "--close", did]
             case "replicate":
                 rule = args["rule"]
-                options = [word for key in ("account", "lifetime", "activity", "comment") if rule[key] is not None for word in (f"--{key}", str(rule[key]))]
-                yield ["rucio", "rule", "add", "--rse-exp", rule["rse_expression"], "--copies", str(rule["copies"]), *options, did]
+                options = [
+                    word
+                    for key in ("account", "lifetime", "activity", "comment")
+                    if rule[key] is not None
+                    for word in (f"--{key}", str(rule[key]))
+                ]
+                yield [
+                    "rucio",
+                    "rule",
+                    "add",
+                    "--rse-exp",
+                    rule["rse_expression"],
+                    "--copies",
+                    str(rule["copies"]),
+                    *options,
+                    did,
+                ]
             case "move":
                 yield ["rucio", "rule", "move", args["id"], "--rse-exp", args["rule"]["rse_expression"]]
             case "update":
@@ -157,7 +178,7 @@ def check_did(name: str) -> Iterable[str]:
     elif not re.fullmatch(r"[/A-Za-z0-9][/A-Za-z0-9.\-_]{0,249}", rest):
         yield f'"{rest}" is not a name that Rucio takes: letters, digits and /.-_, at most 250'
     elif rest.rpartition("/")[2] in ("rules", "files", "meta", "dids", "status", "parents"):
-        yield f'a name that ends in /{rest.rpartition("/")[2]} collides with an address of Rucio\'s own interface'
+        yield f"a name that ends in /{rest.rpartition('/')[2]} collides with an address of Rucio's own interface"
 
 
 def register_commands(did: str, register: Mapping[str, Any]) -> Iterable[list[str]]:
@@ -188,7 +209,7 @@ def _see(
     spec: RucioDatasetSpec,
     there: DidFacts | None,
     rules: Sequence[Mapping[str, Any]],
-    source: Source | None,
+    source: int | None,
     account: str,
     now: datetime.datetime,
 ) -> Seen[RucioDatasetSpec]:
@@ -198,15 +219,20 @@ def _see(
         return Seen(spec, conditions=(Condition("blocked", text),))
     facts: dict[str, Any] = {}
     steps, strangers = reconcile(spec.rules, rules, account, now)
-    facts["steps"] = [{"verb": s.verb, "rule": dict(s.rule), "id": s.id, "reason": s.reason, "options": dict(s.options)} for s in steps]
+    facts["steps"] = [
+        {"verb": s.verb, "rule": dict(s.rule), "id": s.id, "reason": s.reason, "options": dict(s.options)} for s in steps
+    ]
     facts["strangers"] = [{"id": r["id"], "rse_expression": r["rse_expression"], "copies": r["copies"]} for r in strangers]
     unsettled = spec.register_from is not None and (there is None or there.is_open)
     if unsettled:
         assert spec.register_from is not None
-        if source is not None and source.count is not None:
-            facts |= {"register": True, "source": source.count, "close": True}
+        if source is not None:
+            facts |= {"register": True, "source": source, "close": True}
         else:
-            commands = [*register_commands(name, spec.register_from.model_dump(mode="json")), ["rucio", "did", "update", "--close", name]]
+            commands = [
+                *register_commands(name, spec.register_from.model_dump(mode="json")),
+                ["rucio", "did", "update", "--close", name],
+            ]
             text = f"register at the source: {spec.register_from.repo} can't be opened here"
             conditions.append(Condition("blocked", text, commands=tuple(map(tuple, commands))))
     elif there is None and not spec.open:

@@ -24,6 +24,8 @@ class SkymapSpec(Spec):
 
 
 class SkymapKind(Kind[SkymapSpec]):
+    """The kind of ``skymap`` tables."""
+
     name = "skymap"
     spec = SkymapSpec
     summary = "Sky maps with their tracts and patches."

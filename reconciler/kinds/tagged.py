@@ -1,7 +1,7 @@
 """TAGGED collections: which datasets are in one, by a query, by a list of visits or exposures, or by a list of UUIDs.
 
-Wanted and present members are compared as sets; only the difference is associated. What should not be in it is reported, and taken
-out only under --prune.
+Wanted and present members are compared as sets; only the difference is associated. What should not be in it is reported, and
+taken out only under --prune.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ class TaggedSpec(Spec):
 
     dataset_type: str | tuple[str, ...] = Field(description="Dataset types of its members.", examples=["raw"])
     sources: tuple[str, ...] = Field(
-        alias="from", min_length=1, description="Collections that they come from, with wildcards.", examples=[["LSSTComCam/raw/all"]]
+        alias="from",
+        min_length=1,
+        description="Collections that they come from, with wildcards.",
+        examples=[["LSSTComCam/raw/all"]],
     )
     where: str = Field("", description="A Butler query expression that they satisfy.", examples=["instrument = 'LSSTComCam'"])
     instrument: str | None = Field(None, description="Whose visits or exposures are listed.", examples=["LSSTComCam"])
@@ -42,6 +45,8 @@ class TaggedSpec(Spec):
 
 
 class TaggedKind(Kind[TaggedSpec]):
+    """The kind of ``tagged`` tables."""
+
     name = "tagged"
     spec = TaggedSpec
     summary = "TAGGED collections with their members."
@@ -202,7 +207,9 @@ def wanted(live: Live, spec: TaggedSpec) -> tuple[dict[str, DatasetRef], list[Co
                 raise ObserveError(f"where = {spec.where!r}: {error}", error.hints) from error
         refs |= {str(ref.id): ref for ref in found if ids is None or str(ref.id) in ids}
     if ids is not None and len(ids) > len(refs):
-        conditions.append(Condition("waiting", f"{len(ids) - len(refs):,} of {len(ids):,} listed datasets are not in {', '.join(spec.sources)}"))
+        conditions.append(
+            Condition("waiting", f"{len(ids) - len(refs):,} of {len(ids):,} listed datasets are not in {', '.join(spec.sources)}")
+        )
     return refs, conditions
 
 

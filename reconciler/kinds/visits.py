@@ -26,6 +26,8 @@ class VisitsSpec(Spec):
 
 
 class VisitsKind(Kind[VisitsSpec]):
+    """The kind of ``visits`` tables."""
+
     name = "visits"
     spec = VisitsSpec
     summary = "Visits of instruments."

@@ -201,9 +201,7 @@ class Repository:
             return {}
         infos = self.open().collections.query_info("*", include_chains=True, include_summary=True, include_doc=True)
         return {
-            info.name: CollectionFacts(
-                info.type.name, tuple(info.children), info.doc or "", frozenset(info.dataset_types or ())
-            )
+            info.name: CollectionFacts(info.type.name, tuple(info.children), info.doc or "", frozenset(info.dataset_types or ()))
             for info in infos
         }
 
@@ -222,9 +220,7 @@ class Repository:
         if not self.ready:
             return {}
         return {
-            found.name: DatasetTypeFacts(
-                tuple(sorted(found.dimensions.required)), found.storageClass_name, found.isCalibration()
-            )
+            found.name: DatasetTypeFacts(tuple(sorted(found.dimensions.required)), found.storageClass_name, found.isCalibration())
             for found in self.open().registry.queryDatasetTypes("*")
         }
 
@@ -627,7 +623,9 @@ class Repository:
 
 
 def _lacks_tables(text: str) -> bool:
-    return any(sign in text for sign in ("no such table", "UndefinedTable", "does not exist\nLINE", "unable to open database file"))
+    return any(
+        sign in text for sign in ("no such table", "UndefinedTable", "does not exist\nLINE", "unable to open database file")
+    )
 
 
 @functools.cache

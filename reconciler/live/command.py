@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from reconciler.errors import ApplyError
 from reconciler.live.faults import explain
 
+
 class WorkerDied(ApplyError):
     """The process that ran a command ended before the command did; its chunk was rolled back and may be done again."""
 

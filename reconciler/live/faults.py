@@ -8,25 +8,102 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from reconciler.errors import ApplyError, ObserveError, ReconcileError, clean
 
-_PATTERNS: tuple[tuple[str, str, str], ...] = (
-    (r"attempt to write a readonly database", "an interrupted writer left a journal behind", "run reconcile apply once: a writeable open recovers it"),
-    (r"permission denied for (\S+) (\S+)", "the database role may not use {1} {2}", "ask for the missing grant on it"),
-    (r"permission denied to create extension|btree_gist", "PostgreSQL lacks the extension btree_gist", "an administrator runs: create extension btree_gist"),
-    (r"must be superuser|must be owner of (\S+)", "the database role may not do this", "ask the database's administrator"),
-    (r'database "([^"]+)" does not exist', 'there is no database "{1}"', "is registry.db of butler.yaml right?"),
-    (r'role "([^"]+)" does not exist', 'there is no database role "{1}"', "is the user of registry.db right?"),
-    (r"password authentication failed|no password supplied", "the database refused the credentials", "are they in ~/.lsst/db-auth.yaml or PGPASSFILE?"),
-    (r"could not translate host name \"([^\"]+)\"", 'the database host "{1}" is unknown', "is registry.db of butler.yaml right?"),
-    (r"Connection refused|server closed the connection|could not connect|terminating connection|connection .*closed|No such file or directory.*\.s\.PGSQL", "the database can't be reached", "is the server up? What is already written stays; run again when it is"),
-    (r"schema \"([^\"]+)\" does not exist|relation \"([^\"]+)\" does not exist|no such table: (\S+)", "the registry's tables are missing", "was butler create interrupted? reconcile apply mends that where nothing is in the repository"),
-    (r"database is locked", "another process is writing to the SQLite database", "wait for it, and run again"),
-    (r"database or disk is full|No space left on device|could not extend file", "the disk is full", "free space and run again; nothing half-written stays"),
-    (r"unable to open database file", "the SQLite database can't be opened", "does its folder exist, and may this user write there?"),
-    (r"timeout expired|statement timeout|Read timed out", "the server did not answer in time", "run again later"),
-)  # fmt: skip
+
+class Fault(NamedTuple):
+    """A way in which a database or a storage says that something is wrong.
+
+    Parameters
+    ----------
+    pattern : `str`
+        Regular expression that finds it in a message.
+    means : `str`
+        What an operator is told; ``{1}`` is its first group.
+    hint : `str`
+        What to do.
+    """
+
+    pattern: str
+    means: str
+    hint: str
+
+
+_FAULTS = (
+    Fault(
+        r"attempt to write a readonly database",
+        "an interrupted writer left a journal behind",
+        "run reconcile apply once: a writeable open recovers it",
+    ),
+    Fault(
+        r"permission denied for (\S+) (\S+)",
+        "the database role may not use {1} {2}",
+        "ask for the missing grant on it",
+    ),
+    Fault(
+        r"permission denied to create extension|btree_gist",
+        "PostgreSQL lacks the extension btree_gist",
+        "an administrator runs: create extension btree_gist",
+    ),
+    Fault(
+        r"must be superuser|must be owner of (\S+)",
+        "the database role may not do this",
+        "ask the database's administrator",
+    ),
+    Fault(
+        r'database "([^"]+)" does not exist',
+        'there is no database "{1}"',
+        "is registry.db of butler.yaml right?",
+    ),
+    Fault(
+        r'role "([^"]+)" does not exist',
+        'there is no database role "{1}"',
+        "is the user of registry.db right?",
+    ),
+    Fault(
+        r"password authentication failed|no password supplied",
+        "the database refused the credentials",
+        "are they in ~/.lsst/db-auth.yaml or PGPASSFILE?",
+    ),
+    Fault(
+        r"could not translate host name \"([^\"]+)\"",
+        'the database host "{1}" is unknown',
+        "is registry.db of butler.yaml right?",
+    ),
+    Fault(
+        r"Connection refused|server closed the connection|could not connect|terminating connection|connection .*closed"
+        r"|No such file or directory.*\.s\.PGSQL|the database system is (starting up|shutting down|in recovery)",
+        "the database can't be reached",
+        "is the server up? What is already written stays; run again when it is",
+    ),
+    Fault(
+        r"schema \"([^\"]+)\" does not exist|relation \"([^\"]+)\" does not exist|no such table: (\S+)",
+        "the registry's tables are missing",
+        "is the namespace right? If butler create was interrupted, reconcile apply mends it where nothing is in the repository",
+    ),
+    Fault(
+        r"database is locked",
+        "another process is writing to the SQLite database",
+        "wait for it, and run again",
+    ),
+    Fault(
+        r"database or disk is full|No space left on device|could not extend file|disk I/O error",
+        "the disk is full or broken",
+        "free space and run again; nothing half-written stays",
+    ),
+    Fault(
+        r"unable to open database file",
+        "the SQLite database can't be opened",
+        "does its folder exist, and may this user write there?",
+    ),
+    Fault(
+        r"timeout expired|statement timeout|Read timed out",
+        "the server did not answer in time",
+        "run again later",
+    ),
+)
 
 
 def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
@@ -45,11 +122,11 @@ def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
         What to do.
     """
     text = clean(error)
-    for pattern, message, hint in _PATTERNS:
-        match = re.search(pattern, text, re.IGNORECASE | re.DOTALL)
+    for fault in _FAULTS:
+        match = re.search(fault.pattern, text, re.IGNORECASE | re.DOTALL)
         if match:
             groups = [match[0], *(group or "" for group in match.groups())]
-            return message.format(*groups), (hint,)
+            return fault.means.format(*groups), (fault.hint,)
     name = type(error).__name__
     first = text.strip().split("\n(Background")[0].split("\n[SQL")[0].strip()
     if isinstance(error, ModuleNotFoundError | ImportError) or "ModuleNotFoundError" in text:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from reconciler.errors import ApplyError, ObserveError
 from reconciler.live.butler import Repository
@@ -15,19 +16,7 @@ Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 """A repository, dataset types and collections."""
 
 
-class Source(NamedTuple):
-    """A repository to register from.
-
-    Parameters
-    ----------
-    count : `int` or `None`
-        How many datasets there are to register; `None` if it can't be opened here.
-    """
-
-    count: int | None
-
-
-def sources(asked: Iterable[Key]) -> dict[Key, Source]:
+def sources(asked: Iterable[Key]) -> dict[Key, int | None]:
     """Count what there is to register.
 
     Parameters
@@ -37,10 +26,10 @@ def sources(asked: Iterable[Key]) -> dict[Key, Source]:
 
     Returns
     -------
-    sources : `dict`
-        By what was asked; each repository is opened once.
+    counts : `dict`
+        By what was asked; `None` for a repository that can't be opened here. Each is opened once.
     """
-    found: dict[Key, Source] = {}
+    found: dict[Key, int | None] = {}
     opened: dict[str, Repository | None] = {}
     for key in asked:
         repo, dataset_types, collections = key
@@ -52,9 +41,9 @@ def sources(asked: Iterable[Key]) -> dict[Key, Source]:
                 opened[repo] = None
         known = opened[repo]
         if known is None:
-            found[key] = Source(None)
+            found[key] = None
         else:
-            found[key] = Source(sum(known.count(name, collections) for name in matching(known, dataset_types)))
+            found[key] = sum(known.count(name, collections) for name in matching(known, dataset_types))
     for known in opened.values():
         if known is not None:
             known.close()
@@ -130,13 +119,17 @@ def register(
     waiting = iter(refs.values())
     done = 0
     while chunk := list(itertools.islice(waiting, chunk_size)):
-        rucio.write(f"register files in {dataset}", lambda client, chunk=chunk: interface.register_as_replicas(name, chunk))
+        rucio.write(f"register files in {dataset}", functools.partial(_register_chunk, interface, name, chunk))
         done += len(chunk)
         progress(done, len(refs))
     source.close()
     if not refs:
         raise ApplyError(f"{', '.join(collections)} in {repo} hold no {', '.join(dataset_types)} to register")
     return done
+
+
+def _register_chunk(interface: Any, name: str, refs: list[Any], client: Any) -> None:
+    interface.register_as_replicas(name, refs)
 
 
 def _interface(rucio: Rucio, source: Repository, config: str, scope: str) -> Any:
@@ -146,7 +139,9 @@ def _interface(rucio: Rucio, source: Repository, config: str, scope: str) -> Any
         from lsst.rucio.register.rucio_interface import RucioInterface
         from lsst.rucio.register.rucio_register_config import RucioRegisterConfig
     except ImportError as error:
-        raise ApplyError(f"registering needs lsst-rucio-register: {error}", ("pip install 'rubin-reconciler[register]'",)) from error
+        raise ApplyError(
+            f"registering needs lsst-rucio-register: {error}", ("pip install 'rubin-reconciler[register]'",)
+        ) from error
     logging.getLogger("lsst.rucio").setLevel(logging.CRITICAL)
     try:
         settings = RucioRegisterConfig(config)

@@ -299,7 +299,9 @@ class Rucio:
         return {
             did: self._ask(
                 ("contents", did),
-                lambda did=did: {f"{row['scope']}:{row['name']}" for row in rows(self.client.list_content(*split(did)), "scope", "name")},  # type: ignore[misc]
+                lambda did=did: {
+                    f"{row['scope']}:{row['name']}" for row in rows(self.client.list_content(*split(did)), "scope", "name")
+                },  # type: ignore[misc]
             )
             for did in containers
         }

@@ -230,7 +230,9 @@ def _files(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str) -> list
     return [FileDataset(path=path, refs=group, formatter=formatters.get(name)) for (path, name), group in refs.items()]
 
 
-def certify(repository: Repository, certifications: Iterable[tuple[str, int, int]], refs: Mapping[str, DatasetRef], collection: str) -> None:
+def certify(
+    repository: Repository, certifications: Iterable[tuple[str, int, int]], refs: Mapping[str, DatasetRef], collection: str
+) -> None:
     """Certify datasets in one collection, in one transaction.
 
     Parameters

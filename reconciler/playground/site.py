@@ -142,10 +142,9 @@ def variables(world: World) -> dict[str, str | int]:
     from reconciler.playground.campaign import exposures
 
     facts = world.recall()
+    data = str(world.storage(IN2P3))
     if world.sizes.like_production:
         data = f"dav://127.0.0.1:{facts['webdav_port']}/storage/{IN2P3}"
-    else:
-        data = str(world.storage(IN2P3))
     everything = list(exposures(world.sizes))
     return {
         "repo": repository_uri(world),

@@ -231,9 +231,7 @@ def make_calibrations(main: Main) -> None:
                 return f"{run}/{name}/{name}_{rest}.fits"
 
             formatter = EXPOSURE if STORAGE[name] == "ExposureF" else GENERIC
-            refs = main.add(
-                name, STORAGE[name], dimensions, run, data_ids(stem), path, formatter, is_calibration=True
-            )
+            refs = main.add(name, STORAGE[name], dimensions, run, data_ids(stem), path, formatter, is_calibration=True)
             butler.collections.register(collection, CollectionType.CALIBRATION)
             begin = f"{date[:4]}-{date[4:6]}-{date[6:8]}T00:00:00"
             butler.registry.certify(collection, refs, Timespan(Time(begin, scale="tai"), None))

@@ -159,7 +159,7 @@ class World:
             To be laid over a process's own.
         """
         temporary = self.root / "tmp"
-        temporary.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
         inherited = os.environ.get("PYTHONPATH", "")
         path = [str(OBSERVATORY), *(p for p in inherited.split(os.pathsep) if p and p != str(OBSERVATORY))]
         return {

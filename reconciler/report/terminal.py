@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from reconciler.apply import recap
+from reconciler.console import Line
 from reconciler.model import Difference, Outcome
 from reconciler.plan import Entry, Plan
 from reconciler.report.words import members, plural, seconds, size
@@ -33,24 +34,6 @@ COLOURS = {
     "later": "cyan",
 }
 COLUMN = 72
-
-
-class Line(NamedTuple):
-    """A line of output.
-
-    Parameters
-    ----------
-    text : `str`
-        All it says.
-    colour : `str` or `None`
-        What repeats it.
-    bold : `bool`
-        Whether it stands out.
-    """
-
-    text: str
-    colour: str | None = None
-    bold: bool = False
 
 
 def header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
@@ -96,7 +79,9 @@ def diff(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = Fal
     if plan.in_sync:
         if verbose:
             yield from _in_sync(plan.entries)
-        yield Line(f"{plan.state.name} is in sync: {plural(len(plan.entries), 'resource')}, checked in {seconds(elapsed)}.", "green")
+        yield Line(
+            f"{plan.state.name} is in sync: {plural(len(plan.entries), 'resource')}, checked in {seconds(elapsed)}.", "green"
+        )
         return
     for entry in plan.entries:
         shown = [d for d in entry.differences if d.sort != "remove"]
@@ -158,7 +143,9 @@ def _entry(entry: Entry, differences: Sequence[Difference]) -> Iterator[Line]:
 
 def _missing(entry: Entry, differences: Sequence[Difference]) -> str:
     """Say of a resource that is not there at all what it would hold."""
-    parts = [f"{d.desired:,} {d.field}" for d in differences if d.members and d.field and d.sort in ("make", "waiting") and d.desired]
+    parts = [
+        f"{d.desired:,} {d.field}" for d in differences if d.members and d.field and d.sort in ("make", "waiting") and d.desired
+    ]
     if parts:
         return f"missing: {', '.join(dict.fromkeys(parts))}"
     return _absence(entry) or (entry.actions[0].reason if entry.actions else "missing")

@@ -49,8 +49,5 @@ def write(butler: Butler, instrument: Instrument, collection: str | None, labels
     butler.collections.register(run)
     from lsst.ip.isr import CrosstalkCalib
 
-    refs = [
-        butler.put(CrosstalkCalib(), crosstalk, {"instrument": name, "detector": number}, run=run)
-        for number, _ in DETECTORS
-    ]
+    refs = [butler.put(CrosstalkCalib(), crosstalk, {"instrument": name, "detector": number}, run=run) for number, _ in DETECTORS]
     butler.registry.certify(collection, refs, Timespan(Time("1970-01-01T00:00:00", scale="tai"), None))

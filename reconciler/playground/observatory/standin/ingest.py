@@ -126,9 +126,7 @@ def records(butler: Butler, observations: Iterable[dict[str, Any]]) -> dict[str,
                 "zenith_angle": None,
                 "has_simulated": False,
                 "can_see_sky": sky,
-                "timespan": Timespan(
-                    Time(info["datetime_begin"], scale="tai"), Time(info["datetime_end"], scale="tai")
-                ),
+                "timespan": Timespan(Time(info["datetime_begin"], scale="tai"), Time(info["datetime_end"], scale="tai")),
             }
         )
     known = butler.dimensions["exposure"].schema.names

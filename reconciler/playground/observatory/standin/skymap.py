@@ -51,9 +51,7 @@ class BaseSkyMap:
                 x, y = patch % self.patches, patch // self.patches
                 side = 2.0 / self.patches
                 region = square(lon - 1 + (x + 0.5) * side, lat - 1 + (y + 0.5) * side, side / 2)
-                records["patch"].append(
-                    {"skymap": name, "tract": tract, "id": patch, "cell_x": x, "cell_y": y, "region": region}
-                )
+                records["patch"].append({"skymap": name, "tract": tract, "id": patch, "cell_x": x, "cell_y": y, "region": region})
         dataset_type = DatasetType(
             self.SKYMAP_DATASET_TYPE_NAME, dimensions=["skymap"], storageClass="SkyMap", universe=butler.dimensions
         )

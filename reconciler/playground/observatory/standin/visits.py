@@ -27,12 +27,8 @@ def define_visits(butler: Butler, where: str, update_records: bool) -> int:
     """
     instrument = LsstComCam.getName()
     registry = butler.registry
-    registry.syncDimensionData(
-        "visit_system", {"instrument": instrument, "id": VISIT_SYSTEM, "name": "by-seq-start-end"}
-    )
-    exposures = butler.query_dimension_records(
-        "exposure", instrument=instrument, where=where or "", limit=None, explain=False
-    )
+    registry.syncDimensionData("visit_system", {"instrument": instrument, "id": VISIT_SYSTEM, "name": "by-seq-start-end"})
+    exposures = butler.query_dimension_records("exposure", instrument=instrument, where=where or "", limit=None, explain=False)
     made = 0
     for exposure in exposures:
         if exposure.tracking_ra is None or exposure.can_see_sky is False:

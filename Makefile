@@ -1,0 +1,43 @@
+# Everything runs in .venv, which is made from PyPI alone.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := $(CURDIR)/build/demo
+
+.PHONY: demo test test-all lint schemas clean help
+
+help:
+	@echo "make demo     tour of the product in an embedded world"
+	@echo "make test     run the tests"
+	@echo "make lint     ruff, mypy --strict, import-linter"
+	@echo "make schemas  write schemas/ anew"
+	@echo "make clean    remove what make made"
+
+# The Rucio server's metadata asks for urllib3 below 2, and lsst-resources' WebDAV client needs 2. The server runs with 2 (the
+# tests show it), so urllib3 is put right after everything else is resolved.
+$(VENV)/.made: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	-$(BIN)/pip install --quiet --disable-pip-version-check 'urllib3>=2,<3' 2>/dev/null
+	$(BIN)/python -c 'import urllib3; assert int(urllib3.__version__.split(".")[0]) >= 2'
+	touch $@
+
+demo: $(VENV)/.made
+	$(BIN)/python -m reconciler.playground.demo $(DEMO)
+
+test: $(VENV)/.made
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
+
+lint: $(VENV)/.made
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+schemas: $(VENV)/.made
+	$(BIN)/python -m reconciler.schemas
+
+clean:
+	test ! -d $(DEMO) || ! test -x $(BIN)/reconcile || $(BIN)/reconcile playground down $(DEMO)
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,35 @@
+"""Write the schemas that the project ships: ``python -m reconciler.schemas``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from reconciler.report.as_json import report_schema
+from reconciler.schema import state_schema
+
+
+def write(folder: Path) -> list[Path]:
+    """Write all schemas that the project ships.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        ``schemas/``.
+
+    Returns
+    -------
+    files : `list` [`pathlib.Path`]
+        What was written.
+    """
+    written = []
+    for name, schema in (("state", state_schema()), ("diff", report_schema())):
+        file = folder / f"{name}.schema.json"
+        file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        written.append(file)
+    return written
+
+
+if __name__ == "__main__":
+    for path in write(Path("schemas")):
+        print(path)
