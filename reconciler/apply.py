@@ -23,7 +23,7 @@ from reconciler.plan import Entry, Plan, actions_for
 
 PASSES = 3
 """How often a resource is planned anew when an action brought up another; more would be going in circles."""
-POLL = 5.0
+POLL = 3.0
 """Seconds between looks at what is waited for."""
 
 State = Literal["ok", "changed", "already", "failed", "blocked", "waiting", "unknown", "left"]

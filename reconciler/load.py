@@ -184,8 +184,8 @@ class _Problems:
         self.lines = lines
         self.found: list[tuple[int, str]] = []
 
-    def add(self, where: Sequence[str | int], text: str) -> None:
-        line = line_of(self.lines, tuple(where)) or 1
+    def add(self, where: Sequence[str | int], text: str, key: str | None = None) -> None:
+        line = line_of(self.lines, tuple(where) if key is None else (*where, key)) or 1
         address = show(where)
         self.found.append((line, f"{self.path.name}:{line}: {address}{': ' if address else ''}{text}"))
 
@@ -314,11 +314,11 @@ def _validate(document: dict[str, Any], problems: _Problems) -> None:
     from reconciler.schema import state_schema
 
     for error in Draft202012Validator(state_schema()).iter_errors(document):
-        for path, text in _explain(error):
-            problems.add(path, text)
+        for path, text, key in _explain(error):
+            problems.add(path, text, key)
 
 
-def _explain(error: Any) -> Iterator[tuple[list[str | int], str]]:
+def _explain(error: Any) -> Iterator[tuple[list[str | int], str, str | None]]:
     """Turn a schema error into the words of an operator."""
     path = list(error.absolute_path)
     if error.validator == "additionalProperties":
@@ -326,34 +326,34 @@ def _explain(error: Any) -> Iterator[tuple[list[str | int], str]]:
         what = "key" if path else "table"
         for key in error.instance:
             if key not in known:
-                yield path or [key], f'unknown {what} "{key}"{meant(key, known)}'
+                yield path or [key], f'unknown {what} "{key}"{meant(key, known)}', key
     elif error.validator == "required":
         for key in error.validator_value:
             if key not in error.instance:
-                yield path, f'needs "{key}"' if path else f"needs a [{key}] table"
+                yield path, f'needs "{key}"' if path else f"needs a [{key}] table", None
     elif error.validator in ("anyOf", "oneOf"):
         options = [inner for inner in error.context if not _is_variable(inner)]
         deepest = max(options, key=lambda inner: len(inner.absolute_path), default=None)
         if deepest is not None and len(options) > 1 and len(deepest.absolute_path) == len(path):
             wanted = [_wanted(inner) for inner in options if inner.validator == "type"]
             words = list(dict.fromkeys(word for word in wanted if word != "nothing"))
-            yield path, f"{_show(error.instance)} is not {' or '.join(words)}" if words else deepest.message
+            yield path, f"{_show(error.instance)} is not {' or '.join(words)}" if words else deepest.message, None
         elif deepest is not None:
             yield from _explain(deepest)
         else:
-            yield path, error.message
+            yield path, error.message, None
     elif error.validator == "type":
-        yield path, f"{_show(error.instance)} is not {_wanted(error)}"
+        yield path, f"{_show(error.instance)} is not {_wanted(error)}", None
     elif error.validator == "enum":
         allowed = ", ".join(f'"{value}"' for value in error.validator_value)
         guess = meant(str(error.instance), map(str, error.validator_value))
-        yield path, f"{_show(error.instance)} is not one of {allowed}{guess}"
+        yield path, f"{_show(error.instance)} is not one of {allowed}{guess}", None
     elif error.validator == "const":
-        yield path, f"{_show(error.instance)} is not {error.validator_value!r}, the version this program knows"
+        yield path, f"{_show(error.instance)} is not {error.validator_value!r}, the version this program knows", None
     elif error.validator in ("minimum", "exclusiveMinimum"):
-        yield path, f"{error.instance} is less than the minimum of {error.validator_value}"
+        yield path, f"{error.instance} is less than the minimum of {error.validator_value}", None
     else:
-        yield path, str(error.message)[:300]
+        yield path, str(error.message)[:300], None
 
 
 def _is_variable(error: Any) -> bool:
@@ -421,6 +421,8 @@ def _check(resources: Mapping[Id, Spec], rucio: RucioSettings | None, problems: 
         for address in spec.requires:
             if address not in addresses:
                 problems.add((*path, "requires"), f"no table {address}{meant(address, addresses)}")
+        if getattr(spec, "delivered_by", ()) and rucio is not None and rucio.rse is None:
+            problems.add(path, "delivered_by needs rse in [rucio]: which RSE is here")
         systems = kinds[id.kind].systems(spec)
         if "butler" in systems and not has_repository:
             problems.add(path, "needs a [repository] table")

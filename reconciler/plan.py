@@ -86,7 +86,8 @@ class Plan:
 
     @property
     def differing(self) -> list[Entry]:
-        return [entry for entry in self.entries if entry.differences]
+        """Resources that differ, less those of which only more may be known later."""
+        return [entry for entry in self.entries if any(d.sort != "later" for d in entry.differences)]
 
     @property
     def unknown(self) -> list[Entry]:

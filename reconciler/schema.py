@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from reconciler.kinds import discover
@@ -10,6 +11,7 @@ from reconciler.settings import Header, RucioSettings
 VARIABLE = {"type": "string", "pattern": r"^\$\{\w+\}$", "title": "a variable"}
 
 
+@functools.cache
 def state_schema() -> dict[str, Any]:
     """Make the schema of a state file.
 

@@ -168,7 +168,9 @@ class _Scanner:
         return self.at
 
     def _note(self, path: Path, at: int | None = None) -> None:
-        self.lines.setdefault(path, self.text.count("\n", 0, self.at if at is None else at) + 1)
+        line = self.text.count("\n", 0, self.at if at is None else at) + 1
+        for depth in range(1, len(path) + 1):  # a.b.c makes a and a.b too
+            self.lines.setdefault(path[:depth], line)
 
 
 def _unquote(text: str) -> str:

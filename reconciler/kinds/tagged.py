@@ -139,8 +139,8 @@ class TaggedKind(Kind[TaggedSpec]):
         where = spec.where
         if spec.visits or spec.exposures:
             dimension = "visit" if spec.visits else "exposure"
-            yield ["#", f"{action.id}: put the numbers of {spec.visits or spec.exposures} into the expression below"]
-            where = " AND ".join(filter(None, [where, f"instrument='{spec.instrument}' AND {dimension} IN (...)"]))
+            numbers = ", ".join(str(number) for number in visit_list.read(spec.visits or spec.exposures or ""))
+            where = " AND ".join(filter(None, [where, f"instrument='{spec.instrument}' AND {dimension} IN ({numbers})"]))
         clause = ["--where", where] if where else []
         sources = ",".join(spec.sources)
         yield ["butler", "associate", "$REPO", action.id.name, *types, "--collections", sources, *clause, "--limit", "0"]

@@ -66,7 +66,9 @@ def workers(jobs: int) -> ProcessPoolExecutor:
     pool : `concurrent.futures.ProcessPoolExecutor`
         To be closed by the caller.
     """
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lsst.daf.butler.cli.butler"])  # the import is the dearest part of a worker
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare)
 
 
 def _prepare() -> None:

@@ -90,7 +90,7 @@ def diff(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = Fal
             yield from _entry(entry, shown)
         elif verbose and entry.in_sync:
             yield from _in_sync([entry])
-        if verbose and entry.spec.note:
+        if verbose and entry.spec.note and (entry.differences or entry.in_sync):
             yield Line(f"  note: {entry.spec.note}")
     yield from _removals(plan, prune)
     yield Line("")
@@ -124,7 +124,7 @@ def _entry(entry: Entry, differences: Sequence[Difference]) -> Iterator[Line]:
                 yield Line(first + _count(difference, "missing"), colour)
                 yield from (Line(f"      {text}") for text in members(difference.members))
         elif difference.sort == "change":
-            for text in _change(difference):
+            for text in _rules(entry) if difference.field == "rules" and entry.actions else _change(difference):
                 yield Line(first + text, colour)
                 first = "    "
         elif difference.sort == "waiting" and difference.detail == "awaited":
@@ -139,6 +139,13 @@ def _entry(entry: Entry, differences: Sequence[Difference]) -> Iterator[Line]:
     for condition in entry.seen.conditions if entry.seen else ():
         for command in condition.commands:
             yield Line("      $ " + " ".join(command))
+
+
+def _rules(entry: Entry) -> Iterator[str]:
+    """Say what happens to each rule: that tells more than two lists of rules do."""
+    for action in entry.actions:
+        if rule := action.args.get("rule"):
+            yield f"rules   {action.verb} {_value(dict(rule))}: {action.reason}"
 
 
 def _missing(entry: Entry, differences: Sequence[Difference]) -> str:

@@ -1,0 +1,167 @@
+"""The tour of the product: ``make demo``.
+
+Every line that begins with ``$`` is a command that is really run, in the playground's environment, and could be typed by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from reconciler.playground.up import down
+from reconciler.playground.world import World
+
+STATE = Path("state/ccms1.toml")
+
+
+class TourError(Exception):
+    """A step of the tour did not end as it has to."""
+
+
+class Tour:
+    """Runs commands and shows them.
+
+    Parameters
+    ----------
+    world : `World`
+        Where.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.environment = dict(os.environ)
+
+    def say(self, text: str) -> None:
+        """Show what comes next.
+
+        Parameters
+        ----------
+        text : `str`
+            One sentence.
+        """
+        print(f"\n\033[1m# {text}\033[0m" if sys.stdout.isatty() else f"\n# {text}", flush=True)
+
+    def run(self, command: str, expect: int = 0, *, quiet: bool = False) -> str:
+        """Run a command.
+
+        Parameters
+        ----------
+        command : `str`
+            As typed; split as a shell would, and run without one.
+        expect : `int`
+            The exit code that it has to have.
+        quiet : `bool`
+            Whether its output is kept back.
+
+        Returns
+        -------
+        output : `str`
+            What it printed.
+
+        Raises
+        ------
+        TourError
+            If it ends otherwise.
+        """
+        print(f"$ {command}", flush=True)
+        words = [os.path.expandvars(word) for word in shlex.split(command)]
+        program = Path(sys.executable).with_name(words[0])
+        words[0] = str(program) if program.exists() else words[0]
+        done = subprocess.run(words, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if not quiet or done.returncode != expect:
+            print(done.stdout, end="", flush=True)
+        if done.returncode != expect:
+            raise TourError(f"{command}: exit code {done.returncode}, not {expect}")
+        if expect:
+            print(f"(exit code {expect})", flush=True)
+        return done.stdout
+
+
+def tour(folder: Path) -> None:
+    """Walk through the product.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        Where the playground is put up; what was there is removed.
+
+    Raises
+    ------
+    TourError
+        If a step does not end as it has to.
+    """
+    started = time.monotonic()
+    world = World(folder.resolve())
+    if world.record.exists():
+        down(world)
+    shutil.rmtree(world.root, ignore_errors=True)
+    guide = Tour(world)
+    guide.say("A world to try things in: a real Rucio server, USDF's repository, three nights of raws, a mover.")
+    guide.run(f"reconcile playground up {folder}")
+    guide.environment |= world.environment() | {"REPO": str(world.repository)}
+    os.environ |= {"REPO": str(world.repository)}
+    told = f"{STATE} --var-file {world.site}"
+    guide.say("The whole procedure is one file. Is it valid?")
+    guide.run(f"reconcile validate {told}")
+    guide.say("What differs? Everything is missing; exit code 2 tells scripts.")
+    guide.run(f"reconcile diff {told}", expect=2)
+    guide.say("The same as the commands that an operator would type, in order.")
+    script = guide.run(f"reconcile diff {told} --only chain.* --format shell", expect=2, quiet=True)
+    print("".join(line for line in script.splitlines(keepends=True) if line.startswith("butler")), end="")
+    guide.say("Do it: what Rucio has to deliver first is waited for.")
+    guide.run(f"reconcile apply {told} --yes --wait 5m")
+    guide.say("Now it is in sync, and a second apply does nothing.")
+    guide.run(f"reconcile diff {told}")
+    guide.run(f"reconcile apply {told} --yes")
+    guide.say("What users search: the tree of the procedure.")
+    guide.run("butler query-collections --chains=tree $REPO LSSTComCam/DP1/defaults")
+    guide.say("Somebody breaks a few things by hand.")
+    break_things(guide)
+    guide.say("Diff tells each of them, and why.")
+    guide.run(f"reconcile diff {told}", expect=2)
+    guide.say("Apply mends just that.")
+    guide.run(f"reconcile apply {told} --yes --wait 5m")
+    guide.run(f"reconcile diff {told}")
+    guide.say("The end. The playground is put down.")
+    guide.run(f"reconcile playground down {folder}")
+    print(f"\nThe tour took {time.monotonic() - started:.0f} s.")
+
+
+def break_things(guide: Tour) -> None:
+    """Take out a chain child, tags, raws and a rule with the ordinary commands.
+
+    Parameters
+    ----------
+    guide : `Tour`
+        Runs them.
+    """
+    guide.run("butler collection-chain --mode=remove $REPO LSSTComCam/calib LSSTComCam/calib/DM-48650", quiet=True)
+    guide.run(
+        "butler prune-datasets $REPO LSSTComCam/raw/DP1-RC3/DM-49594 --datasets raw"
+        " --disassociate LSSTComCam/raw/DP1-RC3/DM-49594"
+        " --where \"instrument='LSSTComCam' AND exposure.seq_num = 3\" --no-confirm",
+        quiet=True,
+    )
+    guide.run(
+        "butler prune-datasets $REPO LSSTComCam/raw/all --datasets raw --purge LSSTComCam/raw/all"
+        " --where \"instrument='LSSTComCam' AND exposure.seq_num = 4 AND detector IN (4, 7)\" --no-confirm",
+        quiet=True,
+    )
+    did = "raw:Dataset/refcats/the_monster_20240904"
+    listed = guide.run(f"rucio rule list --did {did} --csv", quiet=True)
+    rules = [line.partition(",")[0] for line in listed.splitlines() if did in line]
+    guide.run(f"rucio rule remove {rules[0]}", quiet=True)
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    try:
+        tour(place)
+    except TourError as error:
+        down(World(place.resolve()))
+        sys.exit(f"the tour ended early: {error}")

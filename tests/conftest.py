@@ -1,0 +1,195 @@
+"""What the tests stand on: real repositories on SQLite and PostgreSQL, one real Rucio server, real files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from filelock import FileLock
+
+from reconciler.playground.world import OBSERVATORY, Sizes, World
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(OBSERVATORY))
+
+STACK = {"PYTHONPATH": str(OBSERVATORY), "DAF_BUTLER_PLUGINS": str(OBSERVATORY / "butler-plugins.yaml")}
+"""What makes the stand-in observatory's commands those of ``butler``."""
+SMALL = Sizes(nights=1, exposures=6, shards=14)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        os.environ["RECONCILE_TEST_WORLDS"] = f"/tmp/reconcile-tests-{os.getpid()}"  # short: a Unix socket's path is at most 107
+        Path(os.environ["RECONCILE_TEST_WORLDS"]).mkdir(mode=0o755)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        from reconciler.playground.up import down
+
+        worlds = Path(os.environ["RECONCILE_TEST_WORLDS"])
+        for record in worlds.glob("*/playground.json"):
+            down(World(record.parent))
+        shutil.rmtree(worlds, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def worlds() -> Path:
+    return Path(os.environ["RECONCILE_TEST_WORLDS"])
+
+
+@pytest.fixture(scope="session")
+def world(worlds: Path) -> World:
+    """One small world for all tests that need PostgreSQL or Rucio; its mover is off."""
+    from reconciler.playground.up import up
+
+    shared = World(worlds / "shared")
+    with FileLock(worlds / "shared.lock"):
+        if not shared.recall().get("complete"):
+            up(shared, SMALL, mover=False, say=lambda text: None)
+    os.environ.update(shared.environment())
+    return shared
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite repository, made once and copied for each test."""
+    from lsst.daf.butler import Butler
+
+    folder = tmp_path_factory.mktemp("template") / "repo"
+    Butler.makeRepo(str(folder))
+    Butler.from_config(str(folder), writeable=True)
+    return folder
+
+
+@dataclass
+class Bench:
+    """A folder with a state file, its repository, and ways to run the program on it."""
+
+    folder: Path
+    repo: Path
+    environment: dict[str, str]
+
+    def state(self, text: str, name: str = "test.toml", rucio: bool = False) -> Path:
+        head = f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.repo}"\n'
+        if rucio:
+            head += '[rucio]\nrse = "IN2P3_RAW_DISK"\n'
+        path = self.folder / name
+        path.write_text(head + text)
+        return path
+
+    def run(self, *words: object, expect: int | None = None) -> Result:
+        from reconciler.cli import main
+
+        result = CliRunner().invoke(main, [str(word) for word in words], env=self.environment)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        if expect is not None:
+            assert result.exit_code == expect, result.output
+        return result
+
+    def diff(self, path: Path, expect: int, *words: str) -> str:
+        return self.run("diff", path, *words, expect=expect).output
+
+    def apply(self, path: Path, expect: int = 0, *words: str) -> str:
+        return self.run("apply", path, "--yes", *words, expect=expect).output
+
+    def mend(self, path: Path) -> str:
+        """Apply, and see that the law holds: then nothing differs, and a second apply does nothing."""
+        output = self.apply(path)
+        assert "is in sync" in self.diff(path, 0)
+        assert "changed 0" in self.apply(path)
+        return output
+
+    @property
+    def butler(self) -> Any:
+        from lsst.daf.butler import Butler
+
+        return Butler.from_config(str(self.repo), writeable=True)
+
+
+@pytest.fixture()
+def empty_bench(tmp_path: Path) -> Bench:
+    """No repository yet."""
+    return Bench(tmp_path, tmp_path / "repo", {**STACK, "XDG_STATE_HOME": str(tmp_path / "xdg")})
+
+
+@pytest.fixture()
+def sqlite_bench(empty_bench: Bench, template: Path) -> Bench:
+    shutil.copytree(template, empty_bench.repo)
+    return empty_bench
+
+
+@pytest.fixture()
+def postgres_bench(empty_bench: Bench, world: World) -> Bench:
+    from lsst.daf.butler import Butler, Config
+
+    config = Config()
+    config["registry", "db"] = f"postgresql://postgres@/lsstprod?host={world.recall()['postgres']}"
+    config["registry", "namespace"] = f"t{uuid.uuid4().hex[:12]}"
+    Butler.makeRepo(str(empty_bench.repo), config=config)
+    Butler.from_config(str(empty_bench.repo), writeable=True)
+    return empty_bench
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """The same test on both databases."""
+    found: Bench = request.getfixturevalue(f"{request.param}_bench")
+    return found
+
+
+@pytest.fixture()
+def comcam(bench: Bench) -> Bench:
+    """A repository with the instrument registered."""
+    from lsst.pipe.base import Instrument
+
+    Instrument.from_string("lsst.obs.lsst.LsstComCam").register(bench.butler.registry)
+    return bench
+
+
+@pytest.fixture(scope="session")
+def client(world: World) -> Any:
+    from reconciler.playground import catalog
+
+    return catalog.connect(world)
+
+
+@pytest.fixture()
+def fresh_scope(client: Any) -> str:
+    """A scope of Rucio's that is this test's alone."""
+    scope = f"t{uuid.uuid4().hex[:10]}"
+    client.add_scope("root", scope)
+    return scope
+
+
+@pytest.fixture()
+def rucio_bench(tmp_path: Path, world: World, fresh_scope: str) -> Iterator[Bench]:
+    """Only Rucio: no repository at all."""
+    yield Bench(tmp_path, tmp_path / "none", {"XDG_STATE_HOME": str(tmp_path / "xdg"), **world.environment()})
+
+
+@pytest.fixture()
+def add_files(client: Any) -> Callable[..., list[str]]:
+    """Registers files at SLAC, in a dataset."""
+
+    def add(scope: str, dataset: str, count: int, *, close: bool = False) -> list[str]:
+        names = [f"{dataset.replace('/', '_')}_{number}.fits" for number in range(count)]
+        files = [{"scope": scope, "name": name, "bytes": 7, "adler32": "00000001"} for name in names]
+        client.add_dataset(scope, dataset)
+        if files:
+            client.add_replicas("SLAC_BUTLER_DISK", files)
+            client.add_files_to_dataset(scope, dataset, files)
+        if close:
+            client.close(scope, dataset)
+        return names
+
+    return add

@@ -1,0 +1,48 @@
+"""What is in the databases of a Butler repository and of a Rucio server, less what time alone changes."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+Dump = dict[str, list[tuple[Any, ...]]]
+TIMES = {"created_at", "updated_at", "accessed_at", "closed_at", "estimated_at", "stuck_at", "last_accessed", "ingest_date"}
+PASSING = {
+    "tokens",
+    "heartbeats",
+    "messages",
+    "requests",
+    "sources",
+    "updated_dids",
+    "updated_rse_counters",
+    "updated_account_counters",
+}
+
+
+def sqlite(path: Path) -> Dump:
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        names = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")]
+        return {
+            name: sorted(_rows(connection.execute(f'select * from "{name}"')), key=repr)
+            for name in names
+            if not name.startswith("sqlite_")
+        }
+
+
+def postgres(socket: str, database: str, schema: str) -> Dump:
+    import psycopg
+
+    with psycopg.connect(f"host={socket} user=postgres dbname={database}") as connection:
+        found = connection.execute("select table_name from information_schema.tables where table_schema = %s", [schema])
+        names = [row[0] for row in found.fetchall()]
+        return {
+            name: sorted(_rows(connection.execute(f'select * from "{schema}"."{name}"')), key=repr)
+            for name in names
+            if name not in PASSING
+        }
+
+
+def _rows(cursor: Any) -> list[tuple[Any, ...]]:
+    kept = [number for number, column in enumerate(cursor.description) if column[0] not in TIMES]
+    return [tuple(row[number] for number in kept) for row in cursor.fetchall()]

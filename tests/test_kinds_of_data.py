@@ -1,0 +1,366 @@
+"""Raws, visits, calibrations, imports, tables, tags and expectations: only what is missing is done."""
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Bench
+
+from reconciler.playground import campaign
+from reconciler.playground.world import Sizes
+
+INSTRUMENT = '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
+DATA_ID = r"(?P<obs_id>CC_[A-Z]_\d{8}_\d{6})_(?P<full_name>R\d\d_S\d\d)\.fits"
+SIZES = Sizes(nights=2, exposures=5)
+N_RAWS = sum(len(exposure.detectors) for exposure in campaign.exposures(SIZES))
+
+
+@pytest.fixture()
+def raws(comcam: Bench) -> Path:
+    folder = comcam.folder / "raw" / "LSSTComCam"
+    for exposure in campaign.exposures(SIZES):
+        campaign.write(folder, exposure)
+    return folder
+
+
+def raw(folder: Path, data_id: bool = True) -> str:
+    pattern = f"data_id = '{DATA_ID}'\n" if data_id else ""
+    return INSTRUMENT + f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\n{pattern}'
+
+
+VISITS = '[visits.LSSTComCam]\nraws = "LSSTComCam/raw/all"\n'
+
+
+def remove_raws(bench: Bench, where: str) -> int:
+    butler = bench.butler
+    refs = butler.query_datasets("raw", "LSSTComCam/raw/all", where=f"instrument = 'LSSTComCam' AND {where}")
+    butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+    return len(refs)
+
+
+@pytest.mark.parametrize("data_id", [True, False])
+def test_raws_are_found_under_their_folder_and_only_missing_ones_ingested(comcam: Bench, raws: Path, data_id: bool) -> None:
+    state = comcam.state(raw(raws, data_id))
+    assert f"missing: {N_RAWS} raws" in comcam.diff(state, 2)
+    comcam.mend(state)
+    assert remove_raws(comcam, "exposure.seq_num = 2 AND detector IN (4, 7)") == 4
+    told = comcam.diff(state, 2)
+    assert f"raws: 4 of {N_RAWS} missing" in told
+    if data_id:
+        assert "20241108   CC_O_20241108_000002   detectors R22_S11, R22_S21" in told
+    assert "4 raws" in comcam.mend(state)
+
+
+def test_visits_are_known_after_raws_and_defined_by_night(comcam: Bench, raws: Path) -> None:
+    state = comcam.state(raw(raws) + VISITS)
+    assert 'more known after raw."LSSTComCam/raw/all"' in comcam.diff(state, 2)
+    comcam.mend(state)
+    for exposure in range(6, 8):
+        campaign.write(raws, campaign.Exposure(20241109, exposure))
+    comcam.mend(state)
+    science = sum(exposure.is_science for exposure in campaign.exposures(Sizes(2, 5))) + 2
+    assert comcam.butler.registry.queryDimensionRecords("visit", instrument="LSSTComCam").count() == science
+
+
+def test_curated_calibrations_are_written_once_and_an_interrupted_writing_is_told(comcam: Bench) -> None:
+    text = '[curated_calibrations."LSSTComCam/calib/X"]\ninstrument = "lsst.obs.lsst.LsstComCam"\nlabel = "X"\n'
+    state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "crosstalk"]\n')
+    comcam.mend(state)
+    butler = comcam.butler
+    butler.registry.decertify("LSSTComCam/calib/X", "crosstalk", __import__("lsst.daf.butler").daf.butler.Timespan(None, None))
+    assert "it was interrupted" in comcam.diff(state, 2)
+
+
+# ------------------------------------------------------------------------------------------------------ tables
+
+
+@pytest.mark.parametrize("form", ["ecsv", "csv", "fits"])
+def test_files_of_a_table_are_ingested_and_only_missing_rows_again(bench: Bench, form: str) -> None:
+    from astropy.table import Table
+
+    folder = bench.folder / "cat"
+    folder.mkdir()
+    pixels = list(range(131072, 131082))
+    for pixel in pixels:
+        (folder / f"{pixel}.fits").write_text("stars")
+    table = bench.folder / f"t.{form}"
+    formats = {"ecsv": "ascii.ecsv", "csv": "ascii.csv", "fits": "fits"}
+    Table({"file": [f"{p}.fits" for p in pixels], "htm7": pixels}).write(table, format=formats[form])
+    state = bench.state(catalog(table, folder))
+    bench.mend(state)
+    butler = bench.butler
+    refs = butler.query_datasets("cat", "refcats/one", where="htm7 IN (131073, 131075)")
+    butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+    assert "files: 2 of 10 missing" in bench.diff(state, 2)
+    assert "2 datasets" in bench.mend(state)
+
+
+def catalog(table: Path, folder: Path) -> str:
+    return (
+        '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+        f'[file_ingest."refcats/one"]\ndataset_type = "cat"\ntable = "{table}"\nprefix = "{folder}"\n'
+    )
+
+
+def test_a_row_that_is_there_under_another_path_is_reported_and_not_overwritten(bench: Bench) -> None:
+    folder, other = bench.folder / "cat", bench.folder / "moved"
+    for place in (folder, other):
+        place.mkdir()
+        (place / "131072.fits").write_text("stars")
+    table = bench.folder / "t.csv"
+    table.write_text("file,htm7\n131072.fits,131072\n")
+    bench.mend(bench.state(catalog(table, folder)))
+    state = bench.state(catalog(table, other))
+    told = bench.diff(state, 2)
+    assert "there in another way" in told
+    bench.apply(state, 2)
+    (ref,) = bench.butler.query_datasets("cat", "refcats/one")
+    assert str(bench.butler.getURI(ref)).endswith("cat/131072.fits")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,pixel\nx.fits,1\n", "lacks the column htm7, a dimension of cat"),
+        ("1,2\n3,4\n", 'the first column, "1", is to name files and holds 3'),
+        ("file,htm7\nx.fits,1\ny.fits,1\n", "two files for"),
+        ("", "the table has no columns"),
+    ],
+)
+def test_a_table_that_is_not_one_is_an_error_before_anything_is_done(bench: Bench, content: str, message: str) -> None:
+    bench.mend(bench.state('[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'))
+    table = bench.folder / "t.csv"
+    table.write_text(content)
+    assert message in bench.apply(bench.state(catalog(table, bench.folder)), 1)
+    assert not bench.butler.collections.query("*")
+
+
+# ------------------------------------------------------------------------------------------------------ imports
+
+
+@pytest.fixture()
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export file with a RUN, a CALIBRATION collection, a TAGGED one and a chain over both."""
+    from astropy.time import Time
+    from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, FileDataset, Timespan
+    from lsst.pipe.base import Instrument
+
+    root = tmp_path_factory.mktemp("source")
+    Butler.makeRepo(str(root / "repo"))
+    butler = Butler.from_config(str(root / "repo"), writeable=True)
+    Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
+    bias = DatasetType("bias", ["instrument", "detector"], "ExposureF", isCalibration=True, universe=butler.dimensions)
+    butler.registry.registerDatasetType(bias)
+    butler.collections.register("run")
+    refs = []
+    for detector in range(6):
+        path = root / "files" / f"bias_{detector}.fits"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("bias")
+        data_id = butler.registry.expandDataId(instrument="LSSTComCam", detector=detector)
+        ref = DatasetRef(bias, data_id, run="run", id=uuid.uuid5(uuid.NAMESPACE_URL, f"bias{detector}"))
+        formatter = "lsst.obs.base.formatters.fitsExposure.FitsExposureFormatter"
+        butler.ingest(FileDataset(path=str(path), refs=[ref], formatter=formatter), transfer="direct")
+        refs.append(ref)
+    butler.collections.register("calib", CollectionType.CALIBRATION)
+    butler.registry.certify("calib", refs[:3], Timespan(Time("2024-01-01", scale="tai"), None))
+    butler.registry.certify("calib", refs[3:], Timespan(None, Time("2025-01-01", scale="tai")))
+    butler.collections.register("tags", CollectionType.TAGGED)
+    butler.registry.associate("tags", refs[:2])
+    butler.collections.register("chain", CollectionType.CHAINED)
+    butler.collections.redefine_chain("chain", ["calib", "tags"])
+
+    def relative(dataset: Any) -> Any:
+        dataset.path = Path(str(dataset.path).removeprefix("file://")).name
+        return dataset
+
+    with butler.export(filename=str(root / "export.yaml"), transfer=None) as export:
+        export.saveDatasets(refs, rewrite=relative)
+        for collection in ("calib", "tags", "chain"):
+            export.saveCollection(collection)
+    return root
+
+
+def importing(exported: Path, more: str = "") -> str:
+    return f'[import.x]\nexport_file = "{exported}/export.yaml"\nroot = "{exported}/files"\n{more}'
+
+
+def test_an_export_file_is_imported_whole_and_a_second_time_nothing(bench: Bench, exported: Path) -> None:
+    state = bench.state(importing(exported))
+    told = bench.diff(state, 2)
+    assert "missing: 6 datasets, 6 certifications, 3 collections, 1 chains, 1 dataset types, 2 tags" in told
+    assert "butler import" in bench.run("diff", state, "--format", "shell").output
+    bench.mend(state)
+    butler = bench.butler
+    assert len(butler.query_datasets("bias", "run")) == 6
+    assert len(butler.query_datasets("bias", "tags")) == 2
+    assert tuple(butler.collections.get_info("chain").children) == ("calib", "tags")
+
+
+def test_only_the_missing_part_is_imported(bench: Bench, exported: Path) -> None:
+    from lsst.daf.butler import Timespan
+
+    state = bench.state(importing(exported))
+    bench.mend(state)
+    butler = bench.butler
+    refs = butler.query_datasets("bias", "run", where="instrument = 'LSSTComCam' AND detector = 5")
+    butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+    butler.registry.decertify("calib", "bias", Timespan(None, None), dataIds=[{"instrument": "LSSTComCam", "detector": 0}])
+    told = bench.diff(state, 2)
+    assert "datasets: 1 of 6 missing" in told
+    assert "certifications: 2 of 6 missing" in told
+    assert "1 datasets, 2 certifications" in bench.mend(state)
+
+
+def test_a_chain_that_the_file_merely_mentions_is_never_reset(bench: Bench, exported: Path) -> None:
+    state = bench.state(importing(exported))
+    bench.mend(state)
+    bench.butler.collections.register("more")
+    bench.butler.collections.redefine_chain("chain", ["tags", "calib", "more"])
+    told = bench.diff(state, 2)
+    assert "chains: there in another way" in told
+    bench.apply(state, 2)
+    assert tuple(bench.butler.collections.get_info("chain").children) == ("tags", "calib", "more")
+
+
+def test_a_chain_with_a_table_of_its_own_is_that_table_s_business(bench: Bench, exported: Path) -> None:
+    state = bench.state(importing(exported) + '[chain.chain]\nchildren = ["tags", "calib"]\n')
+    bench.mend(state)
+    assert tuple(bench.butler.collections.get_info("chain").children) == ("tags", "calib")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("universe_version: ", "universe_version: 9", "of the dimension universe; the repository has"),
+        ("universe_namespace: daf_butler", "universe_namespace: other", "which is not the repository's"),
+        ("version: 1.0.2", "version: 7.0.0", "its format is 7.0.0, and 1.x is known"),
+        ("!uuid", "!!python/name:os.system", "not an export file"),
+        ("type: dataset_type", "type: surprise", 'unknown part "surprise"'),
+    ],
+)
+def test_a_file_of_another_universe_or_format_is_refused_before_anything_is_written(
+    bench: Bench, exported: Path, old: str, new: str, message: str
+) -> None:
+    file = exported / "export.yaml"
+    file.write_text(file.read_text().replace(old, new, 1))
+    assert message in bench.apply(bench.state(importing(exported)), 1)
+    assert not bench.butler.collections.query("*")
+
+
+def test_a_data_id_under_another_uuid_is_a_conflict_and_nothing_is_done(bench: Bench, exported: Path) -> None:
+    bench.mend(bench.state(importing(exported)))
+    file = exported / "export.yaml"
+    fresh = str(uuid.uuid4())
+    file.write_text(file.read_text().replace(str(uuid.uuid5(uuid.NAMESPACE_URL, "bias4")), fresh))
+    told = bench.apply(bench.state(importing(exported)), 2)
+    assert "1 data IDs are there under another UUID" in told
+    assert len(bench.butler.query_datasets("bias", "run")) == 6
+
+
+def test_records_that_the_butler_would_silently_keep_are_told(bench: Bench, exported: Path) -> None:
+    state = bench.state(importing(exported))
+    bench.mend(state)
+    file = exported / "export.yaml"
+    file.write_text(file.read_text().replace("visit_max: 7050123199999", "visit_max: 12345"))
+    assert "1 records of instrument differ from the file's" in bench.diff(state, 2)
+
+
+def test_paths_of_another_site_are_replaced(bench: Bench, exported: Path) -> None:
+    file = exported / "export.yaml"
+    file.write_text(file.read_text().replace("path: bias_", "path: /sdf/old/bias_"))
+    bench.mend(bench.state(importing(exported, f'replace = {{ "/sdf/old/" = "{exported}/files/" }}\n')))
+
+
+def test_a_missing_file_leaves_everything_as_it_was_and_the_next_apply_completes(bench: Bench, exported: Path) -> None:
+    lost = exported / "files" / "bias_3.fits"
+    lost.rename(exported / "aside.fits")
+    state = bench.state(importing(exported))
+    told = bench.apply(state, 1)
+    assert "no such file" in told
+    assert "bias" not in {t.name for t in bench.butler.registry.queryDatasetTypes("*")} or not bench.butler.query_datasets(
+        "bias", "run", explain=False
+    )
+    (exported / "aside.fits").rename(lost)
+    bench.mend(state)
+
+
+# --------------------------------------------------------------------------------------------- tags, expectations
+
+
+@pytest.fixture()
+def ingested(comcam: Bench, raws: Path) -> str:
+    text = raw(raws) + VISITS
+    comcam.apply(comcam.state(text))
+    return text
+
+
+def tagged(more: str) -> str:
+    return f'[tagged.chosen]\ndataset_type = "raw"\nfrom = ["LSSTComCam/raw/all"]\n{more}'
+
+
+def members(bench: Bench) -> set[tuple[int, int]]:
+    return {(int(r.dataId["exposure"]), int(r.dataId["detector"])) for r in bench.butler.query_datasets("raw", "chosen")}
+
+
+def test_members_are_found_by_an_expression_and_what_should_not_be_there_is_reported(comcam: Bench, ingested: str) -> None:
+    state = comcam.state(ingested + tagged("where = \"instrument = 'LSSTComCam' AND detector = 3\"\n"))
+    comcam.mend(state)
+    wanted = members(comcam)
+    assert {detector for _, detector in wanted} == {3}
+    butler = comcam.butler
+    refs = butler.query_datasets("raw", "LSSTComCam/raw/all", where="instrument = 'LSSTComCam' AND detector IN (3, 4)")
+    butler.registry.associate("chosen", [r for r in refs if r.dataId["detector"] == 4])
+    butler.registry.disassociate("chosen", [r for r in refs if r.dataId["detector"] == 3][:2])
+    told = comcam.diff(state, 2)
+    assert f"members: 2 of {len(wanted)} missing" in told
+    assert "left alone without --prune" in told
+    comcam.apply(state, 2)
+    assert wanted < members(comcam)
+
+
+@pytest.mark.parametrize("what", ["visits", "exposures"])
+def test_members_are_found_by_a_list(comcam: Bench, ingested: str, what: str) -> None:
+    chosen = [exposure.id for exposure in campaign.exposures(SIZES) if exposure.is_science][:3]
+    (comcam.folder / "list.txt").write_text("# good ones\n" + "\n".join(map(str, chosen)) + "\n\n")
+    state = comcam.state(ingested + tagged(f'instrument = "LSSTComCam"\n{what} = "list.txt"\n'))
+    comcam.mend(state)
+    assert {exposure for exposure, _ in members(comcam)} == set(chosen)
+
+
+def test_what_is_listed_and_not_there_is_waited_for(comcam: Bench, ingested: str) -> None:
+    (comcam.folder / "list.txt").write_text("2024110800002\n2099010100001\n")
+    state = comcam.state(ingested + tagged('instrument = "LSSTComCam"\nexposures = "list.txt"\n'))
+    assert "1 listed exposures have no raw in LSSTComCam/raw/all yet" in comcam.apply(state, 2)
+
+
+def test_a_list_that_is_none_is_an_error_with_its_line(comcam: Bench, ingested: str) -> None:
+    (comcam.folder / "list.txt").write_text("2024110800002\nhello\n")
+    state = comcam.state(ingested + tagged('instrument = "LSSTComCam"\nexposures = "list.txt"\n'))
+    assert 'list.txt:2: "hello" is not the number of a visit or exposure' in comcam.diff(state, 1)
+
+
+def test_an_expression_that_is_none_is_an_error(comcam: Bench, ingested: str) -> None:
+    state = comcam.state(ingested + tagged('where = "detector = = 3"\n'))
+    told = comcam.diff(state, 1)
+    assert "tagged.chosen" in told
+    assert "detector = = 3" in told
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"), [(f"count = {N_RAWS}", 0), (f"min = {N_RAWS}", 0), (f"max = {N_RAWS - 1}", 2), ("count = 7", 2)]
+)
+def test_an_expectation_counts_datasets_in_the_registry(comcam: Bench, ingested: str, wanted: str, code: int) -> None:
+    text = f'[expect.e]\ndataset_type = "raw"\ncollections = ["LSSTComCam/raw/all"]\n{wanted}\n'
+    comcam.diff(comcam.state(ingested + text), code)
+
+
+def test_an_expectation_that_fails_names_what_is_missing_and_nothing_is_done_about_it(comcam: Bench, ingested: str) -> None:
+    text = f'[expect.e]\ndataset_type = "raw"\ncollections = ["LSSTComCam/raw/all"]\ncount = {N_RAWS}\n'
+    remove_raws(comcam, "exposure.seq_num = 2 AND detector = 5")
+    state = comcam.state(text)
+    told = comcam.apply(state, 2)
+    assert f"{N_RAWS - 2} datasets, {N_RAWS} wanted" in told
+    assert "20241108   2024110800002   detector 5" in told
+    assert "changed 0" in told

@@ -1,0 +1,174 @@
+"""The main job, on real systems: ccms1 from nothing to in sync, and the procedure command for command."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from dumps import Dump, postgres, sqlite
+
+from reconciler.playground.site import repository_uri
+from reconciler.playground.up import down, up
+from reconciler.playground.world import Sizes, World
+
+pytestmark = pytest.mark.slow
+CASES = Path(__file__).parent / "cases"
+FLAGS = {"--fail-fast", "--override", "--close"}
+
+
+class Job:
+    """A playground and the program on it, each run a process of its own."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.environment = os.environ | world.environment() | {"XDG_STATE_HOME": str(world.root / "xdg")}
+
+    def run(self, *words: str, expect: int = 0) -> str:
+        return self.execute([sys.executable, "-m", "reconciler", *words], expect)
+
+    def reconcile(self, command: str, *words: str, expect: int = 0) -> str:
+        return self.run(command, "state/ccms1.toml", "--var-file", str(self.world.site), *words, expect=expect)
+
+    def execute(self, words: list[str], expect: int = 0) -> str:
+        done = subprocess.run(words, capture_output=True, text=True, env=self.environment, cwd=ROOT)
+        assert done.returncode == expect, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def butler(self, *words: str) -> str:
+        return self.execute([str(Path(sys.executable).with_name("butler")), *words])
+
+    def dump(self) -> dict[str, Dump]:
+        socket = self.world.recall()["postgres"]
+        registry = (
+            postgres(socket, "lsstprod", "ccms1")
+            if self.world.sizes.like_production
+            else sqlite(self.world.repository / "gen3.sqlite3")
+        )
+        return {"butler": registry, "rucio": postgres(socket, "rucio", "dev")}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["sqlite-and-a-folder", "postgresql-and-webdav"])
+def job(request: pytest.FixtureRequest, worlds: Path) -> Iterator[Job]:
+    world = World(worlds / f"main{int(request.param)}")
+    up(world, Sizes(nights=2, exposures=6, shards=14, like_production=request.param), say=lambda text: None)
+    yield Job(world)
+    down(world)
+
+
+@pytest.fixture(scope="module")
+def script(job: Job) -> str:
+    """The shell script of an empty world; made before anything is applied."""
+    return job.reconcile("diff", "--format", "shell", expect=2)
+
+
+@pytest.fixture(scope="module")
+def applied(job: Job, script: str) -> str:
+    return job.reconcile("apply", "--yes", "--wait", "5m")
+
+
+def parse(line: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Take a command apart: its words in order, and its options in any order."""
+    words, options = [], {}
+    parts = iter(shlex.split(line))
+    for part in parts:
+        if part in FLAGS:
+            options[part] = ""
+        elif part.startswith("--"):
+            options[part] = next(parts).rstrip("/")
+        else:
+            words.append(part.rstrip("/"))
+    return tuple(words), options
+
+
+def same(wanted: str, typed: str, data: str) -> bool:
+    """Compare a command of the procedure with one of the script: its variables stand for anything, files go by their names."""
+    (words, options), (typed_words, typed_options) = parse(wanted), parse(typed)
+    if len(words) != len(typed_words) or set(options) != set(typed_options):
+        return False
+    pairs = [*zip(words, typed_words, strict=True), *((options[key], typed_options[key]) for key in options)]
+    return all(_same_word(one, other.replace(data, "$DATA")) for one, other in pairs)
+
+
+def _same_word(wanted: str, typed: str) -> bool:
+    if wanted in ("$DATASET", "$COLLECTION", "$dstype"):
+        return True
+    if wanted == typed or fnmatch.fnmatchcase(typed, wanted.replace("$DATASET", "*")):
+        return True
+    return wanted.rpartition("/")[2] == typed.rpartition("/")[2] and "." in wanted.rpartition("/")[2]
+
+
+def test_on_an_empty_world_the_script_is_the_procedure_command_for_command(job: Job, script: str) -> None:
+    data = repository_uri(job.world).partition("/butler/")[0] + "/storage/IN2P3_RAW_DISK"
+    typed = [line for line in script.splitlines() if line.startswith(("butler ", "rucio"))]
+    wanted = (CASES / "procedure_commands.txt").read_text().splitlines()
+    missing = [command for command in wanted if not any(same(command, line, data) for line in typed)]
+    assert not missing, missing
+    assert len(wanted) == 27
+    creations = [number for number, line in enumerate(typed) if line.startswith("butler create")]
+    others = [number for number, line in enumerate(typed) if line.startswith("butler ") and "create" not in line]
+    assert creations[0] < min(others)
+
+
+def test_the_tree_is_that_of_the_procedure_all_59_rows_of_it(job: Job, applied: str) -> None:
+    printed = job.butler("query-collections", "--chains=tree", repository_uri(job.world), "LSSTComCam/DP1/defaults")
+    rows = [line.rstrip() for line in printed.splitlines()[2:] if line.strip()]
+    wanted = (CASES / "procedure_tree.txt").read_text().splitlines()
+    assert len(wanted) == 59
+    assert [row.split() for row in rows] == [row.split() for row in wanted]
+    depth = [len(row) - len(row.lstrip()) for row in rows]
+    assert depth == [len(row) - len(row.lstrip()) for row in wanted]
+
+
+def test_then_nothing_differs_a_second_apply_does_nothing_and_no_database_changes(job: Job, applied: str) -> None:
+    before = job.dump()
+    assert "ccms1 is in sync: 61 resources" in job.reconcile("diff")
+    assert "changed 0" in job.reconcile("apply", "--yes")
+    after = job.dump()
+    for system in before:
+        for table in before[system]:
+            assert before[system][table] == after[system][table], f"{system} {table}"
+
+
+def test_what_is_broken_by_hand_is_told_and_mended(job: Job, applied: str) -> None:
+    repo = repository_uri(job.world)
+    job.butler("collection-chain", "--mode=remove", repo, "LSSTComCam/calib", "LSSTComCam/calib/DM-48650")
+    where = "instrument='LSSTComCam' AND exposure.seq_num = 4 AND detector IN (4, 7)"
+    job.butler("prune-datasets", repo, "LSSTComCam/raw/all", "--datasets", "raw", "--purge", "LSSTComCam/raw/all",
+               "--where", where, "--no-confirm")  # fmt: skip
+    told = job.reconcile("diff", expect=2)
+    assert "+ LSSTComCam/calib/DM-48650 at 11 (of 12)" in told
+    assert "raws: 4 of" in told
+    mended = job.reconcile("apply", "--yes")
+    assert "changed 3" in mended
+    job.reconcile("diff")
+
+
+def test_nothing_that_a_run_prints_or_writes_holds_a_secret(job: Job, applied: str, script: str) -> None:
+    secret: Any = job.world.recall()["password"]
+    assert secret not in applied + script + job.reconcile("diff", "--format", "json")
+    for path in (job.world.root / "xdg").rglob("*"):
+        if path.is_file():
+            assert secret not in path.read_text(errors="replace"), path
+
+
+def test_the_playground_comes_back_after_a_crash_and_down_ends_only_what_it_started(job: Job, applied: str) -> None:
+    record = job.world.recall()["processes"]
+    os.kill(record["rucio-server"]["pid"], 9)
+    assert "not running" in job.run("playground", "status", str(job.world.root))
+    job.run("playground", "up", str(job.world.root))
+    job.reconcile("diff")
+    stranger = subprocess.Popen(["sleep", "60"])
+    processes = job.world.recall()["processes"]
+    job.world.remember(processes=processes | {"stranger": {"pid": stranger.pid, "started": "1"}})
+    job.run("playground", "down", str(job.world.root))
+    assert stranger.poll() is None
+    stranger.kill()
+    assert "nothing was running" in job.run("playground", "down", str(job.world.root))

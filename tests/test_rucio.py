@@ -1,0 +1,198 @@
+"""Rucio datasets, containers, rules and deliveries, on a real server."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Bench
+
+from reconciler.playground import mover
+from reconciler.playground.world import SLAC, World
+
+AddFiles = Callable[..., list[str]]
+
+
+def only_rucio(bench: Bench, text: str) -> Path:
+    path = bench.folder / "rucio.toml"
+    path.write_text('[reconcile]\nversion = 1\n[rucio]\nrse = "IN2P3_RAW_DISK"\n' + text)
+    return path
+
+
+def rules(client: Any, scope: str, name: str) -> list[dict[str, Any]]:
+    return list(client.list_did_rules(scope, name))
+
+
+RULE = 'rules = [{ rse_expression = "IN2P3_RAW_DISK" }]\n'
+
+
+def test_an_open_dataset_is_made_and_gets_its_rule(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d{{1..3}}"]\nopen = true\n{RULE}')
+    assert "no such dataset" in rucio_bench.diff(state, 2)
+    assert not list(client.list_dids(fresh_scope, [{"name": "*"}], did_type="dataset"))
+    rucio_bench.mend(state)
+    assert len(rules(client, fresh_scope, "d2")) == 1
+
+
+def test_a_dataset_that_somebody_else_has_to_make_is_blocked_and_the_rest_goes_on(
+    rucio_bench: Bench, client: Any, fresh_scope: str
+) -> None:
+    state = only_rucio(
+        rucio_bench,
+        f'[rucio_dataset."{fresh_scope}:theirs"]\n{RULE}[rucio_dataset."{fresh_scope}:ours"]\nopen = true\n',
+    )
+    assert "nothing here says how to make it" in rucio_bench.apply(state, 2)
+    assert client.get_did(fresh_scope, "ours")
+
+
+def test_an_open_dataset_is_closed(rucio_bench: Bench, client: Any, fresh_scope: str, add_files: AddFiles) -> None:
+    add_files(fresh_scope, "d", 3)
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = false\nfiles = 3\n')
+    assert "open   True → False" in rucio_bench.diff(state, 2)
+    rucio_bench.mend(state)
+    assert client.get_did(fresh_scope, "d")["open"] is False
+
+
+def test_a_closed_dataset_that_should_be_open_is_told_and_left_alone(
+    rucio_bench: Bench, fresh_scope: str, add_files: AddFiles
+) -> None:
+    add_files(fresh_scope, "d", 1, close=True)
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n')
+    assert "only an administrator" in rucio_bench.apply(state, 2)
+
+
+def test_a_replicating_rule_is_waited_for_and_a_delivered_one_is_in_sync(
+    rucio_bench: Bench, client: Any, world: World, fresh_scope: str
+) -> None:
+    from reconciler.playground import catalog
+
+    folder = world.storage(SLAC) / fresh_scope
+    folder.mkdir(parents=True)
+    (folder / "f.fits").write_text("bytes")
+    catalog.register(client, world, fresh_scope, {"d": [folder / "f.fits"]}, close=True)
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\n{RULE}')
+    assert "replicating: rule IN2P3_RAW_DISK × 1, 0 of 1 files" in rucio_bench.apply(state, 2)
+    mover.deliver(client, world)
+    assert "in sync" in rucio_bench.diff(state, 0)
+
+
+def test_a_stuck_rule_is_unwell_with_its_reason(rucio_bench: Bench, client: Any, fresh_scope: str, add_files: AddFiles) -> None:
+    names = add_files(fresh_scope, "d", 3, close=True)
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\n{RULE}')
+    rucio_bench.apply(state, 2)
+    client.update_replicas_states("IN2P3_RAW_DISK", [{"scope": fresh_scope, "name": names[0], "state": "U"}])
+    assert "stuck for" in rucio_bench.diff(state, 2)
+
+
+def test_a_rule_that_needs_other_copies_is_moved(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    head = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n'
+    rucio_bench.mend(only_rucio(rucio_bench, head + RULE))
+    state = only_rucio(rucio_bench, head + 'rules = [{ rse_expression = "SLAC_BUTLER_DISK|IN2P3_RAW_DISK", copies = 2 }]\n')
+    assert "move rule SLAC_BUTLER_DISK|IN2P3_RAW_DISK × 2: it is IN2P3_RAW_DISK × 1" in rucio_bench.diff(state, 2)
+    rucio_bench.apply(state, 2)
+    children = [rule for rule in rules(client, fresh_scope, "d") if rule["copies"] == 2]
+    assert len(children) == 1
+    assert "move" not in rucio_bench.diff(state, 2)
+
+
+def test_a_deleted_rule_is_undeleted_and_an_activity_updated(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    head = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n'
+    state = only_rucio(rucio_bench, head + RULE)
+    rucio_bench.mend(state)
+    (rule,) = rules(client, fresh_scope, "d")
+    client.delete_replication_rule(rule["id"])
+    assert "it expires" in rucio_bench.diff(state, 2)
+    rucio_bench.mend(state)
+    (same,) = rules(client, fresh_scope, "d")
+    assert same["id"] == rule["id"]
+    more = RULE.replace(" }]", ', activity = "Data Rebalancing", comment = "why" }]')
+    rucio_bench.mend(only_rucio(rucio_bench, head + more))
+
+
+def test_a_rule_that_no_table_names_is_reported_and_stays(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n{RULE}')
+    rucio_bench.mend(state)
+    client.add_replication_rule([{"scope": fresh_scope, "name": "d"}], 1, "SLAC_BUTLER_DISK")
+    assert "left alone without --prune" in rucio_bench.diff(state, 2)
+    rucio_bench.apply(state, 2)
+    assert len(rules(client, fresh_scope, "d")) == 2
+
+
+def test_a_container_holds_what_it_has_to(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    text = "".join(f'[rucio_dataset."{fresh_scope}:d{n}"]\nopen = true\n' for n in (1, 2))
+    text += f'[rucio_container."{fresh_scope}:c"]\ncontents = ["{fresh_scope}:d1", "{fresh_scope}:d2"]\n'
+    state = only_rucio(rucio_bench, text)
+    rucio_bench.mend(state)
+    client.detach_dids(fresh_scope, "c", [{"scope": fresh_scope, "name": "d2"}])
+    assert "contents: 1 of 2 missing" in rucio_bench.diff(state, 2)
+    rucio_bench.mend(state)
+
+
+def test_what_rucio_has_not_delivered_is_waited_for_and_the_rest_is_ingested(
+    comcam: Bench, client: Any, world: World, fresh_scope: str
+) -> None:
+    from reconciler.playground import catalog
+
+    folder = world.storage(SLAC) / fresh_scope / "cat"
+    folder.mkdir(parents=True)
+    files = [folder / f"{pixel}.fits" for pixel in (131072, 131073)]
+    for file in files:
+        file.write_text("stars")
+    catalog.register(client, world, fresh_scope, {"one": files[:1], "two": files[1:]}, close=True)
+    catalog.replicate(client, fresh_scope, ["one"])
+    mover.deliver(client, world)
+    here = world.storage("IN2P3_RAW_DISK") / fresh_scope / "cat"
+    (comcam.folder / "t.csv").write_text("file,htm7\n131072.fits,131072\n131073.fits,131073\n")
+    state = comcam.state(
+        '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+        f'[file_ingest.run]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{here}"\ndelivered_by = ["{fresh_scope}:*"]\n',
+        rucio=True,
+    )
+    told = comcam.apply(state, 2)
+    assert f"waiting for {fresh_scope}:*, 1 of 2 files here" in told
+    assert "waiting 1" in told
+    assert len(comcam.butler.query_datasets("cat", "run")) == 1
+    catalog.replicate(client, fresh_scope, ["two"])
+    mover.deliver(client, world)
+    comcam.mend(state)
+
+
+def test_an_expectation_can_be_the_number_of_files_of_a_did(
+    comcam: Bench, world: World, fresh_scope: str, add_files: AddFiles
+) -> None:
+    add_files(fresh_scope, "d", 4, close=True)
+    comcam.butler.collections.register("run")
+    state = comcam.state(
+        f'[expect.e]\ndataset_type = "raw"\ncollections = ["run"]\ndid = "{fresh_scope}:d"\nfiles = "*_[0-2].fits"\n', rucio=True
+    )
+    assert "0 datasets, 3 wanted" in comcam.diff(state, 2)
+
+
+@pytest.mark.parametrize("repo", ["/repo/main", "davs://nowhere.invalid/main"])
+def test_where_the_source_can_not_be_opened_the_commands_to_run_there_are_told(
+    rucio_bench: Bench, fresh_scope: str, repo: str
+) -> None:
+    state = only_rucio(
+        rucio_bench,
+        f'[rucio_dataset."{fresh_scope}:d"]\nregister = {{ repo = "{repo}", dataset_types = ["flat"], '
+        f'collections = ["calib"], config = "r.yaml" }}\n{RULE}[rucio_dataset."{fresh_scope}:other"]\nopen = true\n',
+    )
+    told = rucio_bench.apply(state, 2)
+    assert f"register at the source: {repo} can't be opened here" in told
+    assert "$ rucio-register data-products --chunk-size 30" in told
+    assert f"$ rucio did update --close {fresh_scope}:d" in told
+    assert "changed 1" in told
+
+
+def test_a_state_without_butler_never_imports_it(rucio_bench: Bench, fresh_scope: str) -> None:
+    import os
+    import subprocess
+    import sys
+
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n')
+    code = (
+        "import sys\nfrom reconciler.cli import main\n"
+        f"try: main(['diff', {str(state)!r}])\nexcept SystemExit as end: assert end.code == 2\n"
+        "assert not any(name == 'lsst' or name.startswith('lsst.') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | rucio_bench.environment, stdout=subprocess.DEVNULL)
