@@ -26,8 +26,8 @@ demo: $(VENV)/.made
 	$(BIN)/python -m reconciler.playground.demo $(DEMO)
 
 test: $(VENV)/.made
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow tests
 
 lint: $(VENV)/.made
 	$(BIN)/ruff format --check .

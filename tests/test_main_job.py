@@ -55,7 +55,13 @@ class Job:
         return {"butler": registry, "rucio": postgres(socket, "rucio", "dev")}
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["sqlite-and-a-folder", "postgresql-and-webdav"])
+WORLDS = [
+    pytest.param(False, id="sqlite-and-a-folder", marks=pytest.mark.xdist_group("main-job-sqlite")),
+    pytest.param(True, id="postgresql-and-webdav", marks=pytest.mark.xdist_group("main-job-production")),
+]
+
+
+@pytest.fixture(scope="module", params=WORLDS)
 def job(request: pytest.FixtureRequest, worlds: Path) -> Iterator[Job]:
     world = World(worlds / f"main{int(request.param)}")
     up(world, Sizes(nights=2, exposures=6, shards=14, like_production=request.param), say=lambda text: None)
@@ -102,7 +108,8 @@ def _same_word(wanted: str, typed: str) -> bool:
         return True
     if wanted == typed or fnmatch.fnmatchcase(typed, wanted.replace("$DATASET", "*")):
         return True
-    return wanted.rpartition("/")[2] == typed.rpartition("/")[2] and "." in wanted.rpartition("/")[2]
+    name = wanted.rpartition("/")[2]
+    return name == typed.rpartition("/")[2] and ("." in name or wanted.startswith("/"))
 
 
 def test_on_an_empty_world_the_script_is_the_procedure_command_for_command(job: Job, script: str) -> None:

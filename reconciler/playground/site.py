@@ -114,14 +114,14 @@ def write_inputs(world: World) -> None:
     world.repository.parent.mkdir(parents=True, exist_ok=True)
     if not world.sizes.like_production:
         world.repository.mkdir(exist_ok=True)
-    (world.inputs / "butler-seed.yaml").write_text(seed(world))
+    (world.inputs / "butler-seed_ccms1.yaml").write_text(seed(world))
     (world.inputs / "lsst_cells_v1.skymap.config").write_text(
         'config.name = "lsst_cells_v1"\nconfig.skyMap = "rings"\nconfig.skyMap["rings"].numRings = 3\n'
     )
     visits = selected(world.sizes)
     (world.inputs / "dp1_good_visits.txt").write_text("".join(f"{visit}\n" for visit in visits))
     slac = world.storage(SLAC)
-    (world.inputs / "register.yaml").write_text(
+    (world.inputs / "main-calib-config.yaml").write_text(
         f"rucio_rse: {SLAC}\nscope: ancillary\nrse_root: {slac}\ndtn_url: file://localhost{slac}\n"
     )
 
@@ -149,9 +149,9 @@ def variables(world: World) -> dict[str, str | int]:
     return {
         "repo": repository_uri(world),
         "data": data,
-        "seed": str(world.inputs / "butler-seed.yaml"),
+        "seed": str(world.inputs / "butler-seed_ccms1.yaml"),
         "main_repo": str(world.usdf),
-        "register_config": str(world.inputs / "register.yaml"),
+        "register_config": str(world.inputs / "main-calib-config.yaml"),
         "skymap_config": str(world.inputs / "lsst_cells_v1.skymap.config"),
         "exports": str(world.inputs),
         "tables": str(world.inputs),
