@@ -116,19 +116,19 @@ class Bench:
         return Butler.from_config(str(self.repo), writeable=True)
 
 
-@pytest.fixture()
+@pytest.fixture
 def empty_bench(tmp_path: Path) -> Bench:
     """No repository yet."""
     return Bench(tmp_path, tmp_path / "repo", {**STACK, "XDG_STATE_HOME": str(tmp_path / "xdg")})
 
 
-@pytest.fixture()
+@pytest.fixture
 def sqlite_bench(empty_bench: Bench, template: Path) -> Bench:
     shutil.copytree(template, empty_bench.repo)
     return empty_bench
 
 
-@pytest.fixture()
+@pytest.fixture
 def postgres_bench(empty_bench: Bench, world: World) -> Bench:
     from lsst.daf.butler import Butler, Config
 
@@ -147,7 +147,7 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     return found
 
 
-@pytest.fixture()
+@pytest.fixture
 def comcam(bench: Bench) -> Bench:
     """A repository with the instrument registered."""
     from lsst.pipe.base import Instrument
@@ -163,7 +163,7 @@ def client(world: World) -> Any:
     return catalog.connect(world)
 
 
-@pytest.fixture()
+@pytest.fixture
 def fresh_scope(client: Any) -> str:
     """A scope of Rucio's that is this test's alone."""
     scope = f"t{uuid.uuid4().hex[:10]}"
@@ -171,13 +171,13 @@ def fresh_scope(client: Any) -> str:
     return scope
 
 
-@pytest.fixture()
+@pytest.fixture
 def rucio_bench(tmp_path: Path, world: World, fresh_scope: str) -> Iterator[Bench]:
     """Only Rucio: no repository at all."""
-    yield Bench(tmp_path, tmp_path / "none", {"XDG_STATE_HOME": str(tmp_path / "xdg"), **world.environment()})
+    return Bench(tmp_path, tmp_path / "none", {"XDG_STATE_HOME": str(tmp_path / "xdg"), **world.environment()})
 
 
-@pytest.fixture()
+@pytest.fixture
 def add_files(client: Any) -> Callable[..., list[str]]:
     """Registers files at SLAC, in a dataset."""
 

@@ -16,7 +16,7 @@ SIZES = Sizes(nights=2, exposures=5)
 N_RAWS = sum(len(exposure.detectors) for exposure in campaign.exposures(SIZES))
 
 
-@pytest.fixture()
+@pytest.fixture
 def raws(comcam: Bench) -> Path:
     folder = comcam.folder / "raw" / "LSSTComCam"
     for exposure in campaign.exposures(SIZES):
@@ -139,7 +139,7 @@ def test_a_table_that_is_not_one_is_an_error_before_anything_is_done(bench: Benc
 # ------------------------------------------------------------------------------------------------------ imports
 
 
-@pytest.fixture()
+@pytest.fixture
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export file with a RUN, a CALIBRATION collection, a TAGGED one and a chain over both."""
     from astropy.time import Time
@@ -289,7 +289,7 @@ def test_a_missing_file_leaves_everything_as_it_was_and_the_next_apply_completes
 # --------------------------------------------------------------------------------------------- tags, expectations
 
 
-@pytest.fixture()
+@pytest.fixture
 def ingested(comcam: Bench, raws: Path) -> str:
     text = raw(raws) + VISITS
     comcam.apply(comcam.state(text))

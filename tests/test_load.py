@@ -1,5 +1,6 @@
 """State files are read whole, and everything that is wrong is told at once, with file and line."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -119,10 +120,8 @@ def test_what_is_written_as_toml_is_read_back_the_same(
 def test_no_text_makes_the_loader_fail_in_an_unknown_way(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("fuzz") / "s.toml"
     path.write_bytes((HEAD + text).encode("utf-8", "surrogatepass"))
-    try:
+    with contextlib.suppress(ReconcileError):
         load(path)
-    except ReconcileError as error:
-        assert str(error)
 
 
 def test_the_state_that_ships_names_the_whole_procedure() -> None:
