@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := $(CURDIR)/build/demo
 
-.PHONY: demo test test-all lint schemas clean help
+.PHONY: demo test faults lint schemas clean help
 
 help:
 	@echo "make demo     tour of the product in an embedded world"
 	@echo "make test     run the tests"
 	@echo "make lint     ruff, mypy --strict, import-linter"
+	@echo "make faults   show what an operator is told of each fault of Rucio and the network"
 	@echo "make schemas  write schemas/ anew"
 	@echo "make clean    remove what make made"
 
@@ -34,6 +35,9 @@ lint: $(VENV)/.made
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+faults: $(VENV)/.made
+	$(BIN)/python tests/faults.py
 
 schemas: $(VENV)/.made
 	$(BIN)/python -m reconciler.schemas

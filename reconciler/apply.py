@@ -26,7 +26,7 @@ PASSES = 3
 POLL = 3.0
 """Seconds between looks at what is waited for."""
 
-State = Literal["ok", "changed", "already", "failed", "blocked", "waiting", "unknown", "left"]
+State = Literal["ok", "changed", "already", "failed", "blocked", "waiting", "unknown", "left", "refused"]
 
 
 class Listener(Protocol):
@@ -67,6 +67,10 @@ class Run:
         Why the actions of an address can't be done here.
     stop : callable
         Tells whether to stop before the next action.
+    allowed : mapping or `None`
+        For a saved plan, the verbs it holds by address, `None` for any; nothing else is done.
+    refused : mapping
+        For a saved plan, why what it holds about an address is not done.
     """
 
     plan: Plan
@@ -75,6 +79,8 @@ class Run:
     prune: bool = False
     unable: Mapping[Id, str] = field(default_factory=dict)
     stop: Any = lambda: False
+    allowed: Mapping[Id, frozenset[str] | None] | None = None
+    refused: Mapping[Id, str] = field(default_factory=dict)
     outcomes: dict[Id, Outcome] = field(default_factory=dict)
 
     def all(self, wait: float = 0.0) -> list[Outcome]:
@@ -150,6 +156,8 @@ class Run:
             return Outcome(id, "ok")
         if first and entry.error is not None and not self._changed_before(id):
             return Outcome(id, "unknown", str(entry.error))
+        if id in self.refused:
+            return Outcome(id, "refused", self.refused[id])
         if id in self.unable:
             return Outcome(id, "blocked", self.unable[id])
         done: list[Action] = []
@@ -160,6 +168,12 @@ class Run:
                 differences, actions = self._look(entry)
             except ReconcileError as error:
                 return Outcome(id, "failed" if done else "unknown", str(error), len(done), made)
+            if self.allowed is not None:
+                verbs = self.allowed.get(id, frozenset())
+                kept = [action for action in actions if verbs is None or action.verb in verbs]
+                if actions and not kept:
+                    return Outcome(id, "left", f"not in the plan: {actions[0].reason}", len(done), made)
+                actions = kept
             if not actions:
                 return self._rest(entry, differences, done, made, already or bool(entry.actions))
             for action in actions:
@@ -179,7 +193,7 @@ class Run:
             differences, actions = self._look(entry)
         except ObserveError as error:
             return Outcome(id, "failed", str(error), len(done), made)
-        if actions:
+        if actions and self.allowed is None:
             return Outcome(id, "failed", f"still differs after {len(done)} actions: {actions[0].reason}", len(done), made)
         return self._rest(entry, differences, done, made, already)
 
@@ -271,6 +285,7 @@ _WHY = {
     "waiting": "waits",
     "blocked": "is blocked",
     "left": "is not in sync",
+    "refused": "was refused",
 }
 
 
@@ -306,4 +321,4 @@ def exit_code(outcomes: Collection[Outcome]) -> int:
     counts = recap(outcomes)
     if counts["failed"] or counts["unknown"]:
         return 1
-    return 2 if counts["waiting"] or counts["blocked"] or counts["left"] else 0
+    return 2 if any(counts[state] for state in ("waiting", "blocked", "left", "refused")) else 0

@@ -155,6 +155,9 @@ STATE = click.argument("state", nargs=-1, type=click.Path(path_type=Path))
 VAR_FILE = click.option("--var-file", "var_files", multiple=True, type=click.Path(path_type=Path), help="TOML file of variables.")
 VAR = click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="One variable.")
 ONLY = click.option("--only", multiple=True, metavar="GLOB", help='Addresses, such as "chain.*".')
+WITHOUT = click.option("--except", "without", multiple=True, metavar="GLOB", help="Addresses to leave out.")
+WITH_NEEDS = click.option("--with-needs", is_flag=True, help="Take what the chosen addresses need, too.")
+JOURNAL = click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Where runs are told of.")
 
 
 @main.command()
@@ -185,7 +188,10 @@ def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[
 @VAR_FILE
 @VAR
 @ONLY
+@WITHOUT
+@WITH_NEEDS
 @click.option("--format", "form", type=click.Choice(["text", "json", "shell"]), default="text", help="How it is told.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan, for apply.")
 @click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every resource, and how it was compared.")
 @guarded
@@ -194,7 +200,10 @@ def diff(
     var_files: tuple[Path, ...],
     pairs: tuple[str, ...],
     only: tuple[str, ...],
+    without: tuple[str, ...],
+    with_needs: bool,
     form: str,
+    out: Path | None,
     prune: bool,
     verbose: bool,
 ) -> int:
@@ -202,12 +211,15 @@ def diff(
     from reconciler.session import start
 
     given = variables(var_files, pairs)
+    paths = states(state)
+    if out is not None and len(paths) > 1:
+        raise StateError("--out saves the plan of one state file; name one")
     code = IN_SYNC
     reports = []
-    for path in states(state):
+    for path in paths:
         session = start(path, given)
         try:
-            plan = session.plan(only, prune=prune)
+            plan = session.plan(only, without, with_needs=with_needs, prune=prune)
         finally:
             session.live.close()
         code = _worse(code, ERROR if plan.unknown else IN_SYNC if plan.in_sync else DIFFERENCES)
@@ -227,6 +239,12 @@ def diff(
                 show(terminal.header(plan, session.butler_name, session.rucio_name))
                 click.echo()
             show(terminal.diff(plan, session.elapsed, verbose=verbose, prune=prune))
+            show(terminal.outside(plan))
+        if out is not None:
+            from reconciler.saved import save
+
+            count = save(plan, out, session.butler_name, session.rucio_name, prune=prune)
+            click.echo(f"{count} actions saved in {out}; reconcile apply {out} does them", err=form != "text")
     if form == "json":
         from pydantic_core import to_json
 
@@ -243,28 +261,67 @@ def _worse(one: int, other: int) -> int:
 @VAR_FILE
 @VAR
 @ONLY
+@WITHOUT
+@WITH_NEEDS
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--wait", metavar="DURATION", default="0", help="Wait so long for deliveries: 90s, 30m, 2h.")
+@click.option("--lock-timeout", metavar="DURATION", default="0", help="Wait so long for another apply to end.")
 @click.option("--prune", is_flag=True, help="Remove what no table names: chain children, tags, rules.")
+@click.option("--prune-limit", type=click.IntRange(0), help="Members that may be removed, in place of the ordinary limits.")
+@JOURNAL
 @guarded
 def apply(
     state: tuple[Path, ...],
     var_files: tuple[Path, ...],
     pairs: tuple[str, ...],
     only: tuple[str, ...],
+    without: tuple[str, ...],
+    with_needs: bool,
     yes: bool,
     wait: str,
+    lock_timeout: str,
     prune: bool,
+    prune_limit: int | None,
+    journal: Path | None,
 ) -> int:
-    """Do what is missing, in order; a second run does nothing."""
-    from reconciler.running import apply_state
+    """Do what is missing, in order; a second run does nothing. STATE may be a plan of diff --out."""
+    from reconciler.running import Options, apply_plan, apply_state
+    from reconciler.saved import is_plan
 
     given = variables(var_files, pairs)
-    seconds = duration(wait)
+    options = Options(only, without, with_needs, not yes, duration(wait), prune, prune_limit, duration(lock_timeout), journal)
     code = IN_SYNC
     for path in states(state):
-        code = _worse(code, apply_state(path, given, only=only, ask=not yes, wait=seconds, prune=prune))
+        if is_plan(path):
+            if given or only or without or prune:
+                raise StateError(
+                    f"{path}: a plan is applied as it was made; variables, --only, --except and --prune belong to diff --out"
+                )
+            code = _worse(code, apply_plan(path, options))
+        else:
+            code = _worse(code, apply_state(path, given, options))
     return code
+
+
+@main.command()
+@click.option("--run", "run_name", metavar="RUN", help="One run, with all its actions.")
+@click.option("--address", metavar="GLOB", help="Actions of these addresses.")
+@JOURNAL
+@guarded
+def log(run_name: str | None, address: str | None, journal: Path | None) -> int:
+    """Show what was done: the runs, one run, or one address."""
+    from reconciler.journal import read, state_folder
+    from reconciler.report.log import actions, runs
+
+    events = list(read(journal or state_folder() / "journal.jsonl"))
+    if run_name or address:
+        lines = list(actions(events, run_name, address))
+        if not lines:
+            raise StateError("the journal tells of no such action")
+        show(lines)
+    else:
+        show(runs(events))
+    return IN_SYNC
 
 
 def duration(text: str) -> float:

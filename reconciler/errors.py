@@ -12,7 +12,7 @@ from collections.abc import Sequence
 _URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*):(?P<secret>[^\s/@]+)@", re.IGNORECASE)
 _ASSIGNED = re.compile(
     r"(?P<head>(?:password|passwd|pwd|token|secret|x-rucio-auth-token|authorization)['\"]?\s*[=:]\s*(?:bearer\s+)?)"
-    r"(?P<secret>['\"]?[^\s'\",;&]+)",
+    r"(?P<secret>'[^']*'|\"[^\"]*\"|[^\s'\",;&)]+)",
     re.IGNORECASE,
 )
 LONGEST_MESSAGE = 2000

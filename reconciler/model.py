@@ -166,7 +166,7 @@ class Outcome:
     """
 
     id: Id
-    state: Literal["ok", "changed", "already", "failed", "blocked", "waiting", "unknown", "left"]
+    state: Literal["ok", "changed", "already", "failed", "blocked", "waiting", "unknown", "left", "refused"]
     detail: str = ""
     actions: int = 0
     made: Facts = field(default_factory=dict)

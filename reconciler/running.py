@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import datetime
-import secrets
+import contextlib
+import dataclasses
 import signal
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from reconciler import pruning
+from reconciler import saved as saved_plans
 from reconciler.apply import Interrupted, Run, exit_code
 from reconciler.console import DIFFERENCES, INTERRUPTED, Line, show
 from reconciler.errors import ReconcileError
+from reconciler.journal import Journal, state_folder
 from reconciler.load import Scalar
-from reconciler.model import Action, Outcome
+from reconciler.model import Action, Id, Outcome
+from reconciler.plan import Plan
 from reconciler.report import terminal
 from reconciler.session import Session, start
 
@@ -25,15 +30,42 @@ MOST_TOLD = 5
 """Lines about what is waited for, in one go."""
 
 
-def apply_state(
-    path: Path,
-    variables: Mapping[str, Scalar],
-    *,
-    only: Sequence[str],
-    ask: bool,
-    wait: float,
-    prune: bool,
-) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What an operator asked of an apply.
+
+    Parameters
+    ----------
+    only, without : sequence of `str`
+        Globs of addresses to take and to leave out.
+    with_needs : `bool`
+        Whether what the chosen need is taken too.
+    ask : `bool`
+        Whether to ask before acting.
+    wait : `float`
+        Seconds to wait for deliveries.
+    prune : `bool`
+        Whether anything may be removed.
+    prune_limit : `int` or `None`
+        How many members at most.
+    lock_timeout : `float`
+        Seconds to wait for the lock.
+    journal : `pathlib.Path` or `None`
+        Where to tell of the run.
+    """
+
+    only: Sequence[str] = ()
+    without: Sequence[str] = ()
+    with_needs: bool = False
+    ask: bool = True
+    wait: float = 0.0
+    prune: bool = False
+    prune_limit: int | None = None
+    lock_timeout: float = 0.0
+    journal: Path | None = None
+
+
+def apply_state(path: Path, variables: Mapping[str, Scalar], options: Options) -> int:
     """Apply one state file.
 
     Parameters
@@ -42,14 +74,8 @@ def apply_state(
         The file.
     variables : mapping
         What overrides its variables.
-    only : sequence of `str`
-        Globs of addresses.
-    ask : `bool`
-        Whether to ask before acting.
-    wait : `float`
-        Seconds to wait for deliveries.
-    prune : `bool`
-        Whether anything may be removed.
+    options : `Options`
+        What was asked.
 
     Returns
     -------
@@ -58,32 +84,119 @@ def apply_state(
     """
     session = start(path, variables)
     try:
-        plan = session.plan(only, prune=prune)
-        show(terminal.header(plan, session.butler_name, session.rucio_name))
-        click.echo()
-        show(terminal.diff(plan, session.elapsed, prune=prune))
-        if not plan.in_sync:
-            show([terminal.proposal(plan)])
-        if plan.actions and ask and not click.confirm("Apply?", default=False):
-            click.echo("Nothing was changed.")
-            return DIFFERENCES
-        return _run(session, plan, wait, prune)
+        with _locks(session, options.lock_timeout):
+            plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
+            _show(session, plan, options.prune)
+            return _confirm_and_run(session, plan, options)
     finally:
         session.live.close()
 
 
-def _run(session: Session, plan: Any, wait: float, prune: bool) -> int:
-    name = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M}-{secrets.token_hex(2)}"
+def apply_plan(path: Path, options: Options) -> int:
+    """Apply a saved plan: of what its state wants now, what the plan holds and whose facts still hold.
+
+    Parameters
+    ----------
+    path : `pathlib.Path`
+        The plan file.
+    options : `Options`
+        What was asked.
+
+    Returns
+    -------
+    code : `int`
+        Exit code.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If it is no plan, or one of another state, repository or server.
+    """
+    saved = saved_plans.load_plan(path)
+    session = start(Path(saved.state), saved.variables)
+    try:
+        saved_plans.check_made_for(saved, session.state, session.butler_name, session.rucio_name)
+        with _locks(session, options.lock_timeout):
+            plan = session.plan(prune=saved.prune)
+            refused = saved_plans.stale(saved, plan)
+            allowed = saved_plans.allowed(saved, refused)
+            _show(session, plan, saved.prune)
+            made = saved.made
+            show([Line(f"Plan of {made.get('user')} on {made.get('host')}, {made.get('since')}.")])
+            show(Line(f"Refused: {id}: {why}", "red") for id, why in refused.items())
+            chosen = dataclasses.replace(options, prune=saved.prune)
+            return _confirm_and_run(session, plan, chosen, allowed=allowed, refused=refused)
+    finally:
+        session.live.close()
+
+
+def _show(session: Session, plan: Plan, prune: bool) -> None:
+    show(terminal.header(plan, session.butler_name, session.rucio_name))
+    click.echo()
+    show(terminal.diff(plan, session.elapsed, prune=prune))
+
+
+def _locks(session: Session, timeout: float) -> contextlib.ExitStack:
+    """Take the locks of everything that the state may change."""
+    from reconciler.live import lock
+
+    stack = contextlib.ExitStack()
+    folder = state_folder()
+    try:
+        if session.live.repository is not None:
+            spec = session.state.resources[Id("repository", "")]
+            take = lock.of_repository(session.live.repository, getattr(spec, "seed_config", None), folder)
+            stack.enter_context(lock.held(take, session.live.repository.uri, timeout, _notice))
+        elif session.live.server is not None:
+            place = session.live.server.place()
+            for scope in sorted({id.name.partition(":")[0] for id in session.state.resources}):
+                take = lock.of_name(f"{place} {scope}", folder)
+                stack.enter_context(lock.held(take, f"Rucio scope {scope}", timeout, _notice))
+    except BaseException:
+        stack.close()
+        raise
+    return stack
+
+
+def _notice(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _confirm_and_run(
+    session: Session,
+    plan: Plan,
+    options: Options,
+    *,
+    allowed: Mapping[Id, frozenset[str] | None] | None = None,
+    refused: Mapping[Id, str] | None = None,
+) -> int:
+    if not plan.in_sync:
+        show([terminal.proposal(plan)])
+    pruning.check(plan, options.prune_limit)
+    if plan.actions and options.ask:
+        if not click.confirm("Apply?", default=False):
+            click.echo("Nothing was changed.")
+            return DIFFERENCES
+        doomed = pruning.count(plan)
+        if doomed and click.prompt(f"{doomed:,} members will be removed. Type their number to go on", default="") != str(doomed):
+            click.echo("Nothing was changed.")
+            return DIFFERENCES
+    journal = Journal(options.journal or state_folder() / "journal.jsonl")
+    if plan.actions or any(entry.has("waiting") for entry in plan.entries):
+        facts = {"butler": session.butler_name, "rucio": session.rucio_name, "actions": len(plan.actions)}
+        journal.begin(state=str(plan.state.path.resolve()), digest=plan.state.digest, prune=options.prune, **facts)
     started = time.monotonic()
-    with Progress() as progress, _Stop() as stop:
+    with Progress(journal) as progress, _Stop() as stop:
         session.live.progress = progress.bulk
-        run = Run(plan, session.live, progress, prune, session.unable or {}, stop)
+        run = Run(plan, session.live, progress, options.prune, session.unable or {}, stop, allowed=allowed, refused=refused or {})
         try:
-            outcomes = run.all(wait)
+            outcomes = run.all(options.wait)
         except Interrupted:
             outcomes = list(run.outcomes.values())
+    if progress.told_journal:
+        journal.end(outcomes, interrupted=stop())
     click.echo()
-    show(terminal.ending(outcomes, time.monotonic() - started, name))
+    show(terminal.ending(outcomes, time.monotonic() - started, journal.run))
     if stop():
         click.echo("Interrupted: what is done stays; run again to go on.")
         return INTERRUPTED
@@ -117,7 +230,9 @@ class _Stop:
 class Progress:
     """Tells of actions as they happen: a bar for bulk work on a terminal, plain lines elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.told_journal = False
         self.terminal = sys.stdout.isatty()
         self.action: Action | None = None
         self.since = 0.0
@@ -159,16 +274,20 @@ class Progress:
     def started(self, action: Action) -> None:
         """An action begins."""
         self.action, self.since = action, time.monotonic()
+        self.told_journal = True
+        self.journal.action_begins(action)
 
     def ended(self, action: Action, made: Mapping[str, Any], error: ReconcileError | None, already: bool) -> None:
         """An action has ended."""
+        state = "failed" if error is not None else "already" if already else "done"
+        self.journal.action_ended(action, state, made, str(error) if error is not None else "")
         if self.task is not None:
             self.bars.remove_task(self.task)
             self.task = None
         counts = ", ".join(f"{value:,} {key}" for key, value in made.items() if isinstance(value, int) and value)
-        state = "failed" if error is not None else "already done" if already else counts or "done"
+        words = "failed" if error is not None else "already done" if already else counts or "done"
         colour = "red" if error is not None else "green"
-        line = f"{action.id!s:<{terminal.COLUMN}} {action.verb:<12} {state}   {time.monotonic() - self.since:.1f} s"
+        line = f"{action.id!s:<{terminal.COLUMN}} {action.verb:<12} {words}   {time.monotonic() - self.since:.1f} s"
         show([Line(line, colour)])
         if error is not None:
             show([Line(f"    {text}", "red") for text in (str(error), *error.hints)])

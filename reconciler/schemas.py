@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from reconciler.report.as_json import report_schema
+from reconciler.saved import plan_schema
 from reconciler.schema import state_schema
 
 
@@ -23,7 +24,7 @@ def write(folder: Path) -> list[Path]:
         What was written.
     """
     written = []
-    for name, schema in (("state", state_schema()), ("diff", report_schema())):
+    for name, schema in (("state", state_schema()), ("diff", report_schema()), ("plan", plan_schema())):
         file = folder / f"{name}.schema.json"
         file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         written.append(file)

@@ -56,13 +56,17 @@ class Session:
     def elapsed(self) -> float:
         return time.monotonic() - self.started
 
-    def plan(self, only: Sequence[str] = (), *, prune: bool = False) -> Plan:
+    def plan(
+        self, only: Sequence[str] = (), without: Sequence[str] = (), *, with_needs: bool = False, prune: bool = False
+    ) -> Plan:
         """Look at everything and say what is to be done.
 
         Parameters
         ----------
-        only : sequence of `str`
-            Globs of addresses; all if empty.
+        only, without : sequence of `str`
+            Globs of addresses to take, all if empty, and to leave out.
+        with_needs : `bool`
+            Whether what the chosen need is taken too.
         prune : `bool`
             Whether anything may be removed.
 
@@ -77,6 +81,10 @@ class Session:
             If the state can't be planned.
         """
         chosen = select(self.state, only)
+        if without:
+            chosen -= select(self.state, without)
+        if with_needs:
+            chosen = self.graph.closure(chosen)
         seen = observe(self.state, self.live, chosen)
         known = [id for id in chosen if id not in seen.unknown]
         check_provided(self.state, self.live, self.graph, known)

@@ -19,7 +19,7 @@ from reconciler.playground.site import repository_uri
 from reconciler.playground.up import down, up
 from reconciler.playground.world import Sizes, World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("main job")]
 CASES = Path(__file__).parent / "cases"
 FLAGS = {"--fail-fast", "--override", "--close"}
 
@@ -55,13 +55,7 @@ class Job:
         return {"butler": registry, "rucio": postgres(socket, "rucio", "dev")}
 
 
-WORLDS = [
-    pytest.param(False, id="sqlite-and-a-folder", marks=pytest.mark.xdist_group("main-job-sqlite")),
-    pytest.param(True, id="postgresql-and-webdav", marks=pytest.mark.xdist_group("main-job-production")),
-]
-
-
-@pytest.fixture(scope="module", params=WORLDS)
+@pytest.fixture(scope="module", params=[False, True], ids=["sqlite-and-a-folder", "postgresql-and-webdav"])
 def job(request: pytest.FixtureRequest, worlds: Path) -> Iterator[Job]:
     world = World(worlds / f"main{int(request.param)}")
     up(world, Sizes(nights=2, exposures=6, shards=14, like_production=request.param), say=lambda text: None)

@@ -14,6 +14,7 @@ from conftest import ROOT, Bench
 
 from reconciler.playground.world import OBSERVATORY
 from reconciler.report.as_json import report_schema
+from reconciler.saved import plan_schema
 from reconciler.schema import state_schema
 
 
@@ -28,7 +29,7 @@ def test_start_up_imports_neither_lsst_nor_rucio_nor_astropy(words: list[str]) -
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize(("name", "schema"), [("state", state_schema()), ("diff", report_schema())])
+@pytest.mark.parametrize(("name", "schema"), [("state", state_schema()), ("diff", report_schema()), ("plan", plan_schema())])
 def test_the_schemas_that_ship_are_current(name: str, schema: dict[str, object]) -> None:
     assert json.loads((ROOT / "schemas" / f"{name}.schema.json").read_text()) == schema, "run make schemas"
 

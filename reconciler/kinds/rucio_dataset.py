@@ -90,6 +90,8 @@ class RucioDatasetKind(Kind[RucioDatasetSpec]):
             asked = unsettled.get(name)
             source = found[asked.repo, asked.dataset_types, asked.collections] if asked is not None else None
             seen[name] = _see(name, spec, dids.get(name), rules.get(name, []), source, account, now)
+        lacking = [name for name, found in seen.items() if name in dids and _lacks_rules(found)]
+        live.rucio.confirm_rules(lacking)
         return seen
 
     def plan(self, missing: Missing[RucioDatasetSpec]) -> Iterable[Action]:
@@ -202,6 +204,10 @@ def register_commands(did: str, register: Mapping[str, Any]) -> Iterable[list[st
         "--rucio-register-config", register["config"], "--repo", register["repo"], *types,
         "--collections", ",".join(register["collections"]), "--rucio-dataset", did.partition(":")[2],
     ]  # fmt: skip
+
+
+def _lacks_rules(seen: Seen[RucioDatasetSpec]) -> bool:
+    return any(step["verb"] in ("replicate", "move") for step in seen.facts.get("steps", ()))
 
 
 def _see(

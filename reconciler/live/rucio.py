@@ -6,6 +6,7 @@ is counted against what came wherever there is a count.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import json
 import logging
@@ -22,6 +23,9 @@ from reconciler.settings import RucioSettings
 
 CHUNK = 1000
 """DIDs in one call; the server refuses more, with a message of megabytes."""
+
+MOST_CONFIRMED = 20
+"""DIDs that are asked about once more, alone."""
 
 T = TypeVar("T")
 
@@ -135,15 +139,15 @@ class Rucio:
         """
         if self._client is None:
             os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
-            if self.settings.config:
-                os.environ["RUCIO_CONFIG"] = self.settings.config
-            with asking(self.place):
+            check_configured(self.settings)
+            with asking(self.place) as retried, _configured(self.settings.config):
                 from rucio.client import Client
 
                 quiet = logging.getLogger("rucio-quiet")
                 quiet.setLevel(logging.CRITICAL + 1)
-                self._client = Client(
-                    account=self.settings.account, timeout=self.settings.timeout, user_agent="reconcile", logger=quiet
+                timeout = self.settings.timeout
+                self._client = retried(
+                    lambda: Client(account=self.settings.account, timeout=timeout, user_agent="reconcile", logger=quiet)
                 )
                 self._client.REQUEST_RETRIES = 1  # ours wait between tries; its own do not
                 self._client.request_retries = 1
@@ -267,6 +271,32 @@ class Rucio:
             for rule in listed:
                 found[f"{scope}:{rule['name']}"].append(rule)
         return found
+
+    def confirm_rules(self, dids: Sequence[str]) -> None:
+        """Ask for the rules of some DIDs alone: the list of a whole scope has no count that would show it was cut.
+
+        Parameters
+        ----------
+        dids : sequence of `str`
+            Those that seem to lack a rule; the first few are asked about.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If one has rules that the list of its scope did not tell of.
+        """
+        for did in dids[:MOST_CONFIRMED]:
+            scope, name = split(did)
+            listed = {rule["id"] for rule in self.rules([scope])[did]}
+
+            def read(scope: str = scope, name: str = name) -> set[str]:
+                found = self.client.list_replication_rules({"scope": scope, "name": name})
+                return {rule["id"] for rule in rows(found, "id", "name")}
+
+            alone = self._ask(("rules of", did), read)
+            if alone - listed:
+                with asking(self.place):
+                    raise ShortAnswer(f"{did} has {len(alone):,} rules, and the list of its scope tells of {len(listed):,}")
 
     def locks(self, rule: str) -> list[Mapping[str, Any]]:
         """Read the locks of a rule: which of its files are where.
@@ -398,6 +428,24 @@ class Rucio:
         client = self.client
         with telling(self.place, what):
             return call(client)
+
+
+@contextlib.contextmanager
+def _configured(path: str | None) -> Iterator[None]:
+    """Let the client read one configuration file, and not the one that it has read for another state."""
+    before = os.environ.get("RUCIO_CONFIG")
+    if path:
+        os.environ["RUCIO_CONFIG"] = path
+    try:
+        from rucio.common.config import clean_cached_config
+
+        clean_cached_config()
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("RUCIO_CONFIG", None)
+        else:
+            os.environ["RUCIO_CONFIG"] = before
 
 
 class ShortAnswer(Exception):

@@ -117,7 +117,7 @@ class World:
         **facts
             JSON values.
         """
-        fresh = self.root / "playground.json.new"
+        fresh = self.root / f"playground.json.{os.getpid()}"
         fresh.write_text(json.dumps(self.recall() | facts, indent=2) + "\n")
         fresh.chmod(0o600)
         fresh.replace(self.record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -85,7 +86,7 @@ def diff(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = Fal
         return
     for entry in plan.entries:
         shown = [d for d in entry.differences if d.sort != "remove"]
-        if entry.error is not None or shown:
+        if shown:
             yield _title(plan, entry)
             yield from _entry(entry, shown)
         elif verbose and entry.in_sync:
@@ -93,8 +94,27 @@ def diff(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = Fal
         if verbose and entry.spec.note and (entry.differences or entry.in_sync):
             yield Line(f"  note: {entry.spec.note}")
     yield from _removals(plan, prune)
+    yield from _unknown(plan)
     yield Line("")
     yield _summary(plan, elapsed)
+
+
+def _unknown(plan: Plan) -> Iterator[Line]:
+    """Say what could not be checked, once for each cause, and what was checked all the same."""
+    causes: dict[str, list[Entry]] = defaultdict(list)
+    for entry in plan.unknown:
+        causes[str(entry.error)].append(entry)
+    for message, entries in causes.items():
+        kinds = list(dict.fromkeys(entry.id.kind for entry in entries))
+        names = str(entries[0].id) if len(entries) == 1 else ", ".join(f"{kind}.*" for kind in kinds)
+        yield Line("")
+        yield Line(f"? error: {names}: {message}", "red", bold=True)
+        error = entries[0].error
+        yield from (Line(f"  {hint}", "red") for hint in (error.hints if error is not None else ()))
+    if causes:
+        known = len(plan.entries) - len(plan.unknown)
+        count = f"{plural(known, 'resource')}, {len(plan.differing):,} differ"
+        yield Line(f"  The rest was checked: {count}. {plural(len(plan.unknown), 'resource')} unknown.")
 
 
 def _in_sync(entries: Sequence[Entry]) -> Iterator[Line]:
@@ -109,9 +129,6 @@ def _title(plan: Plan, entry: Entry) -> Line:
 
 
 def _entry(entry: Entry, differences: Sequence[Difference]) -> Iterator[Line]:
-    if entry.error is not None:
-        yield Line(f"  ? could not be checked: {entry.error}", "red")
-        return
     whole = any(d.sort == "make" and d.field is None for d in differences)
     if whole:
         yield Line(f"  + {_missing(entry, differences)}", COLOURS["make"])
@@ -244,6 +261,26 @@ def _summary(plan: Plan, elapsed: float) -> Line:
     return Line(f"{text}       {seconds(elapsed)}", bold=True)
 
 
+def outside(plan: Plan) -> Iterator[Line]:
+    """Say what the chosen resources need that was not chosen.
+
+    Parameters
+    ----------
+    plan : `reconciler.plan.Plan`
+        Of some resources of a state.
+
+    Yields
+    ------
+    line : `reconciler.console.Line`
+        None if nothing was left out.
+    """
+    chosen = {entry.id for entry in plan.entries}
+    needed = {other for id in chosen for other in plan.graph.needs[id]} - chosen
+    if needed:
+        names = ", ".join(str(id) for id in plan.graph.order if id in needed)
+        yield Line(f"Not looked at, and needed: {names}; --with-needs takes them in.")
+
+
 def proposal(plan: Plan) -> Line:
     """Say in one line what would be done.
 
@@ -291,11 +328,13 @@ def ending(outcomes: Collection[Outcome], elapsed: float, run: str) -> Iterator[
     shown += [f"blocked {counts['blocked']}", f"failed {counts['failed']}"]
     if counts["left"]:
         shown.append(f"not in sync {counts['left']}")
+    if counts["refused"]:
+        shown.append(f"refused {counts['refused']}")
     if counts["unknown"]:
         shown.append(f"could not be checked {counts['unknown']}")
     yield Line(f"{'   '.join(shown)}        {seconds(elapsed)}       run {run}", bold=True)
     for outcome in outcomes:
-        if outcome.state in ("failed", "blocked", "waiting", "left", "unknown"):
+        if outcome.state in ("failed", "blocked", "waiting", "left", "unknown", "refused"):
             word = {"left": "Not in sync", "unknown": "Could not be checked"}.get(outcome.state, outcome.state.capitalize())
             colour = {"waiting": "cyan", "blocked": "magenta", "left": "magenta"}.get(outcome.state, "red")
             yield Line(f"{word}: {outcome.id}: {outcome.detail}", colour)

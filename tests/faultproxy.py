@@ -1,0 +1,133 @@
+"""A proxy in front of a real Rucio server that answers wrongly on purpose, in HTTP as a broken network or server would."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlparse
+
+HOP = {"connection", "transfer-encoding", "content-length", "keep-alive", "server", "date"}
+
+
+class FaultProxy:
+    """Forwards to a server, and does ``fault`` to requests whose path matches ``where``.
+
+    Parameters
+    ----------
+    target : `str`
+        URL of the real server.
+    """
+
+    def __init__(self, target: str) -> None:
+        parsed = urlparse(target)
+        self.target = (str(parsed.hostname), int(parsed.port or 80))
+        self.fault = ""
+        self.where = re.compile(".")
+        self.method = ""
+        self.left = -1
+        self.seen: list[str] = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    @contextmanager
+    def doing(self, fault: str, where: str = ".", method: str = "", times: int = -1) -> Iterator[None]:
+        """Do something wrong for a while.
+
+        Parameters
+        ----------
+        fault : `str`
+            What.
+        where, method : `str`
+            To which requests.
+        times : `int`
+            How often; always for -1.
+        """
+        self.fault, self.where, self.method, self.left = fault, re.compile(where), method, times
+        self.seen.clear()
+        try:
+            yield
+        finally:
+            self.fault = ""
+
+    def _take(self, method: str, path: str) -> str:
+        self.seen.append(f"{method} {path}")
+        if not self.fault or not self.where.search(path) or (self.method and self.method != method) or self.left == 0:
+            return ""
+        self.left -= 1
+        return self.fault
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+            def _do(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length) if length else b""
+                fault = proxy._take(self.command, self.path)
+                name, _, value = fault.partition(" ")
+                self.close_connection = True
+                if name == "reset":
+                    linger = struct.pack("ii", 1, 0)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    self.connection.close()
+                elif name == "status":
+                    self._answer(int(value), {"Retry-After": "1"}, b"<h1>error</h1>")
+                elif name == "exception":
+                    headers = {"ExceptionClass": value, "Content-Type": "application/json"}
+                    self._answer(500, headers, f'{{"ExceptionClass": "{value}", "ExceptionMessage": "broken"}}'.encode())
+                elif name == "hang":
+                    time.sleep(float(value))
+                elif name == "html":
+                    self._answer(200, {"Content-Type": "text/html"}, b"<html><body>Please log in</body></html>")
+                else:
+                    status, headers, content = self._forward(body)
+                    if name == "done-then":
+                        self._answer(int(value), {}, b"gone")
+                    elif name == "cut":
+                        self._answer(status, headers, content, promise=len(content) + 100)
+                    elif name == "short":
+                        lines = content.splitlines(keepends=True)
+                        self._answer(status, headers, b"".join(lines[: len(lines) // 2]))
+                    else:
+                        self._answer(status, headers, content)
+
+            do_GET = do_POST = do_PUT = do_DELETE = _do
+
+            def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+                connection = http.client.HTTPConnection(*proxy.target, timeout=60)
+                headers = {key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")}
+                connection.request(self.command, self.path, body or None, headers)
+                answer = connection.getresponse()
+                content = answer.read()
+                kept = {key: value for key, value in answer.getheaders() if key.lower() not in HOP}
+                connection.close()
+                return answer.status, kept, content
+
+            def _answer(self, status: int, headers: dict[str, str], content: bytes, promise: int | None = None) -> None:
+                self.send_response(status)
+                for key, value in headers.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Length", str(len(content) if promise is None else promise))
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.wfile.write(content)
+
+        return Handler

@@ -1,0 +1,184 @@
+"""The faults of Rucio and the network, each with what an operator has to be told; ``python tests/faults.py`` prints the table."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faultproxy import FaultProxy
+
+RULES = r"/rules/"
+META = r"/dids/bulkmeta"
+FILES = r"/dids/bulkfiles"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong.
+
+    Parameters
+    ----------
+    name : `str`
+        What.
+    fault, where, method : `str`
+        As `faultproxy.FaultProxy.doing` takes them.
+    times : `int`
+        How often; always for -1.
+    command : `str`
+        What is run meanwhile.
+    code : `int`
+        Its exit code.
+    told : `str`
+        What it has to say.
+    prepared : `bool`
+        Whether everything is in sync before.
+    """
+
+    name: str
+    fault: str
+    where: str
+    told: str
+    code: int = 1
+    command: str = "diff"
+    method: str = ""
+    times: int = -1
+    prepared: bool = False
+
+
+FAULTS = [
+    Fault("connection reset", "reset", ".", "connection refused or lost"),
+    Fault("reset once: the next try is answered", "reset", META, "to change", code=2, times=1),
+    Fault("500", "status 500", META, "the server answered 500"),
+    Fault("502", "status 502", META, "the server answered 502"),
+    Fault("503", "status 503", META, "the server answered 503"),
+    Fault("503 twice: the third try is answered", "status 503", META, "to change", code=2, times=2),
+    Fault("429 with Retry-After", "status 429", META, "asks for patience (429)"),
+    Fault("403 of a proxy", "status 403", META, "403"),
+    Fault("no answer", "hang 4", META, "no answer in time"),
+    Fault("stream cut", "cut", META, "cut off"),
+    Fault("list silently shorter: files", "short", FILES, "the answer is incomplete"),
+    Fault("list silently shorter: rules", "short", RULES, "the answer is incomplete", method="GET", times=1, prepared=True),
+    Fault("HTML with status 200", "html", META, "the answer is not Rucio's"),
+    Fault("login answers 503", "status 503", "/auth", "could not check the credentials"),
+    Fault("login refused", "exception CannotAuthenticate", "/auth", "credentials"),
+    Fault("database down behind the server", "exception DatabaseException", META, "its database does not"),
+    Fault(
+        "done, then 503: read again, it is done", "done-then 503", RULES, "already done", code=0, command="apply", method="POST"
+    ),
+    Fault("not done, 503", "status 503", RULES, "the server answered 503", command="apply", method="POST"),
+    Fault("not permitted", "exception AccessDenied", RULES, "the account may not do this", command="apply", method="POST"),
+    Fault("quota exhausted", "exception InsufficientAccountLimit", RULES, "quota", command="apply", method="POST"),
+]
+
+
+class Scene:
+    """A state with a Butler half and a Rucio half, behind a proxy.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        To work in.
+    world : `reconciler.playground.world.World`
+        With the real server.
+    client : `rucio.client.Client`
+        To make what the state is about.
+    repo : `pathlib.Path`
+        A repository.
+    """
+
+    def __init__(self, folder: Path, world: Any, client: Any, repo: Path) -> None:
+        facts = world.recall()
+        self.proxy = FaultProxy(facts["rucio_url"])
+        self.client = client
+        self.scope = f"f{uuid.uuid4().hex[:10]}"
+        client.add_scope("root", self.scope)
+        files = [{"scope": self.scope, "name": f"f{n}", "bytes": 7, "adler32": "00000001"} for n in range(6)]
+        client.add_dataset(self.scope, "d")
+        client.add_replicas("SLAC_BUTLER_DISK", files)
+        client.add_files_to_dataset(self.scope, "d", files)
+        client.close(self.scope, "d")
+        config = folder / "rucio.cfg"
+        config.write_text(
+            f"[client]\nrucio_host = {self.proxy.url}\nauth_host = {self.proxy.url}\naccount = root\nauth_type = userpass\n"
+            f"username = playground\npassword = {facts['password']}\nauth_token_file_path = {folder}/token\n"
+        )
+        self.state = folder / "s.toml"
+        self.state.write_text(
+            f'[reconcile]\nversion = 1\n[repository]\nuri = "{repo}"\n[rucio]\nconfig = "rucio.cfg"\nrse = "IN2P3_RAW_DISK"\n'
+            f'timeout = 1\n[collection.a]\ntype = "RUN"\n[rucio_dataset."{self.scope}:d"]\n'
+            'rules = [{ rse_expression = "SLAC_BUTLER_DISK" }]\n'
+            f'[expect.e]\ndataset_type = "raw"\ncollections = ["a"]\nmin = 0\ndid = "{self.scope}:d"\nfiles = "none"\n'
+        )
+        self.environment = {"XDG_STATE_HOME": str(folder / "xdg"), "TMPDIR": str(folder), "RUCIO_CLIENT_MODE": "1"}
+
+    def run(self, *words: str) -> Any:
+        """Run the program."""
+        from click.testing import CliRunner
+
+        from reconciler.cli import main
+
+        return CliRunner().invoke(main, [words[0], str(self.state), *words[1:]], env=self.environment)
+
+    def suffer(self, fault: Fault) -> Any:
+        """Run the program while something goes wrong."""
+        if fault.prepared:
+            self.run("apply", "--yes")
+        # A cached token would keep a fault of the login from being seen.
+        (self.state.parent / "token").unlink(missing_ok=True)
+        with self.proxy.doing(fault.fault, fault.where, fault.method, fault.times):
+            return self.run(fault.command, *(["--yes"] if fault.command == "apply" else []))
+
+    def lost(self) -> str:
+        """Apply without the fault, and say what does not come right then."""
+        end = self.run("apply", "--yes")
+        rules = list(self.client.list_did_rules(self.scope, "d"))
+        if end.exit_code or len(rules) != 1:
+            return f"exit code {end.exit_code}, {len(rules)} rules"
+        return "nothing"
+
+
+def main() -> int:
+    """Print the table."""
+    import os
+    import shutil
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    from lsst.daf.butler import Butler
+
+    from reconciler.playground import catalog
+    from reconciler.playground.up import down, up
+    from reconciler.playground.world import Sizes, World
+
+    place = Path(tempfile.mkdtemp(prefix="faults-"))
+    place.chmod(0o755)
+    world = World(place / "w")
+    up(world, Sizes(1, 1, 1), mover=False, say=lambda text: None)
+    os.environ.update(world.environment())
+    bad = 0
+    try:
+        client = catalog.connect(world)
+        print(f"{'fault':<42} {'command':<8} {'exit':<5} {'lost':<9} told")
+        for number, fault in enumerate(FAULTS):
+            folder = place / str(number)
+            folder.mkdir()
+            Butler.makeRepo(str(folder / "repo"))
+            scene = Scene(folder, world, client, folder / "repo")
+            result = scene.suffer(fault)
+            lines = [line for line in result.output.splitlines() if fault.told in line]
+            lost = scene.lost()
+            good = result.exit_code == fault.code and lines and lost == "nothing"
+            bad += not good
+            told = lines[0].strip() if lines else f"NOT TOLD: {fault.told}"
+            print(f"{fault.name:<42} {fault.command:<8} {result.exit_code:<5} {lost:<9} {told[:160]}", flush=True)
+    finally:
+        down(world)
+        shutil.rmtree(place, ignore_errors=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,323 @@
+"""An apply can be reviewed, interrupted and raced, and loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Bench
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import ReconcileError, clean
+from reconciler.saved import load_plan
+
+RUNS = "".join(f'[collection.{name}]\ntype = "RUN"\n' for name in "abcdef")
+CHAIN = '[chain.top]\nchildren = ["a", "b", "c", "d"]\n'
+
+
+def children(bench: Bench) -> tuple[str, ...]:
+    return tuple(bench.butler.collections.get_info("top").children)
+
+
+# ------------------------------------------------------------------------------------------------- saved plans
+
+
+@pytest.fixture
+def plan(bench: Bench) -> Path:
+    return bench.folder / "plan.json"
+
+
+def test_a_saved_plan_does_what_it_holds(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS + CHAIN)
+    bench.diff(state, 2, "--out", str(plan))
+    assert stat.S_IMODE(plan.stat().st_mode) == 0o600
+    assert not bench.butler.collections.query("*")
+    bench.run("apply", plan, "--yes", expect=0)
+    bench.diff(state, 0)
+
+
+def test_of_a_plan_for_an_empty_world_the_stale_part_is_refused_and_the_rest_is_done(bench: Bench, plan: Path) -> None:
+    from lsst.daf.butler import CollectionType
+
+    state = bench.state(RUNS + CHAIN)
+    bench.diff(state, 2, "--out", str(plan))
+    for name in "ab":
+        bench.butler.collections.register(name)
+    bench.butler.collections.register("top", CollectionType.CHAINED)
+    bench.butler.collections.redefine_chain("top", ["b", "a"])
+    told = bench.run("apply", plan, "--yes", expect=2).output
+    assert "Refused: chain.top: it changed since the plan was made: no such chain then, lacks c, d now" in told
+    assert "Refused: collection.a" in told
+    assert children(bench) == ("b", "a")
+    assert {"c", "d", "e", "f"} <= set(bench.butler.collections.query("*"))
+
+
+def test_what_is_not_in_a_plan_is_not_done(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS + CHAIN)
+    bench.apply(state)
+    bench.butler.collections.redefine_chain("top", ["b", "a", "c", "d"])
+    bench.diff(state, 2, "--out", str(plan))
+    bench.butler.registry.removeCollection("f")
+    told = bench.run("apply", plan, "--yes", expect=2).output
+    assert children(bench) == ("a", "b", "c", "d")
+    assert "collection.f" in told
+    assert "f" not in bench.butler.collections.query("*")
+
+
+def test_a_plan_is_refused_after_its_state_was_changed(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.diff(state, 2, "--out", str(plan))
+    state.write_text(state.read_text() + '[collection.more]\ntype = "RUN"\n')
+    assert "the state was changed since the plan was made" in bench.run("apply", plan, "--yes", expect=1).output
+    assert not bench.butler.collections.query("*")
+
+
+def test_a_plan_made_on_another_repository_is_refused(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.diff(state, 2, "--out", str(plan))
+    document = json.loads(plan.read_text())
+    document["butler"] = "/another/repository"
+    plan.write_text(json.dumps(document))
+    assert "made on another repository" in bench.run("apply", plan, "--yes", expect=1).output
+
+
+def test_a_forged_plan_can_not_make_apply_do_what_its_state_would_not(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.apply(state)
+    bench.butler.registry.removeCollection("f")
+    bench.diff(state, 2, "--out", str(plan))
+    document = json.loads(plan.read_text())
+    entry = document["entries"][0]
+    entry["actions"][0] |= {"verb": "remove", "args": {"type": "CHAINED", "children": ["evil"]}}
+    document["entries"].append({**entry, "kind": "collection", "name": "evil"})
+    plan.write_text(json.dumps(document))
+    bench.run("apply", plan, "--yes")
+    assert "evil" not in bench.butler.collections.query("*")
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.just(b"[" * 100_000))
+def test_no_bytes_make_a_plan_fail_in_an_unknown_way(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("plan") / "p.json"
+    path.write_bytes(b"{" + content)
+    with pytest.raises(ReconcileError):
+        load_plan(path)
+
+
+def test_a_variable_that_looks_like_a_secret_is_not_saved(bench: Bench, plan: Path) -> None:
+    state = bench.state('[vars]\ndb_password = "x"\n' + RUNS)
+    assert "look like secrets" in bench.diff(state, 1, "--out", str(plan))
+    assert not plan.exists()
+
+
+# --------------------------------------------------------------------------------------------------- selection
+
+
+def test_what_the_chosen_need_is_told_and_taken_with_them(bench: Bench) -> None:
+    state = bench.state(RUNS + CHAIN)
+    bench.apply(state)
+    told = bench.diff(state, 0, "--only", "chain.*")
+    assert "Not looked at, and needed: repository, collection.a" in told
+    assert "7 resources" not in bench.diff(state, 0, "--only", "chain.*")
+    assert "6 resources" in bench.diff(state, 0, "--only", "chain.*", "--with-needs")
+    assert "7 resources" in bench.diff(state, 0, "--except", "chain.*")
+
+
+# ------------------------------------------------------------------------------------------------------ removal
+
+
+def test_under_prune_what_nobody_wants_is_shown_last_and_removed(bench: Bench) -> None:
+    state = bench.state(RUNS + CHAIN)
+    bench.apply(state)
+    bench.butler.collections.redefine_chain("top", ["a", "b", "e", "c", "d"])
+    told = bench.apply(state, 0, "--prune")
+    assert told.index("To be removed:") < told.index("Plan:")
+    assert children(bench) == ("a", "b", "c", "d")
+    assert "e" in bench.butler.collections.query("*")
+
+
+def test_too_much_is_refused_without_a_limit_of_one_s_own(bench: Bench) -> None:
+    state = bench.state(RUNS + CHAIN)
+    bench.apply(state)
+    bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e", "f"])
+    told = bench.apply(state, 1, "--prune")
+    assert "2 of 6 members would be removed, more than 30%" in told
+    assert "--prune-limit 2" in told
+    assert len(children(bench)) == 6
+    bench.apply(state, 1, "--prune", "--prune-limit", "1")
+    bench.apply(state, 0, "--prune", "--prune-limit", "2")
+    assert len(children(bench)) == 4
+
+
+def test_what_is_protected_stays_and_the_rest_goes_on(bench: Bench) -> None:
+    state = bench.state(RUNS + CHAIN + "protect = true\n")
+    bench.apply(state)
+    bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e"])
+    bench.butler.registry.removeCollection("f")
+    told = bench.apply(state, 2, "--prune")
+    assert "(protected: stays)" in told
+    assert children(bench) == ("a", "b", "c", "d", "e")
+    assert "f" in bench.butler.collections.query("*")
+
+
+@pytest.mark.parametrize(("typed", "left"), [("y\n1\n", 4), ("y\n7\n", 5), ("n\n", 5)])
+def test_a_removal_is_confirmed_apart_by_typing_its_number(bench: Bench, typed: str, left: int) -> None:
+    from click.testing import CliRunner
+
+    from reconciler.cli import main
+
+    state = bench.state(RUNS + CHAIN)
+    bench.apply(state)
+    bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e"])
+    CliRunner().invoke(main, ["apply", str(state), "--prune"], input=typed, env=bench.environment)
+    assert len(children(bench)) == left
+
+
+# ------------------------------------------------------------------------------------------------------ journal
+
+
+def test_every_action_is_told_in_a_journal_of_the_owner_s_own(bench: Bench) -> None:
+    state = bench.state(RUNS + CHAIN)
+    bench.apply(state)
+    path = Path(bench.environment["XDG_STATE_HOME"]) / "rubin-reconciler" / "journal.jsonl"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [event["event"] for event in events][:2] == ["begin", "action begins"]
+    assert events[-1]["event"] == "end"
+    assert events[-1]["counts"] == {"ok": 1, "changed": 7}
+    bench.apply(state)
+    assert len(path.read_text().splitlines()) == len(events)
+    run = events[0]["run"]
+    assert run in bench.run("log", expect=0).output
+    told = bench.run("log", "--address", "chain.*", expect=0).output
+    assert "chain.top   redefine   done   no such chain" in told
+    assert "collection.a" in bench.run("log", "--run", run, expect=0).output
+
+
+def test_a_journal_that_can_not_be_written_stops_before_anything_is_done(bench: Bench) -> None:
+    state = bench.state(RUNS)
+    (bench.folder / "file").write_text("")
+    told = bench.apply(state, 1, "--journal", str(bench.folder / "file" / "journal"))
+    assert "can't be written" in told
+    assert not bench.butler.collections.query("*")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://me:hunter2@db/x failed", "postgresql://me:***@db/x failed"),
+        ("X-Rucio-Auth-Token: abc.def", "X-Rucio-Auth-Token: ***"),
+        ("password=hunter2 host=db", "password=*** host=db"),
+        ("connect(password='hunter2')", "connect(password=***)"),
+    ],
+)
+def test_credentials_in_what_libraries_say_are_taken_out(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+# ------------------------------------------------------------------------------------------ locks and interruption
+
+
+def spawn(bench: Bench, *words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "reconciler", *map(str, words)],
+        env=os.environ | bench.environment,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+SLOW = '[raw."x/raw"]\ninstrument = "LSSTComCam"\nlocations = ["{}"]\n'
+
+
+def waiting_apply(bench: Bench) -> tuple[Path, subprocess.Popen[str]]:
+    """An apply that holds its lock while it asks."""
+    state = bench.state(RUNS)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "apply", str(state)],
+        env=os.environ | bench.environment,
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    seen = ""
+    while "Plan:" not in seen:
+        line = process.stdout.readline()
+        assert line, seen
+        seen += line
+    return state, process
+
+
+def test_a_second_apply_says_who_holds_the_lock_and_a_diff_takes_none(bench: Bench) -> None:
+    state, first = waiting_apply(bench)
+    try:
+        told = bench.apply(state, 1)
+        assert "is locked: " in told
+        assert "holds it since 20" in told
+        assert "--lock-timeout" in told
+        bench.diff(state, 2)
+    finally:
+        first.kill()
+        first.wait()
+    bench.apply(state, 0)
+
+
+def test_a_second_apply_can_wait_in_line(bench: Bench) -> None:
+    state, first = waiting_apply(bench)
+    second = spawn(bench, "apply", state, "--yes", "--lock-timeout", "1m")
+    time.sleep(3)
+    assert second.poll() is None
+    out, _ = first.communicate("y\n", timeout=60)
+    assert first.returncode == 0, out
+    out, _ = second.communicate(timeout=60)
+    assert second.returncode == 0, out
+    assert "in sync" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_between_two_actions_with_a_recap(bench: Bench, number: int) -> None:
+    names = [f"c{n}" for n in range(400)]
+    state = bench.state("".join(f'[collection.{name}]\ntype = "RUN"\n' for name in names))
+    process = spawn(bench, "apply", state, "--yes")
+    assert process.stdout is not None
+    seen = ""
+    while "register" not in seen:
+        seen += process.stdout.readline()
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert "Interrupted: what is done stays" in out
+    assert 0 < len(bench.butler.collections.query("*")) < 400
+    journal = Path(bench.environment["XDG_STATE_HOME"]) / "rubin-reconciler" / "journal.jsonl"
+    assert json.loads(journal.read_text().splitlines()[-1])["interrupted"] is True
+
+
+def test_what_another_did_meanwhile_is_already_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person with butler is quicker: the action fails, and looking again shows that its work is done."""
+    from reconciler.kinds.dataset_type import KIND
+
+    state = bench.state('[dataset_type.x]\nstorage_class = "StructuredDataDict"\ndimensions = ["htm7"]\n')
+    original = type(KIND).apply
+
+    def raced(self: Any, live: Any, action: Any) -> Any:
+        from reconciler.errors import ApplyError
+
+        original(self, live, action)
+        raise ApplyError("ConflictingDefinitionError: somebody was quicker")
+
+    monkeypatch.setattr(type(KIND), "apply", raced)
+    told = bench.apply(state, 0)
+    assert "already done" in told
