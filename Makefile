@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := $(CURDIR)/build/demo
 
-.PHONY: demo test faults lint schemas clean help
+.PHONY: demo test faults kill lint schemas clean help
 
 help:
 	@echo "make demo     tour of the product in an embedded world"
 	@echo "make test     run the tests"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make faults   show what an operator is told of each fault of Rucio and the network"
+	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end"
 	@echo "make schemas  write schemas/ anew"
 	@echo "make clean    remove what make made"
 
@@ -38,6 +39,9 @@ lint: $(VENV)/.made
 
 faults: $(VENV)/.made
 	$(BIN)/python tests/faults.py
+
+kill: $(VENV)/.made
+	$(BIN)/python tests/kill.py 50
 
 schemas: $(VENV)/.made
 	$(BIN)/python -m reconciler.schemas

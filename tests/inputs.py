@@ -1,0 +1,48 @@
+"""Inputs that several tests take."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+
+def make_export(root: Path) -> Path:
+    """Make an export file with a RUN, a CALIBRATION collection, a TAGGED one and a chain over both; give back its folder."""
+    from astropy.time import Time
+    from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, FileDataset, Timespan
+    from lsst.pipe.base import Instrument
+
+    Butler.makeRepo(str(root / "repo"))
+    butler = Butler.from_config(str(root / "repo"), writeable=True)
+    Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
+    bias = DatasetType("bias", ["instrument", "detector"], "ExposureF", isCalibration=True, universe=butler.dimensions)
+    butler.registry.registerDatasetType(bias)
+    butler.collections.register("run")
+    refs = []
+    for detector in range(6):
+        path = root / "files" / f"bias_{detector}.fits"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("bias")
+        data_id = butler.registry.expandDataId(instrument="LSSTComCam", detector=detector)
+        ref = DatasetRef(bias, data_id, run="run", id=uuid.uuid5(uuid.NAMESPACE_URL, f"bias{detector}"))
+        formatter = "lsst.obs.base.formatters.fitsExposure.FitsExposureFormatter"
+        butler.ingest(FileDataset(path=str(path), refs=[ref], formatter=formatter), transfer="direct")
+        refs.append(ref)
+    butler.collections.register("calib", CollectionType.CALIBRATION)
+    butler.registry.certify("calib", refs[:3], Timespan(Time("2024-01-01", scale="tai"), None))
+    butler.registry.certify("calib", refs[3:], Timespan(None, Time("2025-01-01", scale="tai")))
+    butler.collections.register("tags", CollectionType.TAGGED)
+    butler.registry.associate("tags", refs[:2])
+    butler.collections.register("chain", CollectionType.CHAINED)
+    butler.collections.redefine_chain("chain", ["calib", "tags"])
+
+    def relative(dataset: Any) -> Any:
+        dataset.path = Path(str(dataset.path).removeprefix("file://")).name
+        return dataset
+
+    with butler.export(filename=str(root / "export.yaml"), transfer=None) as export:
+        export.saveDatasets(refs, rewrite=relative)
+        for collection in ("calib", "tags", "chain"):
+            export.saveCollection(collection)
+    return root

@@ -1,0 +1,200 @@
+"""Kill `reconcile apply` with SIGKILL at random moments, apply again, and compare with an undisturbed run.
+
+``python tests/kill.py 50`` does it 50 times on each database and prints how many were equal; ``make kill`` is that.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from inputs import make_export
+
+from reconciler.playground import campaign
+from reconciler.playground.world import OBSERVATORY, Sizes, World
+
+SIZES = Sizes(nights=1, exposures=5)
+
+
+@dataclass
+class Trial:
+    """A repository, a Rucio scope and a state over both.
+
+    Parameters
+    ----------
+    folder : `pathlib.Path`
+        To work in.
+    inputs : `pathlib.Path`
+        Raws, an export file and a table.
+    world : `reconciler.playground.world.World`
+        With the Rucio server and PostgreSQL.
+    client : `rucio.client.Client`
+        As root.
+    postgres : `bool`
+        Where the registry is.
+    """
+
+    folder: Path
+    inputs: Path
+    world: World
+    client: Any
+    postgres: bool
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        self.scope = f"k{uuid.uuid4().hex[:10]}"
+        self.client.add_scope("root", self.scope)
+        seed = ""
+        if self.postgres:
+            (self.folder / "seed.yaml").write_text(
+                f"registry:\n  db: postgresql://postgres@/lsstprod?host={self.world.recall()['postgres']}\n"
+                f"  namespace: {self.scope}\n"
+            )
+            seed = 'seed_config = "seed.yaml"\n'
+        self.state = self.folder / "s.toml"
+        self.state.write_text(
+            f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.folder}/repo"\n{seed}[rucio]\nrse = "IN2P3_RAW_DISK"\n'
+            f'[rucio_dataset."{self.scope}:d{{1..4}}"]\nopen = true\nrules = [{{ rse_expression = "IN2P3_RAW_DISK" }}]\n'
+            '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
+            f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{self.inputs}/raw/LSSTComCam"]\n'
+            "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n"
+            '[visits.LSSTComCam]\nraws = "LSSTComCam/raw/all"\n'
+            f'[import.x]\nexport_file = "{self.inputs}/export.yaml"\nroot = "{self.inputs}/files"\n'
+            '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+            f'[file_ingest.refcat]\ndataset_type = "cat"\ntable = "{self.inputs}/t.csv"\nprefix = "{self.inputs}/cat"\n'
+            '[tagged.chosen]\ndataset_type = "raw"\nfrom = ["LSSTComCam/raw/all"]\n'
+            "where = \"instrument = 'LSSTComCam' AND detector = 3\"\n"
+            '[chain.top]\nchildren = ["chosen", "chain", "refcat", "LSSTComCam/raw/all"]\n'
+        )
+        self.environment = os.environ | {"XDG_STATE_HOME": str(self.folder / "xdg")}
+
+    def start(self, command: str = "apply") -> subprocess.Popen[str]:
+        """Start the program, in a session of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "reconciler", command, str(self.state), *(["--yes"] if command == "apply" else [])],
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def content(self) -> dict[str, Any]:
+        """Give all that the repository and the rules hold, less what is random: UUIDs and times of creation."""
+        from lsst.daf.butler import Butler
+
+        butler = Butler.from_config(str(self.folder / "repo"))
+        infos = butler.collections.query_info("*", include_chains=True, include_summary=True)
+        found: dict[str, Any] = {"collections": sorted((i.name, i.type.name, tuple(i.children or ())) for i in infos)}
+        with butler.query() as query:
+            for info in infos:
+                for name in sorted(info.dataset_types if info.type.name != "CHAINED" else ()):
+                    dimensions = butler.get_dataset_type(name).dimensions
+                    rows = query.join_dataset_search(name, [info.name]).general(
+                        dimensions, dataset_fields={name: {"run", "timespan"}}, find_first=False
+                    )
+                    found[f"{info.name} {name}"] = sorted(
+                        str(([row[d] for d in dimensions.required], row[f"{name}.run"], row[f"{name}.timespan"])) for row in rows
+                    )
+            for element in ("instrument", "detector", "physical_filter", "exposure", "visit", "visit_detector_region"):
+                found[element] = query.dimension_records(element).count()
+        rules = [rule for n in range(1, 5) for rule in self.client.list_did_rules(self.scope, f"d{n}")]
+        found["rules"] = sorted((r["name"], r["rse_expression"], r["copies"], str(r["expires_at"])) for r in rules)
+        return found
+
+
+def make_inputs(folder: Path) -> Path:
+    """Make what the states take in."""
+    for exposure in campaign.exposures(SIZES):
+        campaign.write(folder / "raw" / "LSSTComCam", exposure)
+    make_export(folder)
+    (folder / "cat").mkdir()
+    for pixel in range(131072, 131082):
+        (folder / "cat" / f"{pixel}.fits").write_text("stars")
+    rows = "".join(f"{pixel}.fits,{pixel}\n" for pixel in range(131072, 131082))
+    (folder / "t.csv").write_text("file,htm7\n" + rows)
+    return folder
+
+
+def kill_and_compare(
+    place: Path, world: World, client: Any, *, postgres: bool, times: int, seed: int, say: Callable[[str], None]
+) -> int:
+    """Do it.
+
+    Returns
+    -------
+    equal : `int`
+        How often the end was that of an undisturbed run.
+    """
+    random.seed(seed)
+    inputs = place / "inputs"
+    if not inputs.exists():
+        inputs.mkdir()
+        make_inputs(inputs)
+    name = "postgresql" if postgres else "sqlite"
+    undisturbed = Trial(place / f"{name}-undisturbed", inputs, world, client, postgres)
+    begun = time.monotonic()
+    process = undisturbed.start()
+    output, _ = process.communicate()
+    duration = time.monotonic() - begun
+    if process.returncode:
+        raise RuntimeError(output)
+    wanted = undisturbed.content()
+    equal = 0
+    for number in range(times):
+        trial = Trial(place / f"{name}-{number}", inputs, world, client, postgres)
+        process = trial.start()
+        moment = random.uniform(0.2, 1.0) * duration
+        time.sleep(moment)
+        process.kill()
+        process.communicate()
+        again = trial.start()
+        output, _ = again.communicate()
+        same = again.returncode == 0 and trial.content() == wanted
+        quiet = trial.start("diff")
+        quiet.communicate()
+        equal += same and quiet.returncode == 0
+        if not same or quiet.returncode:
+            say(f"{name} {number}: killed after {moment:.2f} s: exit code {again.returncode}\n{output}")
+        shutil.rmtree(trial.folder)
+    say(f"{name}: {equal} of {times} equal (killed between {0.2 * duration:.1f} and {duration:.1f} s)")
+    return equal
+
+
+def main() -> int:
+    """Put a small world up, and do it on each database."""
+    from reconciler.playground import catalog
+    from reconciler.playground.up import down, up
+
+    times = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    place = Path(tempfile.mkdtemp(prefix="kill-"))
+    place.chmod(0o755)
+    world = World(place / "w")
+    up(world, Sizes(1, 1, 1), mover=False, say=lambda text: None)
+    os.environ.update(world.environment())
+    sys.path.insert(0, str(OBSERVATORY))
+    try:
+        client = catalog.connect(world)
+        counts = [
+            kill_and_compare(place, world, client, postgres=postgres, times=times, seed=times, say=print)
+            for postgres in (False, True)
+        ]
+    finally:
+        down(world)
+        shutil.rmtree(place, ignore_errors=True)
+    return 0 if counts == [times, times] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

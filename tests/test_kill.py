@@ -1,0 +1,71 @@
+"""Interrupted is not broken: after kill -9 at any moment the next apply ends as an undisturbed one would."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kill import Trial, kill_and_compare, make_inputs
+
+from reconciler.playground.world import World
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill")]
+
+
+@pytest.mark.parametrize("postgres", [False, True], ids=["sqlite", "postgresql"])
+def test_after_a_kill_the_next_apply_ends_as_an_undisturbed_one(
+    tmp_path: Path, world: World, client: Any, postgres: bool
+) -> None:
+    told: list[str] = []
+    equal = kill_and_compare(tmp_path, world, client, postgres=postgres, times=4, seed=7, say=told.append)
+    assert equal == 4, told
+
+
+@pytest.mark.parametrize("postgres", [False, True], ids=["sqlite", "postgresql"])
+def test_of_two_applies_started_together_both_end_well_and_the_end_is_right(
+    tmp_path: Path, world: World, client: Any, postgres: bool
+) -> None:
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    make_inputs(inputs)
+    trial = Trial(tmp_path / "both", inputs, world, client, postgres)
+    trial.state.write_text(trial.state.read_text())
+    processes = [trial.start() for _ in range(2)]
+    outputs = [process.communicate()[0] for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    assert codes in ([0, 0], [0, 1]), outputs
+    if codes == [0, 1]:
+        assert any("is locked" in output for output in outputs)
+    check = trial.start("diff")
+    assert check.communicate() is not None
+    assert check.returncode == 0
+
+
+def test_a_hot_journal_of_sqlite_is_recovered_by_the_next_run(tmp_path: Path, world: World, client: Any) -> None:
+    """A writer that died inside a transaction leaves a journal; a read-only open can't roll it back."""
+    import sqlite3
+    import sys
+
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    make_inputs(inputs)
+    trial = Trial(tmp_path / "hot", inputs, world, client, False)
+    first = trial.start()
+    first.communicate()
+    database = trial.folder / "repo" / "gen3.sqlite3"
+    code = (
+        "import os, sqlite3, sys\n"
+        f"c = sqlite3.connect({str(database)!r}, isolation_level=None)\n"
+        "c.execute('pragma cache_size = 1')\nc.execute('begin immediate')\n"
+        "c.execute('create table junk as with recursive n(i) as (select 1 union all select i + 1 from n where i < 90000)"
+        " select i, hex(randomblob(20)) as x from n')\nos._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert Path(f"{database}-journal").stat().st_size > 0
+    time.sleep(0.1)
+    again = trial.start()
+    output, _ = again.communicate()
+    assert again.returncode == 0, output
+    with sqlite3.connect(database) as connection:
+        assert not connection.execute("select name from sqlite_master where name = 'junk'").fetchall()
