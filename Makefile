@@ -2,13 +2,15 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
 DEMO := $(CURDIR)/build/demo
 
-.PHONY: demo test faults kill lint schemas clean help
+.PHONY: demo test test-oldest faults kill lint schemas clean help
 
 help:
 	@echo "make demo     tour of the product in an embedded world"
 	@echo "make test     run the tests"
+	@echo "make test-oldest  run them with the oldest middleware that is supported"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make faults   show what an operator is told of each fault of Rucio and the network"
 	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end"
@@ -31,6 +33,16 @@ test: $(VENV)/.made
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow tests
 
+# The middleware of RTN-103, w_2025_20, with the click that it needs.
+$(OLDEST)/.made: pyproject.toml tests/oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check -e '.[test]' -c tests/oldest.txt
+	touch $@
+
+test-oldest: $(OLDEST)/.made
+	$(OLDEST)/bin/python -m pytest -n 2 --dist loadgroup -m "not slow" -k "not postgres" tests/test_kinds_of_definitions.py \
+		tests/test_kinds_of_data.py tests/test_program.py tests/test_trust.py
+
 lint: $(VENV)/.made
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -48,4 +60,4 @@ schemas: $(VENV)/.made
 
 clean:
 	test ! -d $(DEMO) || ! test -x $(BIN)/reconcile || $(BIN)/reconcile playground down $(DEMO)
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(OLDEST) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ import contextlib
 import fnmatch
 import functools
 import logging
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,16 +132,16 @@ class Repository:
 
     def _look(self) -> Literal["absent", "half-made", "ready"]:
         prepare()
-        from lsst.daf.butler import Butler
         from sqlalchemy.exc import OperationalError, ProgrammingError
 
-        if not Butler.has_repo_config(self.uri):
+        if not _has_config(self.uri):
             return "absent"
         try:
             self.open()
         except ObserveError as error:
             cause = error.__cause__
             if isinstance(cause, OperationalError | ProgrammingError) and _lacks_tables(clean(cause)):
+                _check_empty(self.uri)
                 return "half-made"
             raise
         return "ready"
@@ -568,7 +569,9 @@ class Repository:
 
         with reading(self.uri):
             asked = list(refs)
-            found = self.open().get_many_uris(asked, predict=False, allow_missing=True) if asked else {}
+            butler = self.open()
+            ask = getattr(butler, "get_many_uris", None) or butler._datastore.getManyURIs  # 29.2025 has only the latter
+            found = ask(asked, predict=False, allow_missing=True) if asked else {}
             return {str(ref.id): plain(str(uris.primaryURI)) for ref, uris in found.items() if uris.primaryURI is not None}
 
     def certifications(self, dataset_types: Iterable[str], collections: Iterable[str]) -> set[Certification]:
@@ -620,6 +623,47 @@ class Repository:
         """Turn what goes wrong inside into an ObserveError that names the repository."""
         with reading(self.uri):
             yield
+
+
+def _has_config(uri: str) -> bool:
+    """Tell whether there is a butler.yaml; ``uri`` may be a folder, the file itself, or a label of the repository index."""
+    from lsst.daf.butler import Butler
+    from lsst.resources import ResourcePath
+
+    place = ResourcePath(Butler.get_repo_uri(uri, return_label=True))
+    if place.getExtension() not in (".yaml", ".yml"):
+        place = ResourcePath(place, forceDirectory=True).join("butler.yaml")
+    return bool(place.exists())
+
+
+def _check_empty(uri: str) -> None:
+    """See that a repository without tables is one whose creation was interrupted, and not one whose database is lost.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If files are in its datastore, or its database lies in a folder that is not there.
+    """
+    from lsst.daf.butler import ButlerConfig
+    from lsst.daf.butler.registry import RegistryConfig
+    from lsst.resources import ResourcePath
+
+    config = ButlerConfig(uri)
+    assert config.configDir is not None
+    registry = RegistryConfig(config)
+    registry.replaceRoot(config.configDir.ospath if config.configDir.isLocal else str(config.configDir))
+    url = registry.connectionString
+    if url.get_backend_name() == "sqlite" and url.database and not os.path.isdir(os.path.dirname(url.database)):
+        hint = "is a disk not mounted? Nothing is made anew while that may be"
+        raise ObserveError(f"Butler {uri}: the folder of its database {url.database} is not there", (hint,))
+    root = str(config["datastore", "root"]).replace("<butlerRoot>", str(config.configDir))
+    for _, _, files in ResourcePath(root, forceDirectory=True).walk():
+        kept = [name for name in files if name != "butler.yaml" and not name.startswith("gen3.")]
+        if kept:
+            hint = "this is no interrupted creation; restore the database, or remove butler.yaml to begin anew"
+            raise ObserveError(
+                f"Butler {uri}: its registry has no tables, and there are files in its datastore ({kept[0]})", (hint,)
+            )
 
 
 def _lacks_tables(text: str) -> bool:

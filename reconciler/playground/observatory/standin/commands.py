@@ -47,17 +47,17 @@ def ingest_raws(**options: Any) -> None:
     """Ingest raw frames into the butler registry."""
     from standin.ingest import ingest
 
-    with Butler.from_config(options["repo"], writeable=True) as butler:
-        count = ingest(
-            butler,
-            options["locations"],
-            regex=options["regex"],
-            run=options["output_run"],
-            transfer=options["transfer"],
-            skip_existing=options["skip_existing"],
-            search_indexes=options["search_indexes"],
-            track_file_attrs=options["track_file_attrs"],
-        )
+    butler = Butler.from_config(options["repo"], writeable=True)
+    count = ingest(
+        butler,
+        options["locations"],
+        regex=options["regex"],
+        run=options["output_run"],
+        transfer=options["transfer"],
+        skip_existing=options["skip_existing"],
+        search_indexes=options["search_indexes"],
+        track_file_attrs=options["track_file_attrs"],
+    )
     click.echo(f"{count} raws ingested")
 
 
@@ -75,8 +75,8 @@ def define_visits(**options: Any) -> None:
     """Define visits from exposures in the butler registry."""
     from standin.visits import define_visits as define
 
-    with Butler.from_config(options["repo"], writeable=True) as butler:
-        count = define(butler, options["where"], options["update_records"] or options["incremental"])
+    butler = Butler.from_config(options["repo"], writeable=True)
+    count = define(butler, options["where"], options["update_records"] or options["incremental"])
     click.echo(f"{count} visits defined")
 
 
@@ -92,10 +92,10 @@ def write_curated_calibrations(**options: Any) -> None:
     """Add an instrument's curated calibrations to the data repository."""
     from standin.calibrations import write
 
-    with Butler.from_config(options["repo"], writeable=True) as butler:
-        instrument = Instrument.from_string(options["instrument"], butler.registry)
-        labels = [*options["labels_arg"], *options["labels"]]
-        write(butler, instrument, options["collection"], labels, options["prefix"])
+    butler = Butler.from_config(options["repo"], writeable=True)
+    instrument = Instrument.from_string(options["instrument"], butler.registry)
+    labels = [*options["labels_arg"], *options["labels"]]
+    write(butler, instrument, options["collection"], labels, options["prefix"])
 
 
 @click.command(cls=ButlerCommand)
@@ -112,5 +112,5 @@ def register_skymap(**options: Any) -> None:
     rings = re.search(r"numRings\s*=\s*(\d+)", text)
     if name is None:
         raise click.ClickException(f"{options['config_file']} sets no config.name")
-    with Butler.from_config(options["repo"], writeable=True) as butler:
-        BaseSkyMap(int(rings[1]) if rings else 3, 2).register(name[1], butler)
+    butler = Butler.from_config(options["repo"], writeable=True)
+    BaseSkyMap(int(rings[1]) if rings else 3, 2).register(name[1], butler)
