@@ -269,6 +269,7 @@ class Run:
 
 
 _LEFT: tuple[tuple[str, State], ...] = (
+    ("conflict", "blocked"),
     ("blocked", "blocked"),
     ("waiting", "waiting"),
     ("failed", "left"),

@@ -222,7 +222,7 @@ def diff(
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
         finally:
             session.live.close()
-        code = _worse(code, ERROR if plan.unknown else IN_SYNC if plan.in_sync else DIFFERENCES)
+        code = _worse(code, ERROR if plan.unknown or plan.conflicts else IN_SYNC if plan.in_sync else DIFFERENCES)
         if form == "json":
             from reconciler.report.as_json import report
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import heapq
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -126,6 +127,8 @@ def build(state: State) -> Graph:
         except ReconcileError as error:
             wrong.append(f"{state.where(id)}: {id}: {error}")
             continue
+        lost = [path for path in kind.inputs(spec) if "://" not in path and not os.path.isfile(path)]
+        wrong += [f"{state.where(id)}: {id}: {path}: no such file" for path in lost]
         if "butler" in kind.systems(spec) and id.kind != "repository":
             needs_tokens[id].insert(0, REPOSITORY)
     if wrong:

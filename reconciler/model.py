@@ -64,10 +64,10 @@ S = TypeVar("S", bound=Spec)
 Facts = Mapping[str, Any]
 """JSON values that describe one member or one circumstance."""
 
-Sort = Literal["make", "change", "remove", "waiting", "unwell", "failed", "blocked", "unknown", "later"]
+Sort = Literal["make", "change", "remove", "waiting", "unwell", "failed", "blocked", "conflict", "unknown", "later"]
 """What a difference means for the operator: something to make, change or remove; a delivery to wait for; a Rucio rule that
-is not well; an expectation that fails; something that can't be done here; something not checked; what only shows after another
-action."""
+is not well; an expectation that fails; something that can't be done here; another definition than the one wanted; something
+not checked; what only shows after another action."""
 
 
 @dataclass(frozen=True)
@@ -365,6 +365,10 @@ class Kind(ABC, Generic[S]):
 
     def subcommands(self, spec: S) -> Iterable[str]:
         """Name the ``butler`` subcommands of the Science Pipelines that making it takes."""
+        return ()
+
+    def inputs(self, spec: S) -> Iterable[str]:
+        """Name the files that it takes in and that nothing else checks before they are needed."""
         return ()
 
     def imports(self, spec: S) -> Iterable[str]:

@@ -98,6 +98,11 @@ class Plan:
         return all(entry.in_sync for entry in self.entries)
 
     @property
+    def conflicts(self) -> list[Entry]:
+        """Resources whose name or definition something else has, and that are not only observed."""
+        return [entry for entry in self.entries if entry.has("conflict") and entry.spec.manage != "observe"]
+
+    @property
     def cost(self) -> Cost:
         return sum((action.cost for action in self.actions), Cost())
 

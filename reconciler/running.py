@@ -18,7 +18,7 @@ from reconciler import pruning
 from reconciler import saved as saved_plans
 from reconciler.apply import Interrupted, Run, exit_code
 from reconciler.console import DIFFERENCES, INTERRUPTED, Line, show
-from reconciler.errors import ReconcileError
+from reconciler.errors import PlanError, ReconcileError
 from reconciler.journal import Journal, state_folder
 from reconciler.load import Scalar
 from reconciler.model import Action, Id, Outcome
@@ -172,6 +172,7 @@ def _confirm_and_run(
 ) -> int:
     if not plan.in_sync:
         show([terminal.proposal(plan)])
+    _refuse_conflicts(plan)
     pruning.check(plan, options.prune_limit)
     if plan.actions and options.ask:
         if not click.confirm("Apply?", default=False):
@@ -201,6 +202,19 @@ def _confirm_and_run(
         click.echo("Interrupted: what is done stays; run again to go on.")
         return INTERRUPTED
     return exit_code(outcomes)
+
+
+def _refuse_conflicts(plan: Plan) -> None:
+    """Stop before anything is done where the state contradicts what is there: only the operator can say which is right."""
+    problems = [
+        f"{plan.state.where(entry.id)}: {entry.id}: {difference.detail}"
+        for entry in plan.conflicts
+        for difference in entry.differences
+        if difference.sort == "conflict"
+    ]
+    if problems:
+        hint = 'nothing was changed; mend the state, or leave these out with --except, or watch them with manage = "observe"'
+        raise PlanError("\n".join(problems), (hint,))
 
 
 class _Stop:

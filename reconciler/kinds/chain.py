@@ -55,7 +55,7 @@ class ChainKind(Kind[ChainSpec]):
                 continue
             if there[name].type != "CHAINED":
                 text = f"the name is taken by a {there[name].type} collection"
-                seen[name] = Seen(spec, conditions=(Condition("blocked", text),), facts={"taken": True})
+                seen[name] = Seen(spec, conditions=(Condition("conflict", text),), facts={"taken": True})
                 continue
             children = there[name].children
             wanted = self._wanted(live, spec)

@@ -53,7 +53,7 @@ class CollectionKind(Kind[CollectionSpec]):
             conditions: tuple[Condition, ...] = ()
             if there[name].type != spec.type:
                 text = f"the name is taken by a {there[name].type} collection, and the type of one can't be changed"
-                conditions = (Condition("blocked", text),)
+                conditions = (Condition("conflict", text),)
             doc = spec.doc if spec.doc is None else there[name].doc
             seen[name] = Seen(spec.model_copy(update={"type": there[name].type, "doc": doc}), conditions=conditions)
         return seen

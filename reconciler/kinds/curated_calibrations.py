@@ -61,7 +61,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec]):
                 continue
             if there.type != "CALIBRATION":
                 text = f"the name is taken by a {there.type} collection"
-                seen[name] = Seen(spec, conditions=(Condition("blocked", text),))
+                seen[name] = Seen(spec, conditions=(Condition("conflict", text),))
                 continue
             found = tuple(t for t in spec.dataset_types if (name, t) in certified)
             begun = bool(live.butler.count(CAMERA, [f"{name}/unbounded"]))

@@ -54,7 +54,7 @@ class DatasetTypeKind(Kind[DatasetTypeSpec]):
                 }
             )
             text = "it is defined otherwise, and a dataset type can't be redefined; is the state right?"
-            seen[name] = Seen(found, conditions=(Condition("blocked", text),) if found != spec else ())
+            seen[name] = Seen(found, conditions=(Condition("conflict", text),) if found != spec else ())
         return seen
 
     def plan(self, missing: Missing[DatasetTypeSpec]) -> Iterable[Action]:

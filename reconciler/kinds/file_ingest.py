@@ -58,6 +58,9 @@ class FileIngestKind(Kind[FileIngestSpec]):
     def follows(self, name: str, spec: FileIngestSpec) -> Iterable[str]:
         yield from (f"did:{pattern}" for pattern in spec.delivered_by)
 
+    def inputs(self, spec: FileIngestSpec) -> Iterable[str]:
+        yield spec.table
+
     def imports(self, spec: FileIngestSpec) -> Iterable[str]:
         if spec.formatter:
             yield spec.formatter

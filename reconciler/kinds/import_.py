@@ -110,7 +110,7 @@ class ImportKind(Kind[ImportSpec]):
         parts = {members.field: members for members in seen.members}
         datasets = [m["id"] for m in parts["datasets"].missing]
         awaited = {m["id"] for m in parts["datasets"].awaited}
-        if any(condition.sort == "blocked" for condition in seen.conditions) or (awaited and not datasets):
+        if any(condition.sort == "conflict" for condition in seen.conditions) or (awaited and not datasets):
             return
         certifications = [
             [m["collection"], m["id"], m["begin"], m["end"]] for m in parts["certifications"].missing if m["id"] not in awaited
@@ -245,7 +245,9 @@ def _see(
     plain = {name: c for name, c in content.collections.items() if c.type != "CHAINED"}
     for name, c in content.collections.items():
         if name in collections and collections[name].type != c.type:
-            conditions.append(Condition("blocked", f"{name} is a {collections[name].type} collection here, {c.type} in the file"))
+            conditions.append(
+                Condition("conflict", f"{name} is a {collections[name].type} collection here, {c.type} in the file")
+            )
     for name, definition in content.dataset_types.items():
         if name in types:
             same = (
@@ -254,11 +256,11 @@ def _see(
                 and types[name].is_calibration == definition.is_calibration
             )
             if not same:
-                conditions.append(Condition("blocked", f"dataset type {name} is defined otherwise here than in the file"))
+                conditions.append(Condition("conflict", f"dataset type {name} is defined otherwise here than in the file"))
     datasets, conflicts = _datasets(content, spec, there)
     if conflicts:
         text = f"{len(conflicts):,} data IDs are there under another UUID; is it another version of the export?"
-        conditions.append(Condition("blocked", text, tuple(conflicts)))
+        conditions.append(Condition("conflict", text, tuple(conflicts)))
     come = arrivals(live, spec.delivered_by if datasets.missing else ())
     datasets = split_arrived(datasets, come)
     if come.condition is not None and datasets.awaited:

@@ -40,6 +40,10 @@ class RepositoryKind(Kind[RepositorySpec]):
     def provides(self, name: str, spec: RepositorySpec) -> Iterable[str]:
         yield "repository:"
 
+    def inputs(self, spec: RepositorySpec) -> Iterable[str]:
+        if spec.seed_config:
+            yield spec.seed_config
+
     def observe(self, live: Live, desired: Mapping[str, RepositorySpec]) -> Mapping[str, Seen[RepositorySpec]]:
         (spec,) = desired.values()
         status = live.butler.status

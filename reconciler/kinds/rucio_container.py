@@ -56,7 +56,7 @@ class RucioContainerKind(Kind[RucioContainerSpec]):
                 continue
             if name not in contents:
                 text = f"{name} is a {there[name].type.lower()} in Rucio, not a container"
-                seen[name] = Seen(spec, conditions=(Condition("blocked", text),))
+                seen[name] = Seen(spec, conditions=(Condition("conflict", text),))
                 continue
             members = Members.compare(
                 "contents",

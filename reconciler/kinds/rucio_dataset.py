@@ -222,7 +222,7 @@ def _see(
     conditions: list[Condition] = []
     if there is not None and there.type != "DATASET":
         text = f"{name} is a {there.type.lower()} in Rucio, not a dataset"
-        return Seen(spec, conditions=(Condition("blocked", text),))
+        return Seen(spec, conditions=(Condition("conflict", text),))
     facts: dict[str, Any] = {}
     steps, strangers = reconcile(spec.rules, rules, account, now)
     facts["steps"] = [

@@ -67,6 +67,9 @@ class SkymapKind(Kind[SkymapSpec]):
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
         yield ["butler", "register-skymap", "--config-file", action.args["config"], "$REPO"]
 
+    def inputs(self, spec: SkymapSpec) -> Iterable[str]:
+        yield spec.config
+
     def subcommands(self, spec: SkymapSpec) -> Iterable[str]:
         yield "register-skymap"
 

@@ -65,6 +65,9 @@ class TaggedKind(Kind[TaggedSpec]):
         if spec.visits:
             yield f"visits:{spec.instrument}"
 
+    def inputs(self, spec: TaggedSpec) -> Iterable[str]:
+        yield from filter(None, (spec.visits, spec.exposures, spec.ids))
+
     def check(self, name: str, spec: TaggedSpec) -> Iterable[str]:
         lists = [field for field in ("visits", "exposures", "ids") if getattr(spec, field)]
         if len(lists) > 1:
@@ -79,7 +82,7 @@ class TaggedKind(Kind[TaggedSpec]):
         there = live.butler.collections().get(name)
         conditions: list[Condition] = []
         if there is not None and there.type != "TAGGED":
-            return Seen(spec, conditions=(Condition("blocked", f"the name is taken by a {there.type} collection"),))
+            return Seen(spec, conditions=(Condition("conflict", f"the name is taken by a {there.type} collection"),))
         refs, notes = wanted(live, spec)
         conditions += notes
         present = {id: ref for t in spec.dataset_types for id, ref in live.butler.members(t, [name]).items()}

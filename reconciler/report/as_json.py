@@ -17,7 +17,7 @@ class DifferenceReport(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sort: Literal["make", "change", "remove", "waiting", "unwell", "failed", "blocked", "unknown", "later"]
+    sort: Literal["make", "change", "remove", "waiting", "unwell", "failed", "blocked", "conflict", "unknown", "later"]
     field: str | None = Field(description="Which part; null for the whole resource.")
     observed: Any = None
     desired: Any = None

@@ -19,6 +19,7 @@ GLYPHS = {
     "waiting": "…",
     "unwell": "!",
     "blocked": "!",
+    "conflict": "!",
     "failed": "≠",
     "unknown": "?",
     "later": "…",
@@ -30,6 +31,7 @@ COLOURS = {
     "waiting": "cyan",
     "unwell": "magenta",
     "blocked": "magenta",
+    "conflict": "red",
     "failed": "red",
     "unknown": "red",
     "later": "cyan",
@@ -247,7 +249,13 @@ def _summary(plan: Plan, elapsed: float) -> Line:
     act = [entry for entry in plan.entries if entry.actions]
     rest = [entry for entry in differing if not entry.actions]
     parts = [f"{len(act):,} to change"] if act else []
-    for word, sorts in (("waiting", ("waiting",)), ("blocked", ("blocked",)), ("unwell", ("unwell",)), ("failing", ("failed",))):
+    for word, sorts in (
+        ("waiting", ("waiting",)),
+        ("in conflict", ("conflict",)),
+        ("blocked", ("blocked",)),
+        ("unwell", ("unwell",)),
+        ("failing", ("failed",)),
+    ):
         found = [entry for entry in rest if entry.has(*sorts)]
         rest = [entry for entry in rest if entry not in found]
         if found:
