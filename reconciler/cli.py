@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import __version__
-from reconciler.console import DIFFERENCES, ERROR, IN_SYNC, INTERRUPTED, show
-from reconciler.errors import ReconcileError, StateError, clean
+from reconciler.console import DIFFERENCES, ERROR, IN_SYNC, guarded, show, tell
+from reconciler.errors import ReconcileError, StateError
+from reconciler.playground.commands import playground
 
 if TYPE_CHECKING:
     from reconciler.load import Scalar
@@ -28,70 +26,6 @@ def main(context: click.Context, debug: bool) -> None:
     Exit codes: 0 in sync, 2 differences or something left undone, 1 an error or something that could not be checked.
     """
     context.obj = {"debug": debug}
-
-
-def guarded(command: Callable[..., int]) -> Callable[..., None]:
-    """Turn errors into one clear message and an exit code.
-
-    Parameters
-    ----------
-    command : callable
-        Returns its exit code.
-
-    Returns
-    -------
-    command : callable
-        For click.
-    """
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            code = command(*args, **kwargs)
-        except ReconcileError as error:
-            if click.get_current_context().find_root().obj["debug"]:
-                raise
-            code = tell(error)
-        except KeyboardInterrupt:
-            click.echo("\ninterrupted", err=True)
-            code = INTERRUPTED
-        except BrokenPipeError:
-            sys.stderr.close()
-            code = ERROR
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            if click.get_current_context().find_root().obj["debug"]:
-                raise
-            click.echo(f"error: {type(error).__name__}: {clean(error)}", err=True)
-            click.echo("  This is a fault of the program; --debug shows where. Please report it.", err=True)
-            code = ERROR
-        sys.exit(code)
-
-    return run
-
-
-def tell(error: ReconcileError) -> int:
-    """Show an error.
-
-    Parameters
-    ----------
-    error : `reconciler.errors.ReconcileError`
-        What went wrong.
-
-    Returns
-    -------
-    code : `int`
-        The exit code for it.
-    """
-    problems = str(error).splitlines() or [type(error).__name__]
-    for problem in problems:
-        click.echo(f"error: {problem}", err=True)
-    for hint in error.hints:
-        click.echo(f"  {hint}", err=True)
-    if isinstance(error, StateError) and len(problems) > 1:
-        click.echo(f"{len(problems)} errors; nothing was changed.", err=True)
-    return ERROR
 
 
 def variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, Scalar]:
@@ -350,76 +284,4 @@ def duration(text: str) -> float:
     return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}[match[2] or "s"]
 
 
-@main.group()
-def playground() -> None:
-    """An embedded world to try things in: a real Rucio server, real repositories, made-up data."""
-
-
-@playground.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--nights", default=3, show_default=True, type=click.IntRange(1), help="Nights of raws.")
-@click.option("--exposures", default=12, show_default=True, type=click.IntRange(1), help="Exposures a night.")
-@click.option("--shards", default=28, show_default=True, type=click.IntRange(1, 131072), help="Files of each reference catalog.")
-@click.option("--like-production", is_flag=True, help="Registry on PostgreSQL, files behind WebDAV.")
-@click.option("--mover/--no-mover", default=True, show_default=True, help="Deliver in the background what rules ask for.")
-@guarded
-def up(directory: Path, nights: int, exposures: int, shards: int, like_production: bool, mover: bool) -> int:
-    """Make a world in DIRECTORY, or start again the one that is there."""
-    from reconciler.playground.services import PlaygroundError
-    from reconciler.playground.up import up as put_up
-    from reconciler.playground.world import Sizes, World
-
-    world = World(directory.resolve())
-    try:
-        put_up(world, Sizes(nights, exposures, shards, like_production), mover=mover, say=click.echo)
-    except (PlaygroundError, ImportError) as error:
-        raise ReconcileError(str(error), ("the playground needs pip install 'rubin-reconciler[playground]'",)) from error
-    click.echo(f"up. For butler and rucio:  . {world.environment_file}\nFor reconcile:  --var-file {world.site}")
-    return 0
-
-
-@playground.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@guarded
-def down(directory: Path) -> int:
-    """Stop what `up` started; the data stays."""
-    from reconciler.playground.up import down as put_down
-    from reconciler.playground.world import World
-
-    stopped = put_down(World(directory.resolve()))
-    click.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
-    return 0
-
-
-@playground.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@guarded
-def deliver(directory: Path) -> int:
-    """Move now what replication rules ask for."""
-    import os
-
-    from reconciler.playground import catalog, mover
-    from reconciler.playground.world import World
-
-    world = World(directory.resolve())
-    os.environ.update(world.environment())
-    counts = mover.deliver(catalog.connect(world), world)
-    click.echo(f"{counts['delivered']} files delivered, {counts['failed']} failed")
-    return 2 if counts["failed"] else 0
-
-
-@playground.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@guarded
-def status(directory: Path) -> int:
-    """Say what runs."""
-    from reconciler.playground import services
-    from reconciler.playground.world import World
-
-    world = World(directory.resolve())
-    names = world.recall().get("processes", {})
-    for name in names:
-        click.echo(f"{name:<14} {'running' if services.is_running(world, name) else 'not running'}")
-    if not names:
-        click.echo("nothing was started here")
-    return 0
+main.add_command(playground)

@@ -16,7 +16,7 @@ from reconciler.model import Condition
 
 if TYPE_CHECKING:
     from reconciler.live import Live
-    from reconciler.live.rucio import Delivery
+    from reconciler.live.rucio_facts import Delivery
 
 DELIVERED_BY = Field(
     (),

@@ -19,7 +19,7 @@ from reconciler.names import is_glob
 
 if TYPE_CHECKING:
     from reconciler.live import Live
-    from reconciler.live.rucio import DidFacts
+    from reconciler.live.rucio_facts import DidFacts
 
 
 class Register(BaseModel):

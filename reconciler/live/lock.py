@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ApplyError, ReconcileError, clean
 from reconciler.identity import holder
 from reconciler.live.faults import explain
+from reconciler.live.opening import registry_of
 
 if TYPE_CHECKING:
     from reconciler.live.butler import Repository
@@ -209,25 +210,14 @@ def of_name(name: str, folder: Path) -> Callable[[], Any]:
 def _registry(repository: Repository, seed: str | None) -> tuple[Any, str | None]:
     """Find the registry's database, of the repository or of what it is going to be."""
     from lsst.daf.butler import ButlerConfig, Config
-    from lsst.daf.butler.registry import RegistryConfig
 
     try:
-        if repository.status != "absent":
-            config: Any = ButlerConfig(repository.uri)
-        elif seed:
-            config = Config(seed)
-        else:
+        if repository.status == "absent" and not seed:
             return None, None
-        registry = RegistryConfig(config)
-        if getattr(config, "configDir", None) is not None:
-            registry.replaceRoot(config.configDir.ospath if config.configDir.isLocal else str(config.configDir))
-        namespace = registry.get("namespace")
-        url = registry.connectionString
+        url, namespace = registry_of(ButlerConfig(repository.uri) if repository.status != "absent" else Config(seed))
     except ReconcileError:
         raise
     except Exception as error:
         message, hints = explain(error)
         raise ApplyError(f"the lock of {repository.uri} can't be taken: {message}", hints) from error
-    if "<butlerRoot>" in str(url):
-        return None, None
-    return url, namespace
+    return (None, None) if "<butlerRoot>" in str(url) else (url, namespace)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import json
 import logging
 import os
 from collections import defaultdict
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from reconciler.errors import ObserveError
+from reconciler.live.rucio_facts import Delivery, DidFacts, FileFacts, ShortAnswer, rows, split
 from reconciler.live.rucio_faults import asking, telling
 from reconciler.names import is_glob
 from reconciler.settings import RucioSettings
@@ -28,86 +28,6 @@ MOST_CONFIRMED = 20
 """DIDs that are asked about once more, alone."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class DidFacts:
-    """What Rucio knows of a dataset or container.
-
-    Parameters
-    ----------
-    type : `str`
-        DATASET, CONTAINER or FILE.
-    is_open : `bool`
-        Whether something may be added.
-    length, size : `int` or `None`
-        Files and bytes; `None` while it is open.
-    """
-
-    type: str
-    is_open: bool
-    length: int | None
-    size: int | None
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """A file in a dataset.
-
-    Parameters
-    ----------
-    scope, name : `str`
-        Its DID.
-    size : `int`
-        Bytes.
-    """
-
-    scope: str
-    name: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """How much of some datasets is at an RSE.
-
-    Parameters
-    ----------
-    wanted : `int`
-        Files in them.
-    here : frozenset of (`str`, `str`)
-        DIDs of the files that are available there; empty if all are and nobody asked which.
-    available : `int`
-        How many that are.
-    missing_dids : tuple of `str`
-        Datasets that do not exist.
-    """
-
-    wanted: int
-    available: int
-    here: frozenset[tuple[str, str]] = frozenset()
-    missing_dids: tuple[str, ...] = ()
-
-    @property
-    def complete(self) -> bool:
-        return not self.missing_dids and self.available >= self.wanted
-
-
-def split(did: str) -> tuple[str, str]:
-    """Take a DID apart.
-
-    Parameters
-    ----------
-    did : `str`
-        ``scope:name``.
-
-    Returns
-    -------
-    scope, name : `str`
-        Its parts.
-    """
-    scope, _, name = did.partition(":")
-    return scope, name
 
 
 @dataclass
@@ -446,38 +366,6 @@ def _configured(path: str | None) -> Iterator[None]:
             os.environ.pop("RUCIO_CONFIG", None)
         else:
             os.environ["RUCIO_CONFIG"] = before
-
-
-class ShortAnswer(Exception):
-    """A list is shorter than what is recorded elsewhere: the connection was cut at the end of a line."""
-
-
-def rows(answer: Any, *keys: str) -> Iterator[Any]:
-    """Check that an answer is a list of records: a proxy's page with status 200 comes back as text.
-
-    Parameters
-    ----------
-    answer : `object`
-        What the client returned.
-    *keys : `str`
-        What each record is to have.
-
-    Yields
-    ------
-    record : `dict`
-        Each.
-
-    Raises
-    ------
-    json.JSONDecodeError
-        If it is not records.
-    """
-    if isinstance(answer, str | bytes):
-        raise json.JSONDecodeError("not JSON", str(answer)[:200], 0)
-    for row in answer:
-        if keys and (not isinstance(row, dict) or any(key not in row for key in keys)):
-            raise json.JSONDecodeError("not a record", str(row)[:200], 0)
-        yield row
 
 
 def check_configured(settings: RucioSettings) -> None:

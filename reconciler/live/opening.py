@@ -1,0 +1,196 @@
+"""Opening a Butler repository, and telling one that is there from one that is not, or only half."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from reconciler.errors import ObserveError, clean
+from reconciler.live.faults import explain, reading
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler
+
+
+@dataclass
+class Opening:
+    """A place where a repository is, or is going to be; what was read of it is kept until something is changed.
+
+    Parameters
+    ----------
+    uri : `str`
+        Its location, or its label in the repository index.
+    """
+
+    uri: str
+
+    def __post_init__(self) -> None:
+        self._open: dict[bool, Butler] = {}
+        self._kept: dict[Any, Any] = {}
+
+    def forget(self) -> None:
+        """Drop what was read."""
+        self._kept.clear()
+        for butler in self._open.values():
+            butler.registry.refresh()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.forget_connections()
+
+    def forget_connections(self) -> None:
+        """Drop connections, so that the next question opens the repository anew."""
+        for butler in self._open.values():
+            with contextlib.suppress(Exception):
+                close = getattr(butler, "close", None)  # lsst-daf-butler 29 has none
+                if close is not None:
+                    close()
+        self._open.clear()
+        self._kept.clear()
+
+    def _keep(self, key: Any, make: Any) -> Any:
+        if key not in self._kept:
+            with reading(self.uri):
+                self._kept[key] = make()
+        return self._kept[key]
+
+    @property
+    def status(self) -> Literal["absent", "half-made", "ready"]:
+        """Whether the repository is there: a yaml without tables is what an interrupted creation leaves."""
+        status: Literal["absent", "half-made", "ready"] = self._keep("status", self._look)
+        return status
+
+    def _look(self) -> Literal["absent", "half-made", "ready"]:
+        prepare()
+        from sqlalchemy.exc import OperationalError, ProgrammingError
+
+        if not _has_config(self.uri):
+            return "absent"
+        try:
+            self.open()
+        except ObserveError as error:
+            cause = error.__cause__
+            if isinstance(cause, OperationalError | ProgrammingError) and _lacks_tables(clean(cause)):
+                _check_empty(self.uri)
+                return "half-made"
+            raise
+        return "ready"
+
+    def open(self, *, writeable: bool = False) -> Butler:
+        """Open the repository.
+
+        Parameters
+        ----------
+        writeable : `bool`
+            Whether it is to be changed.
+
+        Returns
+        -------
+        butler : `lsst.daf.butler.Butler`
+            The same each time.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If it can't be opened.
+        """
+        if writeable not in self._open:
+            prepare()
+            from lsst.daf.butler import Butler
+
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    self._open[writeable] = Butler.from_config(self.uri, writeable=writeable)
+            except Exception as error:
+                message, hints = explain(error)
+                raise ObserveError(f"Butler {self.uri} could not be opened: {message}", hints) from error
+            if writeable:
+                self._open.pop(False, None)  # opening to write may make tables that the other does not know of
+        return self._open[writeable]
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to ask."""
+        return self.status == "ready"
+
+
+def _has_config(uri: str) -> bool:
+    """Tell whether there is a butler.yaml; ``uri`` may be a folder, the file itself, or a label of the repository index."""
+    from lsst.daf.butler import Butler
+    from lsst.resources import ResourcePath
+
+    place = ResourcePath(Butler.get_repo_uri(uri, return_label=True))
+    if place.getExtension() not in (".yaml", ".yml"):
+        place = ResourcePath(place, forceDirectory=True).join("butler.yaml")
+    return bool(place.exists())
+
+
+def registry_of(config: Any) -> tuple[Any, str | None]:
+    """Find the database of a registry.
+
+    Parameters
+    ----------
+    config : `lsst.daf.butler.Config`
+        Of a repository, or the seed of one.
+
+    Returns
+    -------
+    url : `sqlalchemy.engine.URL`
+        With credentials, as the Butler itself finds them.
+    namespace : `str` or `None`
+        The schema in it.
+    """
+    from lsst.daf.butler.registry import RegistryConfig
+
+    registry = RegistryConfig(config)
+    folder = getattr(config, "configDir", None)
+    if folder is not None:
+        registry.replaceRoot(folder.ospath if folder.isLocal else str(folder))
+    return registry.connectionString, registry.get("namespace")
+
+
+def _check_empty(uri: str) -> None:
+    """See that a repository without tables is one whose creation was interrupted, and not one whose database is lost.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If files are in its datastore, or its database lies in a folder that is not there.
+    """
+    from lsst.daf.butler import ButlerConfig
+    from lsst.resources import ResourcePath
+
+    config = ButlerConfig(uri)
+    url, _ = registry_of(config)
+    if url.get_backend_name() == "sqlite" and url.database and not os.path.isdir(os.path.dirname(url.database)):
+        hint = "is a disk not mounted? Nothing is made anew while that may be"
+        raise ObserveError(f"Butler {uri}: the folder of its database {url.database} is not there", (hint,))
+    root = str(config["datastore", "root"]).replace("<butlerRoot>", str(config.configDir))
+    for _, _, files in ResourcePath(root, forceDirectory=True).walk():
+        kept = [name for name in files if name != "butler.yaml" and not name.startswith("gen3.")]
+        if kept:
+            hint = "this is no interrupted creation; restore the database, or remove butler.yaml to begin anew"
+            raise ObserveError(
+                f"Butler {uri}: its registry has no tables, and there are files in its datastore ({kept[0]})", (hint,)
+            )
+
+
+def _lacks_tables(text: str) -> bool:
+    return any(
+        sign in text for sign in ("no such table", "UndefinedTable", "does not exist\nLINE", "unable to open database file")
+    )
+
+
+@functools.cache
+def prepare() -> None:
+    """Silence what the Butler and its libraries tell a terminal on their own."""
+    import astropy  # noqa: F401  # its logger is of a class of its own, which it makes when it is imported
+
+    for name in ("lsst", "astropy", "botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
