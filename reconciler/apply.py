@@ -112,7 +112,9 @@ class Run:
             self.listener.waiting([self.outcomes[id] for id in waiting], left)
             self._sleep(min(POLL, left))
             self.live.forget()
-            for id in self._affected(waiting):
+            affected = self._affected(waiting)
+            observe(self.plan.state, self.live, set(affected))  # all at once; what each asks again then is known
+            for id in affected:
                 self._settle(entries[id], first=False)
         return [self.outcomes[id] for id in entries]
 

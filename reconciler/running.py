@@ -183,7 +183,8 @@ def _confirm_and_run(
             click.echo("Nothing was changed.")
             return DIFFERENCES
     journal = Journal(options.journal or state_folder() / "journal.jsonl")
-    if plan.actions or any(entry.has("waiting") for entry in plan.entries):
+    told = bool(plan.actions) or any(entry.has("waiting") for entry in plan.entries)
+    if told:
         facts = {"butler": session.butler_name, "rucio": session.rucio_name, "actions": len(plan.actions)}
         journal.begin(state=str(plan.state.path.resolve()), digest=plan.state.digest, prune=options.prune, **facts)
     started = time.monotonic()
@@ -194,7 +195,7 @@ def _confirm_and_run(
             outcomes = run.all(options.wait)
         except Interrupted:
             outcomes = list(run.outcomes.values())
-    if progress.told_journal:
+    if told or progress.told_journal:
         journal.end(outcomes, interrupted=stop())
     click.echo()
     show(terminal.ending(outcomes, time.monotonic() - started, journal.run))

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler import __version__
-from reconciler.errors import StateError
+from reconciler.errors import StateError, clean
 from reconciler.identity import holder
 from reconciler.journal import digest, private_file, short
 from reconciler.load import State
@@ -121,7 +121,7 @@ def save(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, prune
     reconciler.errors.StateError
         If a variable looks like a secret, or the file can't be written.
     """
-    secret = [name for name in plan.state.variables if SECRET.search(name)]
+    secret = [name for name, value in plan.state.variables.items() if SECRET.search(name) or clean(value) != str(value)]
     if secret:
         raise StateError(
             f"variables {', '.join(secret)} look like secrets, and a plan file keeps variables; leave them out of the state"

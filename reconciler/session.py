@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler import graph as graphs
-from reconciler.errors import StateError
+from reconciler.errors import StateError, clean
 from reconciler.graph import Graph
 from reconciler.live import Live
 from reconciler.load import Scalar, State, load
@@ -42,7 +42,7 @@ class Session:
 
     @property
     def butler_name(self) -> str | None:
-        return self.live.repository.uri if self.live.repository else None
+        return clean(self.live.repository.uri) if self.live.repository else None
 
     @property
     def rucio_name(self) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import functools
 import logging
 import os
 from collections import defaultdict
@@ -127,11 +128,13 @@ class Rucio:
             Of those that exist.
         """
         wanted = sorted(set(dids))
-        found: dict[str, DidFacts] = {}
-        for start in range(0, len(wanted), CHUNK):
-            chunk = tuple(wanted[start : start + CHUNK])
-            found |= self._ask(("dids", chunk), lambda chunk=chunk: self._dids(chunk))  # type: ignore[misc]
-        return found
+        fresh = [did for did in wanted if ("did", did) not in self._kept]
+        for start in range(0, len(fresh), CHUNK):
+            chunk = tuple(fresh[start : start + CHUNK])
+            found = self._ask(("dids", chunk), functools.partial(self._dids, chunk))
+            self._kept |= {("did", did): found.get(did) for did in chunk}
+        known = {did: self._kept["did", did] for did in wanted}
+        return {did: facts for did, facts in known.items() if facts is not None}
 
     def _dids(self, dids: Sequence[str]) -> dict[str, DidFacts]:
         asked = [{"scope": scope, "name": name} for scope, name in map(split, dids)]
