@@ -20,6 +20,7 @@ from reconciler.apply import Interrupted, Run, exit_code
 from reconciler.console import DIFFERENCES, INTERRUPTED, Line, show
 from reconciler.errors import PlanError, ReconcileError
 from reconciler.journal import Journal, state_folder
+from reconciler.kinds.repository import RepositorySpec
 from reconciler.load import Scalar
 from reconciler.model import Action, Id, Outcome
 from reconciler.plan import Plan
@@ -145,7 +146,8 @@ def _locks(session: Session, timeout: float) -> contextlib.ExitStack:
     try:
         if session.live.repository is not None:
             spec = session.state.resources[Id("repository", "")]
-            take = lock.of_repository(session.live.repository, getattr(spec, "seed_config", None), folder)
+            seed = spec.seed_config if isinstance(spec, RepositorySpec) else None
+            take = lock.of_repository(session.live.repository, seed, folder)
             stack.enter_context(lock.held(take, session.live.repository.uri, timeout, _notice))
         elif session.live.server is not None:
             place = session.live.server.place()

@@ -11,6 +11,7 @@ from pathlib import Path
 from reconciler import graph as graphs
 from reconciler.errors import StateError, clean
 from reconciler.graph import Graph
+from reconciler.kinds.repository import RepositorySpec
 from reconciler.live import Live
 from reconciler.load import Scalar, State, load
 from reconciler.model import Id
@@ -120,10 +121,10 @@ def start(path: Path, variables: Mapping[str, Scalar]) -> Session:
     graph = graphs.build(state)
     live = Live(owners={token: str(id) for token, id in graph.owners.items()})
     repository = state.resources.get(Id("repository", ""))
-    if repository is not None:
+    if isinstance(repository, RepositorySpec):
         from reconciler.live.butler import Repository
 
-        live.repository = Repository(repository.uri)  # type: ignore[attr-defined]
+        live.repository = Repository(repository.uri)
     if state.rucio is not None:
         from reconciler.live.rucio import Rucio
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
+from hypothesis import settings
 
 from reconciler.playground.world import OBSERVATORY, Sizes, World
 
+settings.register_profile("real systems", deadline=None)
+settings.load_profile("real systems")
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(OBSERVATORY))
 
@@ -27,8 +31,9 @@ SMALL = Sizes(nights=1, exposures=6, shards=14)
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
-        os.environ["RECONCILE_TEST_WORLDS"] = f"/tmp/reconcile-tests-{os.getpid()}"  # short: a Unix socket's path is at most 107
-        Path(os.environ["RECONCILE_TEST_WORLDS"]).mkdir(mode=0o755)
+        worlds = Path(tempfile.mkdtemp(prefix="reconcile-"))
+        worlds.chmod(0o755)  # PostgreSQL runs as a user of its own when the tests run as root
+        os.environ["RECONCILE_TEST_WORLDS"] = str(worlds)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -56,6 +56,10 @@ FAULTS = [
     Fault("502", "status 502", META, "the server answered 502"),
     Fault("503", "status 503", META, "the server answered 503"),
     Fault("503 twice: the third try is answered", "status 503", META, "to change", code=2, times=2),
+    Fault("504", "status 504", META, "the server answered 504"),
+    Fault("404 of a proxy", "status 404", META, "404"),
+    Fault("409 of a proxy", "status 409", META, "409"),
+    Fault("rules badly formatted: its database is down", "exception RucioException", RULES, "could not be asked", method="GET"),
     Fault("429 with Retry-After", "status 429", META, "asks for patience (429)"),
     Fault("403 of a proxy", "status 403", META, "403"),
     Fault("no answer", "hang 4", META, "no answer in time"),
@@ -70,6 +74,9 @@ FAULTS = [
         "done, then 503: read again, it is done", "done-then 503", RULES, "already done", code=0, command="apply", method="POST"
     ),
     Fault("not done, 503", "status 503", RULES, "the server answered 503", command="apply", method="POST"),
+    Fault("RSE not writeable", "exception RSEWriteBlocked", RULES, "RSEWriteBlocked", command="apply", method="POST"),
+    Fault("account unknown", "exception AccountNotFound", RULES, "AccountNotFound", command="apply", method="POST"),
+    Fault("schema violation", "exception InvalidObject", RULES, "InvalidObject", command="apply", method="POST"),
     Fault("not permitted", "exception AccessDenied", RULES, "the account may not do this", command="apply", method="POST"),
     Fault("quota exhausted", "exception InsufficientAccountLimit", RULES, "quota", command="apply", method="POST"),
 ]

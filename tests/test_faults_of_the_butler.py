@@ -132,3 +132,20 @@ def test_a_restart_of_postgresql_loses_nothing(ready: Bench, world: World) -> No
         )
     session.live.close()
     ready.mend(state)
+
+
+def test_a_repository_of_a_universe_that_the_butler_can_not_open_is_told(sqlite_bench: Bench) -> None:
+    import sqlite3
+
+    with sqlite3.connect(sqlite_bench.repo / "gen3.sqlite3") as connection:
+        name = "config:dimensions.json"
+        (text,) = connection.execute("select value from butler_attributes where name = ?", [name]).fetchone()
+        changed = text.replace('"storage"', '"storage_of_the_future"')
+        assert changed != text
+        connection.execute("update butler_attributes set value = ? where name = ?", [changed, name])
+        manager = connection.execute("select name, value from butler_attributes where name like 'version:%Dimension%'").fetchone()
+        connection.execute("update butler_attributes set value = '99.0.0' where name = ?", [manager[0]])
+    output = sqlite_bench.apply(sqlite_bench.state(RUNS), 1)
+    assert "can't read the repository" in output
+    assert "set up a newer stack" in output
+    assert "Traceback" not in output

@@ -28,6 +28,31 @@ def test_a_yaml_without_tables_is_told_apart_and_completed(sqlite_bench: Bench) 
     sqlite_bench.mend(state)
 
 
+def test_tables_without_the_attributes_that_describe_them_are_made_anew(bench: Bench) -> None:
+    """As a kill in the middle of a creation leaves them."""
+    edit(bench, "delete from {}butler_attributes")
+    state = bench.state(RUNS)
+    assert "its tables are not" in bench.diff(state, 2)
+    bench.mend(state)
+
+
+def test_a_registry_without_attributes_that_holds_something_is_left_alone(bench: Bench) -> None:
+    bench.mend(bench.state(RUNS))
+    edit(bench, "delete from {}butler_attributes")
+    assert "holds 3 rows" in bench.apply(bench.state(RUNS), 1)
+
+
+def edit(bench: Bench, statement: str) -> None:
+    import sqlalchemy
+    from lsst.daf.butler import ButlerConfig
+
+    from reconciler.live.opening import registry_of
+
+    url, namespace = registry_of(ButlerConfig(str(bench.repo)))
+    with sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).begin() as connection:
+        connection.execute(sqlalchemy.text(statement.format(f"{namespace}." if namespace else "")))
+
+
 def test_an_instrument_is_registered_and_lost_records_come_back(bench: Bench) -> None:
     state = bench.state(INSTRUMENT)
     assert "no such instrument" in bench.diff(state, 2)

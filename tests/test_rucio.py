@@ -118,6 +118,25 @@ def test_a_rule_that_no_table_names_is_reported_and_stays(rucio_bench: Bench, cl
     assert len(rules(client, fresh_scope, "d")) == 2
 
 
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ('rse_expression = "NOWHERE"', "no RSE matches"),
+        ('rse_expression = "IN2P3_RAW_DISK", copies = 5', "InsufficientTargetRSEs"),
+        ('rse_expression = "IN2P3_RAW_DISK", account = "nobody"', "nobody"),
+    ],
+)
+def test_a_rule_that_rucio_refuses_is_told_and_blocks_nothing_else(
+    rucio_bench: Bench, client: Any, fresh_scope: str, rule: str, told: str
+) -> None:
+    text = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nrules = [{{ {rule} }}]\n'
+    state = only_rucio(rucio_bench, text + f'[rucio_dataset."{fresh_scope}:other"]\nopen = true\n')
+    output = rucio_bench.apply(state, 1)
+    assert told in output
+    assert "Traceback" not in output
+    assert client.get_did(fresh_scope, "other")
+
+
 def test_a_container_holds_what_it_has_to(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
     text = "".join(f'[rucio_dataset."{fresh_scope}:d{n}"]\nopen = true\n' for n in (1, 2))
     text += f'[rucio_container."{fresh_scope}:c"]\ncontents = ["{fresh_scope}:d1", "{fresh_scope}:d2"]\n'

@@ -305,6 +305,57 @@ def test_a_signal_ends_a_run_between_two_actions_with_a_recap(bench: Bench, numb
     assert json.loads(journal.read_text().splitlines()[-1])["interrupted"] is True
 
 
+def test_a_second_ctrl_c_ends_at_once_and_the_next_apply_completes(bench: Bench) -> None:
+    names = [f"c{n}" for n in range(400)]
+    state = bench.state("".join(f'[collection.{name}]\ntype = "RUN"\n' for name in names))
+    process = spawn(bench, "apply", state, "--yes")
+    assert process.stdout is not None
+    seen = ""
+    while "register" not in seen:
+        seen += process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    bench.apply(state, 0)
+
+
+def test_a_full_disk_is_told_and_the_next_apply_completes(sqlite_bench: Bench) -> None:
+    """A limit on the size of files stands for the disk: the database can't grow."""
+    import resource
+
+    state = sqlite_bench.state("".join(f'[collection.{"c" * 200}{n}]\ntype = "RUN"\n' for n in range(300)))
+    size = (sqlite_bench.repo / "gen3.sqlite3").stat().st_size
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 8192, size + 8192))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "apply", str(state), "--yes"],
+        env=os.environ | sqlite_bench.environment,
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "the disk is full or broken" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    sqlite_bench.mend(state)
+
+
+def test_a_plan_made_before_there_was_a_repository_does_what_still_holds(empty_bench: Bench, template: Path) -> None:
+    import shutil
+
+    state, plan = empty_bench.state(RUNS + CHAIN), empty_bench.folder / "plan.json"
+    empty_bench.diff(state, 2, "--out", str(plan))
+    shutil.copytree(template, empty_bench.repo)
+    told = empty_bench.run("apply", plan, "--yes", expect=0).output
+    assert "Refused: repository: it changed since the plan was made: no such repository then, nothing is to be done now" in told
+    assert children(empty_bench) == ("a", "b", "c", "d")
+
+
 def test_what_another_did_meanwhile_is_already_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person with butler is quicker: the action fails, and looking again shows that its work is done."""
     from reconciler.kinds.dataset_type import KIND

@@ -75,7 +75,10 @@ class Opening:
             self.open()
         except ObserveError as error:
             cause = error.__cause__
-            if isinstance(cause, OperationalError | ProgrammingError) and _lacks_tables(clean(cause)):
+            no_tables = isinstance(cause, OperationalError | ProgrammingError) and _lacks_tables(clean(cause))
+            # Tables are made before the attributes that describe them, in transactions of their own.
+            no_attributes = isinstance(cause, LookupError) and "Registry attribute" in str(cause)
+            if no_tables or no_attributes:
                 _check_empty(self.uri)
                 return "half-made"
             raise

@@ -187,13 +187,13 @@ class Rucio:
         """
         found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for scope in sorted(set(scopes)):
-            listed = self._ask(
-                ("rules", scope),
-                lambda scope=scope: list(rows(self.client.list_replication_rules({"scope": scope}), "id", "name", "state")),  # type: ignore[misc]
-            )
+            listed = self._ask(("rules", scope), functools.partial(self._rules, scope))
             for rule in listed:
                 found[f"{scope}:{rule['name']}"].append(rule)
         return found
+
+    def _rules(self, scope: str) -> list[Mapping[str, Any]]:
+        return list(rows(self.client.list_replication_rules({"scope": scope}), "id", "name", "state"))
 
     def confirm_rules(self, dids: Sequence[str]) -> None:
         """Ask for the rules of some DIDs alone: the list of a whole scope has no count that would show it was cut.
@@ -249,15 +249,10 @@ class Rucio:
         contents : `dict`
             DIDs by container.
         """
-        return {
-            did: self._ask(
-                ("contents", did),
-                lambda did=did: {
-                    f"{row['scope']}:{row['name']}" for row in rows(self.client.list_content(*split(did)), "scope", "name")
-                },  # type: ignore[misc]
-            )
-            for did in containers
-        }
+        return {did: self._ask(("contents", did), functools.partial(self._contents, did)) for did in containers}
+
+    def _contents(self, did: str) -> set[str]:
+        return {f"{row['scope']}:{row['name']}" for row in rows(self.client.list_content(*split(did)), "scope", "name")}
 
     def files(self, datasets: Iterable[str]) -> list[FileFacts]:
         """List the files of datasets; a list that is shorter than the datasets say is an error.

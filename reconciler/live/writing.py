@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ApplyError
 from reconciler.live.butler import Repository
 from reconciler.live.faults import writing
+from reconciler.live.opening import registry_of
 from reconciler.live.storage import absolute
 
 if TYPE_CHECKING:
@@ -36,10 +37,46 @@ def create(repository: Repository, seed: str | None, *, override: bool, mend: bo
     with writing(repository.uri):
         from lsst.daf.butler import Butler, Config
 
+        if mend:
+            drop_empty_tables(repository.uri)
         config = Config(seed) if seed else None
         Butler.makeRepo(repository.uri, config=config, forceConfigRoot=not override, overwrite=mend)
     repository.forget_connections()
     repository.open(writeable=True)  # the first who opens it to write makes the datastore's tables
+
+
+def drop_empty_tables(uri: str) -> None:
+    """Take away the tables that an interrupted creation left, so that it can be done anew; never one that holds anything.
+
+    Parameters
+    ----------
+    uri : `str`
+        A repository whose registry lacks its attributes.
+
+    Raises
+    ------
+    reconciler.errors.ApplyError
+        If a table holds rows.
+    """
+    import sqlalchemy
+    from lsst.daf.butler import ButlerConfig
+
+    url, namespace = registry_of(ButlerConfig(uri))
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    try:
+        with engine.begin() as connection:
+            tables = sqlalchemy.MetaData(schema=namespace)
+            tables.reflect(connection)
+            for table in tables.sorted_tables:
+                held = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)).scalar()
+                if held and table.name != "butler_attributes":
+                    hint = "this is no interrupted creation; restore the registry, or ask its administrator"
+                    raise ApplyError(
+                        f"the registry lacks its attributes, and its table {table.name} holds {held:,} rows", (hint,)
+                    )
+            tables.drop_all(connection)
+    finally:
+        engine.dispose()
 
 
 def register_instrument(repository: Repository, class_name: str, *, update: bool) -> None:

@@ -1,0 +1,73 @@
+"""Start two applies together, again and again: both end well, and so does the repository. ``make race`` does it 20 times."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from kill import Trial, make_inputs
+
+from reconciler.playground.world import OBSERVATORY, Sizes, World
+
+
+def race(trial: Trial) -> bool:
+    """Start two applies of one state; both may end well, or one be refused because the other holds the lock.
+
+    Parameters
+    ----------
+    trial : `kill.Trial`
+        A fresh one.
+
+    Returns
+    -------
+    right : `bool`
+        Whether they ended so, and everything is in sync then.
+    """
+    processes = [trial.start() for _ in range(2)]
+    outputs = [process.communicate()[0] for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    refused = any("is locked" in output for output in outputs)
+    check = trial.start("diff")
+    check.communicate()
+    return (codes == [0, 0] or (codes == [0, 1] and refused)) and check.returncode == 0
+
+
+def main() -> int:
+    """Put a small world up, and do it on each database."""
+    from reconciler.playground import catalog
+    from reconciler.playground.up import down, up
+
+    times = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    place = Path(tempfile.mkdtemp(prefix="race-"))
+    place.chmod(0o755)
+    world = World(place / "w")
+    up(world, Sizes(1, 1, 1), mover=False, say=lambda text: None)
+    os.environ.update(world.environment())
+    sys.path.insert(0, str(OBSERVATORY))
+    right = 0
+    try:
+        client = catalog.connect(world)
+        inputs = place / "inputs"
+        inputs.mkdir()
+        make_inputs(inputs)
+        wanted = None
+        for number in range(times):
+            trial = Trial(place / str(number), inputs, world, client, bool(number % 2))
+            good = race(trial)
+            wanted = wanted or trial.content()
+            right += good and trial.content() == wanted
+            shutil.rmtree(trial.folder)
+    finally:
+        down(world)
+        shutil.rmtree(place, ignore_errors=True)
+    print(f"{right} of {times} right, half of them on PostgreSQL")
+    return 0 if right == times else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

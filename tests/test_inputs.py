@@ -1,0 +1,67 @@
+"""Whatever is in an input file: it is read, or there is one clear error; never a traceback, never a hang."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import StateError
+from reconciler.inputs import export_file, table, visit_list
+
+HEAD = "description: Butler Data Repository Export\nversion: 1.0.2\nuniverse_version: 7\nuniverse_namespace: daf_butler\ndata:\n"
+ID = "a83d850a-0094-417c-ac9c-64d0f7b98048"
+PARTS = [
+    "- type: collection\n  collection_type: RUN\n  name: r\n  host: null\n",
+    "- type: dataset_type\n  name: x\n  dimensions: [htm7]\n  storage_class: SimpleCatalog\n",
+    f"- type: dataset\n  dataset_type: x\n  run: r\n  records:\n  - dataset_id: [!uuid '{ID}']\n"
+    "    data_id: [{htm7: 1}]\n    path: a\n",
+    f"- type: associations\n  collection: c\n  collection_type: TAGGED\n  dataset_ids: [!uuid '{ID}']\n",
+    "- type: dataset\n  records: 7\n",
+    "- type: dimension\n  element: [1]\n  records: {}\n",
+    "- !!python/object/apply:os.system ['true']\n",
+    "- &a [*a]\n",
+    "- 3\n",
+]
+
+
+def write(factory: pytest.TempPathFactory, name: str, content: bytes) -> str:
+    path: Path = factory.mktemp("fuzz") / name
+    path.write_bytes(content)
+    return str(path)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=6))
+def test_parts_of_an_export_file_in_any_order(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
+    with contextlib.suppress(StateError):
+        export_file.read(write(tmp_path_factory, "e.yaml", (HEAD + "".join(parts)).encode()))
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: (HEAD + text).encode("utf-8", "surrogatepass")))
+def test_any_bytes_as_an_export_file(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    with contextlib.suppress(StateError):
+        export_file.read(write(tmp_path_factory, "e.yaml", content))
+
+
+@given(st.binary(max_size=200) | st.text("abc,1\n\"' ", max_size=200).map(str.encode), st.sampled_from(["csv", "ecsv", "fits"]))
+def test_any_bytes_as_a_table(tmp_path_factory: pytest.TempPathFactory, content: bytes, form: str) -> None:
+    with contextlib.suppress(StateError):
+        table.read(write(tmp_path_factory, f"t.{form}", content))
+
+
+@given(st.binary(max_size=100) | st.text("0123456789#\n ,x", max_size=100).map(str.encode))
+def test_any_bytes_as_a_list(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    with contextlib.suppress(StateError):
+        assert all(isinstance(number, int) for number in visit_list.read(write(tmp_path_factory, "l.txt", content)))
+
+
+def test_no_tag_makes_an_object_of_its_choice(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    file = tmp_path / "e.yaml"
+    file.write_text(HEAD + f"- !!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{flag}']]\n")
+    with pytest.raises(StateError, match="not an export file"):
+        export_file.read(str(file))
+    assert not flag.exists()
