@@ -16,6 +16,8 @@ from reconciler.live.storage import absolute
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef, FileDataset
 
+DESCRIBING = {"butler_attributes", "opaque_meta"}
+"""Tables of a registry whose rows describe other tables and hold nothing of anybody's."""
 CHUNK = 10_000
 """Datasets in one ingest: the fastest that still bounds what an interruption undoes."""
 
@@ -69,11 +71,9 @@ def drop_empty_tables(uri: str) -> None:
             tables.reflect(connection)
             for table in tables.sorted_tables:
                 held = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)).scalar()
-                if held and table.name != "butler_attributes":
-                    hint = "this is no interrupted creation; restore the registry, or ask its administrator"
-                    raise ApplyError(
-                        f"the registry lacks its attributes, and its table {table.name} holds {held:,} rows", (hint,)
-                    )
+                if held and table.name not in DESCRIBING:
+                    text = f"the registry lacks its attributes, and its table {table.name} holds {held:,} rows"
+                    raise ApplyError(text, ("this is no interrupted creation; restore the registry",))
             tables.drop_all(connection)
     finally:
         engine.dispose()
