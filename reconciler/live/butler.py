@@ -230,11 +230,13 @@ class Repository(Definitions):
         """
         from reconciler.live.storage import plain
 
+        asked = list(refs)
+        if not asked:
+            return {}
         with reading(self.uri):
-            asked = list(refs)
             butler = self.open()
             ask = getattr(butler, "get_many_uris", None) or butler._datastore.getManyURIs  # 29.2025 has only the latter
-            found = ask(asked, predict=False, allow_missing=True) if asked else {}
+            found = ask(asked, predict=False, allow_missing=True)
             return {str(ref.id): plain(str(uris.primaryURI)) for ref, uris in found.items() if uris.primaryURI is not None}
 
     def certifications(self, dataset_types: Iterable[str], collections: Iterable[str]) -> set[Certification]:

@@ -39,7 +39,7 @@ def script(plan: Plan, repository: str | None) -> Iterator[str]:
         yield f"# {entry.id} ({plan.state.where(entry.id)})" + (f": {entry.actions[0].reason}" if entry.actions else "")
         if entry.error is not None:
             yield f"# could not be checked: {' '.join(str(entry.error).split())}"
-        yield from (f"# {difference.sort}: {difference.detail}" for difference in waits)
+        yield from (f"# {difference.sort}: {difference.detail}" for difference in waits if not difference.members)
         for condition in entry.seen.conditions if entry.seen else ():
             yield from (f"#   at the source: {words(command)}" for command in condition.commands)
         for action in once_delivered(entry):
