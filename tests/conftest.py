@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from reconciler.playground.world import OBSERVATORY, Sizes, World
 
-settings.register_profile("real systems", deadline=None)
+settings.register_profile("real systems", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("real systems")
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(OBSERVATORY))
