@@ -18,7 +18,7 @@ from reconciler import pruning
 from reconciler import saved as saved_plans
 from reconciler.apply import Interrupted, Run, exit_code
 from reconciler.console import DIFFERENCES, INTERRUPTED, Line, show
-from reconciler.errors import PlanError, ReconcileError
+from reconciler.errors import ObserveError, PlanError, ReconcileError
 from reconciler.journal import Journal, state_folder
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.load import Scalar
@@ -85,6 +85,7 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: Options) -
     """
     session = start(path, variables)
     try:
+        _recover(session)
         with _locks(session, options.lock_timeout):
             plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
             _show(session, plan, options.prune)
@@ -129,6 +130,19 @@ def apply_plan(path: Path, options: Options) -> int:
             return _confirm_and_run(session, plan, chosen, allowed=allowed, refused=refused)
     finally:
         session.live.close()
+
+
+def _recover(session: Session) -> None:
+    """Let SQLite roll back what a killed writer left: only a writeable open can, and everything else opens to read first."""
+    repository = session.live.repository
+    try:
+        if repository is not None and repository.ready:
+            repository.collections()
+    except ObserveError as error:
+        if repository is not None and "left a journal behind" in str(error):
+            repository.forget_connections()
+            repository.open(writeable=True)
+            _notice("the registry was recovered from the journal of an interrupted writer")
 
 
 def _show(session: Session, plan: Plan, prune: bool) -> None:

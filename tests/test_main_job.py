@@ -16,8 +16,8 @@ from conftest import ROOT
 from dumps import Dump, postgres, sqlite
 
 from reconciler.playground.site import repository_uri
-from reconciler.playground.up import down, up
-from reconciler.playground.world import Sizes, World
+from reconciler.playground.up import down
+from reconciler.playground.world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("main job")]
 CASES = Path(__file__).parent / "cases"
@@ -58,8 +58,10 @@ class Job:
 @pytest.fixture(scope="module", params=[False, True], ids=["sqlite-and-a-folder", "postgresql-and-webdav"])
 def job(request: pytest.FixtureRequest, worlds: Path) -> Iterator[Job]:
     world = World(worlds / f"main{int(request.param)}")
-    up(world, Sizes(nights=2, exposures=6, shards=14, like_production=request.param), say=lambda text: None)
-    yield Job(world)
+    found = Job(world)
+    sizes = ["--nights", "2", "--exposures", "6", "--shards", "14"]
+    found.run("playground", "up", str(world.root), *sizes, *(["--like-production"] if request.param else []))
+    yield found
     down(world)
 
 

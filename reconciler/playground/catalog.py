@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,11 @@ def connect(world: World) -> Any:
         As root.
     """
     from rucio.client import Client
+    from rucio.common.config import clean_cached_config
 
+    # One process may speak to several worlds, and each has a configuration and a token of its own.
+    os.environ["RUCIO_CONFIG"] = str(world.client_config)
+    clean_cached_config()
     facts = world.recall()
     return Client(
         rucio_host=facts["rucio_url"],

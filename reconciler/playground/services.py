@@ -74,6 +74,7 @@ account = root
 auth_type = userpass
 username = playground
 password = {password}
+auth_token_file_path = {rucio}/token
 """
 MAIL_TEMPLATES = (
     "rule_ok_notification",
