@@ -85,7 +85,7 @@ class FileIngestKind(Kind[FileIngestSpec]):
         refs = {tuple(r.dataId[d] for d in dimensions): r for r in live.butler.members(spec.dataset_type, [name]).values()}
         paths = live.butler.paths([ref for key, ref in refs.items() if key in wanted])
         moved = [
-            {**wanted[key], "there": paths[str(ref.id)]}
+            {**wanted[key], "there": paths.get(str(ref.id), "nowhere in the datastore")}
             for key, ref in refs.items()
             if key in wanted and spec.transfer == "direct" and not _same(paths.get(str(ref.id)), wanted[key]["path"])
         ]
@@ -154,7 +154,7 @@ class FileIngestKind(Kind[FileIngestSpec]):
 def _same(there: str | None, wanted: str) -> bool:
     from reconciler.live.storage import plain
 
-    return there is None or there == plain(wanted)
+    return there is not None and there == plain(wanted)
 
 
 KIND = FileIngestKind()
