@@ -117,6 +117,7 @@ def apply_plan(path: Path, options: Options) -> int:
     saved = saved_plans.load_plan(path)
     session = start(Path(saved.state), saved.variables)
     try:
+        _recover(session)
         saved_plans.check_made_for(saved, session.state, session.butler_name, session.rucio_name)
         with _locks(session, options.lock_timeout):
             plan = session.plan(prune=saved.prune)
@@ -171,6 +172,7 @@ def _locks(session: Session, timeout: float) -> contextlib.ExitStack:
     except BaseException:
         stack.close()
         raise
+    session.live.forget()  # what was read before the lock was had may be another run's yesterday
     return stack
 
 
