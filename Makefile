@@ -30,9 +30,10 @@ $(VENV)/.made: pyproject.toml
 demo: $(VENV)/.made
 	$(BIN)/python -m reconciler.playground.demo $(DEMO)
 
+# More workers than cores: half of what the tests do is waiting. Worlds belong to a class, so a class stays with one worker.
 test: $(VENV)/.made
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow tests
+	$(BIN)/python -m pytest -n 4 -m "not slow" tests
+	$(BIN)/python -m pytest -n 4 --dist loadscope -m slow tests
 
 # The middleware of RTN-103, w_2025_20, with the click that it needs.
 $(OLDEST)/.made: pyproject.toml tests/oldest.txt
@@ -41,7 +42,7 @@ $(OLDEST)/.made: pyproject.toml tests/oldest.txt
 	touch $@
 
 test-oldest: $(OLDEST)/.made
-	$(OLDEST)/bin/python -m pytest -n 2 --dist loadgroup -m "not slow" -k "not postgres" tests/test_kinds_of_definitions.py \
+	$(OLDEST)/bin/python -m pytest -n 4 -m "not slow" -k "not postgres" tests/test_kinds_of_definitions.py \
 		tests/test_kinds_of_data.py tests/test_program.py tests/test_trust.py
 
 lint: $(VENV)/.made

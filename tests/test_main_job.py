@@ -19,7 +19,7 @@ from reconciler.playground.site import repository_uri
 from reconciler.playground.up import down
 from reconciler.playground.world import World
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("main job")]
+pytestmark = pytest.mark.slow
 CASES = Path(__file__).parent / "cases"
 FLAGS = {"--fail-fast", "--override", "--close"}
 
@@ -55,23 +55,24 @@ class Job:
         return {"butler": registry, "rucio": postgres(socket, "rucio", "dev")}
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["sqlite-and-a-folder", "postgresql-and-webdav"])
+@pytest.fixture(scope="class")
 def job(request: pytest.FixtureRequest, worlds: Path) -> Iterator[Job]:
-    world = World(worlds / f"main{int(request.param)}")
+    like_production: bool = request.cls.like_production
+    world = World(worlds / f"main{int(like_production)}")
     found = Job(world)
     sizes = ["--nights", "2", "--exposures", "6", "--shards", "14"]
-    found.run("playground", "up", str(world.root), *sizes, *(["--like-production"] if request.param else []))
+    found.run("playground", "up", str(world.root), *sizes, *(["--like-production"] if like_production else []))
     yield found
     down(world)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def script(job: Job) -> str:
     """The shell script of an empty world; made before anything is applied."""
     return job.reconcile("diff", "--format", "shell", expect=2)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def applied(job: Job, script: str) -> str:
     return job.reconcile("apply", "--yes", "--wait", "5m")
 
@@ -108,70 +109,80 @@ def _same_word(wanted: str, typed: str) -> bool:
     return name == typed.rpartition("/")[2] and ("." in name or wanted.startswith("/"))
 
 
-def test_on_an_empty_world_the_script_is_the_procedure_command_for_command(job: Job, script: str) -> None:
-    data = repository_uri(job.world).partition("/butler/")[0] + "/storage/IN2P3_RAW_DISK"
-    typed = [line for line in script.splitlines() if line.startswith(("butler ", "rucio"))]
-    wanted = (CASES / "procedure_commands.txt").read_text().splitlines()
-    missing = [command for command in wanted if not any(same(command, line, data) for line in typed)]
-    assert not missing, missing
-    assert len(wanted) == 27
-    creations = [number for number, line in enumerate(typed) if line.startswith("butler create")]
-    others = [number for number, line in enumerate(typed) if line.startswith("butler ") and "create" not in line]
-    assert creations[0] < min(others)
+class MainJob:
+    """What holds in a world of either shape."""
+
+    like_production: bool
+
+    def test_on_an_empty_world_the_script_is_the_procedure_command_for_command(self, job: Job, script: str) -> None:
+        data = repository_uri(job.world).partition("/butler/")[0] + "/storage/IN2P3_RAW_DISK"
+        typed = [line for line in script.splitlines() if line.startswith(("butler ", "rucio"))]
+        wanted = (CASES / "procedure_commands.txt").read_text().splitlines()
+        missing = [command for command in wanted if not any(same(command, line, data) for line in typed)]
+        assert not missing, missing
+        assert len(wanted) == 27
+        creations = [number for number, line in enumerate(typed) if line.startswith("butler create")]
+        others = [number for number, line in enumerate(typed) if line.startswith("butler ") and "create" not in line]
+        assert creations[0] < min(others)
+
+    def test_the_tree_is_that_of_the_procedure_all_59_rows_of_it(self, job: Job, applied: str) -> None:
+        printed = job.butler("query-collections", "--chains=tree", repository_uri(job.world), "LSSTComCam/DP1/defaults")
+        rows = [line.rstrip() for line in printed.splitlines()[2:] if line.strip()]
+        wanted = (CASES / "procedure_tree.txt").read_text().splitlines()
+        assert len(wanted) == 59
+        assert [row.split() for row in rows] == [row.split() for row in wanted]
+        depth = [len(row) - len(row.lstrip()) for row in rows]
+        assert depth == [len(row) - len(row.lstrip()) for row in wanted]
+
+    def test_then_nothing_differs_a_second_apply_does_nothing_and_no_database_changes(self, job: Job, applied: str) -> None:
+        before = job.dump()
+        assert "ccms1 is in sync: 61 resources" in job.reconcile("diff")
+        assert "changed 0" in job.reconcile("apply", "--yes")
+        after = job.dump()
+        for system in before:
+            for table in before[system]:
+                assert before[system][table] == after[system][table], f"{system} {table}"
+
+    def test_what_is_broken_by_hand_is_told_and_mended(self, job: Job, applied: str) -> None:
+        repo = repository_uri(job.world)
+        job.butler("collection-chain", "--mode=remove", repo, "LSSTComCam/calib", "LSSTComCam/calib/DM-48650")
+        where = "instrument='LSSTComCam' AND exposure.seq_num = 4 AND detector IN (4, 7)"
+        job.butler("prune-datasets", repo, "LSSTComCam/raw/all", "--datasets", "raw", "--purge", "LSSTComCam/raw/all",
+                   "--where", where, "--no-confirm")  # fmt: skip
+        told = job.reconcile("diff", expect=2)
+        assert "+ LSSTComCam/calib/DM-48650 at 11 (of 12)" in told
+        assert "raws: 4 of" in told
+        mended = job.reconcile("apply", "--yes")
+        assert "changed 3" in mended
+        job.reconcile("diff")
+
+    def test_nothing_that_a_run_prints_or_writes_holds_a_secret(self, job: Job, applied: str, script: str) -> None:
+        secret: Any = job.world.recall()["password"]
+        assert secret not in applied + script + job.reconcile("diff", "--format", "json")
+        for path in (job.world.root / "xdg").rglob("*"):
+            if path.is_file():
+                assert secret not in path.read_text(errors="replace"), path
+
+    def test_the_playground_comes_back_after_a_crash_and_down_ends_only_what_it_started(self, job: Job, applied: str) -> None:
+        record = job.world.recall()["processes"]
+        os.kill(record["rucio-server"]["pid"], 9)
+        assert "not running" in job.run("playground", "status", str(job.world.root))
+        job.run("playground", "up", str(job.world.root))
+        job.reconcile("diff")
+        stranger = subprocess.Popen(["sleep", "60"])
+        processes = job.world.recall()["processes"]
+        job.world.remember(processes=processes | {"stranger": {"pid": stranger.pid, "started": "1"}})
+        job.run("playground", "down", str(job.world.root))
+        assert stranger.poll() is None
+        stranger.kill()
+        assert "nothing was running" in job.run("playground", "down", str(job.world.root))
 
 
-def test_the_tree_is_that_of_the_procedure_all_59_rows_of_it(job: Job, applied: str) -> None:
-    printed = job.butler("query-collections", "--chains=tree", repository_uri(job.world), "LSSTComCam/DP1/defaults")
-    rows = [line.rstrip() for line in printed.splitlines()[2:] if line.strip()]
-    wanted = (CASES / "procedure_tree.txt").read_text().splitlines()
-    assert len(wanted) == 59
-    assert [row.split() for row in rows] == [row.split() for row in wanted]
-    depth = [len(row) - len(row.lstrip()) for row in rows]
-    assert depth == [len(row) - len(row.lstrip()) for row in wanted]
+class TestOnSqliteAndAFolder(MainJob):
+    like_production = False
 
 
-def test_then_nothing_differs_a_second_apply_does_nothing_and_no_database_changes(job: Job, applied: str) -> None:
-    before = job.dump()
-    assert "ccms1 is in sync: 61 resources" in job.reconcile("diff")
-    assert "changed 0" in job.reconcile("apply", "--yes")
-    after = job.dump()
-    for system in before:
-        for table in before[system]:
-            assert before[system][table] == after[system][table], f"{system} {table}"
+class TestOnPostgresqlAndWebdav(MainJob):
+    """The shape of the procedure's own repository."""
 
-
-def test_what_is_broken_by_hand_is_told_and_mended(job: Job, applied: str) -> None:
-    repo = repository_uri(job.world)
-    job.butler("collection-chain", "--mode=remove", repo, "LSSTComCam/calib", "LSSTComCam/calib/DM-48650")
-    where = "instrument='LSSTComCam' AND exposure.seq_num = 4 AND detector IN (4, 7)"
-    job.butler("prune-datasets", repo, "LSSTComCam/raw/all", "--datasets", "raw", "--purge", "LSSTComCam/raw/all",
-               "--where", where, "--no-confirm")  # fmt: skip
-    told = job.reconcile("diff", expect=2)
-    assert "+ LSSTComCam/calib/DM-48650 at 11 (of 12)" in told
-    assert "raws: 4 of" in told
-    mended = job.reconcile("apply", "--yes")
-    assert "changed 3" in mended
-    job.reconcile("diff")
-
-
-def test_nothing_that_a_run_prints_or_writes_holds_a_secret(job: Job, applied: str, script: str) -> None:
-    secret: Any = job.world.recall()["password"]
-    assert secret not in applied + script + job.reconcile("diff", "--format", "json")
-    for path in (job.world.root / "xdg").rglob("*"):
-        if path.is_file():
-            assert secret not in path.read_text(errors="replace"), path
-
-
-def test_the_playground_comes_back_after_a_crash_and_down_ends_only_what_it_started(job: Job, applied: str) -> None:
-    record = job.world.recall()["processes"]
-    os.kill(record["rucio-server"]["pid"], 9)
-    assert "not running" in job.run("playground", "status", str(job.world.root))
-    job.run("playground", "up", str(job.world.root))
-    job.reconcile("diff")
-    stranger = subprocess.Popen(["sleep", "60"])
-    processes = job.world.recall()["processes"]
-    job.world.remember(processes=processes | {"stranger": {"pid": stranger.pid, "started": "1"}})
-    job.run("playground", "down", str(job.world.root))
-    assert stranger.poll() is None
-    stranger.kill()
-    assert "nothing was running" in job.run("playground", "down", str(job.world.root))
+    like_production = True

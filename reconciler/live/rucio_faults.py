@@ -128,6 +128,7 @@ def asking(place: Callable[[], str]) -> Iterator[Retried]:
     """
     import stamina
 
+    stamina.instrumentation.set_on_retry_hooks([])  # its own log lines would stand between ours
     start = time.monotonic()
     tries = 0
 
