@@ -64,15 +64,76 @@ def world(worlds: Path) -> World:
     return shared
 
 
+def make_repository(folder: Path, config: Any = None, *, instrument: bool) -> Path:
+    """Make an empty repository, or one with the instrument registered."""
+    from lsst.daf.butler import Butler
+    from lsst.pipe.base import Instrument
+
+    Butler.makeRepo(str(folder), config=config)
+    butler = Butler.from_config(str(folder), writeable=True)
+    if instrument:
+        Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
+    getattr(butler, "close", lambda: None)()  # lsst-daf-butler 29 has none
+    return folder
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite repository, made once and copied for each test."""
-    from lsst.daf.butler import Butler
+    return make_repository(tmp_path_factory.mktemp("template") / "repo", instrument=False)
 
-    folder = tmp_path_factory.mktemp("template") / "repo"
-    Butler.makeRepo(str(folder))
-    Butler.from_config(str(folder), writeable=True)
-    return folder
+
+@pytest.fixture(scope="session")
+def comcam_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One with the instrument registered."""
+    return make_repository(tmp_path_factory.mktemp("template") / "repo", instrument=True)
+
+
+class PostgresTemplate:
+    """A repository on PostgreSQL whose database is copied for each test: that takes a tenth of making its tables."""
+
+    def __init__(self, world: World, folder: Path, *, instrument: bool) -> None:
+        from lsst.daf.butler import Config
+
+        self.socket = str(world.recall()["postgres"])
+        self.database = self._create("lsstprod")
+        config = Config()
+        config["registry", "db"] = f"postgresql://postgres@/{self.database}?host={self.socket}"
+        config["registry", "namespace"] = "butler"
+        self.folder = make_repository(folder, config, instrument=instrument)
+
+    def _create(self, template: str) -> str:
+        import psycopg
+
+        name = f"t{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(f"host={self.socket} user=postgres dbname=postgres", autocommit=True) as connection:
+            connection.execute(f"create database {name} template {template}")
+        return name
+
+    def copy(self, folder: Path) -> str:
+        """Make a repository like it, and give the name of its database."""
+        database = self._create(self.database)
+        shutil.copytree(self.folder, folder)
+        yaml = folder / "butler.yaml"
+        yaml.write_text(yaml.read_text().replace(self.database, database))
+        return database
+
+    def drop(self, database: str) -> None:
+        """Remove a copy."""
+        import psycopg
+
+        with psycopg.connect(f"host={self.socket} user=postgres dbname=postgres", autocommit=True) as connection:
+            connection.execute(f"drop database {database} with (force)")
+
+
+@pytest.fixture(scope="session")
+def postgres_template(world: World, tmp_path_factory: pytest.TempPathFactory) -> PostgresTemplate:
+    return PostgresTemplate(world, tmp_path_factory.mktemp("template") / "repo", instrument=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_comcam_template(world: World, tmp_path_factory: pytest.TempPathFactory) -> PostgresTemplate:
+    return PostgresTemplate(world, tmp_path_factory.mktemp("template") / "repo", instrument=True)
 
 
 @dataclass
@@ -134,14 +195,8 @@ def sqlite_bench(empty_bench: Bench, template: Path) -> Bench:
 
 
 @pytest.fixture
-def postgres_bench(empty_bench: Bench, world: World) -> Bench:
-    from lsst.daf.butler import Butler, Config
-
-    config = Config()
-    config["registry", "db"] = f"postgresql://postgres@/lsstprod?host={world.recall()['postgres']}"
-    config["registry", "namespace"] = f"t{uuid.uuid4().hex[:12]}"
-    Butler.makeRepo(str(empty_bench.repo), config=config)
-    Butler.from_config(str(empty_bench.repo), writeable=True)
+def postgres_bench(empty_bench: Bench, postgres_template: PostgresTemplate) -> Bench:
+    postgres_template.copy(empty_bench.repo)
     return empty_bench
 
 
@@ -152,13 +207,14 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     return found
 
 
-@pytest.fixture
-def comcam(bench: Bench) -> Bench:
+@pytest.fixture(params=["sqlite", "postgres"])
+def comcam(request: pytest.FixtureRequest, empty_bench: Bench) -> Bench:
     """A repository with the instrument registered."""
-    from lsst.pipe.base import Instrument
-
-    Instrument.from_string("lsst.obs.lsst.LsstComCam").register(bench.butler.registry)
-    return bench
+    if request.param == "sqlite":
+        shutil.copytree(request.getfixturevalue("comcam_template"), empty_bench.repo)
+    else:
+        request.getfixturevalue("postgres_comcam_template").copy(empty_bench.repo)
+    return empty_bench
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import PostgresTemplate
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -24,7 +25,6 @@ from reconciler.live.butler import Repository
 from reconciler.load import load
 from reconciler.observe import observe
 from reconciler.plan import plan
-from reconciler.playground.world import World
 
 EXAMPLES = int(os.environ.get("RECONCILE_MODEL_EXAMPLES", "100"))
 """Of both databases together; one in five is on PostgreSQL, where each takes three times as long."""
@@ -43,42 +43,12 @@ class Quiet:
     def waiting(self, *args: Any) -> None: ...
 
 
-class Postgres:
-    """A server with one empty repository, whose database is copied for each example."""
-
-    def __init__(self, socket: str, place: Path) -> None:
-        from lsst.daf.butler import Butler, Config
-
-        self.socket = socket
-        self.template = self.make("lsstprod")
-        config = Config()
-        config["registry", "db"] = self.url(self.template)
-        Butler.makeRepo(str(place / "template"), config=config)
-        Butler.from_config(str(place / "template"), writeable=True).close()
-
-    def url(self, database: str) -> str:
-        return f"postgresql://postgres@/{database}?host={self.socket}"
-
-    def run(self, statement: str) -> None:
-        import psycopg2
-
-        connection = psycopg2.connect(host=self.socket, user="postgres", dbname="postgres")
-        connection.autocommit = True
-        connection.cursor().execute(statement)
-        connection.close()
-
-    def make(self, template: str) -> str:
-        name = f"m{uuid.uuid4().hex[:12]}"
-        self.run(f"create database {name} template {template}")
-        return name
-
-
 class Use(RuleBasedStateMachine):
     """A repository that people and `reconcile` change in turns."""
 
     template: Path
     place: Path
-    postgres: Postgres | None
+    postgres: PostgresTemplate | None
 
     @initialize(data=st.data())
     def make(self, data: st.DataObject) -> None:
@@ -119,13 +89,10 @@ class Use(RuleBasedStateMachine):
 
     def clone(self) -> str:
         """Make an empty repository, and give the name of its database."""
+        if self.postgres is not None:
+            return self.postgres.copy(self.folder / "repo")
         shutil.copytree(self.template, self.folder / "repo")
-        if self.postgres is None:
-            return ""
-        database = self.postgres.make(self.postgres.template)
-        yaml = self.folder / "repo" / "butler.yaml"
-        yaml.write_text(yaml.read_text().replace(self.postgres.template, database))
-        return database
+        return ""
 
     @property
     def butler(self) -> Any:
@@ -224,7 +191,7 @@ class Use(RuleBasedStateMachine):
             self.repository.close()
             shutil.rmtree(self.folder, ignore_errors=True)
             if self.postgres is not None:
-                self.postgres.run(f"drop database {self.database} with (force)")
+                self.postgres.drop(self.database)
 
 
 @pytest.mark.slow
@@ -236,9 +203,10 @@ class TestOnSqlite:
 
 @pytest.mark.slow
 class TestOnPostgresql:
-    def test_random_use_of_random_worlds_always_ends_in_what_the_state_wants(self, world: World, tmp_path: Path) -> None:
-        server = Postgres(str(world.recall()["postgres"]), tmp_path)
-        Use.template, Use.place, Use.postgres = tmp_path / "template", tmp_path, server
+    def test_random_use_of_random_worlds_always_ends_in_what_the_state_wants(
+        self, template: Path, postgres_template: PostgresTemplate, tmp_path: Path
+    ) -> None:
+        Use.template, Use.place, Use.postgres = template, tmp_path, postgres_template
         use(EXAMPLES // 5)
 
 

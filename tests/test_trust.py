@@ -289,7 +289,7 @@ def test_a_second_apply_can_wait_in_line(bench: Bench) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_between_two_actions_with_a_recap(bench: Bench, number: int) -> None:
-    names = [f"c{n}" for n in range(400)]
+    names = [f"c{n}" for n in range(120)]
     state = bench.state("".join(f'[collection.{name}]\ntype = "RUN"\n' for name in names))
     process = spawn(bench, "apply", state, "--yes")
     assert process.stdout is not None
@@ -306,7 +306,7 @@ def test_a_signal_ends_a_run_between_two_actions_with_a_recap(bench: Bench, numb
 
 
 def test_a_second_ctrl_c_ends_at_once_and_the_next_apply_completes(bench: Bench) -> None:
-    names = [f"c{n}" for n in range(400)]
+    names = [f"c{n}" for n in range(120)]
     state = bench.state("".join(f'[collection.{name}]\ntype = "RUN"\n' for name in names))
     process = spawn(bench, "apply", state, "--yes")
     assert process.stdout is not None
@@ -325,7 +325,7 @@ def test_a_full_disk_is_told_and_the_next_apply_completes(sqlite_bench: Bench) -
     """A limit on the size of files stands for the disk: the database can't grow."""
     import resource
 
-    state = sqlite_bench.state("".join(f'[collection.{"c" * 200}{n}]\ntype = "RUN"\n' for n in range(300)))
+    state = sqlite_bench.state("".join(f'[collection.{"c" * 200}{n}]\ntype = "RUN"\n' for n in range(120)))
     size = (sqlite_bench.repo / "gen3.sqlite3").stat().st_size
 
     def limit() -> None:
