@@ -26,7 +26,7 @@ from reconciler.load import load
 from reconciler.observe import observe
 from reconciler.plan import plan
 
-EXAMPLES = int(os.environ.get("RECONCILE_MODEL_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("RECONCILE_MODEL_EXAMPLES", "60"))
 """Of both databases together; one in five is on PostgreSQL, where each takes three times as long."""
 RUNS = [f"run{n}" for n in range(4)]
 CHAINS = [f"chain{n}" for n in range(3)]

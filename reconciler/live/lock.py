@@ -209,12 +209,12 @@ def of_name(name: str, folder: Path) -> Callable[[], Any]:
 
 def _registry(repository: Repository, seed: str | None) -> tuple[Any, str | None]:
     """Find the registry's database, of the repository or of what it is going to be."""
-    from lsst.daf.butler import ButlerConfig, Config
+    from lsst.daf.butler import Config
 
     try:
         if repository.status == "absent" and not seed:
             return None, None
-        url, namespace = registry_of(ButlerConfig(repository.uri) if repository.status != "absent" else Config(seed))
+        url, namespace = registry_of(repository.config() if repository.status != "absent" else Config(seed))
     except ReconcileError:
         raise
     except Exception as error:

@@ -31,6 +31,7 @@ class Opening:
 
     def __post_init__(self) -> None:
         self._open: dict[bool, Butler] = {}
+        self._config: Any = None
         self._kept: dict[Any, Any] = {}
 
     def forget(self) -> None:
@@ -52,6 +53,7 @@ class Opening:
                     close()
         self._open.clear()
         self._kept.clear()
+        self._config = None
 
     def _keep(self, key: Any, make: Any) -> Any:
         if key not in self._kept:
@@ -79,10 +81,24 @@ class Opening:
             # Tables are made before the attributes that describe them, in transactions of their own.
             no_attributes = isinstance(cause, LookupError) and "Registry attribute" in str(cause)
             if no_tables or no_attributes:
-                _check_empty(self.uri)
+                _check_empty(self.uri, self.config())
                 return "half-made"
             raise
         return "ready"
+
+    def config(self) -> Any:
+        """Read the repository's configuration, once: completing it by its defaults takes a quarter of opening a repository.
+
+        Returns
+        -------
+        config : `lsst.daf.butler.ButlerConfig`
+            Complete.
+        """
+        if self._config is None:
+            from lsst.daf.butler import ButlerConfig
+
+            self._config = ButlerConfig(self.uri)
+        return self._config
 
     def open(self, *, writeable: bool = False) -> Butler:
         """Open the repository.
@@ -95,13 +111,16 @@ class Opening:
         Returns
         -------
         butler : `lsst.daf.butler.Butler`
-            The same each time.
+            The same each time; once one was opened to write, that one, since opening it may have made tables that another
+            does not know of.
 
         Raises
         ------
         reconciler.errors.ObserveError
             If it can't be opened.
         """
+        if True in self._open:
+            return self._open[True]
         if writeable not in self._open:
             prepare()
             from lsst.daf.butler import Butler
@@ -109,12 +128,12 @@ class Opening:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    self._open[writeable] = Butler.from_config(self.uri, writeable=writeable)
+                    self._open[writeable] = Butler.from_config(self.config(), writeable=writeable)
             except Exception as error:
                 message, hints = explain(error)
                 raise ObserveError(f"Butler {self.uri} could not be opened: {message}", hints) from error
             if writeable:
-                self._open.pop(False, None)  # opening to write may make tables that the other does not know of
+                self._open.pop(False, None)
         return self._open[writeable]
 
     @property
@@ -158,7 +177,7 @@ def registry_of(config: Any) -> tuple[Any, str | None]:
     return registry.connectionString, registry.get("namespace")
 
 
-def _check_empty(uri: str) -> None:
+def _check_empty(uri: str, config: Any) -> None:
     """See that a repository without tables is one whose creation was interrupted, and not one whose database is lost.
 
     Raises
@@ -166,10 +185,8 @@ def _check_empty(uri: str) -> None:
     reconciler.errors.ObserveError
         If files are in its datastore, or its database lies in a folder that is not there.
     """
-    from lsst.daf.butler import ButlerConfig
     from lsst.resources import ResourcePath
 
-    config = ButlerConfig(uri)
     url, _ = registry_of(config)
     if url.get_backend_name() == "sqlite" and url.database and not os.path.isdir(os.path.dirname(url.database)):
         hint = "is a disk not mounted? Nothing is made anew while that may be"
