@@ -233,12 +233,13 @@ class Run:
 
     def _act(self, action: Action, made: dict[str, Any]) -> ReconcileError | None:
         self.listener.started(action)
+        kind = discover()[action.id.kind]
         try:
-            result = discover()[action.id.kind].apply(self.live, action) or {}
+            result = kind.apply(self.live, action) or {}
         except (ApplyError, ObserveError) as error:
             return error
         finally:
-            self.live.forget()
+            self.live.forget(kind.changes)
         made.update(result)
         self.listener.ended(action, result, None, False)
         return None

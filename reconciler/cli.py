@@ -91,6 +91,7 @@ VAR = click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="
 ONLY = click.option("--only", multiple=True, metavar="GLOB", help='Addresses, such as "chain.*".')
 WITHOUT = click.option("--except", "without", multiple=True, metavar="GLOB", help="Addresses to leave out.")
 WITH_NEEDS = click.option("--with-needs", is_flag=True, help="Take what the chosen addresses need, too.")
+DEEP = click.option("--deep", is_flag=True, help="Compare members everywhere, also where counts agree.")
 JOURNAL = click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Where runs are told of.")
 
 
@@ -128,6 +129,8 @@ def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan, for apply.")
 @click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every resource, and how it was compared.")
+@DEEP
+@click.option("--stats", is_flag=True, help="Tell how many statements and calls it took, and how long each phase.")
 @guarded
 def diff(
     state: tuple[Path, ...],
@@ -140,6 +143,8 @@ def diff(
     out: Path | None,
     prune: bool,
     verbose: bool,
+    deep: bool,
+    stats: bool,
 ) -> int:
     """Say what differs and why. Changes nothing."""
     from reconciler.session import start
@@ -151,7 +156,7 @@ def diff(
     code = IN_SYNC
     reports = []
     for path in paths:
-        session = start(path, given)
+        session = start(path, given, deep=deep, counted=stats)
         try:
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
         finally:
@@ -160,7 +165,8 @@ def diff(
         if form == "json":
             from reconciler.report.as_json import report
 
-            reports.append(report(plan, session.butler_name, session.rucio_name, session.elapsed))
+            counted = session.live.stats if stats else None
+            reports.append(report(plan, session.butler_name, session.rucio_name, session.elapsed, counted))
         elif form == "shell":
             from reconciler.report.shell import script
 
@@ -174,6 +180,8 @@ def diff(
                 click.echo()
             show(terminal.diff(plan, session.elapsed, verbose=verbose, prune=prune))
             show(terminal.outside(plan))
+            if stats:
+                show(terminal.stats(session.live.stats))
         if out is not None:
             from reconciler.saved import save
 
@@ -201,6 +209,7 @@ def _worse(one: int, other: int) -> int:
 @click.option("--wait", metavar="DURATION", default="0", help="Wait so long for deliveries: 90s, 30m, 2h.")
 @click.option("--lock-timeout", metavar="DURATION", default="0", help="Wait so long for another apply to end.")
 @click.option("--prune", is_flag=True, help="Remove what no table names: chain children, tags, rules.")
+@DEEP
 @click.option("--prune-limit", type=click.IntRange(0), help="Members that may be removed, in place of the ordinary limits.")
 @JOURNAL
 @guarded
@@ -215,6 +224,7 @@ def apply(
     wait: str,
     lock_timeout: str,
     prune: bool,
+    deep: bool,
     prune_limit: int | None,
     journal: Path | None,
 ) -> int:
@@ -223,7 +233,18 @@ def apply(
     from reconciler.saved import is_plan
 
     given = variables(var_files, pairs)
-    options = Options(only, without, with_needs, not yes, duration(wait), prune, prune_limit, duration(lock_timeout), journal)
+    options = Options(
+        only,
+        without,
+        with_needs=with_needs,
+        ask=not yes,
+        wait=duration(wait),
+        prune=prune,
+        prune_limit=prune_limit,
+        lock_timeout=duration(lock_timeout),
+        journal=journal,
+        deep=deep,
+    )
     code = IN_SYNC
     for path in states(state):
         if is_plan(path):

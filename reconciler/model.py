@@ -234,6 +234,24 @@ class Members:
         missing = tuple(facts for key, facts in wanted.items() if key not in present)
         return cls(name, len(wanted), len(wanted) - len(missing), missing, tuple(extra), tuple(changed))
 
+    @classmethod
+    def counted(cls, name: str, wanted: int) -> Members:
+        """Say that counts agree: as many are there as are wanted, and nobody looked which.
+
+        Parameters
+        ----------
+        name : `str`
+            What the members are.
+        wanted : `int`
+            How many.
+
+        Returns
+        -------
+        members : `Members`
+            Nothing is missing.
+        """
+        return cls(name, wanted, wanted, compared="count")
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -326,6 +344,8 @@ class Kind(ABC, Generic[S]):
         Kinds of tokens whose existence it can tell.
     holds : `bool`
         Whether it holds datasets, so that what is derived from it grows with it.
+    changes : `str`
+        Which live system its actions change.
     derived : `bool`
         Whether what is wanted of it grows with what it needs: more may be known after those are made.
     """
@@ -337,6 +357,7 @@ class Kind(ABC, Generic[S]):
     rank: ClassVar[int] = 50
     answers: ClassVar[tuple[str, ...]] = ()
     holds: ClassVar[bool] = True
+    changes: ClassVar[Literal["butler", "rucio"]] = "butler"
     derived: ClassVar[bool] = False
 
     def systems(self, spec: S) -> frozenset[Literal["butler", "rucio"]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,33 +58,58 @@ def observe(state: State, live: Live, ids: Collection[Id]) -> Observation:
     reconciler.errors.StateError
         If an input is not right.
     """
-    seen: dict[Id, Seen[Any]] = {}
-    unknown: dict[Id, ReconcileError] = {}
-    wrong: list[str] = []
-    down: dict[str, ObserveError] = {}
-    for (kind_name, systems), group in _groups(state, ids).items():
-        kind = discover()[kind_name]
-        failed = next((down[system] for system in systems if system in down), None)
-        if failed is not None:
-            unknown |= dict.fromkeys(group, failed)
-            continue
-        desired = {id.name: state.resources[id] for id in group}
+    look = _Look(state, live)
+    groups = _groups(state, ids)
+    of_rucio = {key: group for key, group in groups.items() if key[1] == ("rucio",)}
+    of_both = {key: group for key, group in groups.items() if len(key[1]) > 1}
+    of_butler = {key: group for key, group in groups.items() if key not in of_rucio and key not in of_both}
+    if of_rucio and of_butler:
+        with ThreadPoolExecutor(1) as beside:  # while one system is asked, the other one works
+            rest = beside.submit(look.at, of_rucio)
+            look.at(of_butler)
+            rest.result()
+        look.at(of_both)
+    else:
+        look.at(groups)
+    if look.wrong:
+        raise StateError(look.wrong)
+    return Observation(look.seen, look.unknown)
+
+
+class _Look:
+    """One pass over some groups of resources; when a system is down, it is not asked again for each kind."""
+
+    def __init__(self, state: State, live: Live) -> None:
+        self.state, self.live = state, live
+        self.seen: dict[Id, Seen[Any]] = {}
+        self.unknown: dict[Id, ReconcileError] = {}
+        self.wrong: list[str] = []
+        self.down: dict[str, ObserveError] = {}
+
+    def at(self, groups: Mapping[tuple[str, tuple[str, ...]], list[Id]]) -> None:
+        """Look at some groups, one after the other."""
+        for (kind_name, systems), group in groups.items():
+            failed = next((self.down[system] for system in systems if system in self.down), None)
+            if failed is not None:
+                self.unknown |= dict.fromkeys(group, failed)
+            else:
+                with self.live.stats.phase(kind_name):
+                    self._at(discover()[kind_name], systems, group)
+
+    def _at(self, kind: Any, systems: Iterable[str], group: list[Id]) -> None:
+        state, live = self.state, self.live
         try:
-            found = kind.observe(live, desired)
+            found = kind.observe(live, {id.name: state.resources[id] for id in group})
         except StateError as error:
-            wrong += [f"{state.where(id)}: {id}: {error}" for id in _culprits(kind, live, state, group)]
-            if not wrong:
-                wrong.append(str(error))
+            culprits = _culprits(kind, live, state, group)
+            self.wrong += [f"{state.where(id)}: {id}: {error}" for id in culprits] or [str(error)]
         except ObserveError as error:
-            unknown |= _one_by_one(kind, live, state, group, error, seen)
+            self.unknown |= _one_by_one(kind, live, state, group, error, self.seen)
             for system in systems:
                 if _is_down(live, system):
-                    down[system] = error
+                    self.down[system] = error
         else:
-            seen |= {id: found.get(id.name, Seen(None)) for id in group}
-    if wrong:
-        raise StateError(wrong)
-    return Observation(seen, unknown)
+            self.seen |= {id: found.get(id.name, Seen(None)) for id in group}
 
 
 def _groups(state: State, ids: Collection[Id]) -> dict[tuple[str, tuple[str, ...]], list[Id]]:

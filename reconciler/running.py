@@ -51,6 +51,8 @@ class Options:
         How many members at most.
     lock_timeout : `float`
         Seconds to wait for the lock.
+    deep : `bool`
+        Whether members are compared everywhere.
     journal : `pathlib.Path` or `None`
         Where to tell of the run.
     """
@@ -63,6 +65,7 @@ class Options:
     prune: bool = False
     prune_limit: int | None = None
     lock_timeout: float = 0.0
+    deep: bool = False
     journal: Path | None = None
 
 
@@ -83,7 +86,7 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: Options) -
     code : `int`
         Exit code.
     """
-    session = start(path, variables)
+    session = start(path, variables, deep=options.deep)
     try:
         _recover(session)
         with _locks(session, options.lock_timeout):
@@ -115,7 +118,7 @@ def apply_plan(path: Path, options: Options) -> int:
         If it is no plan, or one of another state, repository or server.
     """
     saved = saved_plans.load_plan(path)
-    session = start(Path(saved.state), saved.variables)
+    session = start(Path(saved.state), saved.variables, deep=options.deep)
     try:
         _recover(session)
         saved_plans.check_made_for(saved, session.state, session.butler_name, session.rucio_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from reconciler.live import Live
 from reconciler.load import Scalar, State, load
 from reconciler.model import Id
 from reconciler.names import meant
-from reconciler.observe import check_provided, observe
+from reconciler.observe import Observation, check_provided, observe
 from reconciler.plan import Plan, plan
 from reconciler.preflight import unable
 
@@ -87,6 +87,10 @@ class Session:
         if with_needs:
             chosen = self.graph.closure(chosen)
         seen = observe(self.state, self.live, chosen)
+        with self.live.stats.phase("plan"):
+            return self._plan(seen, chosen, prune)
+
+    def _plan(self, seen: Observation, chosen: Collection[Id], prune: bool) -> Plan:
         known = [id for id in chosen if id not in seen.unknown]
         check_provided(self.state, self.live, self.graph, known)
         first = plan(self.state, self.graph, seen, only=chosen, prune=prune)
@@ -96,7 +100,7 @@ class Session:
         return plan(self.state, self.graph, seen, only=chosen, prune=prune, unable=self.unable)
 
 
-def start(path: Path, variables: Mapping[str, Scalar]) -> Session:
+def start(path: Path, variables: Mapping[str, Scalar], *, deep: bool = False, counted: bool = False) -> Session:
     """Load a state and get ready to ask its live systems.
 
     Parameters
@@ -105,6 +109,10 @@ def start(path: Path, variables: Mapping[str, Scalar]) -> Session:
         The state file.
     variables : mapping
         What overrides its variables.
+    deep : `bool`
+        Whether members are compared everywhere.
+    counted : `bool`
+        Whether statements and calls are counted.
 
     Returns
     -------
@@ -119,17 +127,25 @@ def start(path: Path, variables: Mapping[str, Scalar]) -> Session:
     started = time.monotonic()
     state = load(path, variables)
     graph = graphs.build(state)
-    live = Live(owners={token: str(id) for token, id in graph.owners.items()})
+    live = Live(owners={token: str(id) for token, id in graph.owners.items()}, deep=deep)
+    live.stats.seconds["load"] = time.monotonic() - started
     repository = state.resources.get(Id("repository", ""))
     if isinstance(repository, RepositorySpec):
         from reconciler.live.butler import Repository
+        from reconciler.live.opening import import_butler
 
+        with live.stats.phase("import lsst.daf.butler"):
+            import_butler()
         live.repository = Repository(repository.uri)
+        if counted:
+            live.stats.count_statements()
     if state.rucio is not None:
         from reconciler.live.rucio import Rucio
 
         live.server = Rucio(state.rucio)
         live.rse = state.rucio.rse
+        if counted:
+            live.server.counted = live.stats.count_calls
     return Session(state, graph, live, started)
 
 

@@ -5,7 +5,7 @@ Rucio knows a file by its name, the Butler by a URI; with the naming that Rubin'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,9 @@ from reconciler.model import Condition
 if TYPE_CHECKING:
     from reconciler.live import Live
     from reconciler.live.rucio_facts import Delivery
+
+MOST_ASKED_ALONE = 200
+"""Files that are asked about by name, rather than through the datasets that hold them."""
 
 DELIVERED_BY = Field(
     (),
@@ -41,7 +44,7 @@ class Arrivals:
     condition: Condition | None = None
 
 
-def arrivals(live: Live, patterns: Iterable[str]) -> Arrivals:
+def arrivals(live: Live, patterns: Iterable[str], uris: Sequence[str]) -> Arrivals:
     """Ask Rucio what it has delivered here.
 
     Parameters
@@ -50,6 +53,8 @@ def arrivals(live: Live, patterns: Iterable[str]) -> Arrivals:
         With the name of this facility's RSE.
     patterns : iterable of `str`
         DIDs with wildcards.
+    uris : sequence of `str`
+        The files that matter; of few, only they are asked about.
 
     Returns
     -------
@@ -67,6 +72,12 @@ def arrivals(live: Live, patterns: Iterable[str]) -> Arrivals:
     if live.rse is None:
         raise ObserveError("delivered_by needs this facility's RSE", ("name it as rse in [rucio]",))
     dids = [did for pattern in wanted for did in live.rucio.matching(pattern)]
+    if dids and len(uris) <= MOST_ASKED_ALONE:
+        alone = _alone(live, dids, live.rse, uris)
+        if alone is not None:
+            lacking, is_here = alone
+            text = f"waiting for {', '.join(wanted)}, {lacking:,} of these files not here yet"
+            return Arrivals(is_here, Condition("waiting", text) if lacking else None)
     delivery = live.rucio.delivery(dids, live.rse)
     if delivery.complete and dids:
         return Arrivals(lambda uri: True)
@@ -79,6 +90,32 @@ def arrivals(live: Live, patterns: Iterable[str]) -> Arrivals:
         return all_exist if name is None else name in here
 
     return Arrivals(is_here, Condition("waiting", _describe(wanted, delivery, bool(dids))))
+
+
+def _alone(live: Live, dids: Sequence[str], rse: str, uris: Sequence[str]) -> tuple[int, Callable[[str], bool]] | None:
+    """Ask about a few files of large datasets by the names that their URIs end with.
+
+    Gives how many are not here, and which are; `None` where the names do not tell about all of them.
+    """
+    scopes = {did.partition(":")[0] for did in dids}
+    facts = live.rucio.dids(dids)
+    if len(scopes) > 1 or len(facts) < len(dids) or not live.counts(sum(known.length or 0 for known in facts.values())):
+        return None
+    (scope,) = scopes
+    ends = {uri: _ends(uri) for uri in uris}
+    known = live.rucio.dids(f"{scope}:{name}" for names in ends.values() for name in names)
+    names = {did.partition(":")[2] for did, facts in known.items() if facts.type == "FILE"}
+    found = {uri: next((name for name in ends[uri] if name in names), None) for uri in uris}
+    if None in found.values():
+        return None
+    here = {name for _, name in live.rucio.available([f"{scope}:{name}" for name in found.values()], rse)}
+    return len(uris) - len(here), lambda uri: found.get(uri) in here
+
+
+def _ends(uri: str) -> list[str]:
+    """Give the names that a file of this URI may have, the longest first."""
+    parts = uri.split("/")
+    return ["/".join(parts[at:]) for at in range(len(parts)) if parts[at]]
 
 
 def known_end(uri: str, names: set[str]) -> str | None:

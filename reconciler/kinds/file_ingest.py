@@ -69,6 +69,9 @@ class FileIngestKind(Kind[FileIngestSpec]):
         return {name: self._see(live, name, spec) for name, spec in desired.items()}
 
     def _see(self, live: Live, name: str, spec: FileIngestSpec) -> Seen[FileIngestSpec]:
+        count = table.count(spec.table)
+        if live.counts(count) and live.butler.count(spec.dataset_type, [name]) == count:
+            return Seen(spec, (Members.counted("files", count),), facts={"untouched": False})
         rows = table.read(spec.table)
         known = live.butler.dataset_types().get(spec.dataset_type)
         dimensions = known.dimensions if known is not None else tuple(sorted(table.columns(rows)))
@@ -92,7 +95,7 @@ class FileIngestKind(Kind[FileIngestSpec]):
         strangers = [dict(zip(dimensions, key, strict=True)) for key in refs if key not in wanted]
         members = Members.compare("files", wanted, refs, changed=moved)
         members = dataclasses.replace(members, extra=tuple({**facts, "kept": True} for facts in strangers))
-        come = arrivals(live, spec.delivered_by if members.missing else ())
+        come = arrivals(live, spec.delivered_by if members.missing else (), [facts["path"] for facts in members.missing])
         members = split_arrived(members, come)
         conditions = (come.condition,) if come.condition is not None and members.awaited else ()
         return Seen(spec if name in live.butler.collections() else None, (members,), conditions, {"untouched": not refs})

@@ -7,7 +7,8 @@ that differs is a difference, unless a table of its own says what it is to be.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -101,7 +102,8 @@ class ImportKind(Kind[ImportSpec]):
                 runs[dataset.dataset_type].add(dataset.run)
             for collection, _, id in content.certifications:
                 calibs[content.datasets[id].dataset_type].add(collection)
-        there = {t: live.butler.members(t, sorted(names)) for t, names in sorted(runs.items())}
+        counts = Counter(d.dataset_type for content in contents.values() for d in content.datasets.values())
+        there = {t: _there(live, t, sorted(names), counts[t]) for t, names in sorted(runs.items())}
         certified = {c for t, names in sorted(calibs.items()) for c in live.butler.certifications([t], sorted(names))}
         return {name: _see(live, spec, contents[name], there, certified) for name, spec in desired.items()}
 
@@ -234,7 +236,7 @@ def _see(
     live: Live,
     spec: ImportSpec,
     content: ExportFile,
-    there: Mapping[str, Mapping[str, Any]],
+    there: Mapping[str, Mapping[str, Any] | None],
     certified: set[Any],
 ) -> Seen[ImportSpec]:
     """Compare one export file with the repository."""
@@ -261,7 +263,7 @@ def _see(
     if conflicts:
         text = f"{len(conflicts):,} data IDs are there under another UUID; is it another version of the export?"
         conditions.append(Condition("conflict", text, tuple(conflicts)))
-    come = arrivals(live, spec.delivered_by if datasets.missing else ())
+    come = arrivals(live, spec.delivered_by if datasets.missing else (), [facts["path"] for facts in datasets.missing])
     datasets = split_arrived(datasets, come)
     if come.condition is not None and datasets.awaited:
         conditions.append(come.condition)
@@ -294,13 +296,23 @@ def _see(
     return Seen(None if untouched and content.datasets else spec, members, tuple(conditions), {"untouched": untouched})
 
 
+def _there(live: Live, dataset_type: str, runs: list[str], wanted: int) -> Mapping[str, Any] | None:
+    """List the datasets of a type; `None` where there are as many as all export files together want, and nobody looked which."""
+    if live.counts(wanted) and live.butler.count(dataset_type, runs) == wanted:
+        return None
+    return live.butler.members(dataset_type, runs)
+
+
 def _datasets(
-    content: ExportFile, spec: ImportSpec, there: Mapping[str, Mapping[str, Any]]
+    content: ExportFile, spec: ImportSpec, there: Mapping[str, Mapping[str, Any] | None]
 ) -> tuple[Members, list[dict[str, Any]]]:
     """Compare datasets by UUID, and find data IDs that another UUID has taken."""
+    counted = {dataset_type for dataset_type, refs in there.items() if refs is None}
+    if all(dataset.dataset_type in counted for dataset in content.datasets.values()) and counted:
+        return Members.counted("datasets", len(content.datasets)), []
     taken: dict[Hashable, str] = {}
     for dataset_type, refs in there.items():
-        for id, ref in refs.items():
+        for id, ref in (refs or {}).items():
             taken[dataset_type, ref.run, frozenset(ref.dataId.required.items())] = id
     wanted: dict[Hashable, dict[str, Any]] = {}
     conflicts = []
@@ -310,8 +322,10 @@ def _datasets(
         if other is not None and other != id:
             conflicts.append({**facts, "there": other})
         wanted[id] = {**facts, "path": spec.path(dataset.path)}
-    present = {id for refs in there.values() for id in refs}
-    return Members.compare("datasets", wanted, present), conflicts
+    present = {id for refs in there.values() for id in refs or ()}
+    present |= {id for id, dataset in content.datasets.items() if dataset.dataset_type in counted}
+    members = Members.compare("datasets", wanted, present)
+    return dataclasses.replace(members, compared="count" if counted else "members"), conflicts
 
 
 def _records(live: Live, content: ExportFile) -> list[Condition]:

@@ -6,6 +6,7 @@ files are compared by where they are. Only what Rucio has delivered here is inge
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +24,9 @@ EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
 CHUNK = 10_000
 MOST_FILES_TYPED = 20
+MOST_DETECTORS = 9
+MOST_NIGHTS_SOUGHT = 8
+"""When so many nights differ, listing all costs less than looking for the others."""
 
 
 class RawSpec(Spec):
@@ -32,6 +36,15 @@ class RawSpec(Spec):
     locations: tuple[str, ...] = Field(min_length=1, description="Folders that hold them.", examples=[["${data}/raw/LSSTComCam"]])
     transfer: Transfer = Field("direct", description="How the datastore takes them.")
     delivered_by: tuple[str, ...] = DELIVERED_BY
+    sidecars: int = Field(
+        0,
+        ge=0,
+        description=(
+            "Files beside the raws of each exposure that are none, such as _index.json. With it Rucio's numbers of files tell "
+            "whether a night is complete, and only nights that are not are listed."
+        ),
+        examples=[1],
+    )
     files: str = Field(r"\.fits?(\.fz|\.gz)?$", description="Regular expression that names of raws match.")
     data_id: str | None = Field(
         None,
@@ -85,8 +98,19 @@ class RawKind(Kind[RawSpec]):
         return {name: self._see(live, name, spec) for name, spec in desired.items()}
 
     def _see(self, live: Live, name: str, spec: RawSpec) -> Seen[RawSpec]:
-        sizes = self._exist(live, spec)
-        key_of, present = self._ingested(live, name, spec)
+        nights = _nights(live, spec)
+        total = sum(length for length, _ in nights.values())
+        where, elsewhere, dids = "", 0, [did for _, held in nights.values() for did in held]
+        if live.counts(total):
+            short = _short(live, name, spec, nights)
+            if not short:
+                return Seen(spec, (Members.counted("raws", live.butler.count("raw", [name])),), facts={"untouched": False})
+            if len(short) < len(nights):
+                where = f"instrument = '{spec.instrument}' AND exposure.day_obs IN ({', '.join(map(str, short))})"
+                elsewhere = live.butler.count("raw", [name]) - live.butler.count("raw", [name], where)
+                dids = [did for night in short for did in nights[night][1]]
+        sizes = self._exist(live, spec, dids)
+        key_of, present = self._ingested(live, name, spec, where)
         wanted: dict[Hashable, dict[str, Any]] = {}
         for path, size in sizes.items():
             found = key_of(path)
@@ -94,21 +118,23 @@ class RawKind(Kind[RawSpec]):
                 key, facts = found
                 wanted[key] = {**facts, "path": path, "bytes": size}
         members = Members.compare("raws", wanted, present)
-        come = arrivals(live, spec.delivered_by if members.missing else ())
+        if where:
+            wanted_in_all, present_in_all = members.wanted + elsewhere, members.present + elsewhere
+            members = dataclasses.replace(members, wanted=wanted_in_all, present=present_in_all, compared="count")
+        come = arrivals(live, (dids or spec.delivered_by) if members.missing else (), [m["path"] for m in members.missing])
         members = split_arrived(members, come)
         exists = name in live.butler.collections()
         conditions = (come.condition,) if come.condition is not None and members.awaited else ()
         facts = {"untouched": members.present == 0}
         return Seen(spec if exists or not wanted else None, (members,), conditions, facts)
 
-    def _exist(self, live: Live, spec: RawSpec) -> dict[str, int]:
+    def _exist(self, live: Live, spec: RawSpec, dids: Sequence[str]) -> dict[str, int]:
         """Give the size of every raw that exists, by where it lies or will lie."""
         of_a_raw = re.compile(spec.files)
         if not spec.delivered_by:
             from reconciler.live.storage import find
 
             return dict.fromkeys(find(spec.locations, spec.files), 0)
-        dids = [did for pattern in spec.delivered_by for did in live.rucio.matching(pattern)]
         found = {}
         for file in live.rucio.files(dids):
             if of_a_raw.search(file.name):
@@ -117,13 +143,13 @@ class RawKind(Kind[RawSpec]):
                 found[min(places, key=len)] = file.size
         return found
 
-    def _ingested(self, live: Live, name: str, spec: RawSpec) -> tuple[Callable[[str], Any], set[Hashable]]:
+    def _ingested(self, live: Live, name: str, spec: RawSpec, where: str) -> tuple[Callable[[str], Any], set[Hashable]]:
         """Give a function from a path to its key and facts, and the keys of what is ingested."""
         if spec.data_id is None:
-            uris = set(live.butler.paths(live.butler.refs("raw", [name])).values())
+            uris = set(live.butler.paths(live.butler.refs("raw", [name], where)).values())
             return (lambda path: (path, {})), set(uris)
         pattern = re.compile(spec.data_id)
-        present = live.butler.data_ids("raw", [name], ["exposure", "detector"])
+        present = live.butler.data_ids("raw", [name], ["exposure", "detector"], where)
         exposures: Callable[[Any], Any] = int
         detectors: Callable[[Any], Any] = int
         by_obs_id = "obs_id" in pattern.groupindex
@@ -181,6 +207,67 @@ class RawKind(Kind[RawSpec]):
         yield ["butler", *_ingest(action, "$REPO", files)]
 
 
+Nights = Mapping[int, tuple[int, Sequence[str]]]
+"""By day of observation, 0 where a name tells none: how many files Rucio's datasets hold, and which datasets those are."""
+
+
+def _nights(live: Live, spec: RawSpec) -> Nights:
+    found: dict[int, tuple[int, list[str]]] = {}
+    wanted = [did for pattern in spec.delivered_by for did in live.rucio.matching(pattern)]
+    facts = live.rucio.dids(wanted) if wanted else {}
+    for did in wanted:
+        days = re.findall(r"(?<!\d)20\d{6}(?!\d)", did)
+        night = int(days[-1]) if days else 0
+        length, dids = found.get(night, (0, []))
+        known = facts[did].length if did in facts else None
+        # An open dataset has no length: its night never adds up, and is listed.
+        found[night] = (length + (known if known is not None else 1 << 40), [*dids, did])
+    return found
+
+
+def _short(live: Live, name: str, spec: RawSpec, nights: Nights) -> list[int]:
+    """Find the nights whose numbers differ, by halving: in proportion to how many they are, not to how many nights there are.
+
+    A night is complete when Rucio has as many files of it as there are raws and files beside them.
+    """
+
+    def there(some: Sequence[int], whole: bool) -> int:
+        days = f"exposure.day_obs >= {some[0]} AND exposure.day_obs <= {some[-1]}"
+        where = "" if whole else f"instrument = '{spec.instrument}' AND {days}"
+        raws = live.butler.count("raw", [name], where)
+        return raws + (spec.sidecars * _exposures(live, name, spec, where) if spec.sidecars else 0)
+
+    def differing(some: Sequence[int]) -> list[int]:
+        if there(some, len(some) == len(nights)) == sum(nights[night][0] for night in some):
+            return []
+        if len(some) == 1:
+            return list(some)
+        found = differing(some[: len(some) // 2])
+        return found + differing(some[len(some) // 2 :]) if len(found) < MOST_NIGHTS_SOUGHT else list(some)
+
+    order = sorted(nights)
+    if 0 in nights and there(order, True) != sum(length for length, _ in nights.values()):
+        return order
+    return differing(order)
+
+
+def _exposures(live: Live, name: str, spec: RawSpec, where: str) -> int:
+    """Count the exposures that have raws.
+
+    Where each exposure of the instrument has a raw of some one detector, all of them have raws: a count by detector is read off
+    an index, and counting what differs among millions is not.
+    """
+    if not where:
+        recorded = live.butler.count_records("exposure", instrument=spec.instrument)
+        for detector in sorted(record.id for record in live.butler.records("detector", instrument=spec.instrument))[
+            :MOST_DETECTORS
+        ]:
+            of_detector = f"instrument = '{spec.instrument}' AND detector = {detector}"
+            if live.butler.count("raw", [name], of_detector) == recorded:
+                return recorded
+    return live.butler.count_data_ids("raw", [name], ["exposure"], where)
+
+
 def _ingest(action: Action, repository: str, places: Sequence[str]) -> list[str]:
     run = ["--output-run", action.args["run"]] if action.args["run"] else []
     return ["ingest-raws", "--fail-fast", "--transfer", action.args["transfer"], *run, repository, *places]
@@ -201,8 +288,6 @@ def split_arrived(members: Members, come: Arrivals) -> Members:
     members : `reconciler.model.Members`
         With the others in ``awaited``.
     """
-    import dataclasses
-
     here = tuple(facts for facts in members.missing if come.is_here(facts["path"]))
     if len(here) == len(members.missing):
         return members

@@ -31,6 +31,7 @@ class RucioContainerKind(Kind[RucioContainerSpec]):
     name = "rucio_container"
     spec = RucioContainerSpec
     summary = "Rucio containers."
+    changes = "rucio"
     rank = 6
 
     def systems(self, spec: RucioContainerSpec) -> frozenset[Literal["butler", "rucio"]]:

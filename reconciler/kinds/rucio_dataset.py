@@ -53,6 +53,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec]):
     name = "rucio_dataset"
     spec = RucioDatasetSpec
     summary = "Rucio datasets with their rules."
+    changes = "rucio"
     rank = 5
     answers = ("did",)
 
@@ -76,7 +77,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec]):
         from reconciler.live.register import sources
 
         dids = live.rucio.dids(desired)
-        rules = live.rucio.rules({name.partition(":")[0] for name in desired})
+        rules = live.rucio.rules(desired)
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         account = live.rucio.account if dids or any(spec.rules for spec in desired.values()) else ""
         unsettled = {
@@ -91,7 +92,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec]):
             source = found[asked.repo, asked.dataset_types, asked.collections] if asked is not None else None
             seen[name] = _see(name, spec, dids.get(name), rules.get(name, []), source, account, now)
         lacking = [name for name, found in seen.items() if name in dids and _lacks_rules(found)]
-        live.rucio.confirm_rules(lacking)
+        live.rucio.confirm_rules(lacking, rules)
         return seen
 
     def plan(self, missing: Missing[RucioDatasetSpec]) -> Iterable[Action]:

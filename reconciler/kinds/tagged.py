@@ -83,6 +83,11 @@ class TaggedKind(Kind[TaggedSpec]):
         conditions: list[Condition] = []
         if there is not None and there.type != "TAGGED":
             return Seen(spec, conditions=(Condition("conflict", f"the name is taken by a {there.type} collection"),))
+        count = _count(live, spec)
+        if there is not None and live.counts(count) and count == sum(live.butler.count(t, [name]) for t in spec.dataset_types):
+            members = Members.counted("members", count)
+            doc = spec.doc if spec.doc is None else there.doc
+            return Seen(spec.model_copy(update={"doc": doc}), (members,))
         refs, notes = wanted(live, spec)
         conditions += notes
         present = {id: ref for t in spec.dataset_types for id, ref in live.butler.members(t, [name]).items()}
@@ -214,6 +219,27 @@ def wanted(live: Live, spec: TaggedSpec) -> tuple[dict[str, DatasetRef], list[Co
             Condition("waiting", f"{len(ids) - len(refs):,} of {len(ids):,} listed datasets are not in {', '.join(spec.sources)}")
         )
     return refs, conditions
+
+
+def _count(live: Live, spec: TaggedSpec) -> int:
+    """Count the datasets that are to be members; 0 where that takes listing them, or where some that are listed are not there."""
+    if spec.ids or ((spec.visits or spec.exposures) and spec.where):
+        return 0
+    count = 0
+    for dataset_type in spec.dataset_types:
+        if spec.visits or spec.exposures:
+            numbers = visit_list.read(spec.visits or spec.exposures or "")
+            dimension = "visit" if spec.visits else "exposure"
+            found, having = live.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
+            if having != len(set(numbers)):
+                return 0
+            count += found
+        else:
+            try:
+                count += live.butler.count(dataset_type, spec.sources, spec.where)
+            except ObserveError as error:
+                raise ObserveError(f"where = {spec.where!r}: {error}", error.hints) from error
+    return count
 
 
 def _listed(live: Live, spec: TaggedSpec, dataset_type: str, names: Sequence[str]) -> tuple[list[DatasetRef], list[Condition]]:

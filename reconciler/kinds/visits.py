@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from reconciler.live import Live
 
 NIGHTS_PER_COMMAND = 200
+FIELD = "exposures without a visit"
+ON_SKY = (
+    "exposure.tracking_ra != NULL AND exposure.tracking_dec != NULL AND exposure.sky_angle != NULL"
+    " AND (exposure.can_see_sky = NULL OR exposure.can_see_sky)"
+)
+"""What `on_sky` says, for a query."""
 
 
 class VisitsSpec(Spec):
@@ -51,13 +57,17 @@ class VisitsKind(Kind[VisitsSpec]):
     def observe(self, live: Live, desired: Mapping[str, VisitsSpec]) -> Mapping[str, Seen[VisitsSpec]]:
         seen = {}
         for name, spec in desired.items():
+            on_the_sky = live.butler.count_records("exposure", ON_SKY, instrument=name)
+            if live.counts(on_the_sky) and live.butler.count_records("visit_definition", instrument=name) == on_the_sky:
+                seen[name] = Seen(spec, (Members.counted(FIELD, on_the_sky),), _regions(live, name))
+                continue
             defined = {r.exposure for r in live.butler.records("visit_definition", instrument=name)}
             wanted: dict[Hashable, dict[str, Any]] = {
                 r.id: {"exposure": r.id, "day_obs": r.day_obs}
                 for r in live.butler.records("exposure", instrument=name)
                 if on_sky(r)
             }
-            members = Members.compare("exposures without a visit", wanted, defined)
+            members = Members.compare(FIELD, wanted, defined)
             conditions = _regions(live, name)
             exists = bool(defined) or bool(wanted and not members.missing)
             seen[name] = Seen(spec if exists else None, (members,), conditions)

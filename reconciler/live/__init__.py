@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ObserveError
+from reconciler.live.stats import Stats
 
 if TYPE_CHECKING:
     from reconciler.live.butler import Repository
     from reconciler.live.rucio import Rucio
+
+LISTED = 1_000
+"""Up to so many members are listed at once, which costs no more than counting them."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -41,6 +45,12 @@ class Live:
         Which address of the state provides a token: a kind that merely mentions such a thing leaves it to its owner.
     progress : callable
         Told of bulk work.
+    jobs : `int`
+        How many workers do bulk work.
+    deep : `bool`
+        Whether members are compared everywhere, also where counts agree.
+    stats : `reconciler.live.stats.Stats`
+        What the looking took.
     """
 
     repository: Repository | None = None
@@ -49,7 +59,24 @@ class Live:
     owners: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = quiet
     jobs: int = 1
+    deep: bool = False
+    stats: Stats = field(default_factory=Stats)
     _pool: Executor | None = None
+
+    def counts(self, wanted: int) -> bool:
+        """Tell whether counts are compared first, and members only where counts differ.
+
+        Parameters
+        ----------
+        wanted : `int`
+            How many members are wanted.
+
+        Returns
+        -------
+        counts : `bool`
+            Not for few, and not where everything is to be looked at.
+        """
+        return wanted > LISTED and not self.deep
 
     def run_butler(self, arguments: Sequence[str]) -> str:
         """Run a ``butler`` subcommand of the Science Pipelines in a worker process.
@@ -105,11 +132,17 @@ class Live:
             raise ObserveError("the state names no [rucio]")
         return self.server
 
-    def forget(self) -> None:
-        """Look anew at everything from now on: something was changed."""
-        if self.repository is not None:
+    def forget(self, *systems: str) -> None:
+        """Look anew from now on: something was changed.
+
+        Parameters
+        ----------
+        *systems : `str`
+            What: butler, rucio; both if none is named.
+        """
+        if self.repository is not None and (not systems or "butler" in systems):
             self.repository.forget()
-        if self.server is not None:
+        if self.server is not None and (not systems or "rucio" in systems):
             self.server.forget()
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ from reconciler.live.faults import reading
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef
 
+COUNT_CHUNK = 10_000
+"""Values bound in one count."""
 BIND_CHUNK = 1000
 """Values bound in one IN; SQLite allows 32,766 variables in a statement."""
 
@@ -75,10 +77,46 @@ class Repository(Definitions):
             with self.open().query() as query:
                 if where:
                     query = query.where(where)
+                if [self.collections()[name].type for name in names] == ["TAGGED"]:
+                    # A data ID is in a TAGGED collection once, and counting data IDs does not look up each dataset's run.
+                    found = query.join_dataset_search(dataset_type, names)
+                    return int(found.data_ids(self.dataset_types()[dataset_type].dimensions).count())
                 return int(query.datasets(dataset_type, names, find_first=find_first).count())
 
         found: int = self._keep(("count", dataset_type, tuple(names), where, find_first), read)
         return found
+
+    def count_data_ids(
+        self,
+        dataset_type: str,
+        collections: Iterable[str],
+        dimensions: Sequence[str],
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Count the different data IDs of datasets.
+
+        Parameters
+        ----------
+        dataset_type, collections, where
+            As for `count`.
+        dimensions : sequence of `str`
+            What they are to differ in.
+        bind : mapping, optional
+            Values of names in ``where``.
+
+        Returns
+        -------
+        count : `int`
+            From the registry.
+        """
+        names = self._searched(dataset_type, collections)
+        if not names:
+            return 0
+        with reading(self.uri), self.open().query() as query:
+            if where:
+                query = query.where(where, bind=dict(bind or {}))
+            return int(query.join_dataset_search(dataset_type, names).data_ids(dimensions).count())
 
     def data_ids(
         self, dataset_type: str, collections: Iterable[str], dimensions: Sequence[str], where: str = ""
@@ -163,6 +201,38 @@ class Repository(Definitions):
         found: list[DatasetRef] = self._keep(
             ("members where", dataset_type, names, where), lambda: self.refs(dataset_type, names, where)
         )
+        return found
+
+    def count_in(
+        self, dataset_type: str, collections: Iterable[str], dimension: str, values: Iterable[Any], instrument: str
+    ) -> tuple[int, int]:
+        """Count the datasets of some values of a dimension, and the values that have any.
+
+        Parameters
+        ----------
+        dataset_type, collections, dimension, values, instrument
+            As for `refs_in`; the dimension may be one that the type's own dimensions only lead to, as exposures do to visits.
+
+        Returns
+        -------
+        datasets, values : `int`
+            How many.
+        """
+        wanted = sorted(values)
+        names = self._searched(dataset_type, collections)
+
+        def read() -> tuple[int, int]:
+            datasets = having = 0
+            where = f"instrument = camera AND {dimension} IN (chosen)"
+            for start in range(0, len(wanted) if names else 0, COUNT_CHUNK):
+                bind = {"chosen": wanted[start : start + COUNT_CHUNK], "camera": instrument}
+                with self.open().query() as query:
+                    chosen = query.where(where, bind=bind)
+                    datasets += int(chosen.datasets(dataset_type, names, find_first=False).count())
+                having += self.count_data_ids(dataset_type, names, [dimension], where, bind)
+            return datasets, having
+
+        found: tuple[int, int] = self._keep(("count in", dataset_type, tuple(names), dimension, tuple(wanted)), read)
         return found
 
     def refs_in(

@@ -218,13 +218,15 @@ class Definitions(Opening):
         found: Sequence[Any] = self._keep(("records", element, tuple(sorted(data_id.items()))), read)
         return found
 
-    def count_records(self, element: str, **data_id: Any) -> int:
+    def count_records(self, element: str, where: str = "", **data_id: Any) -> int:
         """Count dimension records.
 
         Parameters
         ----------
         element, **data_id
             As for `records`.
+        where : `str`
+            A Butler query expression.
 
         Returns
         -------
@@ -236,7 +238,8 @@ class Definitions(Opening):
             if not self.ready:
                 return 0
             with self.open().query() as query:
-                return int(query.where(data_id).dimension_records(element).count())
+                chosen = query.where(data_id, where) if where else query.where(data_id)
+                return int(chosen.dimension_records(element).count())
 
-        found: int = self._keep(("count records", element, tuple(sorted(data_id.items()))), read)
+        found: int = self._keep(("count records", element, where, tuple(sorted(data_id.items()))), read)
         return found

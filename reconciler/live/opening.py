@@ -32,13 +32,16 @@ class Opening:
     def __post_init__(self) -> None:
         self._open: dict[bool, Butler] = {}
         self._config: Any = None
+        self._caching = contextlib.ExitStack()
         self._kept: dict[Any, Any] = {}
 
     def forget(self) -> None:
         """Drop what was read."""
         self._kept.clear()
-        for butler in self._open.values():
+        self._caching.close()
+        for writeable, butler in self._open.items():
             butler.registry.refresh()
+            self._cache(butler, writeable)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -46,6 +49,7 @@ class Opening:
 
     def forget_connections(self) -> None:
         """Drop connections, so that the next question opens the repository anew."""
+        self._caching.close()
         for butler in self._open.values():
             with contextlib.suppress(Exception):
                 close = getattr(butler, "close", None)  # lsst-daf-butler 29 has none
@@ -133,8 +137,15 @@ class Opening:
                 message, hints = explain(error)
                 raise ObserveError(f"Butler {self.uri} could not be opened: {message}", hints) from error
             if writeable:
+                self._caching.close()
                 self._open.pop(False, None)
+            self._cache(self._open[writeable], writeable)
         return self._open[writeable]
+
+    def _cache(self, butler: Butler, writeable: bool) -> None:
+        """Let a Butler that only reads look up collections once, and not for each query anew."""
+        if not writeable:
+            self._caching.enter_context(butler.registry.caching_context())
 
     @property
     def ready(self) -> bool:
@@ -205,6 +216,20 @@ def _lacks_tables(text: str) -> bool:
     return any(
         sign in text for sign in ("no such table", "UndefinedTable", "does not exist\nLINE", "unable to open database file")
     )
+
+
+def import_butler() -> None:
+    """Import the Butler: the dearest step of many a check, so that it is told apart from what follows.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If it is not installed here.
+    """
+    try:
+        import lsst.daf.butler  # noqa: F401
+    except ImportError as error:
+        raise ObserveError(f"the Butler can't be imported: {error}", ("is the stack set up in this shell?",)) from error
 
 
 @functools.cache

@@ -25,6 +25,8 @@ from reconciler.settings import RucioSettings
 CHUNK = 1000
 """DIDs in one call; the server refuses more, with a message of megabytes."""
 
+FEW = 3
+"""Up to so many DIDs of a scope are asked about one by one: a list of all its rules costs more."""
 MOST_CONFIRMED = 20
 """DIDs that are asked about once more, alone."""
 
@@ -39,11 +41,14 @@ class Rucio:
     ----------
     settings : `reconciler.settings.RucioSettings`
         How it is reached.
+    counted : callable or `None`
+        Given the client once there is one, to count its calls.
     """
 
     settings: RucioSettings
     _kept: dict[Any, Any] = field(default_factory=dict)
     _client: Any = None
+    counted: Callable[[Any], None] | None = None
 
     def forget(self) -> None:
         """Drop what was read."""
@@ -72,6 +77,8 @@ class Rucio:
                 )
                 self._client.REQUEST_RETRIES = 1  # ours wait between tries; its own do not
                 self._client.request_retries = 1
+                if self.counted is not None:
+                    self.counted(self._client)
         return self._client
 
     @property
@@ -172,36 +179,44 @@ class Rucio:
 
         return self._ask(("matching", pattern, did_type), read)
 
-    def rules(self, scopes: Iterable[str]) -> dict[str, list[Mapping[str, Any]]]:
-        """Read all replication rules of some scopes, one call each.
+    def rules(self, dids: Iterable[str]) -> dict[str, list[Mapping[str, Any]]]:
+        """Read replication rules: of many DIDs by one list of their scope, of a few one by one.
 
         Parameters
         ----------
-        scopes : iterable of `str`
-            Scopes.
+        dids : iterable of `str`
+            Whose.
 
         Returns
         -------
         rules : `dict`
-            Rules by ``scope:name``.
+            Rules by DID.
         """
+        by_scope: dict[str, list[str]] = defaultdict(list)
+        for did in dict.fromkeys(dids):
+            by_scope[split(did)[0]].append(did)
         found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for scope in sorted(set(scopes)):
-            listed = self._ask(("rules", scope), functools.partial(self._rules, scope))
-            for rule in listed:
+        for scope, wanted in by_scope.items():
+            if len(wanted) <= FEW and ("rules", scope) not in self._kept:
+                found |= {did: self._ask(("rules", did), functools.partial(self._rules, *split(did))) for did in wanted}
+                continue
+            for rule in self._ask(("rules", scope), functools.partial(self._rules, scope)):
                 found[f"{scope}:{rule['name']}"].append(rule)
         return found
 
-    def _rules(self, scope: str) -> list[Mapping[str, Any]]:
-        return list(rows(self.client.list_replication_rules({"scope": scope}), "id", "name", "state"))
+    def _rules(self, scope: str, name: str = "") -> list[Mapping[str, Any]]:
+        chosen = {"scope": scope, "name": name} if name else {"scope": scope}
+        return list(rows(self.client.list_replication_rules(chosen), "id", "name", "state"))
 
-    def confirm_rules(self, dids: Sequence[str]) -> None:
-        """Ask for the rules of some DIDs alone: the list of a whole scope has no count that would show it was cut.
+    def confirm_rules(self, dids: Sequence[str], known: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Ask for the rules of some DIDs again, alone: a list of rules has no count that would show it was cut.
 
         Parameters
         ----------
         dids : sequence of `str`
             Those that seem to lack a rule; the first few are asked about.
+        known : mapping
+            What `rules` gave.
 
         Raises
         ------
@@ -209,17 +224,11 @@ class Rucio:
             If one has rules that the list of its scope did not tell of.
         """
         for did in dids[:MOST_CONFIRMED]:
-            scope, name = split(did)
-            listed = {rule["id"] for rule in self.rules([scope])[did]}
-
-            def read(scope: str = scope, name: str = name) -> set[str]:
-                found = self.client.list_replication_rules({"scope": scope, "name": name})
-                return {rule["id"] for rule in rows(found, "id", "name")}
-
-            alone = self._ask(("rules of", did), read)
+            listed = {rule["id"] for rule in known.get(did, ())}
+            alone = {rule["id"] for rule in self._ask(("rules again", did), functools.partial(self._rules, *split(did)))}
             if alone - listed:
                 with asking(self.place):
-                    raise ShortAnswer(f"{did} has {len(alone):,} rules, and the list of its scope tells of {len(listed):,}")
+                    raise ShortAnswer(f"{did} has {len(alone):,} rules, and the list before told of {len(listed):,}")
 
     def locks(self, rule: str) -> list[Mapping[str, Any]]:
         """Read the locks of a rule: which of its files are where.
@@ -311,6 +320,24 @@ class Rucio:
         total = len(self.files(present))
         here = self._ask(("delivery", tuple(present), rse), lambda: self._here(present, rse)) if present else frozenset()
         return Delivery(total, len(here), here if which or len(here) < total else frozenset(), absent)
+
+    def available(self, files: Iterable[str], rse: str) -> frozenset[tuple[str, str]]:
+        """Tell which files are available at an RSE.
+
+        Parameters
+        ----------
+        files : iterable of `str`
+            Their DIDs.
+        rse : `str`
+            Where.
+
+        Returns
+        -------
+        files : frozenset of (`str`, `str`)
+            Scope and name of those that are.
+        """
+        wanted = tuple(sorted(set(files)))
+        return self._ask(("available", wanted, rse), lambda: self._here(wanted, rse)) if wanted else frozenset()
 
     def _here(self, datasets: Sequence[str], rse: str) -> frozenset[tuple[str, str]]:
         here = set()

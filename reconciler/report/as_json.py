@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler import __version__
+from reconciler.live.stats import Stats
 from reconciler.plan import Plan
 
 MOST_MEMBERS = 1000
@@ -64,6 +65,16 @@ class ResourceReport(BaseModel):
     actions: list[ActionReport]
 
 
+class StatsReport(BaseModel):
+    """What it took, with ``--stats``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    statements: int = Field(description="Of SQL, by the Butler.")
+    calls: int = Field(description="Of HTTP, to Rucio.")
+    seconds: dict[str, float] = Field(description="By phase; what is looked at side by side overlaps.")
+
+
 class DiffReport(BaseModel):
     """What ``reconcile diff --format json`` prints."""
 
@@ -76,10 +87,11 @@ class DiffReport(BaseModel):
     rucio: str | None
     in_sync: bool
     seconds: float
+    stats: StatsReport | None = None
     resources: list[ResourceReport]
 
 
-def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float) -> DiffReport:
+def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, stats: Stats | None = None) -> DiffReport:
     """Write a plan as JSON.
 
     Parameters
@@ -90,6 +102,8 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float) ->
         The live systems.
     elapsed : `float`
         Seconds it took.
+    stats : `reconciler.live.stats.Stats`, optional
+        What it took besides.
 
     Returns
     -------
@@ -144,6 +158,7 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float) ->
         rucio=rucio,
         in_sync=plan.in_sync,
         seconds=round(elapsed, 3),
+        stats=None if stats is None else StatsReport(statements=stats.statements, calls=stats.calls, seconds=stats.seconds),
         resources=resources,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.apply import recap
 from reconciler.console import Line
+from reconciler.live.stats import Stats
 from reconciler.model import Difference, Outcome
 from reconciler.plan import Entry, Plan
 from reconciler.report.words import members, plural, seconds, size
@@ -312,6 +313,24 @@ def proposal(plan: Plan) -> Line:
     removed = sum(action.destroys for action in actions)
     parts.append(f"{plural(removed, 'member')} to remove" if removed else "nothing to remove")
     return Line(f"Plan: {', '.join(parts)}.", bold=True)
+
+
+def stats(counts: Stats) -> Iterator[Line]:
+    """Say what the looking took.
+
+    Parameters
+    ----------
+    counts : `reconciler.live.stats.Stats`
+        The counts.
+
+    Yields
+    ------
+    line : `Line`
+        The counts, and the phases that took the longest.
+    """
+    yield Line(f"{plural(counts.statements, 'statement')} of SQL, {plural(counts.calls, 'call')} of Rucio")
+    for phase, taken in sorted(counts.seconds.items(), key=lambda item: -item[1]):
+        yield Line(f"  {phase:<24} {taken:7.3f} s")
 
 
 def ending(outcomes: Collection[Outcome], elapsed: float, run: str) -> Iterator[Line]:
