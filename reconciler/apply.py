@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from reconciler.diff import diff
-from reconciler.errors import ApplyError, ObserveError, ReconcileError
+from reconciler.errors import ApplyError, ObserveError, ReconcileError, WorkerDied
 from reconciler.kinds import discover
 from reconciler.live import Live
 from reconciler.model import Action, Difference, Id, Outcome
@@ -165,6 +165,7 @@ class Run:
         done: list[Action] = []
         made: dict[str, Any] = {}
         already = False
+        died: WorkerDied | None = None
         for _ in range(PASSES):
             try:
                 differences, actions = self._look(entry)
@@ -185,6 +186,10 @@ class Run:
                 if failure is None:
                     done.append(action)
                     continue
+                if isinstance(failure, WorkerDied):
+                    self.listener.ended(action, made, failure, False)
+                    died = failure
+                    break  # what it did not commit is planned again
                 if not self._is_done(entry, action):
                     self.listener.ended(action, made, failure, False)
                     return Outcome(id, "failed", str(failure), len(done), made)
@@ -195,6 +200,8 @@ class Run:
             differences, actions = self._look(entry)
         except ObserveError as error:
             return Outcome(id, "failed", str(error), len(done), made)
+        if actions and died is not None:
+            return Outcome(id, "failed", str(died), len(done), made)
         if actions and self.allowed is None:
             return Outcome(id, "failed", f"still differs after {len(done)} actions: {actions[0].reason}", len(done), made)
         return self._rest(entry, differences, done, made, already)

@@ -92,6 +92,10 @@ ONLY = click.option("--only", multiple=True, metavar="GLOB", help='Addresses, su
 WITHOUT = click.option("--except", "without", multiple=True, metavar="GLOB", help="Addresses to leave out.")
 WITH_NEEDS = click.option("--with-needs", is_flag=True, help="Take what the chosen addresses need, too.")
 DEEP = click.option("--deep", is_flag=True, help="Compare members everywhere, also where counts agree.")
+JOBS = click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Workers for bulk work.")
+PARSL = click.option(
+    "--parsl", type=click.Path(exists=True, dir_okay=False), help="Parsl configuration: bulk work goes to its workers."
+)
 JOURNAL = click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Where runs are told of.")
 
 
@@ -130,6 +134,8 @@ def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[
 @click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell of every resource, and how it was compared.")
 @DEEP
+@JOBS
+@PARSL
 @click.option("--stats", is_flag=True, help="Tell how many statements and calls it took, and how long each phase.")
 @guarded
 def diff(
@@ -144,9 +150,12 @@ def diff(
     prune: bool,
     verbose: bool,
     deep: bool,
+    jobs: int,
+    parsl: str | None,
     stats: bool,
 ) -> int:
     """Say what differs and why. Changes nothing."""
+    from reconciler.live.workers import Workers
     from reconciler.session import start
 
     given = variables(var_files, pairs)
@@ -156,7 +165,7 @@ def diff(
     code = IN_SYNC
     reports = []
     for path in paths:
-        session = start(path, given, deep=deep, counted=stats)
+        session = start(path, given, deep=deep, counted=stats, workers=Workers(jobs, parsl))
         try:
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
         finally:
@@ -210,6 +219,8 @@ def _worse(one: int, other: int) -> int:
 @click.option("--lock-timeout", metavar="DURATION", default="0", help="Wait so long for another apply to end.")
 @click.option("--prune", is_flag=True, help="Remove what no table names: chain children, tags, rules.")
 @DEEP
+@JOBS
+@PARSL
 @click.option("--prune-limit", type=click.IntRange(0), help="Members that may be removed, in place of the ordinary limits.")
 @JOURNAL
 @guarded
@@ -225,10 +236,13 @@ def apply(
     lock_timeout: str,
     prune: bool,
     deep: bool,
+    jobs: int,
+    parsl: str | None,
     prune_limit: int | None,
     journal: Path | None,
 ) -> int:
     """Do what is missing, in order; a second run does nothing. STATE may be a plan of diff --out."""
+    from reconciler.live.workers import Workers
     from reconciler.running import Options, apply_plan, apply_state
     from reconciler.saved import is_plan
 
@@ -244,6 +258,7 @@ def apply(
         lock_timeout=duration(lock_timeout),
         journal=journal,
         deep=deep,
+        workers=Workers(jobs, parsl),
     )
     code = IN_SYNC
     for path in states(state):

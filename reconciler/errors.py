@@ -79,3 +79,7 @@ class PlanError(ReconcileError):
 
 class ApplyError(ReconcileError):
     """An action failed."""
+
+
+class WorkerDied(ApplyError):
+    """A process that did a part of an action ended before that part did; what it had not committed was rolled back."""

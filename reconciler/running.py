@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from reconciler.console import DIFFERENCES, INTERRUPTED, Line, show
 from reconciler.errors import ObserveError, PlanError, ReconcileError
 from reconciler.journal import Journal, state_folder
 from reconciler.kinds.repository import RepositorySpec
+from reconciler.live.workers import Workers
 from reconciler.load import Scalar
 from reconciler.model import Action, Id, Outcome
 from reconciler.plan import Plan
@@ -53,6 +54,8 @@ class Options:
         Seconds to wait for the lock.
     deep : `bool`
         Whether members are compared everywhere.
+    workers : `reconciler.live.workers.Workers`
+        Who does bulk work.
     journal : `pathlib.Path` or `None`
         Where to tell of the run.
     """
@@ -66,6 +69,7 @@ class Options:
     prune_limit: int | None = None
     lock_timeout: float = 0.0
     deep: bool = False
+    workers: Workers = field(default_factory=Workers)
     journal: Path | None = None
 
 
@@ -86,7 +90,7 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: Options) -
     code : `int`
         Exit code.
     """
-    session = start(path, variables, deep=options.deep)
+    session = start(path, variables, deep=options.deep, workers=options.workers)
     try:
         _recover(session)
         with _locks(session, options.lock_timeout):
@@ -118,7 +122,7 @@ def apply_plan(path: Path, options: Options) -> int:
         If it is no plan, or one of another state, repository or server.
     """
     saved = saved_plans.load_plan(path)
-    session = start(Path(saved.state), saved.variables, deep=options.deep)
+    session = start(Path(saved.state), saved.variables, deep=options.deep, workers=options.workers)
     try:
         _recover(session)
         saved_plans.check_made_for(saved, session.state, session.butler_name, session.rucio_name)

@@ -13,6 +13,7 @@ from reconciler.errors import StateError, clean
 from reconciler.graph import Graph
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.live import Live
+from reconciler.live.workers import Workers
 from reconciler.load import Scalar, State, load
 from reconciler.model import Id
 from reconciler.names import meant
@@ -100,7 +101,9 @@ class Session:
         return plan(self.state, self.graph, seen, only=chosen, prune=prune, unable=self.unable)
 
 
-def start(path: Path, variables: Mapping[str, Scalar], *, deep: bool = False, counted: bool = False) -> Session:
+def start(
+    path: Path, variables: Mapping[str, Scalar], *, deep: bool = False, counted: bool = False, workers: Workers | None = None
+) -> Session:
     """Load a state and get ready to ask its live systems.
 
     Parameters
@@ -113,6 +116,8 @@ def start(path: Path, variables: Mapping[str, Scalar], *, deep: bool = False, co
         Whether members are compared everywhere.
     counted : `bool`
         Whether statements and calls are counted.
+    workers : `reconciler.live.workers.Workers`, optional
+        Who does bulk work; one process if left out.
 
     Returns
     -------
@@ -127,7 +132,7 @@ def start(path: Path, variables: Mapping[str, Scalar], *, deep: bool = False, co
     started = time.monotonic()
     state = load(path, variables)
     graph = graphs.build(state)
-    live = Live(owners={token: str(id) for token, id in graph.owners.items()}, deep=deep)
+    live = Live(owners={token: str(id) for token, id in graph.owners.items()}, deep=deep, workers=workers or Workers())
     live.stats.seconds["load"] = time.monotonic() - started
     repository = state.resources.get(Id("repository", ""))
     if isinstance(repository, RepositorySpec):

@@ -75,9 +75,9 @@ def arrivals(live: Live, patterns: Iterable[str], uris: Sequence[str]) -> Arriva
     if dids and len(uris) <= MOST_ASKED_ALONE:
         alone = _alone(live, dids, live.rse, uris)
         if alone is not None:
-            lacking, is_here = alone
+            lacking, among_them = alone
             text = f"waiting for {', '.join(wanted)}, {lacking:,} of these files not here yet"
-            return Arrivals(is_here, Condition("waiting", text) if lacking else None)
+            return Arrivals(among_them, Condition("waiting", text) if lacking else None)
     delivery = live.rucio.delivery(dids, live.rse)
     if delivery.complete and dids:
         return Arrivals(lambda uri: True)

@@ -83,7 +83,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec]):
             yield Action(missing.id, "write", args, "no such calibrations")
 
     def apply(self, live: Live, action: Action) -> None:
-        live.run_butler(_write(action, live.butler.uri))
+        list(live.run_butler([_write(action, live.butler.uri)]))
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
         yield ["butler", *_write(action, "$REPO")]

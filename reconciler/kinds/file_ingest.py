@@ -130,13 +130,7 @@ class FileIngestKind(Kind[FileIngestSpec]):
             }
             for facts in args["files"]
         ]
-        writing.ingest(
-            live.butler,
-            rows,
-            root="",
-            transfer=args["transfer"],
-            progress=lambda done: live.progress("files", done, len(rows)),
-        )
+        writing.ingest(live, rows, root="", transfer=args["transfer"], what="files")
         return {"datasets": len(rows)}
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:

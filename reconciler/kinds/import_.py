@@ -167,13 +167,7 @@ class ImportKind(Kind[ImportSpec]):
             }
             for id in args["datasets"]
         ]
-        writing.ingest(
-            live.butler,
-            rows,
-            root=spec.root,
-            transfer=spec.transfer,
-            progress=lambda done: live.progress("datasets", done, len(rows)),
-        )
+        writing.ingest(live, rows, root=spec.root, transfer=spec.transfer, what="datasets")
         live.forget()
         _associate(live, content, args)
         for name in args["chains"]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Transfer = Literal["auto", "link", "symlink", "hardlink", "copy", "move", "relsymlink", "direct"]
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
-CHUNK = 10_000
 MOST_FILES_TYPED = 20
 MOST_DETECTORS = 9
 MOST_NIGHTS_SOUGHT = 8
@@ -192,10 +191,13 @@ class RawKind(Kind[RawSpec]):
 
     def apply(self, live: Live, action: Action) -> Mapping[str, Any]:
         files = action.args["files"]
-        for start in range(0, len(files), CHUNK):
-            live.progress("raws", start, len(files))
-            live.run_butler(_ingest(action, live.butler.uri, files[start : start + CHUNK]))
-        live.progress("raws", len(files), len(files))
+        chunks = live.chunks(files)
+        live.progress("raws", 0, len(files))
+        done = 0
+        for _ in live.run_butler([_ingest(action, live.butler.uri, chunk) for chunk in chunks]):
+            done = min(done + len(chunks[0]), len(files))
+            live.progress("raws", done, len(files))
+        live.butler.analyze(len(files))
         return {"raws": len(files)}
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:

@@ -62,7 +62,7 @@ class SkymapKind(Kind[SkymapSpec]):
             yield Action(missing.id, "register", {"config": missing.desired.config}, "no such sky map")
 
     def apply(self, live: Live, action: Action) -> None:
-        live.run_butler(["register-skymap", "--config-file", action.args["config"], live.butler.uri])
+        list(live.run_butler([["register-skymap", "--config-file", action.args["config"], live.butler.uri]]))
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
         yield ["butler", "register-skymap", "--config-file", action.args["config"], "$REPO"]

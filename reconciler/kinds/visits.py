@@ -82,8 +82,7 @@ class VisitsKind(Kind[VisitsSpec]):
             yield Action(missing.id, "define", args, f"{count:,} exposures without a visit" if count else "no visits")
 
     def apply(self, live: Live, action: Action) -> None:
-        for arguments in _define(action, live.butler.uri):
-            live.run_butler(arguments)
+        list(live.run_butler(list(_define(action, live.butler.uri))))
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
         yield from (["butler", *arguments] for arguments in _define(action, "$REPO"))

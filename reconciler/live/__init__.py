@@ -6,21 +6,24 @@ imports cost more than many a check.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import ObserveError
 from reconciler.live.stats import Stats
+from reconciler.live.workers import Workers
 
 if TYPE_CHECKING:
     from reconciler.live.butler import Repository
     from reconciler.live.rucio import Rucio
 
+CHUNK = 10_000
+"""Datasets in one ingest: the fastest that still bounds what an interruption undoes."""
 LISTED = 1_000
 """Up to so many members are listed at once, which costs no more than counting them."""
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
 
@@ -45,8 +48,8 @@ class Live:
         Which address of the state provides a token: a kind that merely mentions such a thing leaves it to its owner.
     progress : callable
         Told of bulk work.
-    jobs : `int`
-        How many workers do bulk work.
+    workers : `reconciler.live.workers.Workers`
+        Who does bulk work.
     deep : `bool`
         Whether members are compared everywhere, also where counts agree.
     stats : `reconciler.live.stats.Stats`
@@ -58,10 +61,9 @@ class Live:
     rse: str | None = None
     owners: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = quiet
-    jobs: int = 1
+    workers: Workers = field(default_factory=Workers)
     deep: bool = False
     stats: Stats = field(default_factory=Stats)
-    _pool: Executor | None = None
 
     def counts(self, wanted: int) -> bool:
         """Tell whether counts are compared first, and members only where counts differ.
@@ -78,33 +80,44 @@ class Live:
         """
         return wanted > LISTED and not self.deep
 
-    def run_butler(self, arguments: Sequence[str]) -> str:
-        """Run a ``butler`` subcommand of the Science Pipelines in a worker process.
+    def chunks(self, items: Sequence[T]) -> list[Sequence[T]]:
+        """Cut bulk work into pieces: as large as pays, and enough of them for all workers.
 
         Parameters
         ----------
-        arguments : sequence of `str`
-            The subcommand and its arguments.
+        items : sequence
+            All of it.
 
         Returns
         -------
-        output : `str`
-            What it printed.
+        chunks : `list`
+            In order.
+        """
+        size = min(CHUNK, max(-(-len(items) // self.workers.width), 1)) if self.butler.many_writers else CHUNK
+        return [items[start : start + size] for start in range(0, len(items), size)]
+
+    def run_butler(self, commands: Sequence[Sequence[str]]) -> Iterator[None]:
+        """Run ``butler`` subcommands of the Science Pipelines in workers.
+
+        Parameters
+        ----------
+        commands : sequence of sequence of `str`
+            Each a subcommand and its arguments.
+
+        Yields
+        ------
+        nothing : `None`
+            Each time that one has ended.
 
         Raises
         ------
         reconciler.errors.ApplyError
-            If it failed.
+            If one failed.
         """
         from reconciler.live import command
 
-        if self._pool is None:
-            self._pool = command.workers(self.jobs)
-        try:
-            return command.run(arguments, self._pool)
-        except command.WorkerDied:
-            self._pool = command.workers(self.jobs)
-            return command.run(arguments, self._pool)
+        chunks = [(list(words),) for words in commands]
+        yield from self.workers.each(command.run, chunks, side_by_side=self.butler.many_writers)
 
     @property
     def butler(self) -> Repository:
@@ -147,8 +160,6 @@ class Live:
 
     def close(self) -> None:
         """Let go of connections and workers."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        self.workers.close()
         if self.repository is not None:
             self.repository.close()

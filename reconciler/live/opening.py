@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.errors import ObserveError, clean
-from reconciler.live.faults import explain, reading
+from reconciler.live.faults import explain, reading, writing
+
+WORTH_ANALYZING = 5_000
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -146,6 +148,27 @@ class Opening:
         """Let a Butler that only reads look up collections once, and not for each query anew."""
         if not writeable:
             self._caching.enter_context(butler.registry.caching_context())
+
+    @property
+    def many_writers(self) -> bool:
+        """Whether several may write at the same time; a SQLite database has one writer."""
+        return bool(registry_of(self.config())[0].get_backend_name() != "sqlite")
+
+    def analyze(self, added: int) -> None:
+        """Let SQLite learn how its tables have grown; without, it takes the long way through some queries.
+
+        Parameters
+        ----------
+        added : `int`
+            Datasets that were added; few change nothing.
+        """
+        if added < WORTH_ANALYZING or self.many_writers:
+            return
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(registry_of(self.config())[0], poolclass=sqlalchemy.NullPool)
+        with writing(self.uri), engine.begin() as connection:
+            connection.execute(sqlalchemy.text("analyze"))
 
     @property
     def ready(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,10 +17,12 @@ from reconciler.live.storage import absolute
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef, FileDataset
 
+    from reconciler.live import Live
+
+ASSOCIATED = 10_000
+"""Members that are associated in one go."""
 DESCRIBING = {"butler_attributes", "opaque_meta"}
 """Tables of a registry whose rows describe other tables and hold nothing of anybody's."""
-CHUNK = 10_000
-"""Datasets in one ingest: the fastest that still bounds what an interruption undoes."""
 
 
 def create(repository: Repository, seed: str | None, *, override: bool, mend: bool) -> None:
@@ -211,43 +214,79 @@ def insert_records(repository: Repository, records: Mapping[str, Sequence[Mappin
 
 
 def ingest(
-    repository: Repository,
-    datasets: Iterable[Mapping[str, Any]],
+    live: Live,
+    datasets: Sequence[Mapping[str, Any]],
     *,
     root: str,
     transfer: str,
-    progress: Callable[[int], None],
+    what: str,
 ) -> int:
-    """Ingest files in chunks, each all or nothing.
+    """Ingest files in chunks, each all or nothing; several at once where there are workers and the database takes it.
 
     Parameters
     ----------
-    repository : `Repository`
-        Where.
-    datasets : iterable of mapping
+    live : `reconciler.live.Live`
+        With the repository.
+    datasets : sequence of mapping
         ``dataset_type``, ``run``, ``data_id``, ``path``; ``id`` where the UUID is given, and ``formatter`` where it is.
     root : `str`
         What relative paths are relative to.
     transfer : `str`
         Transfer mode.
-    progress : callable
-        Told how many are done after each chunk.
+    what : `str`
+        What they are, for the progress.
 
     Returns
     -------
     count : `int`
         How many were ingested.
     """
-    rows = list(datasets)
-    done = 0
-    with writing(repository.uri):
-        butler = repository.open(writeable=True)
-        for start in range(0, len(rows), CHUNK):
-            files = _files(butler, rows[start : start + CHUNK], root)
-            butler.ingest(*files, transfer=transfer)
-            done += sum(len(file.refs) for file in files)
-            progress(done)
+    repository, done = live.butler, 0
+    chunks = live.chunks(datasets)
+    if len(chunks) > 1 and live.workers.width > 1 and repository.many_writers:
+        work = [(repository.uri, list(chunk), root, transfer) for chunk in chunks]
+        for count in live.workers.each(ingest_chunk, work):
+            done += count
+            live.progress(what, done, len(datasets))
+    else:
+        with writing(repository.uri):
+            butler = repository.open(writeable=True)
+            for chunk in chunks:
+                done += _ingest(butler, chunk, root, transfer)
+                live.progress(what, done, len(datasets))
+    repository.analyze(done)
     return done
+
+
+def ingest_chunk(uri: str, rows: Sequence[Mapping[str, Any]], root: str, transfer: str) -> int:
+    """Ingest one chunk, in a worker.
+
+    Parameters
+    ----------
+    uri : `str`
+        The repository.
+    rows, root, transfer
+        As for `ingest`.
+
+    Returns
+    -------
+    count : `int`
+        How many were ingested.
+    """
+    with writing(uri):
+        return _ingest(_opened(uri).open(writeable=True), rows, root, transfer)
+
+
+@functools.cache
+def _opened(uri: str) -> Repository:
+    """Open a repository once for all chunks of a worker."""
+    return Repository(uri)
+
+
+def _ingest(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str, transfer: str) -> int:
+    files = _files(butler, rows, root)
+    butler.ingest(*files, transfer=transfer)
+    return sum(len(file.refs) for file in files)
 
 
 def _files(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str) -> list[FileDataset]:
@@ -312,9 +351,9 @@ def associate(repository: Repository, collection: str, refs: Sequence[DatasetRef
     register_collection(repository, collection, "TAGGED")
     with writing(repository.uri):
         butler = repository.open(writeable=True)
-        for start in range(0, len(refs), CHUNK):
-            butler.registry.associate(collection, refs[start : start + CHUNK])
-            progress(min(start + CHUNK, len(refs)))
+        for start in range(0, len(refs), ASSOCIATED):
+            butler.registry.associate(collection, refs[start : start + ASSOCIATED])
+            progress(min(start + ASSOCIATED, len(refs)))
 
 
 def disassociate(repository: Repository, collection: str, refs: Sequence[DatasetRef]) -> None:
