@@ -15,6 +15,7 @@ from pydantic import Field
 from reconciler.errors import StateError
 from reconciler.inputs import table
 from reconciler.kinds._delivery import DELIVERED_BY, arrivals
+from reconciler.kinds._storage import VERIFY, verified
 from reconciler.kinds.raw import Transfer, split_arrived
 from reconciler.model import Action, Cost, InputPath, Kind, Members, Missing, Seen, Spec
 
@@ -36,6 +37,7 @@ class FileIngestSpec(Spec):
     transfer: Transfer = Field("direct", description="How the datastore takes the files.")
     formatter: str | None = Field(None, description="Class that reads them; that of the storage class if left out.")
     delivered_by: tuple[str, ...] = DELIVERED_BY
+    verify: str = VERIFY
 
 
 class FileIngestKind(Kind[FileIngestSpec]):
@@ -66,7 +68,14 @@ class FileIngestKind(Kind[FileIngestSpec]):
             yield spec.formatter
 
     def observe(self, live: Live, desired: Mapping[str, FileIngestSpec]) -> Mapping[str, Seen[FileIngestSpec]]:
-        return {name: self._see(live, name, spec) for name, spec in desired.items()}
+        seen = {}
+        for name, spec in desired.items():
+            found = self._see(live, name, spec)
+            if spec.verify != "none":
+                refs = list(live.butler.members(spec.dataset_type, [name]).values())
+                found = dataclasses.replace(found, conditions=(*found.conditions, *verified(live, spec.verify, refs)))
+            seen[name] = found
+        return seen
 
     def _see(self, live: Live, name: str, spec: FileIngestSpec) -> Seen[FileIngestSpec]:
         count = table.count(spec.table)

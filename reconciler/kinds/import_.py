@@ -18,6 +18,7 @@ from reconciler.errors import StateError
 from reconciler.inputs import export_file
 from reconciler.inputs.export_file import ExportFile
 from reconciler.kinds._delivery import DELIVERED_BY, arrivals
+from reconciler.kinds._storage import VERIFY, verified
 from reconciler.kinds.raw import Transfer, split_arrived
 from reconciler.model import Action, Condition, Cost, InputPath, Kind, Members, Missing, Seen, Spec
 
@@ -37,6 +38,7 @@ class ImportSpec(Spec):
     root: str = Field(description="What paths in it are relative to.", examples=["${data}/ancillary"])
     transfer: Transfer = Field("direct", description="How the datastore takes the files.")
     delivered_by: tuple[str, ...] = DELIVERED_BY
+    verify: str = VERIFY
     replace: dict[str, str] = Field(
         default_factory=dict, description="Beginnings of paths in the file, and what to put in their place."
     )
@@ -286,8 +288,19 @@ def _see(
         tags,
     )
     conditions += _records(live, content)
+    if spec.verify != "none":
+        conditions += verified(live, spec.verify, _refs(live, content))
     untouched = not datasets.present and not certifications.present and not members[2].present
     return Seen(None if untouched and content.datasets else spec, members, tuple(conditions), {"untouched": untouched})
+
+
+def _refs(live: Live, content: ExportFile) -> list[Any]:
+    """List those datasets of an export file that are there."""
+    runs: dict[str, set[str]] = defaultdict(set)
+    for dataset in content.datasets.values():
+        runs[dataset.dataset_type].add(dataset.run)
+    there = {id: ref for t, names in runs.items() for id, ref in live.butler.members(t, sorted(names)).items()}
+    return [there[id] for id in content.datasets if id in there]
 
 
 def _there(live: Live, dataset_type: str, runs: list[str], wanted: int) -> Mapping[str, Any] | None:

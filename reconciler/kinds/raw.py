@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from reconciler.kinds._delivery import DELIVERED_BY, Arrivals, arrivals, under
+from reconciler.kinds._storage import VERIFY, verified
 from reconciler.model import Action, Cost, Kind, Members, Missing, Seen, Spec
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class RawSpec(Spec):
     locations: tuple[str, ...] = Field(min_length=1, description="Folders that hold them.", examples=[["${data}/raw/LSSTComCam"]])
     transfer: Transfer = Field("direct", description="How the datastore takes them.")
     delivered_by: tuple[str, ...] = DELIVERED_BY
+    verify: str = VERIFY
     sidecars: int = Field(
         0,
         ge=0,
@@ -94,7 +96,8 @@ class RawKind(Kind[RawSpec]):
                         yield f"data_id: needs a group (?P<{options[0]}>…) or (?P<{options[1]}>…)"
 
     def observe(self, live: Live, desired: Mapping[str, RawSpec]) -> Mapping[str, Seen[RawSpec]]:
-        return {name: self._see(live, name, spec) for name, spec in desired.items()}
+        seen = {name: self._see(live, name, spec) for name, spec in desired.items()}
+        return {name: _with_storage(live, name, desired[name], found) for name, found in seen.items()}
 
     def _see(self, live: Live, name: str, spec: RawSpec) -> Seen[RawSpec]:
         nights = _nights(live, spec)
@@ -207,6 +210,13 @@ class RawKind(Kind[RawSpec]):
         elif len(files) > MOST_FILES_TYPED:
             files = sorted({file.rpartition("/")[0] for file in files})
         yield ["butler", *_ingest(action, "$REPO", files)]
+
+
+def _with_storage(live: Live, name: str, spec: RawSpec, seen: Seen[RawSpec]) -> Seen[RawSpec]:
+    if spec.verify == "none":
+        return seen
+    bad = verified(live, spec.verify, live.butler.refs("raw", [name]))
+    return dataclasses.replace(seen, conditions=(*seen.conditions, *bad))
 
 
 Nights = Mapping[int, tuple[int, Sequence[str]]]

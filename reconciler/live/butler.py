@@ -37,6 +37,25 @@ class Certification(NamedTuple):
     end: int
 
 
+class StoredFile(NamedTuple):
+    """What a datastore recorded of a file.
+
+    Parameters
+    ----------
+    id, uri : `str`
+        Of which dataset, and where.
+    size : `int`
+        Bytes; -1 where none is recorded.
+    checksum : `str` or `None`
+        As recorded.
+    """
+
+    id: str
+    uri: str
+    size: int
+    checksum: str | None
+
+
 @dataclass
 class Repository(Definitions):
     """A repository that may not exist yet; then everything in it is empty."""
@@ -308,6 +327,31 @@ class Repository(Definitions):
             ask = getattr(butler, "get_many_uris", None) or butler._datastore.getManyURIs  # 29.2025 has only the latter
             found = ask(asked, predict=False, allow_missing=True)
             return {str(ref.id): plain(str(uris.primaryURI)) for ref, uris in found.items() if uris.primaryURI is not None}
+
+    def files(self, refs: Iterable[DatasetRef]) -> list[StoredFile]:
+        """Ask the datastore what it recorded of the files of datasets.
+
+        Parameters
+        ----------
+        refs : iterable of `lsst.daf.butler.DatasetRef`
+            Datasets.
+
+        Returns
+        -------
+        files : `list` [`StoredFile`]
+            One for each file; a dataset of several parts has several, one that the datastore does not know has none.
+        """
+        found: list[StoredFile] = []
+        asked = list(refs)
+        with reading(self.uri):
+            butler = self.open()
+            for data in butler._datastore.export_records(asked).values() if asked else ():
+                for id, tables in data.records.items():
+                    for info in (info for table in tables.values() for info in table):
+                        found.append(StoredFile(str(id), str(info.path), info.file_size, info.checksum))
+        below_the_root = {file.id for file in found if "://" not in file.uri and not file.uri.startswith("/")}
+        uris = self.paths(ref for ref in asked if str(ref.id) in below_the_root)
+        return [file._replace(uri=uris[file.id]) if file.id in uris else file for file in found]
 
     def certifications(self, dataset_types: Iterable[str], collections: Iterable[str]) -> set[Certification]:
         """Read certifications, in one query for each dataset type.

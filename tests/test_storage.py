@@ -1,0 +1,120 @@
+"""What the registry knows and storage does not have is told, on files and on a WebDAV server, and never mended by itself."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Bench
+from inputs import make_export
+
+from reconciler.live import storage
+
+CATALOG = '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+
+
+def catalog(bench: Bench, prefix: str, verify: str) -> Path:
+    rows = "".join(f"{pixel}.fits,{pixel}\n" for pixel in range(131072, 131080))
+    (bench.folder / "t.csv").write_text("file,htm7\n" + rows)
+    table = f'[file_ingest.refcat]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{prefix}"\nverify = "{verify}"\n'
+    return bench.state(CATALOG + table)
+
+
+def stars(folder: Path) -> Path:
+    (folder / "cat").mkdir()
+    for pixel in range(131072, 131080):
+        (folder / "cat" / f"{pixel}.fits").write_text("stars")
+    return folder / "cat"
+
+
+def break_some(folder: Path) -> None:
+    (folder / "131073.fits").unlink()
+    (folder / "131075.fits").write_text("sta")
+
+
+@pytest.fixture
+def webdav(empty_bench: Bench) -> Iterator[str]:
+    """A real WebDAV server over the bench's folder."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "reconciler.playground.webdav", str(empty_bench.folder), str(port)], env=os.environ
+    )
+    for _ in range(200):
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    yield f"dav://127.0.0.1:{port}"
+    server.kill()
+    server.wait()
+
+
+def check(bench: Bench, folder: Path, prefix: str) -> None:
+    state = catalog(bench, prefix, "all")
+    bench.mend(state)
+    break_some(folder)
+    told = bench.diff(state, 2)
+    assert "2 of 8 files looked for are in the registry, not on storage or not as recorded" in told
+    assert "problem=not there" in told
+    assert "problem=3 bytes, 5 recorded" in told
+    assert "changed 0" in bench.apply(state, 2)
+    assert not (folder / "131073.fits").exists()
+    bench.diff(catalog(bench, prefix, "none"), 0)
+
+
+def test_a_file_that_is_gone_or_cut_is_told_and_left_alone(bench: Bench) -> None:
+    folder = stars(bench.folder)
+    check(bench, folder, str(folder))
+
+
+def test_so_it_is_behind_a_webdav_server(sqlite_bench: Bench, webdav: str) -> None:
+    check(sqlite_bench, stars(sqlite_bench.folder), f"{webdav}/cat")
+
+
+def test_a_sample_looks_at_so_many(sqlite_bench: Bench) -> None:
+    folder = stars(sqlite_bench.folder)
+    state = catalog(sqlite_bench, str(folder), "sample:3")
+    sqlite_bench.mend(state)
+    for path in folder.iterdir():
+        path.unlink()
+    assert "3 of 3 files looked for" in sqlite_bench.diff(state, 2)
+
+
+def test_many_files_are_looked_for_by_several_workers(sqlite_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "CHECKED", 3)
+    folder = stars(sqlite_bench.folder)
+    state = catalog(sqlite_bench, str(folder), "all")
+    sqlite_bench.mend(state)
+    break_some(folder)
+    assert "2 of 8 files looked for" in sqlite_bench.diff(state, 2, "--jobs", "2")
+
+
+def test_a_storage_that_can_not_be_asked_is_not_one_without_the_file(sqlite_bench: Bench, webdav: str) -> None:
+    stars(sqlite_bench.folder)
+    state = catalog(sqlite_bench, f"{webdav}/cat", "all")
+    sqlite_bench.mend(state)
+    port = webdav.rpartition(":")[2]
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        words = entry.read_bytes().split(b"\0")
+        if port.encode() in words:
+            os.kill(int(entry.parent.name), 9)
+    told = sqlite_bench.diff(state, 1)
+    assert "not there" not in told
+    assert "could not be checked" in told
+
+
+def test_datasets_of_an_export_file_and_raws_are_looked_for_too(comcam: Bench) -> None:
+    export = make_export(comcam.folder / "export")
+    text = f'[import.x]\nexport_file = "{export}/export.yaml"\nroot = "{export}/files"\nverify = "all"\n'
+    state = comcam.state(text)
+    comcam.mend(state)
+    (export / "files" / "bias_3.fits").unlink()
+    assert "1 of 6 files looked for" in comcam.diff(state, 2)
