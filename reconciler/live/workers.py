@@ -7,6 +7,7 @@ nothing writes to a repository whose lock is gone.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -80,7 +81,9 @@ class Workers:
                     yield self._result(future)
             finally:
                 for future in futures:
-                    future.cancel()
+                    with contextlib.suppress(NotImplementedError):  # Parsl's can't be
+                        if not future.done():
+                            future.cancel()
 
     def _result(self, future: Future[Any]) -> Any:
         try:

@@ -1,0 +1,213 @@
+"""What a look costs does not grow with what is there; counts come first, and members only where counts differ."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import dying
+import pytest
+from conftest import Bench
+
+from reconciler.live import workers, writing
+from reconciler.playground import campaign
+from reconciler.playground.world import World
+
+PARSL = """\
+from parsl.config import Config
+from parsl.executors import HighThroughputExecutor
+from parsl.providers import LocalProvider
+
+config = Config(
+    run_dir={folder!r},
+    usage_tracking=0,
+    executors=[
+        HighThroughputExecutor(
+            address="127.0.0.1",
+            loopback_address="127.0.0.1",
+            max_workers_per_node=1,
+            encrypted=False,
+            provider=LocalProvider(init_blocks=2, max_blocks=2),
+        )
+    ],
+)
+"""
+PIXELS = range(131072, 131092)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let counts come first for more than three members, as they do for more than a thousand."""
+    monkeypatch.setattr("reconciler.live.LISTED", 3)
+
+
+def catalog(bench: Bench, pixels: range = PIXELS) -> Path:
+    folder = bench.folder / "cat"
+    folder.mkdir(exist_ok=True)
+    for pixel in pixels:
+        (folder / f"{pixel}.fits").write_text("stars")
+    (bench.folder / "t.csv").write_text("file,htm7\n" + "".join(f"{pixel}.fits,{pixel}\n" for pixel in pixels))
+    return bench.state(
+        '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+        f'[file_ingest.refcat]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{folder}"\n'
+        '[tagged.some]\ndataset_type = "cat"\nfrom = ["refcat"]\nwhere = "htm7 < 131086"\n'
+    )
+
+
+def cost(bench: Bench, state: Path, *words: str) -> tuple[int, int]:
+    """Statements and calls of a diff."""
+    import json
+
+    stats = json.loads(bench.run("diff", state, "--stats", "--format", "json", *words).output)["stats"]
+    return stats["statements"], stats["calls"]
+
+
+@pytest.mark.usefixtures("few")
+def test_counts_that_agree_are_told_as_such_and_deep_compares_members(bench: Bench) -> None:
+    state = catalog(bench)
+    bench.mend(state)
+    told = bench.diff(state, 0, "-v")
+    assert "20 files by count" in told
+    assert "14 members by count" in told
+    told = bench.diff(state, 0, "-v", "--deep")
+    assert "20 files by members" in told
+    assert "14 members by members" in told
+
+
+@pytest.mark.usefixtures("few")
+def test_what_a_count_can_not_tell_deep_tells(bench: Bench) -> None:
+    state = catalog(bench)
+    bench.mend(state)
+    text = (bench.folder / "t.csv").read_text()
+    (bench.folder / "t.csv").write_text(text.replace("131091.fits,131091", "131091.fits,131099"))
+    bench.diff(state, 0)
+    assert "files: 1 of 20 missing" in bench.diff(state, 2, "--deep")
+
+
+@pytest.mark.usefixtures("few")
+def test_one_that_is_missing_is_found_by_its_count(bench: Bench) -> None:
+    state = catalog(bench)
+    bench.mend(state)
+    butler = bench.butler
+    butler.pruneDatasets(
+        butler.query_datasets("cat", "refcat", where="htm7 = 131080"), disassociate=True, unstore=True, purge=True
+    )
+    told = bench.diff(state, 2)
+    assert "131080" in told
+    assert "1 of 20 missing" in told
+    bench.mend(state)
+
+
+@pytest.mark.usefixtures("few")
+def test_only_nights_that_are_not_complete_are_listed(
+    comcam: Bench, world: World, fresh_scope: str, client: Any, tmp_path: Path
+) -> None:
+    from reconciler.playground.world import IN2P3, SLAC, Sizes
+
+    folder = world.storage(IN2P3) / fresh_scope / "LSSTComCam"
+    nights: dict[int, list[Path]] = {}
+    for exposure in campaign.exposures(Sizes(nights=5, exposures=2)):
+        nights.setdefault(exposure.night, []).extend(campaign.write(folder, exposure))
+    for night, paths in nights.items():
+        files = [
+            {
+                "scope": fresh_scope,
+                "name": str(path.relative_to(folder.parent)),
+                "bytes": path.stat().st_size,
+                "adler32": "00000001",
+            }
+            for path in paths
+        ]
+        client.add_dataset(fresh_scope, f"Dataset/{night}")
+        for rse in (SLAC, IN2P3):
+            client.add_replicas(rse, files)
+        client.add_files_to_dataset(fresh_scope, f"Dataset/{night}", files)
+        client.close(fresh_scope, f"Dataset/{night}")
+    state = comcam.state(
+        f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\n'
+        f'delivered_by = ["{fresh_scope}:Dataset/*"]\n'
+        "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\nsidecars = 1\n",
+        rucio=True,
+    )
+    comcam.environment |= world.environment()
+    comcam.mend(state)
+    assert "90 raws by count" in comcam.diff(state, 0, "-v")
+    quiet = cost(comcam, state)
+    butler = comcam.butler
+    where = "instrument = 'LSSTComCam' AND exposure.day_obs = 20241110 AND exposure.seq_num = 2 AND detector = 4"
+    butler.pruneDatasets(
+        butler.query_datasets("raw", "LSSTComCam/raw/all", where=where), disassociate=True, unstore=True, purge=True
+    )
+    told = comcam.diff(state, 2)
+    assert "raws: 1 of 90 missing" in told
+    assert "20241110" in told
+    assert "20241109" not in told
+    assert cost(comcam, state)[1] <= quiet[1] + 4
+    assert "1 raws" in comcam.mend(state)
+
+
+def test_what_is_asked_of_the_butler_does_not_grow_with_what_is_wanted_or_there(bench: Bench) -> None:
+    def state(count: int) -> Path:
+        runs = "".join(f'[collection.run{n}]\ntype = "RUN"\n[chain.chain{n}]\nchildren = ["run{n}"]\n' for n in range(count))
+        types = "".join(f'[dataset_type.type{n}]\nstorage_class = "ArrowAstropy"\ndimensions = ["htm7"]\n' for n in range(count))
+        return bench.state(runs + types)
+
+    few, many = state(2), None
+    bench.mend(few)
+    first = cost(bench, few)[0]
+    many = state(40)
+    bench.apply(many)
+    assert cost(bench, many)[0] == first < 40
+
+
+@pytest.mark.usefixtures("few")
+def test_what_is_asked_of_the_butler_does_not_grow_with_datasets(bench: Bench) -> None:
+    state = catalog(bench, range(131072, 131082))
+    bench.mend(state)
+    first = cost(bench, state)[0]
+    state = catalog(bench, range(131072, 131172))
+    bench.mend(state)
+    assert cost(bench, state)[0] == first < 40
+
+
+def test_bulk_work_is_done_by_several_workers(postgres_bench: Bench) -> None:
+    assert "changed 3" in postgres_bench.apply(catalog(postgres_bench), 0, "--jobs", "2")
+    postgres_bench.mend(catalog(postgres_bench))
+
+
+def test_what_a_worker_that_died_had_not_done_is_done_again(postgres_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "ingest_chunk", dying.ingest_chunk)
+    told = postgres_bench.apply(catalog(postgres_bench), 0, "--jobs", "2")
+    assert "a worker died" in told
+    monkeypatch.undo()
+    postgres_bench.mend(catalog(postgres_bench))
+
+
+@pytest.mark.slow
+def test_bulk_work_is_done_by_the_workers_of_parsl(comcam: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same code path as on a batch system, with two blocks on this machine."""
+    from reconciler.playground.world import Sizes
+
+    monkeypatch.setattr(workers, "BATCH", 3)
+    for exposure in campaign.exposures(Sizes(nights=1, exposures=3)):
+        campaign.write(comcam.folder / "raw" / "LSSTComCam", exposure)
+    config = comcam.folder / "parsl_config.py"
+    config.write_text(PARSL.format(folder=str(comcam.folder / "runinfo")))
+    text = catalog(comcam).read_text().partition("[dataset_type")
+    state = comcam.folder / "test.toml"
+    raws = f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{comcam.folder}/raw/LSSTComCam"]\n'
+    state.write_text(text[0] + raws + text[1] + text[2])
+    comcam.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    assert "failed 0" in comcam.apply(state, 0, "--parsl", str(config))
+    comcam.mend(state)
+
+
+@pytest.mark.parametrize(("content", "told"), [("config = 1 / 0\n", "ZeroDivisionError"), ("x = 1\n", "KeyError")])
+def test_a_parsl_configuration_that_is_none_is_an_error(postgres_bench: Bench, content: str, told: str) -> None:
+    config = postgres_bench.folder / "parsl_config.py"
+    config.write_text(content)
+    output = postgres_bench.apply(catalog(postgres_bench), 1, "--parsl", str(config))
+    assert told in output
+    assert "no Parsl configuration" in output
