@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 DEMO := $(CURDIR)/build/demo
 
-.PHONY: demo test test-oldest faults kill race lint schemas clean help
+.PHONY: demo test test-oldest bench faults kill race lint schemas clean help
 
 help:
 	@echo "make demo     tour of the product in an embedded world"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make faults   show what an operator is told of each fault of Rucio and the network"
 	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end"
+	@echo "make bench    what a look and an apply cost, as ratios to doing the same by hand"
 	@echo "make race     start two applies together, 20 times"
 	@echo "make schemas  write schemas/ anew"
 	@echo "make clean    remove what make made"
@@ -56,6 +57,11 @@ faults: $(VENV)/.made
 
 kill: $(VENV)/.made
 	$(BIN)/python tests/kill.py 50
+
+# Worlds are built below build/scale the first time, which takes about ten minutes.
+bench: $(VENV)/.made
+	mkdir -p build/scale
+	$(BIN)/python tests/scale/bench.py build/scale
 
 race: $(VENV)/.made
 	$(BIN)/python tests/race.py 20

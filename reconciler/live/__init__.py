@@ -64,6 +64,29 @@ class Live:
     workers: Workers = field(default_factory=Workers)
     deep: bool = False
     stats: Stats = field(default_factory=Stats)
+    _walked: dict[tuple[tuple[str, ...], str], list[str]] = field(default_factory=dict)
+
+    def files(self, locations: Sequence[str], pattern: str) -> list[str]:
+        """Walk folders, once: what is done to the Butler or to Rucio leaves files where they are.
+
+        Parameters
+        ----------
+        locations : sequence of `str`
+            Folders.
+        pattern : `str`
+            Regular expression that names of files match.
+
+        Returns
+        -------
+        files : `list` [`str`]
+            Plain URIs.
+        """
+        from reconciler.live import storage
+
+        key = (tuple(locations), pattern)
+        if key not in self._walked:
+            self._walked[key] = storage.find(locations, pattern)
+        return self._walked[key]
 
     def counts(self, wanted: int) -> bool:
         """Tell whether counts are compared first, and members only where counts differ.
@@ -157,6 +180,8 @@ class Live:
             self.repository.forget()
         if self.server is not None and (not systems or "rucio" in systems):
             self.server.forget()
+        if not systems:
+            self._walked.clear()
 
     def close(self) -> None:
         """Let go of connections and workers."""

@@ -49,6 +49,8 @@ def missing_subcommands(names: Sequence[str]) -> list[str]:
     missing : `list` [`str`]
         Those it lacks.
     """
+    if not names:
+        return []
     from lsst.daf.butler.cli.butler import cli
 
     known = cli._getCommands()

@@ -8,6 +8,7 @@ nothing writes to a repository whose lock is gone.
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import runpy
@@ -128,6 +129,7 @@ def _guarded(work: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[T | No
     """Do a chunk; a failure comes back as text, for not every exception can be sent."""
     from reconciler.errors import ReconcileError
 
+    gc.set_threshold(200_000, 20, 100)  # a chunk makes millions of objects and hardly any garbage
     try:
         return work(*arguments), None
     except ReconcileError as error:

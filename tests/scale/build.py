@@ -156,10 +156,9 @@ def _butler(world: World, more: list[Exposure]) -> None:
         tag = database.row(raw["tag_association_table"], f"exposure = {base['id']} and collection_id = {collections[_RAWS]}")
         ids = [(exposure, detector, uuid.uuid4()) for exposure in more for detector in exposure.detectors]
         old = f"20241108/{base['obs_id']}/{base['obs_id']}"
+        start = _record_of(database, tag["dataset_id"])["path"].partition(old)[0]
 
         def paths() -> Iterator[tuple[Any, str]]:
-            record = _record_of(database, tag["dataset_id"])
-            start = record["path"].partition(old)[0]
             for exposure, detector, id in ids:
                 yield _binary(database, id), f"{start}{exposure.night}/{exposure.name}/{exposure.name}_{DETECTORS[detector]}.fits"
 

@@ -28,7 +28,7 @@ class Sqlite:
     """A registry in a file."""
 
     def __init__(self, path: str) -> None:
-        self.connection = sqlite3.connect(path, isolation_level=None)
+        self.connection = sqlite3.connect(path, timeout=60, isolation_level=None)
         self.connection.execute("pragma foreign_keys = off")
         self.connection.execute("pragma synchronous = off")
         self.connection.execute("pragma cache_size = -200000")

@@ -1,0 +1,266 @@
+"""What a look and an apply cost, as ratios to doing the same by hand, in one run on one machine.
+
+``python tests/scale/bench.py DIR`` builds the worlds below DIR, which takes minutes the first time, and writes a table and JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from build import ROOT, SCOPE, build, further, reconcile
+from campaign import FURTHER
+from loads import Loads
+from measure import Cost, medians, once
+
+from reconciler.playground.site import repository_uri
+from reconciler.playground.up import down
+from reconciler.playground.world import OBSERVATORY, World
+
+sys.path.insert(0, str(OBSERVATORY))
+
+PYTHON = sys.executable
+FLOOR = """\
+import sys
+from lsst.daf.butler import Butler
+Butler.from_config(sys.argv[1]).collections.query_info("*", include_chains=True)
+"""
+LOOP = """\
+import sys
+from rucio.client import Client
+client = Client()
+for number in range(1, int(sys.argv[2]) + 1):
+    client.get_did(sys.argv[1], f"d{number}")
+    list(client.list_did_rules(sys.argv[1], f"d{number}"))
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Parameters
+    ----------
+    database, what, reach : `str`
+        Where, of what, and what is wanted.
+    ratio : `float`
+        Or megabytes.
+    figures : `str`
+        The seconds that it was made of.
+    """
+
+    database: str
+    what: str
+    ratio: float
+    reach: str
+    figures: str
+
+
+class Bench:
+    """The measurements on one database.
+
+    Parameters
+    ----------
+    place : `pathlib.Path`
+        Where worlds are built.
+    times : `int`
+        How often each command is run.
+    postgres : `bool`
+        Where registries are.
+    """
+
+    def __init__(self, place: Path, times: int, *, postgres: bool) -> None:
+        self.place, self.times, self.postgres = place, times, postgres
+        self.name = "PostgreSQL" if postgres else "SQLite"
+        self.rows: list[Row] = []
+
+    def world(self, factor: int) -> World:
+        return build(World(self.place / f"{self.name.lower()}-{factor}"), factor, like_production=self.postgres)
+
+    def row(self, what: str, ratio: float, reach: str, figures: str) -> None:
+        self.rows.append(Row(self.name, what, round(ratio, 3), reach, figures))
+        print(f"{self.name:<12}{what:<58}{ratio:8.2f}   {reach:<8}{figures}", flush=True)
+
+    def diff(self, world: World, state: str = "state/ccms1.toml", *, code: int = 0) -> Callable[[], Cost]:
+        command = [PYTHON, "-m", "reconciler", "diff", state, "--var-file", str(world.site)]
+        return lambda: once(command, world.environment(), world.root, (code,))
+
+    def butler(self, world: World, *words: str) -> Callable[[], Cost]:
+        return lambda: once([str(Path(PYTHON).with_name("butler")), *words], world.environment(), world.root)
+
+    def python(self, world: World, code: str, *words: str) -> Callable[[], Cost]:
+        return lambda: once([PYTHON, "-c", code, *words], world.environment(), world.root)
+
+    def looks(self) -> None:
+        """(a) to (d), (g) and (h): what a diff takes."""
+        world = self.world(1)
+        repo = repository_uri(world)
+        raws = ["query-datasets", repo, "raw", "--collections", "LSSTComCam/raw/all", "--limit", "0"]
+        runs = {
+            "diff": self.diff(world),
+            "all": self.butler(world, *raws),
+            "science": self.butler(world, *raws, "--where", "exposure.observation_type='science'"),
+            "tree": self.butler(world, "query-collections", "--chains=tree", repo, "LSSTComCam/DP1/defaults"),
+            "floor": self.python(world, FLOOR, repo),
+        }
+        cost = medians(self.times, runs)
+        by_hand = sum(cost[name].seconds for name in ("all", "science", "tree"))
+        diff = cost["diff"].seconds
+        self.row("(a) no-drift diff ÷ three commands by hand", diff / by_hand, "≤ 0.20", f"{diff:.2f} s ÷ {by_hand:.2f} s")
+        floor = cost["floor"].seconds
+        self.row("(b) no-drift diff ÷ import, open, one query", diff / floor, "≤ 1.8", f"{diff:.2f} s ÷ {floor:.2f} s")
+        self.row("(h) peak memory of diff, MB", cost["diff"].memory, "≤ 400", "×1")
+        self._drift(world)
+        self._rucio(world)
+        self._ten(world)
+
+    def _drift(self, world: World) -> None:
+        """(d): ten raws, a chain and a rule."""
+        _break(world)
+        cost = medians(self.times, {"drift": self.diff(world, code=2)})
+        reconcile(world, "apply", "--yes", "--wait", "1m")
+        calm = medians(self.times, {"calm": self.diff(world)})["calm"].seconds
+        drift = cost["drift"].seconds
+        self.row("(d) diff of small drift ÷ no drift", drift / calm, "≤ 1.3", f"{drift:.2f} s ÷ {calm:.2f} s")
+
+    def _ten(self, world: World) -> None:
+        """(c): ten campaigns."""
+        ten = self.world(10)
+        cost = medians(self.times, {"ten": self.diff(ten), "one": self.diff(world)})
+        down(ten)
+        figures = f"{cost['ten'].seconds:.2f} s ÷ {cost['one'].seconds:.2f} s"
+        self.row("(c) diff of ten campaigns ÷ one", cost["ten"].seconds / cost["one"].seconds, "≤ 1.5", figures)
+        self.row("(h) peak memory of diff of ten campaigns, MB", cost["ten"].memory, "≤ 600", "×10")
+
+    def _rucio(self, world: World) -> None:
+        """(g): two thousand datasets with rules."""
+        runs = {"diff": self.diff(world, str(further(world))), "loop": self.python(world, LOOP, SCOPE, str(FURTHER))}
+        terraform = shutil.which("terraform")
+        if terraform:
+            runs["terraform"] = _terraform(terraform, world)
+        cost = medians(self.times, runs)
+        diff, loop = cost["diff"].seconds, cost["loop"].seconds
+        self.row("(g) diff of 2,000 Rucio datasets ÷ loop of get_did", diff / loop, "≤ 0.10", f"{diff:.2f} s ÷ {loop:.2f} s")
+        if terraform:
+            plan = cost["terraform"].seconds
+            self.row("(g) the same ÷ terraform plan of 2,000", diff / plan, "≤ 0.6", f"{diff:.2f} s ÷ {plan:.2f} s")
+
+    def loads(self, times: int, raws: int) -> None:
+        """(e) and (f): what is written."""
+        world = self.world(1)
+        loads = Loads(world, self.place / f"{self.name.lower()}-loads", postgres=self.postgres)
+        found = medians(self.times, loads.imports())
+        by_hand, first, second = (found[name].seconds for name in ("by hand", "first", "second"))
+        self.row("(e) import of 10,000 ÷ butler import", first / by_hand, "≤ 0.45", f"{first:.2f} s ÷ {by_hand:.2f} s")
+        self.row("(e) the second run ÷ the first", second / first, "≤ 0.5", f"{second:.2f} s ÷ {first:.2f} s")
+        found = medians(times, loads.raws(raws))
+        ours, bare = found["ours"].seconds, found["bare"].seconds
+        self.row(f"(f) ingest of {raws:,} raws ÷ bare loop", ours / bare, "≤ 1.15", f"{ours:.1f} s ÷ {bare:.1f} s")
+
+
+def _break(world: World) -> None:
+    """Take away ten raws of the first night, a child of a chain, and a rule."""
+    from lsst.daf.butler import Butler
+    from rows import Postgres, closing
+
+    os.environ.update(world.environment())
+    butler = Butler.from_config(repository_uri(world), writeable=True)
+    where = "instrument = 'LSSTComCam' AND exposure IN (2024110800001, 2024110800002) AND detector < 5"
+    refs = butler.query_datasets("raw", "LSSTComCam/raw/all", where=where)
+    butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+    butler.collections.remove_from_chain("LSSTComCam/calib", "LSSTComCam/calib/DM-48650")
+    with closing(Postgres(str(world.recall()["postgres"]), "rucio", "dev")) as database:
+        for table in ("locks", "dataset_locks", "rules"):
+            column = "id" if table == "rules" else "rule_id"
+            rule = "select id from {schema}.rules where name = 'Dataset/LSSTComCam/dstyps/DM-47365'"
+            database.run(f"delete from {{schema}}.{table} where {column} in ({rule})")
+
+
+def _terraform(terraform: str, world: World) -> Callable[[], Cost]:
+    folder = world.root / "terraform"
+    folder.mkdir(exist_ok=True)
+    if not (folder / "terraform.tfstate").exists():
+        text = "".join(f'resource "terraform_data" "d{n}" {{\n  input = "{n}"\n}}\n' for n in range(FURTHER))
+        (folder / "main.tf").write_text(text)
+        for words in (["init"], ["apply", "-auto-approve"]):
+            subprocess.run([terraform, *words], cwd=folder, check=True, capture_output=True)
+    return lambda: once([terraform, f"-chdir={folder}", "plan"], {}, folder)
+
+
+def table(rows: list[Row], cores: int | None) -> Iterator[str]:
+    """Write the table of the README.
+
+    Parameters
+    ----------
+    rows : `list` [`Row`]
+        What was measured.
+    cores : `int` or `None`
+        Of this machine.
+
+    Yields
+    ------
+    line : `str`
+        Markdown.
+    """
+    yield f"Measured on {datetime.date.today():%Y-%m-%d}, {cores} cores."
+    yield ""
+    yield "| what | reach | SQLite | PostgreSQL |"
+    yield "|---|---|---|---|"
+    for what in dict.fromkeys(row.what for row in rows):
+        cells = []
+        for name in ("SQLite", "PostgreSQL"):
+            found = next((row for row in rows if row.what == what and row.database == name), None)
+            cells.append(
+                "" if found is None else f"{found.ratio:.0f}" if "MB" in what else f"{found.ratio:.2f} ({found.figures})"
+            )
+        reach = next(row.reach for row in rows if row.what == what)
+        yield f"| {what} | {reach} | {cells[0]} | {cells[1]} |"
+
+
+def main() -> None:
+    """Measure, and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--times", type=int, default=5, help="runs of each command")
+    parser.add_argument("--times-raws", type=int, default=5, help="runs of the ingest of a campaign")
+    parser.add_argument("--raws", type=int, default=148_845, help="raws of that campaign")
+    parser.add_argument("--only", choices=["looks", "loads"])
+    parser.add_argument("--database", choices=["sqlite", "postgresql"])
+    asked = parser.parse_args()
+    place = asked.folder.resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    place.chmod(0o755)
+    os.chdir(ROOT)
+    rows: list[Row] = []
+    for postgres in (False, True):
+        if asked.database not in (None, "postgresql" if postgres else "sqlite"):
+            continue
+        bench = Bench(place, asked.times, postgres=postgres)
+        try:
+            if asked.only != "loads":
+                bench.looks()
+            if asked.only != "looks":
+                bench.loads(asked.times_raws, asked.raws)
+        finally:
+            rows += bench.rows
+            down(World(place / f"{bench.name.lower()}-1"))
+    found: dict[str, Any] = {"date": f"{datetime.date.today()}", "cores": os.cpu_count(), "rows": [asdict(row) for row in rows]}
+    (place / "bench.json").write_text(json.dumps(found, indent=2) + "\n")
+    text = "\n".join(table(rows, os.cpu_count()))
+    (place / "bench.md").write_text(text + "\n")
+    print(f"\n{text}")
+
+
+if __name__ == "__main__":
+    main()

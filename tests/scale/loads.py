@@ -1,0 +1,139 @@
+"""Loads to be written: an export of ten thousand datasets, and the raws of a campaign, each into a fresh repository."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from campaign import BASE, exposures
+from measure import Cost, once
+
+from reconciler.playground import campaign as small
+from reconciler.playground.world import World
+
+IMPORTED = 10_000
+FIRST = 131_072
+
+
+class Loads:
+    """Loads and the repositories that take them.
+
+    Parameters
+    ----------
+    world : `reconciler.playground.world.World`
+        With PostgreSQL.
+    folder : `pathlib.Path`
+        To work in.
+    postgres : `bool`
+        Where registries are.
+    """
+
+    def __init__(self, world: World, folder: Path, *, postgres: bool) -> None:
+        self.world, self.folder, self.postgres = world, folder, postgres
+        folder.mkdir(exist_ok=True)
+        self.environment = {**world.environment(), "XDG_STATE_HOME": str(folder / "xdg")}
+
+    def _fresh(self) -> Path:
+        """Make an empty repository with the instrument."""
+        from lsst.daf.butler import Butler, Config
+        from lsst.pipe.base import Instrument
+
+        repo = self.folder / "repo"
+        shutil.rmtree(repo, ignore_errors=True)
+        config = Config()
+        if self.postgres:
+            config["registry", "db"] = f"postgresql://postgres@/lsstprod?host={self.world.recall()['postgres']}"
+            config["registry", "namespace"] = f"load{uuid.uuid4().hex[:12]}"
+        Butler.makeRepo(str(repo), config=config if self.postgres else None)
+        butler = Butler.from_config(str(repo), writeable=True)
+        Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
+        return repo
+
+    def _run(self, *words: str) -> Cost:
+        return once([sys.executable, *words], self.environment, self.folder)
+
+    def imports(self) -> dict[str, Callable[[], Cost]]:
+        """Give the three ways to take an export file in: by hand, by an apply, and by an apply again."""
+        export = self._export()
+        state = self.folder / "import.toml"
+        repo = self.folder / "repo"
+        state.write_text(
+            f'[reconcile]\nversion = 1\n[repository]\nuri = "{repo}"\n'
+            f'[import.x]\nexport_file = "{export}"\nroot = "{self.folder}/files"\n'
+        )
+        butler = str(Path(sys.executable).with_name("butler"))
+
+        def by_hand() -> Cost:
+            fresh = self._fresh()
+            words = ["import", str(fresh), str(self.folder / "files"), "--export-file", str(export), "--transfer", "direct"]
+            return once([butler, *words], self.environment, self.folder)
+
+        def first() -> Cost:
+            self._fresh()
+            return self._run("-m", "reconciler", "apply", str(state), "--yes")
+
+        def second() -> Cost:
+            return self._run("-m", "reconciler", "apply", str(state), "--yes")
+
+        return {"by hand": by_hand, "first": first, "second": second}
+
+    def _export(self) -> Path:
+        path = self.folder / "export.yaml"
+        if path.exists():
+            return path
+        from lsst.daf.butler import Butler, DatasetRef, DatasetType, FileDataset
+
+        files = self.folder / "files"
+        files.mkdir()
+        repo = self.folder / "source"
+        Butler.makeRepo(str(repo))
+        butler = Butler.from_config(str(repo), writeable=True)
+        stars = DatasetType("stars", ["htm7"], "ArrowAstropy", universe=butler.dimensions)
+        butler.registry.registerDatasetType(stars)
+        butler.collections.register("run")
+        datasets = []
+        for pixel in range(FIRST, FIRST + IMPORTED):
+            (files / f"{pixel}.parquet").write_text("stars")
+            ref = DatasetRef(stars, butler.registry.expandDataId(htm7=pixel), run="run")
+            datasets.append(FileDataset(path=str(files / f"{pixel}.parquet"), refs=[ref]))
+        butler.ingest(*datasets, transfer="direct")
+
+        def relative(dataset: Any) -> Any:
+            dataset.path = Path(str(dataset.path)).name
+            return dataset
+
+        with butler.export(filename=str(path), transfer=None) as export:
+            export.saveDatasets([ref for dataset in datasets for ref in dataset.refs], rewrite=relative)
+        return path
+
+    def raws(self, count: int) -> dict[str, Callable[[], Cost]]:
+        """Give the two ways to ingest a campaign: by an apply, and by a bare loop of `Butler.ingest`."""
+        folder = self.folder / "raw" / "LSSTComCam"
+        if not folder.exists():
+            written = 0
+            for exposure in exposures(1):
+                if written >= count:
+                    break
+                made = small.Exposure(exposure.night, exposure.sequence + BASE)
+                written += len(small.write(folder, made)) - 1
+        state = self.folder / "raw.toml"
+        state.write_text(
+            f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.folder}/repo"\n'
+            '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
+            f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\n'
+            "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n"
+        )
+
+        def ours() -> Cost:
+            self._fresh()
+            return self._run("-m", "reconciler", "apply", str(state), "--yes")
+
+        def bare() -> Cost:
+            repo = self._fresh()
+            return self._run(str(Path(__file__).with_name("bare_ingest.py")), str(repo), str(folder))
+
+        return {"ours": ours, "bare": bare}
