@@ -326,3 +326,18 @@ def test_an_expectation_that_fails_names_what_is_missing_and_nothing_is_done_abo
     assert f"{N_RAWS - 2} datasets, {N_RAWS} wanted" in told
     assert "20241108   2024110800002   detector 5" in told
     assert "changed 0" in told
+
+
+def test_a_dataset_that_the_datastore_does_not_know_is_told_and_not_taken_for_ingested(sqlite_bench: Bench) -> None:
+    from lsst.daf.butler import DatasetType
+
+    butler = sqlite_bench.butler
+    cat = DatasetType("cat", ["htm7"], "SimpleCatalog", universe=butler.dimensions)
+    butler.registry.registerDatasetType(cat)
+    butler.collections.register("refcat")
+    butler.registry.insertDatasets(cat, [{"htm7": 131072}], run="refcat")
+    (sqlite_bench.folder / "t.csv").write_text("file,htm7\n131072.fits,131072\n")
+    table = '[file_ingest.refcat]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "/data"\n'
+    told = sqlite_bench.diff(sqlite_bench.state(table), 2)
+    assert "nowhere in the datastore" in told
+    assert "changed 0" in sqlite_bench.apply(sqlite_bench.state(table), 2)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from reconciler.kinds._nights import among, between, incomplete
 from reconciler.model import Action, Condition, Kind, Missing, Seen, Spec
 
 if TYPE_CHECKING:
@@ -88,16 +89,34 @@ def _incomplete(live: Live, spec: ExpectSpec) -> Iterable[dict[str, Any]]:
     known = live.butler.dataset_types().get(spec.dataset_type)
     if known is None or not {"exposure", "detector"} <= set(known.dimensions):
         return
-    have: dict[tuple[str, int], set[int]] = defaultdict(set)
-    rows = live.butler.data_ids(spec.dataset_type, spec.collections, ["instrument", "exposure", "detector"], spec.where)
-    for instrument, exposure, detector in rows:
-        have[instrument, exposure].add(detector)
-    for instrument in sorted({instrument for instrument, _ in have}):
-        detectors = {r.id for r in live.butler.records("detector", instrument=instrument)}
-        records = {r.id: r for r in live.butler.records("exposure", instrument=instrument)}
-        for (whose, exposure), there in sorted(have.items()):
-            for detector in sorted(detectors - there) if whose == instrument else ():
-                yield {"exposure": exposure, "detector": detector, "day_obs": records[exposure].day_obs}
+    for instrument in sorted({record.instrument for record in live.butler.records("detector")}):
+        yield from _lacking(live, spec, instrument)
+
+
+def _lacking(live: Live, spec: ExpectSpec, instrument: str) -> Iterable[dict[str, Any]]:
+    """Name them for one instrument; of many datasets, only the nights that are not complete are listed."""
+    detectors = {record.id for record in live.butler.records("detector", instrument=instrument)}
+    where, days = spec.where, ""
+    if live.counts(live.butler.count(spec.dataset_type, spec.collections, spec.where)):
+
+        def complete(some: Sequence[int]) -> bool:
+            chosen = between(instrument, some, spec.where)
+            exposures = live.butler.count_data_ids(spec.dataset_type, spec.collections, ["exposure"], chosen)
+            return live.butler.count(spec.dataset_type, spec.collections, chosen) == len(detectors) * exposures
+
+        nights = incomplete(sorted(record.id for record in live.butler.records("day_obs", instrument=instrument)), complete)
+        if not nights:
+            return
+        where, days = among(instrument, nights, spec.where), f"day_obs IN ({', '.join(map(str, nights))})"
+    have: dict[int, set[int]] = defaultdict(set)
+    rows = live.butler.data_ids(spec.dataset_type, spec.collections, ["instrument", "exposure", "detector"], where)
+    for whose, exposure, detector in rows:
+        if whose == instrument:
+            have[exposure].add(detector)
+    short = {exposure: detectors - there for exposure, there in sorted(have.items()) if detectors - there}
+    night_of = {r.id: r.day_obs for r in live.butler.records("exposure", days, instrument=instrument)} if short else {}
+    for exposure, lacking in short.items():
+        yield from ({"exposure": exposure, "detector": detector, "day_obs": night_of[exposure]} for detector in sorted(lacking))
 
 
 KIND = ExpectKind()

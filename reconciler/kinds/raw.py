@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from reconciler.kinds._delivery import DELIVERED_BY, Arrivals, arrivals, under
+from reconciler.kinds._nights import among, between, incomplete
 from reconciler.kinds._storage import VERIFY, verified
 from reconciler.model import Action, Cost, Kind, Members, Missing, Seen, Spec
 
@@ -25,8 +26,6 @@ EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
 MOST_FILES_TYPED = 20
 MOST_DETECTORS = 9
-MOST_NIGHTS_SOUGHT = 8
-"""When so many nights differ, listing all costs less than looking for the others."""
 
 
 class RawSpec(Spec):
@@ -108,7 +107,7 @@ class RawKind(Kind[RawSpec]):
             if not short:
                 return Seen(spec, (Members.counted("raws", live.butler.count("raw", [name])),), facts={"untouched": False})
             if len(short) < len(nights):
-                where = f"instrument = '{spec.instrument}' AND exposure.day_obs IN ({', '.join(map(str, short))})"
+                where = among(spec.instrument, short)
                 elsewhere = live.butler.count("raw", [name]) - live.butler.count("raw", [name], where)
                 dids = [did for night in short for did in nights[night][1]]
         sizes = self._exist(live, spec, dids)
@@ -160,7 +159,9 @@ class RawKind(Kind[RawSpec]):
         by_full_name = "full_name" in pattern.groupindex
         keys: set[Hashable] = set(present)
         if by_obs_id or by_full_name:
-            names = {r.id: r.obs_id for r in live.butler.records("exposure", instrument=spec.instrument)} if by_obs_id else {}
+            of_nights = where.replace("exposure.day_obs", "day_obs")
+            exposed = live.butler.records("exposure", of_nights, instrument=spec.instrument) if by_obs_id else ()
+            names = {r.id: r.obs_id for r in exposed}
             places = {r.id: r.full_name for r in live.butler.records("detector", instrument=spec.instrument)}
             keys = {(names[e] if by_obs_id else e, places[d] if by_full_name else d) for e, d in present}
             exposures = str if by_obs_id else int
@@ -240,29 +241,18 @@ def _nights(live: Live, spec: RawSpec) -> Nights:
 
 
 def _short(live: Live, name: str, spec: RawSpec, nights: Nights) -> list[int]:
-    """Find the nights whose numbers differ, by halving: in proportion to how many they are, not to how many nights there are.
+    """Find the nights that are not complete: Rucio has more or fewer files of them than there are raws and files beside them."""
 
-    A night is complete when Rucio has as many files of it as there are raws and files beside them.
-    """
-
-    def there(some: Sequence[int], whole: bool) -> int:
-        days = f"exposure.day_obs >= {some[0]} AND exposure.day_obs <= {some[-1]}"
-        where = "" if whole else f"instrument = '{spec.instrument}' AND {days}"
+    def complete(some: Sequence[int]) -> bool:
+        where = "" if len(some) == len(nights) else between(spec.instrument, some)
         raws = live.butler.count("raw", [name], where)
-        return raws + (spec.sidecars * _exposures(live, name, spec, where) if spec.sidecars else 0)
-
-    def differing(some: Sequence[int]) -> list[int]:
-        if there(some, len(some) == len(nights)) == sum(nights[night][0] for night in some):
-            return []
-        if len(some) == 1:
-            return list(some)
-        found = differing(some[: len(some) // 2])
-        return found + differing(some[len(some) // 2 :]) if len(found) < MOST_NIGHTS_SOUGHT else list(some)
+        beside = spec.sidecars * _exposures(live, name, spec, where) if spec.sidecars else 0
+        return raws + beside == sum(nights[night][0] for night in some)
 
     order = sorted(nights)
-    if 0 in nights and there(order, True) != sum(length for length, _ in nights.values()):
-        return order
-    return differing(order)
+    if 0 in nights:
+        return [] if complete(order) else order
+    return incomplete(order, complete)
 
 
 def _exposures(live: Live, name: str, spec: RawSpec, where: str) -> int:

@@ -132,10 +132,16 @@ class Repository(Definitions):
         names = self._searched(dataset_type, collections)
         if not names:
             return 0
-        with reading(self.uri), self.open().query() as query:
-            if where:
-                query = query.where(where, bind=dict(bind or {}))
-            return int(query.join_dataset_search(dataset_type, names).data_ids(dimensions).count())
+
+        def read() -> int:
+            with self.open().query() as query:
+                if where:
+                    query = query.where(where, bind=dict(bind or {}))
+                return int(query.join_dataset_search(dataset_type, names).data_ids(dimensions).count())
+
+        bound = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in (bind or {}).items())
+        found: int = self._keep(("count data ids", dataset_type, tuple(names), tuple(dimensions), where, bound), read)
+        return found
 
     def data_ids(
         self, dataset_type: str, collections: Iterable[str], dimensions: Sequence[str], where: str = ""

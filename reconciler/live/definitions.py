@@ -193,13 +193,15 @@ class Definitions(Opening):
         with reading(self.uri):
             return self.universe()[element].RecordClass(**values)
 
-    def records(self, element: str, **data_id: Any) -> Sequence[Any]:
+    def records(self, element: str, where: str = "", **data_id: Any) -> Sequence[Any]:
         """Read dimension records.
 
         Parameters
         ----------
         element : `str`
             A dimension, or a join of dimensions.
+        where : `str`
+            A Butler query expression.
         **data_id
             Which; all of them if empty.
 
@@ -213,9 +215,10 @@ class Definitions(Opening):
             if not self.ready:
                 return []
             with self.open().query() as query:
-                return list(query.where(data_id).dimension_records(element))
+                chosen = query.where(data_id, where) if where else query.where(data_id)
+                return list(chosen.dimension_records(element))
 
-        found: Sequence[Any] = self._keep(("records", element, tuple(sorted(data_id.items()))), read)
+        found: Sequence[Any] = self._keep(("records", element, where, tuple(sorted(data_id.items()))), read)
         return found
 
     def count_records(self, element: str, where: str = "", **data_id: Any) -> int:

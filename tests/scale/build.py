@@ -22,7 +22,7 @@ from campaign import BASE, DETECTORS, FURTHER, RAW_BYTES, SHARDS, Exposure, expo
 from rows import Postgres, Sqlite, closing
 
 from reconciler.playground.site import CATALOGS, variables
-from reconciler.playground.up import up
+from reconciler.playground.up import down, up
 from reconciler.playground.world import IN2P3, SLAC, Sizes, World
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +57,8 @@ def build(world: World, factor: int, *, like_production: bool) -> World:
         _butler(world, more)
         _rucio(world, more, factor)
         world.remember(factor=factor)
+        down(world)
+        up(world, sizes, mover=False, say=lambda text: None)  # without the mover, which would ask about all rules each second
     _inputs(world, factor)
     return world
 
