@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from reconciler.diff import diff
-from reconciler.errors import ApplyError, ObserveError, ReconcileError, WorkerDied
+from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, WorkerDied
 from reconciler.kinds import discover
 from reconciler.live import Live
 from reconciler.model import Action, Difference, Id, Outcome
@@ -43,10 +43,6 @@ class Listener(Protocol):
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
         """The run waits for deliveries."""
-
-
-class Interrupted(Exception):
-    """The operator asked to stop; what is done stays, and the next run goes on from there."""
 
 
 @dataclass
@@ -243,6 +239,9 @@ class Run:
         kind = discover()[action.id.kind]
         try:
             result = kind.apply(self.live, action) or {}
+        except Interrupted:
+            self.listener.ended(action, made, ApplyError("stopped between two chunks; what is done stays"), False)
+            raise
         except (ApplyError, ObserveError) as error:
             return error
         finally:

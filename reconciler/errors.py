@@ -83,3 +83,7 @@ class ApplyError(ReconcileError):
 
 class WorkerDied(ApplyError):
     """A process that did a part of an action ended before that part did; what it had not committed was rolled back."""
+
+
+class Interrupted(Exception):
+    """The operator asked to stop; what is done stays, and the next run goes on from there."""

@@ -16,9 +16,9 @@ import click
 
 from reconciler import pruning
 from reconciler import saved as saved_plans
-from reconciler.apply import Interrupted, Run, exit_code
+from reconciler.apply import Run, exit_code
 from reconciler.console import DIFFERENCES, INTERRUPTED, Line, show
-from reconciler.errors import ObserveError, PlanError, ReconcileError
+from reconciler.errors import Interrupted, ObserveError, PlanError, ReconcileError
 from reconciler.journal import Journal, state_folder
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.live.workers import Workers
@@ -214,7 +214,7 @@ def _confirm_and_run(
         journal.begin(state=str(plan.state.path.resolve()), digest=plan.state.digest, prune=options.prune, **facts)
     started = time.monotonic()
     with Progress(journal) as progress, _Stop() as stop:
-        session.live.progress = progress.bulk
+        session.live.progress, session.live.stop = progress.bulk, stop
         run = Run(plan, session.live, progress, options.prune, session.unable or {}, stop, allowed=allowed, refused=refused or {})
         try:
             outcomes = run.all(options.wait)

@@ -128,7 +128,7 @@ class Use(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 6))
     def apply_and_stop_early(self, limit: int) -> None:
         """As a kill between two actions leaves it."""
-        from reconciler.apply import Interrupted
+        from reconciler.errors import Interrupted
 
         found = self.look()
         asked = iter(range(10_000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from conftest import Bench
 from reconciler.live import workers, writing
 from reconciler.playground import campaign
 from reconciler.playground.world import World
+from reconciler.running import Progress
 
 PARSL = """\
 from parsl.config import Config
@@ -183,6 +185,19 @@ def test_what_a_worker_that_died_had_not_done_is_done_again(postgres_bench: Benc
     assert "a worker died" in told
     monkeypatch.undo()
     postgres_bench.mend(catalog(postgres_bench))
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_ends_bulk_work_after_the_chunk_in_flight(bench: Bench, monkeypatch: pytest.MonkeyPatch, jobs: str) -> None:
+    monkeypatch.setattr("reconciler.live.CHUNK", 3)
+    monkeypatch.setattr(Progress, "bulk", lambda self, what, done, total: os.kill(os.getpid(), signal.SIGINT))
+    state = catalog(bench)
+    told = bench.apply(state, 130, "--jobs", jobs)
+    assert "stopped between two chunks" in told
+    butler = bench.butler
+    assert 3 <= len(butler.query_datasets("cat", "refcat")) < len(PIXELS)
+    monkeypatch.undo()
+    bench.mend(state)
 
 
 @pytest.mark.slow

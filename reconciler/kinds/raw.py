@@ -101,6 +101,7 @@ class RawKind(Kind[RawSpec]):
     def _see(self, live: Live, name: str, spec: RawSpec) -> Seen[RawSpec]:
         nights = _nights(live, spec)
         total = sum(length for length, _ in nights.values())
+        short: list[int] = []
         where, elsewhere, dids = "", 0, [did for _, held in nights.values() for did in held]
         if live.counts(total):
             short = _short(live, name, spec, nights)
@@ -115,14 +116,10 @@ class RawKind(Kind[RawSpec]):
             count = sum(re.search(spec.data_id or "", path) is not None for path in sizes)
             if live.butler.count("raw", [name]) == count:
                 return Seen(spec, (Members.counted("raws", count),), facts={"untouched": False})
-        key_of, present = self._ingested(live, name, spec, where)
-        wanted: dict[Hashable, dict[str, Any]] = {}
-        for path, size in sizes.items():
-            found = key_of(path)
-            if found is not None:
-                key, facts = found
-                wanted[key] = {**facts, "path": path, "bytes": size}
-        members = Members.compare("raws", wanted, present)
+        members = self._compare(live, name, spec, sizes, where)
+        if where and any(facts.get("day_obs") not in short for facts in members.missing):
+            where = ""  # what the names of Rucio's datasets say of nights is not what the exposures say
+            members = self._compare(live, name, spec, sizes, where)
         if where:
             wanted_in_all, present_in_all = members.wanted + elsewhere, members.present + elsewhere
             members = dataclasses.replace(members, wanted=wanted_in_all, present=present_in_all, compared="count")
@@ -131,7 +128,18 @@ class RawKind(Kind[RawSpec]):
         exists = name in live.butler.collections()
         conditions = (come.condition,) if come.condition is not None and members.awaited else ()
         facts = {"untouched": members.present == 0}
-        return Seen(spec if exists or not wanted else None, (members,), conditions, facts)
+        return Seen(spec if exists or not members.wanted else None, (members,), conditions, facts)
+
+    def _compare(self, live: Live, name: str, spec: RawSpec, sizes: Mapping[str, int], where: str) -> Members:
+        """Compare what exists with what is ingested, of all nights or of some."""
+        key_of, present = self._ingested(live, name, spec, where)
+        wanted: dict[Hashable, dict[str, Any]] = {}
+        for path, size in sizes.items():
+            found = key_of(path)
+            if found is not None:
+                key, facts = found
+                wanted[key] = {**facts, "path": path, "bytes": size}
+        return Members.compare("raws", wanted, present)
 
     def _exist(self, live: Live, spec: RawSpec, dids: Sequence[str]) -> dict[str, int]:
         """Give the size of every raw that exists, by where it lies or will lie."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.errors import ObserveError
+from reconciler.errors import Interrupted, ObserveError
 from reconciler.live.stats import Stats
 from reconciler.live.workers import Workers
 
@@ -52,6 +52,8 @@ class Live:
         Who does bulk work.
     deep : `bool`
         Whether members are compared everywhere, also where counts agree.
+    stop : callable
+        Tells whether the operator asked to stop.
     stats : `reconciler.live.stats.Stats`
         What the looking took.
     """
@@ -63,6 +65,7 @@ class Live:
     progress: Progress = quiet
     workers: Workers = field(default_factory=Workers)
     deep: bool = False
+    stop: Callable[[], bool] = lambda: False
     stats: Stats = field(default_factory=Stats)
     _walked: dict[tuple[tuple[str, ...], str], list[str]] = field(default_factory=dict)
 
@@ -119,6 +122,17 @@ class Live:
         size = min(CHUNK, max(-(-len(items) // self.workers.width), 1)) if self.butler.many_writers else CHUNK
         return [items[start : start + size] for start in range(0, len(items), size)]
 
+    def between_chunks(self) -> None:
+        """End bulk work here, if the operator asked to stop.
+
+        Raises
+        ------
+        reconciler.errors.Interrupted
+            If so.
+        """
+        if self.stop():
+            raise Interrupted
+
     def run_butler(self, commands: Sequence[Sequence[str]]) -> Iterator[None]:
         """Run ``butler`` subcommands of the Science Pipelines in workers.
 
@@ -140,7 +154,11 @@ class Live:
         from reconciler.live import command
 
         chunks = [(list(words),) for words in commands]
-        yield from self.workers.each(command.run, chunks, side_by_side=self.butler.many_writers)
+        last = len(chunks) - 1
+        for number, _ in enumerate(self.workers.each(command.run, chunks, side_by_side=self.butler.many_writers)):
+            yield
+            if number < last:
+                self.between_chunks()
 
     @property
     def butler(self) -> Repository:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reconciler.errors import ApplyError, ObserveError, ReconcileError, clean
+from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, clean
 
 
 class Fault(NamedTuple):
@@ -183,7 +183,7 @@ def writing(uri: str) -> Iterator[None]:
     """
     try:
         yield
-    except ReconcileError:
+    except (ReconcileError, Interrupted):
         raise
     except Exception as error:
         message, hints = explain(error)

@@ -19,7 +19,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from reconciler.errors import ApplyError, StateError, WorkerDied
+from reconciler.errors import ApplyError, ReconcileError, StateError, WorkerDied
 
 T = TypeVar("T")
 BATCH = 16
@@ -127,8 +127,6 @@ def _parsl(path: str) -> Executor:
 
 def _guarded(work: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[T | None, tuple[str, tuple[str, ...]] | None]:
     """Do a chunk; a failure comes back as text, for not every exception can be sent."""
-    from reconciler.errors import ReconcileError
-
     gc.set_threshold(200_000, 20, 100)  # a chunk makes millions of objects and hardly any garbage
     try:
         return work(*arguments), None

@@ -248,12 +248,16 @@ def ingest(
         for count in live.workers.each(ingest_chunk, work):
             done += count
             live.progress(what, done, len(datasets))
+            if done < len(datasets):
+                live.between_chunks()
     else:
         with writing(repository.uri):
             butler = repository.open(writeable=True)
             for chunk in chunks:
                 done += _ingest(butler, chunk, root, transfer)
                 live.progress(what, done, len(datasets))
+                if done < len(datasets):
+                    live.between_chunks()
     repository.analyze(done)
     return done
 
