@@ -34,7 +34,7 @@ demo: $(VENV)/.made
 # More workers than cores: half of what the tests do is waiting. Worlds belong to a class, so a class stays with one worker.
 test: $(VENV)/.made
 	$(BIN)/python -m pytest -n 4 -m "not slow" tests
-	$(BIN)/python -m pytest -n 4 --dist loadscope -m slow tests
+	$(BIN)/python -m pytest -n 5 --dist loadscope --no-loadscope-reorder -m slow tests
 
 # The middleware of RTN-103, w_2025_20, with the click that it needs.
 $(OLDEST)/.made: pyproject.toml tests/oldest.txt

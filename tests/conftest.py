@@ -29,6 +29,11 @@ STACK = {"PYTHONPATH": str(OBSERVATORY), "DAF_BUTLER_PLUGINS": str(OBSERVATORY /
 SMALL = Sizes(nights=1, exposures=6, shards=14)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest and can't be shared out, so that no worker is left alone with it."""
+    items.sort(key=lambda item: "test_model_of_use" not in item.nodeid)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
         worlds = Path(tempfile.mkdtemp(prefix="reconcile-"))
