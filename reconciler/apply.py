@@ -161,7 +161,7 @@ class Run:
         done: list[Action] = []
         made: dict[str, Any] = {}
         already = False
-        died: WorkerDied | None = None
+        last: ReconcileError | None = None
         for _ in range(PASSES):
             try:
                 differences, actions = self._look(entry)
@@ -182,22 +182,22 @@ class Run:
                 if failure is None:
                     done.append(action)
                     continue
-                if isinstance(failure, WorkerDied):
-                    self.listener.ended(action, made, failure, False)
-                    died = failure
-                    break  # what it did not commit is planned again
-                if not self._is_done(entry, action):
-                    self.listener.ended(action, made, failure, False)
+                rest = self._rest_of(entry, action)
+                if rest is None:
+                    self.listener.ended(action, made, None, True)
+                    already = True
+                    break
+                self.listener.ended(action, made, failure, False)
+                if rest == action.args and not isinstance(failure, WorkerDied):
                     return Outcome(id, "failed", str(failure), len(done), made)
-                self.listener.ended(action, made, None, True)
-                already = True
-                break
+                last = failure
+                break  # a part of it was done, by it or by another, or its worker died: what is left is planned again
         try:
             differences, actions = self._look(entry)
         except ObserveError as error:
             return Outcome(id, "failed", str(error), len(done), made)
-        if actions and died is not None:
-            return Outcome(id, "failed", str(died), len(done), made)
+        if actions and last is not None:
+            return Outcome(id, "failed", str(last), len(done), made)
         if actions and self.allowed is None:
             return Outcome(id, "failed", f"still differs after {len(done)} actions: {actions[0].reason}", len(done), made)
         return self._rest(entry, differences, done, made, already)
@@ -250,13 +250,17 @@ class Run:
         self.listener.ended(action, result, None, False)
         return None
 
-    def _is_done(self, entry: Entry, action: Action) -> bool:
-        """Look whether a failed action was done all the same: by another, or before the answer was lost."""
+    def _rest_of(self, entry: Entry, action: Action) -> Mapping[str, Any] | None:
+        """Look what a failed action left to do: all, a part, or nothing, if another did it or only the answer was lost."""
         try:
             _, actions = self._look(entry)
         except ReconcileError:
-            return False
-        return all((other.verb, other.args) != (action.verb, action.args) for other in actions)
+            return action.args
+        same = [other.args for other in actions if other.verb == action.verb]
+        if action.args in same:
+            return action.args
+        # Of several actions of one verb the others are not the rest of this one; bulk work has one.
+        return same[0] if same and action.cost.datasets else None
 
     def _rest(
         self, entry: Entry, differences: tuple[Difference, ...], done: list[Action], made: dict[str, Any], already: bool

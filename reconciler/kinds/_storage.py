@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from reconciler.errors import ApplyError, ObserveError
 from reconciler.model import Condition
 
 if TYPE_CHECKING:
@@ -53,13 +54,20 @@ def verified(live: Live, verify: str, refs: Sequence[DatasetRef]) -> tuple[Condi
     asked = [(file.id, file.uri, file.size, file.checksum) for file in files]
     chunks = [(asked[start : start + storage.CHECKED],) for start in range(0, len(asked), storage.CHECKED)]
     results = live.workers.each(storage.check, chunks) if len(chunks) > 1 else (storage.check(*chunk) for chunk in chunks)
-    bad: list[dict[str, Any]] = []
+    stored = {file.id for file in files}
+    bad: list[dict[str, Any]] = [
+        {**ref.dataId.required, "uri": "", "problem": "unknown to the datastore"} for id, ref in by_id.items() if id not in stored
+    ]
+    total = len(asked) + len(bad)
     done = 0
-    for problems in results:
-        done = min(done + storage.CHECKED, len(asked))
-        live.progress("files on storage", done, len(asked))
-        bad += [{**by_id[id].dataId.required, "uri": uri, "problem": problem} for id, uri, problem in problems]
+    try:
+        for problems in results:
+            done = min(done + storage.CHECKED, len(asked))
+            live.progress("files on storage", done, len(asked))
+            bad += [{**by_id[id].dataId.required, "uri": uri, "problem": problem} for id, uri, problem in problems]
+    except ApplyError as error:  # a worker tells everything as a failed action; not to have looked is not one
+        raise ObserveError(f"files on storage could not be looked for: {error}", error.hints) from error
     if not bad:
         return ()
-    text = f"{len(bad):,} of {len(asked):,} files looked for are in the registry, not on storage or not as recorded"
+    text = f"{len(bad):,} of {total:,} files looked for are in the registry, not on storage or not as recorded"
     return (Condition("unwell", text, tuple(bad), "storage"),)

@@ -107,7 +107,12 @@ class ImportKind(Kind[ImportSpec]):
         counts = Counter(d.dataset_type for content in contents.values() for d in content.datasets.values())
         there = {t: _there(live, t, sorted(names), counts[t]) for t, names in sorted(runs.items())}
         certified = {c for t, names in sorted(calibs.items()) for c in live.butler.certifications([t], sorted(names))}
-        return {name: _see(live, spec, contents[name], there, certified) for name, spec in desired.items()}
+        seen = {name: _see(live, spec, contents[name], there, certified) for name, spec in desired.items()}
+        if None in there.values() and any(part.missing for found in seen.values() for part in found.members):
+            # What lacks a certification or a tag may lack the dataset too, under a count that agrees.
+            there = {t: live.butler.members(t, sorted(names)) for t, names in sorted(runs.items())}
+            seen = {name: _see(live, spec, contents[name], there, certified) for name, spec in desired.items()}
+        return seen
 
     def plan(self, missing: Missing[ImportSpec]) -> Iterable[Action]:
         facts, seen = missing.seen.facts, missing.seen

@@ -58,7 +58,9 @@ class VisitsKind(Kind[VisitsSpec]):
         seen = {}
         for name, spec in desired.items():
             on_the_sky = live.butler.count_records("exposure", ON_SKY, instrument=name)
-            if live.counts(on_the_sky) and live.butler.count_records("visit_definition", instrument=name) == on_the_sky:
+            # As many visits as exposures: none is in two visits while another is in none.
+            counts = {live.butler.count_records(element, instrument=name) for element in ("visit_definition", "visit")}
+            if live.counts(on_the_sky) and counts == {on_the_sky}:
                 seen[name] = Seen(spec, (Members.counted(FIELD, on_the_sky),), _regions(live, name))
                 continue
             defined = {r.exposure for r in live.butler.records("visit_definition", instrument=name)}
