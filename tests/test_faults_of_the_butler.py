@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from conftest import ROOT, Bench
 
-from reconciler.playground.world import World
+from reconciler.playground import campaign
+from reconciler.playground.world import Sizes, World
 
 RUNS = '[collection.a]\ntype = "RUN"\n[collection.b]\ntype = "RUN"\n'
 
@@ -77,6 +78,48 @@ def test_a_database_that_can_not_be_used_is_told_without_its_password(
     assert (ready.repo / "butler.yaml").read_text() == before
     assert "hunter2" not in output
     assert "Traceback" not in output
+
+
+def made_by_half(bench: Bench, run: str) -> None:
+    """Leave of a RUN collection what a kill between the two transactions of its making leaves."""
+    import sqlalchemy
+    from lsst.daf.butler import ButlerConfig, CollectionType
+
+    from reconciler.live.opening import registry_of
+
+    bench.butler.collections.register(run, CollectionType.RUN)
+    url, namespace = registry_of(ButlerConfig(str(bench.repo)))
+    schema = f"{namespace}." if namespace else ""
+    name = {"name": run}
+    key = sqlalchemy.text(f"select collection_id from {schema}collection where name = :name")
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        key_of_run = {"key": connection.execute(key, name).scalar_one()}
+        gone = connection.execute(sqlalchemy.text(f"delete from {schema}run where collection_id = :key"), key_of_run)
+        assert gone.rowcount == 1
+
+
+def test_a_run_collection_that_a_kill_left_half_made_takes_datasets(bench: Bench) -> None:
+    made_by_half(bench, "refcat")
+    (bench.folder / "a.fits").write_text("stars")
+    (bench.folder / "t.csv").write_text("file,htm7\na.fits,131072\n")
+    state = bench.state(
+        '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+        f'[file_ingest.refcat]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{bench.folder}"\n'
+    )
+    bench.mend(state)
+
+
+def test_one_that_a_killed_command_left_half_made_takes_raws(comcam: Bench) -> None:
+    made_by_half(comcam, "LSSTComCam/raw/all")
+    folder = comcam.folder / "raw" / "LSSTComCam"
+    for exposure in campaign.exposures(Sizes(nights=1, exposures=1)):
+        campaign.write(folder, exposure)
+    state = comcam.state(
+        f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\n'
+        "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n"
+    )
+    assert "9 raws" in comcam.mend(state)
 
 
 def test_a_missing_namespace_is_a_repository_half_made(ready: Bench, world: World) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import StateError
-from reconciler.inputs import export_file, table, visit_list
+from reconciler.inputs import export_file, export_yaml, table, visit_list
 
 HEAD = "description: Butler Data Repository Export\nversion: 1.0.2\nuniverse_version: 7\nuniverse_namespace: daf_butler\ndata:\n"
 ID = "a83d850a-0094-417c-ac9c-64d0f7b98048"
@@ -24,6 +24,10 @@ PARTS = [
     "- type: dimension\n  element: [1]\n  records: {}\n",
     "- !!python/object/apply:os.system ['true']\n",
     "- &a [*a]\n",
+    "- &a {b: *a}\n",
+    "- !!str [1]\n- !!map x\n- !!seq y\n",
+    "- !uuid [1]\n",
+    "- !!int {}\n- {[1]: 2, 3: 4, <<: {type: run}, name: !!int '0x1f'}\n",
     "- 3\n",
 ]
 
@@ -65,3 +69,23 @@ def test_no_tag_makes_an_object_of_its_choice(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="not an export file"):
         export_file.read(str(file))
     assert not flag.exists()
+
+
+def test_export_files_are_read_as_pyyaml_would(tmp_path: Path) -> None:
+    """Ours is quicker at what such files are made of, and must not differ."""
+    import yaml
+
+    text = (
+        "a: &x {b: 1, c: -7, d: 0x1f, e: 010, f: 1_000, g: 1.5, h: true, i: null, j: ~, k: 2024-11-08}\n"
+        "l: *x\nm: [*x, 'two', \"3\", 1e3, '']\nn: {<<: *x, b: 2}\n4: {5: six}\no: |\n  text\n"
+    )
+    file = tmp_path / "e.yaml"
+    file.write_text(text)
+    assert export_yaml.load(str(file)) == yaml.safe_load(text)
+
+
+def test_aliases_of_aliases_take_no_more_than_their_text(tmp_path: Path) -> None:
+    file = tmp_path / "e.yaml"
+    lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]
+    file.write_text("\n".join(lines))
+    assert len(export_yaml.load(str(file))["a39"]) == 9

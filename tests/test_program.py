@@ -107,7 +107,7 @@ class DoorKind(Kind[DoorSpec]):
         yield Action(missing.id, "build", {}, "no such door")
 
     def apply(self, live, action):
-        from reconciler.live.writing import register_collection
+        from reconciler.live.defining import register_collection
 
         register_collection(live.butler, f"door/{action.id.name}", "RUN")
 

@@ -1,43 +1,19 @@
-"""Export files of ``butler export``: what they hold, read by the C YAML loader and without the Butler.
-
-Only the Butler's own tags are known; any other is an error, so that no file can make an object of its choice.
-"""
+"""Export files of ``butler export``: what they hold, read without the Butler."""
 
 from __future__ import annotations
 
 import functools
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from reconciler.errors import StateError
+from reconciler.inputs import export_yaml
+from reconciler.inputs.export_yaml import Span
 
 NAMESPACE = "daf_butler"
 FORMAT_MAJOR = 1
-
-
-class Tai(str):
-    """A time: TAI in ISO form, to nanoseconds."""
-
-
-class Encoded(str):
-    """A region on the sky, as the hexadecimal digits of its encoding."""
-
-
-class Span(NamedTuple):
-    """A validity range.
-
-    Parameters
-    ----------
-    begin, end : `str` or `None`
-        TAI in ISO form; `None` for unbounded.
-    """
-
-    begin: str | None
-    end: str | None
 
 
 @dataclass(frozen=True)
@@ -162,17 +138,7 @@ def read(path: str) -> ExportFile:
 
 @functools.lru_cache(maxsize=64)
 def _read(path: str, changed: int, size: int) -> ExportFile:
-    import yaml
-
-    try:
-        document = yaml.load(Path(path).read_bytes(), Loader=_loader())  # noqa: S506 (it is a safe one)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise StateError(f"{path}{line}: not an export file: {problem}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise StateError(f"{path}: not an export file: {str(error)[:200]}") from error
+    document = export_yaml.load(path)
     try:
         return _content(document)
     except _NotAnExport as error:
@@ -184,32 +150,6 @@ def _read(path: str, changed: int, size: int) -> ExportFile:
 
 class _NotAnExport(Exception):
     pass
-
-
-@functools.cache
-def _loader() -> Any:
-    import yaml
-
-    class Loader(yaml.CSafeLoader):  # the pure Python one reads 10,000 datasets in 8 s
-        pass
-
-    def scalar(loader: Any, node: Any) -> str:
-        return str(loader.construct_scalar(node))
-
-    def region(loader: Any, suffix: str, node: Any) -> Encoded:
-        return Encoded(loader.construct_mapping(node)["encoded"])
-
-    def span(loader: Any, node: Any) -> Span:
-        if not isinstance(node, yaml.MappingNode):
-            raise yaml.constructor.ConstructorError(None, None, "an empty validity range", node.start_mark)
-        values = loader.construct_mapping(node)
-        return Span(values.get("begin"), values.get("end"))
-
-    Loader.add_constructor("!uuid", lambda loader, node: str(uuid.UUID(hex=scalar(loader, node))))
-    Loader.add_constructor("!butler_time/tai/iso", lambda loader, node: Tai(scalar(loader, node)))
-    Loader.add_constructor("!lsst.daf.butler.Timespan", span)
-    Loader.add_multi_constructor("lsst.sphgeom.", region)
-    return Loader
 
 
 def _content(document: Any) -> ExportFile:

@@ -95,7 +95,7 @@ class ChainKind(Kind[ChainSpec]):
             yield Action(missing.id, "document", args, "documented otherwise")
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.writing import define_chain, set_doc
+        from reconciler.live.defining import define_chain, set_doc
 
         if action.verb == "document":
             set_doc(live.butler, action.id.name, action.args["doc"])

@@ -67,7 +67,7 @@ class CollectionKind(Kind[CollectionSpec]):
             yield Action(missing.id, "document", args, "documented otherwise")
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.writing import register_collection, set_doc
+        from reconciler.live.defining import register_collection, set_doc
 
         if action.verb == "register":
             register_collection(live.butler, action.id.name, action.args["type"], action.args["doc"] or "")

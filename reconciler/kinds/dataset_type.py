@@ -63,7 +63,7 @@ class DatasetTypeKind(Kind[DatasetTypeSpec]):
             yield Action(missing.id, "register", args, "no such dataset type")
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.writing import register_dataset_type
+        from reconciler.live.defining import register_dataset_type
 
         args = action.args
         register_dataset_type(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from reconciler.kinds._nights import among, between, incomplete
+from reconciler.kinds._nights import among, between, exposures, incomplete
 from reconciler.model import Action, Condition, Kind, Missing, Seen, Spec
 
 if TYPE_CHECKING:
@@ -99,12 +99,12 @@ def _lacking(live: Live, spec: ExpectSpec, instrument: str) -> Iterable[dict[str
     where, days = spec.where, ""
     if live.counts(live.butler.count(spec.dataset_type, spec.collections, spec.where)):
 
-        def complete(some: Sequence[int]) -> bool:
-            chosen = between(instrument, some, spec.where)
-            exposures = live.butler.count_data_ids(spec.dataset_type, spec.collections, ["exposure"], chosen)
-            return live.butler.count(spec.dataset_type, spec.collections, chosen) == len(detectors) * exposures
+        def surplus(begin: int, end: int) -> int:
+            # Without spec.where, so that other expectations, and raw, ask the same.
+            there = live.butler.count(spec.dataset_type, spec.collections, between(instrument, begin, end))
+            return there - len(detectors) * exposures(live, instrument, begin, end)
 
-        nights = incomplete(sorted(record.id for record in live.butler.records("day_obs", instrument=instrument)), complete)
+        nights = incomplete(sorted(record.id for record in live.butler.records("day_obs", instrument=instrument)), surplus)
         if not nights:
             return
         where, days = among(instrument, nights, spec.where), f"day_obs IN ({', '.join(map(str, nights))})"

@@ -125,10 +125,10 @@ class FileIngestKind(Kind[FileIngestSpec]):
         yield Action(missing.id, "ingest", args, f"{count:,} files not ingested", Cost(count, count))
 
     def apply(self, live: Live, action: Action) -> Mapping[str, Any]:
-        from reconciler.live import writing
+        from reconciler.live import defining, writing
 
         args = action.args
-        writing.register_collection(live.butler, action.id.name, "RUN")
+        defining.register_collection(live.butler, action.id.name, "RUN")
         rows = [
             {
                 "dataset_type": args["dataset_type"],

@@ -145,14 +145,14 @@ class ImportKind(Kind[ImportSpec]):
             yield Action(missing.id, "import", args, reason, Cost(len(datasets), len(datasets)))
 
     def apply(self, live: Live, action: Action) -> Mapping[str, Any]:
-        from reconciler.live import writing
+        from reconciler.live import defining, writing
 
         args = action.args
         spec = ImportSpec(export_file=args["export_file"], root=args["root"], replace=args["replace"], transfer=args["transfer"])
         content = export_file.read(spec.export_file)
         for name in args["dataset_types"]:
             definition = content.dataset_types[name]
-            writing.register_dataset_type(
+            defining.register_dataset_type(
                 live.butler,
                 name,
                 definition.dimensions,
@@ -160,9 +160,9 @@ class ImportKind(Kind[ImportSpec]):
                 is_calibration=definition.is_calibration,
             )
         for name in args["collections"]:
-            writing.register_collection(live.butler, name, content.collections[name].type, content.collections[name].doc)
+            defining.register_collection(live.butler, name, content.collections[name].type, content.collections[name].doc)
         if args["datasets"]:
-            writing.insert_records(live.butler, content.dimensions)
+            defining.insert_records(live.butler, content.dimensions)
         rows = [
             {
                 "id": id,
@@ -179,7 +179,7 @@ class ImportKind(Kind[ImportSpec]):
         _associate(live, content, args)
         for name in args["chains"]:
             chain = content.collections[name]
-            writing.define_chain(live.butler, name, chain.children, chain.doc)
+            defining.define_chain(live.butler, name, chain.children, chain.doc)
         return {"datasets": len(rows), "certifications": len(args["certifications"])}
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:

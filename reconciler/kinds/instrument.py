@@ -61,7 +61,7 @@ class InstrumentKind(Kind[InstrumentSpec]):
         yield Action(missing.id, "register", {"class": missing.desired.class_name, "update": not absent}, reason)
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.writing import register_instrument
+        from reconciler.live.defining import register_instrument
 
         register_instrument(live.butler, action.args["class"], update=action.args["update"])
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from reconciler.kinds._delivery import DELIVERED_BY, Arrivals, arrivals, under
-from reconciler.kinds._nights import among, between, incomplete
+from reconciler.kinds._nights import among, between, exposures, incomplete
 from reconciler.kinds._storage import VERIFY, verified
 from reconciler.model import Action, Cost, Kind, Members, Missing, Seen, Spec
 
@@ -25,7 +25,6 @@ Transfer = Literal["auto", "link", "symlink", "hardlink", "copy", "move", "relsy
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
 MOST_FILES_TYPED = 20
-MOST_DETECTORS = 9
 
 
 class RawSpec(Spec):
@@ -161,8 +160,8 @@ class RawKind(Kind[RawSpec]):
             return (lambda path: (path, {})), set(uris)
         pattern = re.compile(spec.data_id)
         present = live.butler.data_ids("raw", [name], ["exposure", "detector"], where)
-        exposures: Callable[[Any], Any] = int
-        detectors: Callable[[Any], Any] = int
+        exposure_of: Callable[[Any], Any] = int
+        detector_of: Callable[[Any], Any] = int
         by_obs_id = "obs_id" in pattern.groupindex
         by_full_name = "full_name" in pattern.groupindex
         keys: set[Hashable] = set(present)
@@ -172,15 +171,15 @@ class RawKind(Kind[RawSpec]):
             names = {r.id: r.obs_id for r in exposed}
             places = {r.id: r.full_name for r in live.butler.records("detector", instrument=spec.instrument)}
             keys = {(names[e] if by_obs_id else e, places[d] if by_full_name else d) for e, d in present}
-            exposures = str if by_obs_id else int
-            detectors = str if by_full_name else int
+            exposure_of = str if by_obs_id else int
+            detector_of = str if by_full_name else int
 
         def key_of(path: str) -> Any:
             match = pattern.search(path)
             if match is None:
                 return None
-            exposure = exposures(match["obs_id" if by_obs_id else "exposure"])
-            detector = detectors(match["full_name" if by_full_name else "detector"])
+            exposure = exposure_of(match["obs_id" if by_obs_id else "exposure"])
+            detector = detector_of(match["full_name" if by_full_name else "detector"])
             facts = {"exposure": exposure, "detector": detector}
             if night := re.search(r"(?<!\d)(20\d{6})(?!\d)", str(exposure)) or re.match(r"(20\d{6})\d{5}$", str(exposure)):
                 facts["day_obs"] = int(night[1])
@@ -249,35 +248,23 @@ def _nights(live: Live, spec: RawSpec) -> Nights:
 
 
 def _short(live: Live, name: str, spec: RawSpec, nights: Nights) -> list[int]:
-    """Find the nights that are not complete: Rucio has more or fewer files of them than there are raws and files beside them."""
+    """Find the nights that are not complete: Rucio has more or fewer files of them than there are raws and files beside them.
 
-    def complete(some: Sequence[int]) -> bool:
-        where = "" if len(some) == len(nights) else between(spec.instrument, some)
-        raws = live.butler.count("raw", [name], where)
-        beside = spec.sidecars * _exposures(live, name, spec, where) if spec.sidecars else 0
-        return raws + beside == sum(nights[night][0] for night in some)
-
-    order = sorted(nights)
-    if 0 in nights:
-        return [] if complete(order) else order
-    return incomplete(order, complete)
-
-
-def _exposures(live: Live, name: str, spec: RawSpec, where: str) -> int:
-    """Count the exposures that have raws.
-
-    Where each exposure of the instrument has a raw of some one detector, all of them have raws: a count by detector is read off
-    an index, and counting what differs among millions is not.
+    The files beside them are those of all exposures that are recorded; where some have no raws here, their night is listed.
     """
-    if not where:
-        recorded = live.butler.count_records("exposure", instrument=spec.instrument)
-        for detector in sorted(record.id for record in live.butler.records("detector", instrument=spec.instrument))[
-            :MOST_DETECTORS
-        ]:
-            of_detector = f"instrument = '{spec.instrument}' AND detector = {detector}"
-            if live.butler.count("raw", [name], of_detector) == recorded:
-                return recorded
-    return live.butler.count_data_ids("raw", [name], ["exposure"], where)
+    order = sorted(nights)
+    recorded = live.butler.count_records("exposure", instrument=spec.instrument) if spec.sidecars else 0
+    if live.butler.count("raw", [name]) + spec.sidecars * recorded == sum(length for length, _ in nights.values()):
+        return []
+    if 0 in nights:
+        return order
+
+    def surplus(begin: int, end: int) -> int:
+        raws = live.butler.count("raw", [name], between(spec.instrument, begin, end))
+        beside = spec.sidecars * exposures(live, spec.instrument, begin, end) if spec.sidecars else 0
+        return raws + beside - sum(length for night, (length, _) in nights.items() if begin <= night < end)
+
+    return incomplete(order, surplus)
 
 
 def _ingest(action: Action, repository: str, places: Sequence[str]) -> list[str]:

@@ -67,7 +67,7 @@ class RepositoryKind(Kind[RepositorySpec]):
             yield Action(missing.id, "create", args, "its creation was interrupted" if half_made else "no such repository")
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.writing import create
+        from reconciler.live.defining import create
 
         create(live.butler, action.args["seed_config"], override=action.args["override"], mend=action.args["mend"])
 

@@ -83,7 +83,7 @@ class TaggedKind(Kind[TaggedSpec]):
         conditions: list[Condition] = []
         if there is not None and there.type != "TAGGED":
             return Seen(spec, conditions=(Condition("conflict", f"the name is taken by a {there.type} collection"),))
-        count = _count(live, spec)
+        count = _count(live, name, spec) if there is not None else 0
         if there is not None and live.counts(count) and count == sum(live.butler.count(t, [name]) for t in spec.dataset_types):
             members = Members.counted("members", count)
             doc = spec.doc if spec.doc is None else there.doc
@@ -121,12 +121,12 @@ class TaggedKind(Kind[TaggedSpec]):
             yield Action(missing.id, "document", {**args, "doc": spec.doc}, "documented otherwise")
 
     def apply(self, live: Live, action: Action) -> Mapping[str, Any] | None:
-        from reconciler.live import writing
+        from reconciler.live import defining, writing
 
         spec = TaggedSpec.model_validate(action.args["spec"])
         name = action.id.name
         if action.verb == "document":
-            writing.set_doc(live.butler, name, action.args["doc"])
+            defining.set_doc(live.butler, name, action.args["doc"])
             return None
         ids = set(action.args["ids"])
         if action.verb == "disassociate":
@@ -135,7 +135,7 @@ class TaggedKind(Kind[TaggedSpec]):
             return {"disassociated": len(ids)}
         refs, _ = wanted(live, spec)
         chosen = [ref for id, ref in refs.items() if id in ids]
-        writing.register_collection(live.butler, name, "TAGGED", spec.doc or "")
+        defining.register_collection(live.butler, name, "TAGGED", spec.doc or "")
         writing.associate(live.butler, name, chosen, lambda done: live.progress("members", done, len(chosen)))
         return {"associated": len(chosen)}
 
@@ -221,8 +221,8 @@ def wanted(live: Live, spec: TaggedSpec) -> tuple[dict[str, DatasetRef], list[Co
     return refs, conditions
 
 
-def _count(live: Live, spec: TaggedSpec) -> int:
-    """Count the datasets that are to be members; 0 where that takes listing them, or where some that are listed are not there."""
+def _count(live: Live, name: str, spec: TaggedSpec) -> int:
+    """Count the datasets that are to be members; 0 where that takes listing them, or where some that are listed have none."""
     if spec.ids or ((spec.visits or spec.exposures) and spec.where):
         return 0
     count = 0
@@ -230,10 +230,10 @@ def _count(live: Live, spec: TaggedSpec) -> int:
         if spec.visits or spec.exposures:
             numbers = visit_list.read(spec.visits or spec.exposures or "")
             dimension = "visit" if spec.visits else "exposure"
-            found, having = live.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
-            if having != len(set(numbers)):
+            # If members and datasets turn out to be equally many, that members have all that are listed says that datasets do.
+            if live.butler.count_data_ids(dataset_type, [name], [dimension]) != len(set(numbers)):
                 return 0
-            count += found
+            count += live.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
         else:
             try:
                 count += live.butler.count(dataset_type, spec.sources, spec.where)

@@ -151,8 +151,11 @@ class Live:
         reconciler.errors.ApplyError
             If one failed.
         """
-        from reconciler.live import command
+        from reconciler.live import command, defining
 
+        # What a command finds by its name it takes for whole, so the RUN collections without datasets are seen to first.
+        empty = [name for name, c in self.butler.collections().items() if c.type == "RUN" and not c.dataset_types]
+        defining.complete_runs(self.butler, empty)
         chunks = [(list(words),) for words in commands]
         last = len(chunks) - 1
         for number, _ in enumerate(self.workers.each(command.run, chunks, side_by_side=self.butler.many_writers)):

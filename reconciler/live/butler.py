@@ -105,24 +105,15 @@ class Repository(Definitions):
         found: int = self._keep(("count", dataset_type, tuple(names), where, find_first), read)
         return found
 
-    def count_data_ids(
-        self,
-        dataset_type: str,
-        collections: Iterable[str],
-        dimensions: Sequence[str],
-        where: str = "",
-        bind: Mapping[str, Any] | None = None,
-    ) -> int:
+    def count_data_ids(self, dataset_type: str, collections: Iterable[str], dimensions: Sequence[str]) -> int:
         """Count the different data IDs of datasets.
 
         Parameters
         ----------
-        dataset_type, collections, where
+        dataset_type, collections
             As for `count`.
         dimensions : sequence of `str`
             What they are to differ in.
-        bind : mapping, optional
-            Values of names in ``where``.
 
         Returns
         -------
@@ -130,17 +121,14 @@ class Repository(Definitions):
             From the registry.
         """
         names = self._searched(dataset_type, collections)
-        if not names:
-            return 0
 
         def read() -> int:
+            if not names:
+                return 0
             with self.open().query() as query:
-                if where:
-                    query = query.where(where, bind=dict(bind or {}))
                 return int(query.join_dataset_search(dataset_type, names).data_ids(dimensions).count())
 
-        bound = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in (bind or {}).items())
-        found: int = self._keep(("count data ids", dataset_type, tuple(names), tuple(dimensions), where, bound), read)
+        found: int = self._keep(("count data ids", dataset_type, tuple(names), tuple(dimensions)), read)
         return found
 
     def data_ids(
@@ -230,8 +218,8 @@ class Repository(Definitions):
 
     def count_in(
         self, dataset_type: str, collections: Iterable[str], dimension: str, values: Iterable[Any], instrument: str
-    ) -> tuple[int, int]:
-        """Count the datasets of some values of a dimension, and the values that have any.
+    ) -> int:
+        """Count the datasets of some values of a dimension.
 
         Parameters
         ----------
@@ -240,24 +228,22 @@ class Repository(Definitions):
 
         Returns
         -------
-        datasets, values : `int`
-            How many.
+        count : `int`
+            From the registry.
         """
         wanted = sorted(values)
         names = self._searched(dataset_type, collections)
 
-        def read() -> tuple[int, int]:
-            datasets = having = 0
+        def read() -> int:
+            count = 0
             where = f"instrument = camera AND {dimension} IN (chosen)"
             for start in range(0, len(wanted) if names else 0, COUNT_CHUNK):
                 bind = {"chosen": wanted[start : start + COUNT_CHUNK], "camera": instrument}
                 with self.open().query() as query:
-                    chosen = query.where(where, bind=bind)
-                    datasets += int(chosen.datasets(dataset_type, names, find_first=False).count())
-                having += self.count_data_ids(dataset_type, names, [dimension], where, bind)
-            return datasets, having
+                    count += int(query.where(where, bind=bind).datasets(dataset_type, names, find_first=False).count())
+            return count
 
-        found: tuple[int, int] = self._keep(("count in", dataset_type, tuple(names), dimension, tuple(wanted)), read)
+        found: int = self._keep(("count in", dataset_type, tuple(names), dimension, tuple(wanted)), read)
         return found
 
     def refs_in(
