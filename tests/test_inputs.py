@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import StateError
-from reconciler.inputs import export_file, export_yaml, table, visit_list
+from reconciler.inputs import export_cache, export_file, export_yaml, table, visit_list
 
 HEAD = "description: Butler Data Repository Export\nversion: 1.0.2\nuniverse_version: 7\nuniverse_namespace: daf_butler\ndata:\n"
 ID = "a83d850a-0094-417c-ac9c-64d0f7b98048"
@@ -89,3 +89,58 @@ def test_aliases_of_aliases_take_no_more_than_their_text(tmp_path: Path) -> None
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]
     file.write_text("\n".join(lines))
     assert len(export_yaml.load(str(file))["a39"]) == 9
+
+
+def test_a_large_export_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(export_cache, "WORTH_KEEPING", 100)
+    text = (
+        "a: [&x !lsst.daf.butler.Timespan {begin: !butler_time/tai/iso '2024-11-08', end: null}, *x]\n"
+        "b: !<lsst.sphgeom.ConvexPolygon> {encoded: 70ff}\n"
+        "c: [1, -2.5, true, null, 'text', !uuid 'a83d850a0094417cac9c64d0f7b98048']\n"
+    )
+    file = tmp_path / "e.yaml"
+    file.write_text(text)
+    first = export_yaml.load(str(file))
+    (kept,) = (tmp_path / "cache" / "rubin-reconciler" / "exports").iterdir()
+    assert kept.stat().st_mode & 0o077 == 0
+    monkeypatch.setattr(export_yaml, "_parse", None)
+    again = export_yaml.load(str(file))
+    assert again == first
+    assert [type(again["a"][1]), type(again["a"][1].begin), type(again["b"])] == [
+        export_yaml.Span,
+        export_yaml.Tai,
+        export_yaml.Encoded,
+    ]
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"a": [', "[" * 5000])
+def test_what_is_kept_and_damaged_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(export_cache, "WORTH_KEEPING", 0)
+    file = tmp_path / "e.yaml"
+    file.write_text("a: [1, 2]\n")
+    assert export_yaml.load(str(file)) == {"a": [1, 2]}
+    (kept,) = (tmp_path / "cache" / "rubin-reconciler" / "exports").iterdir()
+    kept.write_text(damage)
+    assert export_yaml.load(str(file)) == {"a": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{1: 2}",
+        "{'!Tai': 2}",
+        "a: 2024-11-08",
+        "a: .nan",
+        "a0: &a0 [x, x]\na1: &a1 [*a0, *a0, *a0]\na2: &a2 [*a1, *a1, *a1, *a1]\na3: [*a2, *a2]",
+    ],
+)
+def test_what_json_would_not_give_back_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(export_cache, "WORTH_KEEPING", 0)
+    file = tmp_path / "e.yaml"
+    file.write_text(text)
+    export_yaml.load(str(file))
+    assert not list(tmp_path.glob("cache/rubin-reconciler/exports/*"))

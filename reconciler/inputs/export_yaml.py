@@ -63,13 +63,15 @@ def load(path: str) -> Any:
     """
     import yaml
 
+    from reconciler.inputs import export_cache
+
     try:
-        loader = _loader()(Path(path).read_bytes())
-        try:
-            node = loader.get_single_node()
-            return None if node is None else _Builder(loader).build(node)
-        finally:
-            loader.dispose()
+        content = Path(path).read_bytes()
+        document = export_cache.recall(content)
+        if document is None:
+            document = _parse(content)
+            export_cache.keep(content, document)
+        return document
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -77,6 +79,15 @@ def load(path: str) -> Any:
         raise StateError(f"{path}{line}: not an export file: {problem}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise StateError(f"{path}: not an export file: {str(error)[:200]}") from error
+
+
+def _parse(content: bytes) -> Any:
+    loader = _loader()(content)
+    try:
+        node = loader.get_single_node()
+        return None if node is None else _Builder(loader).build(node)
+    finally:
+        loader.dispose()
 
 
 class _Builder:

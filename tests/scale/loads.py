@@ -35,7 +35,7 @@ class Loads:
     def __init__(self, world: World, folder: Path, *, postgres: bool) -> None:
         self.world, self.folder, self.postgres = world, folder, postgres
         folder.mkdir(exist_ok=True)
-        self.environment = {**world.environment(), "XDG_STATE_HOME": str(folder / "xdg")}
+        self.environment = {**world.environment(), "XDG_STATE_HOME": str(folder / "xdg"), "XDG_CACHE_HOME": str(folder / "cache")}
 
     def _fresh(self) -> Path:
         """Make an empty repository with the instrument."""
@@ -74,6 +74,7 @@ class Loads:
 
         def first() -> Cost:
             self._fresh()
+            shutil.rmtree(self.folder / "cache", ignore_errors=True)
             return self._run("-m", "reconciler", "apply", str(state), "--yes")
 
         def second() -> Cost:
