@@ -83,7 +83,7 @@ class TaggedKind(Kind[TaggedSpec]):
         conditions: list[Condition] = []
         if there is not None and there.type != "TAGGED":
             return Seen(spec, conditions=(Condition("conflict", f"the name is taken by a {there.type} collection"),))
-        count = _count(live, name, spec) if there is not None else 0
+        count = _count(live, spec) if there is not None else 0
         if there is not None and live.counts(count) and count == sum(live.butler.count(t, [name]) for t in spec.dataset_types):
             members = Members.counted("members", count)
             doc = spec.doc if spec.doc is None else there.doc
@@ -221,7 +221,7 @@ def wanted(live: Live, spec: TaggedSpec) -> tuple[dict[str, DatasetRef], list[Co
     return refs, conditions
 
 
-def _count(live: Live, name: str, spec: TaggedSpec) -> int:
+def _count(live: Live, spec: TaggedSpec) -> int:
     """Count the datasets that are to be members; 0 where that takes listing them, or where some that are listed have none."""
     if spec.ids or ((spec.visits or spec.exposures) and spec.where):
         return 0
@@ -230,10 +230,10 @@ def _count(live: Live, name: str, spec: TaggedSpec) -> int:
         if spec.visits or spec.exposures:
             numbers = visit_list.read(spec.visits or spec.exposures or "")
             dimension = "visit" if spec.visits else "exposure"
-            # If members and datasets turn out to be equally many, that members have all that are listed says that datasets do.
-            if live.butler.count_data_ids(dataset_type, [name], [dimension]) != len(set(numbers)):
+            found, having = live.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
+            if having != len(set(numbers)):
                 return 0
-            count += live.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
+            count += found
         else:
             try:
                 count += live.butler.count(dataset_type, spec.sources, spec.where)

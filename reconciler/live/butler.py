@@ -93,43 +93,34 @@ class Repository(Definitions):
         def read() -> int:
             if not names:
                 return 0
+            if not where and [self.collections()[name].type for name in names] == ["TAGGED"]:
+                return self._count_tagged(dataset_type, names)
             with self.open().query() as query:
                 if where:
                     query = query.where(where)
-                if [self.collections()[name].type for name in names] == ["TAGGED"]:
-                    # A data ID is in a TAGGED collection once, and counting data IDs does not look up each dataset's run.
-                    found = query.join_dataset_search(dataset_type, names)
-                    return int(found.data_ids(self.dataset_types()[dataset_type].dimensions).count())
                 return int(query.datasets(dataset_type, names, find_first=find_first).count())
 
         found: int = self._keep(("count", dataset_type, tuple(names), where, find_first), read)
         return found
 
-    def count_data_ids(self, dataset_type: str, collections: Iterable[str], dimensions: Sequence[str]) -> int:
-        """Count the different data IDs of datasets.
+    def _count_tagged(self, dataset_type: str, names: Sequence[str]) -> int:
+        """Count by data ID, which is in a TAGGED collection once: that does not look up each dataset's run.
 
-        Parameters
-        ----------
-        dataset_type, collections
-            As for `count`.
-        dimensions : sequence of `str`
-            What they are to differ in.
-
-        Returns
-        -------
-        count : `int`
-            From the registry.
+        That the detector is one of the instrument's excludes nothing, and lets SQLite begin with the collection: it believes
+        that all collections are equally large, and would begin with all exposures.
         """
-        names = self._searched(dataset_type, collections)
-
-        def read() -> int:
-            if not names:
-                return 0
+        dimensions = self.dataset_types()[dataset_type].dimensions
+        detectors: dict[str, list[int]] = {}
+        if {"instrument", "detector"} < set(dimensions):
+            for record in self.records("detector"):
+                detectors.setdefault(record.instrument, []).append(record.id)
+        wheres = [f"instrument = '{name}' AND detector IN ({min(ids)}..{max(ids)})" for name, ids in detectors.items()]
+        count = 0
+        for where in wheres or [""]:
             with self.open().query() as query:
-                return int(query.join_dataset_search(dataset_type, names).data_ids(dimensions).count())
-
-        found: int = self._keep(("count data ids", dataset_type, tuple(names), tuple(dimensions)), read)
-        return found
+                chosen = query.where(where) if where else query
+                count += int(chosen.join_dataset_search(dataset_type, names).data_ids(dimensions).count())
+        return count
 
     def data_ids(
         self, dataset_type: str, collections: Iterable[str], dimensions: Sequence[str], where: str = ""
@@ -218,8 +209,8 @@ class Repository(Definitions):
 
     def count_in(
         self, dataset_type: str, collections: Iterable[str], dimension: str, values: Iterable[Any], instrument: str
-    ) -> int:
-        """Count the datasets of some values of a dimension.
+    ) -> tuple[int, int]:
+        """Count the datasets of some values of a dimension, and the values that have any.
 
         Parameters
         ----------
@@ -228,22 +219,23 @@ class Repository(Definitions):
 
         Returns
         -------
-        count : `int`
-            From the registry.
+        datasets, values : `int`
+            How many.
         """
         wanted = sorted(values)
         names = self._searched(dataset_type, collections)
 
-        def read() -> int:
-            count = 0
-            where = f"instrument = camera AND {dimension} IN (chosen)"
+        def read() -> tuple[int, int]:
+            datasets = having = 0
             for start in range(0, len(wanted) if names else 0, COUNT_CHUNK):
                 bind = {"chosen": wanted[start : start + COUNT_CHUNK], "camera": instrument}
                 with self.open().query() as query:
-                    count += int(query.where(where, bind=bind).datasets(dataset_type, names, find_first=False).count())
-            return count
+                    chosen = query.where(f"instrument = camera AND {dimension} IN (chosen)", bind=bind)
+                    datasets += int(chosen.datasets(dataset_type, names, find_first=False).count())
+                    having += int(chosen.join_dataset_search(dataset_type, names).data_ids([dimension]).count())
+            return datasets, having
 
-        found: int = self._keep(("count in", dataset_type, tuple(names), dimension, tuple(wanted)), read)
+        found: tuple[int, int] = self._keep(("count in", dataset_type, tuple(names), dimension, tuple(wanted)), read)
         return found
 
     def refs_in(
