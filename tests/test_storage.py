@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -38,15 +39,13 @@ def break_some(folder: Path) -> None:
     (folder / "131075.fits").write_text("sta")
 
 
-@pytest.fixture
-def webdav(empty_bench: Bench) -> Iterator[str]:
-    """A real WebDAV server over the bench's folder."""
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A real WebDAV server over a folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "reconciler.playground.webdav", str(empty_bench.folder), str(port)], env=os.environ
-    )
+    server = subprocess.Popen([sys.executable, "-m", "reconciler.playground.webdav", str(folder), str(port)], env=os.environ)
     for _ in range(200):
         with socket.socket() as asked:
             if asked.connect_ex(("127.0.0.1", port)) == 0:
@@ -55,6 +54,12 @@ def webdav(empty_bench: Bench) -> Iterator[str]:
     yield f"dav://127.0.0.1:{port}"
     server.kill()
     server.wait()
+
+
+@pytest.fixture
+def webdav(empty_bench: Bench) -> Iterator[str]:
+    with serving(empty_bench.folder) as url:
+        yield url
 
 
 def check(bench: Bench, folder: Path, prefix: str) -> None:
@@ -109,6 +114,17 @@ def test_a_storage_that_can_not_be_asked_is_not_one_without_the_file(sqlite_benc
     told = sqlite_bench.diff(state, 1)
     assert "not there" not in told
     assert "could not be checked" in told
+    assert f"the storage server 127.0.0.1:{port} can't be reached" in told
+
+
+def test_a_storage_that_refuses_is_told_without_its_page(sqlite_bench: Bench) -> None:
+    stars(sqlite_bench.folder)
+    link = sqlite_bench.folder / "link"
+    link.symlink_to(sqlite_bench.folder)  # which this server does not follow
+    with serving(link) as url:
+        told = sqlite_bench.apply(catalog(sqlite_bench, f"{url}/cat", "none"), 1)
+    assert "the storage answered 403 Forbidden" in told
+    assert "<html>" not in told
 
 
 def test_datasets_of_an_export_file_and_raws_are_looked_for_too(comcam: Bench) -> None:

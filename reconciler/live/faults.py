@@ -33,6 +33,16 @@ class Fault(NamedTuple):
 
 _FAULTS = (
     Fault(
+        r"Unexpected response to HTTP request (\w+) (\S+): (\d{3}(?: \w+)*)",
+        "the storage answered {3} to {1} {2}",
+        "is the WebDAV server well, and may this user read and write there?",
+    ),
+    Fault(
+        r"HTTPS?ConnectionPool\(host='([^']+)', port=(\d+)\)",
+        "the storage server {1}:{2} can't be reached",
+        "is the WebDAV server up?",
+    ),
+    Fault(
         r"attempt to write a readonly database",
         "an interrupted writer left a journal behind",
         "run reconcile apply once: a writeable open recovers it",
