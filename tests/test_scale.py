@@ -89,6 +89,15 @@ def test_what_a_count_can_not_tell_deep_tells(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("few")
+def test_a_table_that_lacks_a_column_is_an_error_though_its_count_agrees(bench: Bench) -> None:
+    state = catalog(bench)
+    bench.mend(state)
+    table = bench.folder / "t.csv"
+    table.write_text(table.read_text().replace("file,htm7", "file,pixel"))
+    assert "lacks the column htm7" in bench.diff(state, 1)
+
+
+@pytest.mark.usefixtures("few")
 def test_one_that_is_missing_is_found_by_its_count(bench: Bench) -> None:
     state = catalog(bench)
     bench.mend(state)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from reconciler.errors import StateError
 from reconciler.inputs import export_yaml
 from reconciler.inputs.export_yaml import Span
+from reconciler.inputs.text import stamp
 
 NAMESPACE = "daf_butler"
 FORMAT_MAJOR = 1
@@ -125,15 +125,7 @@ def read(path: str) -> ExportFile:
     reconciler.errors.StateError
         If it is missing, or no export file.
     """
-    try:
-        stamp = os.stat(path)
-    except FileNotFoundError as error:
-        raise StateError(
-            f"{path}: no such file", ("where does the export file lie? It is named relative to the state file",)
-        ) from error
-    except OSError as error:
-        raise StateError(f"{path}: can't be read: {error.strerror}") from error
-    return _read(path, stamp.st_mtime_ns, stamp.st_size)
+    return _read(path, *stamp(path))
 
 
 @functools.lru_cache(maxsize=64)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import StateError
+from reconciler.inputs.text import stamp
 
 FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits", ".fit": "fits"}
 
@@ -47,21 +49,11 @@ def read(path: str) -> tuple[Row, ...]:
     reconciler.errors.StateError
         If it is missing or no table.
     """
-    stamp = _stamp(path)
-    return _read(path, stamp.st_mtime_ns, stamp.st_size)
+    return _read(path, *stamp(path))
 
 
-def _stamp(path: str) -> os.stat_result:
-    try:
-        return os.stat(path)
-    except FileNotFoundError as error:
-        raise StateError(f"{path}: no such file", ("it is named relative to the state file",)) from error
-    except OSError as error:
-        raise StateError(f"{path}: can't be read: {error.strerror}") from error
-
-
-def count(path: str) -> int:
-    """Count the rows of a table, without parsing them: a thousand times faster than reading it.
+def glance(path: str) -> tuple[int, frozenset[str]]:
+    """Count the rows of a table and name its columns, without parsing it: a thousand times faster than reading it.
 
     Parameters
     ----------
@@ -72,18 +64,21 @@ def count(path: str) -> int:
     -------
     count : `int`
         Rows; 0 where that can't be told, so that whoever counts first reads it then.
+    columns : frozenset of `str`
+        All but the first.
 
     Raises
     ------
     reconciler.errors.StateError
         If it is missing.
     """
-    _stamp(path)
+    stamp(path)
     if FORMATS.get(os.path.splitext(path)[1].lower(), "") not in ("ascii.ecsv", "ascii.csv"):
-        return 0
+        return 0, frozenset()
     with open(path, "rb") as stream:
-        lines = sum(1 for line in stream if line.strip() and not line.startswith(b"#"))
-    return max(lines - 1, 0)
+        lines = (line for line in stream if line.strip() and not line.startswith(b"#"))
+        names = re.split(r"[\s,]+", next(lines, b"").decode(errors="replace").strip())
+        return sum(1 for _ in lines), frozenset(name.strip("\"'") for name in names[1:])
 
 
 @functools.lru_cache(maxsize=64)

@@ -78,11 +78,12 @@ class FileIngestKind(Kind[FileIngestSpec]):
         return seen
 
     def _see(self, live: Live, name: str, spec: FileIngestSpec) -> Seen[FileIngestSpec]:
-        count = table.count(spec.table)
-        if live.counts(count) and live.butler.count(spec.dataset_type, [name]) == count:
+        known = live.butler.dataset_types().get(spec.dataset_type)
+        count, named = table.glance(spec.table)
+        fits = known is not None and named.issuperset(known.dimensions)
+        if fits and live.counts(count) and live.butler.count(spec.dataset_type, [name]) == count:
             return Seen(spec, (Members.counted("files", count),), facts={"untouched": False})
         rows = table.read(spec.table)
-        known = live.butler.dataset_types().get(spec.dataset_type)
         dimensions = known.dimensions if known is not None else tuple(sorted(table.columns(rows)))
         lacking = set(dimensions) - table.columns(rows)
         if rows and lacking:
