@@ -14,6 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,11 +138,8 @@ def kill_and_compare(
     equal : `int`
         How often the end was that of an undisturbed run.
     """
-    random.seed(seed)
+    moments = random.Random(seed)
     inputs = place / "inputs"
-    if not inputs.exists():
-        inputs.mkdir()
-        make_inputs(inputs)
     name = "postgresql" if postgres else "sqlite"
     undisturbed = Trial(place / f"{name}-undisturbed", inputs, world, client, postgres)
     begun = time.monotonic()
@@ -155,7 +153,7 @@ def kill_and_compare(
     for number in range(times):
         trial = Trial(place / f"{name}-{number}", inputs, world, client, postgres)
         process = trial.start()
-        moment = random.uniform(0.2, 1.0) * duration
+        moment = moments.uniform(0.2, 1.0) * duration
         time.sleep(moment)
         process.kill()
         process.communicate()
@@ -185,11 +183,15 @@ def main() -> int:
     os.environ.update(world.environment())
     sys.path.insert(0, str(OBSERVATORY))
     try:
-        client = catalog.connect(world)
-        counts = [
-            kill_and_compare(place, world, client, postgres=postgres, times=times, seed=times, say=print)
-            for postgres in (False, True)
-        ]
+        (place / "inputs").mkdir()
+        make_inputs(place / "inputs")
+
+        def trials(postgres: bool) -> int:
+            client = catalog.connect(world)
+            return kill_and_compare(place, world, client, postgres=postgres, times=times, seed=times, say=print)
+
+        with ThreadPoolExecutor(2) as both:  # one mostly waits while the other one works
+            counts = list(both.map(trials, (False, True)))
     finally:
         down(world)
         shutil.rmtree(place, ignore_errors=True)

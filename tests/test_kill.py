@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow
 def test_after_a_kill_the_next_apply_ends_as_an_undisturbed_one(
     tmp_path: Path, world: World, client: Any, postgres: bool
 ) -> None:
+    (tmp_path / "inputs").mkdir()
+    make_inputs(tmp_path / "inputs")
     told: list[str] = []
     equal = kill_and_compare(tmp_path, world, client, postgres=postgres, times=2, seed=7, say=told.append)
     assert equal == 2, told

@@ -14,6 +14,10 @@ from reconciler.errors import ObserveError, clean
 from reconciler.live.faults import explain, reading, writing
 
 WORTH_ANALYZING = 5_000
+UNDESCRIBED = ("LookupError", "MissingManagerError")
+"""What the Butler raises when attributes of a registry are missing."""
+LAST_DESCRIBED = "config:dimensions.json"
+"""The attribute that making a registry writes last, each in a transaction of its own, after all tables."""
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -84,9 +88,7 @@ class Opening:
         except ObserveError as error:
             cause = error.__cause__
             no_tables = isinstance(cause, OperationalError | ProgrammingError) and _lacks_tables(clean(cause))
-            # Tables are made before the attributes that describe them, in transactions of their own.
-            no_attributes = isinstance(cause, LookupError) and "Registry attribute" in str(cause)
-            if no_tables or no_attributes:
+            if no_tables or (type(cause).__name__ in UNDESCRIBED and not _is_described(self.config())):
                 _check_empty(self.uri, self.config())
                 return "half-made"
             raise
@@ -209,6 +211,18 @@ def registry_of(config: Any) -> tuple[Any, str | None]:
     if folder is not None:
         registry.replaceRoot(folder.ospath if folder.isLocal else str(folder))
     return registry.connectionString, registry.get("namespace")
+
+
+def _is_described(config: Any) -> bool:
+    """Tell whether a registry has all of its attributes, as one has whose making was not interrupted."""
+    import sqlalchemy
+
+    url, namespace = registry_of(config)
+    attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), schema=namespace)
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        found = connection.execute(sqlalchemy.select(attributes.c.name).where(attributes.c.name == LAST_DESCRIBED))
+        return found.first() is not None
 
 
 def _check_empty(uri: str, config: Any) -> None:
