@@ -314,9 +314,19 @@ def _validate(document: dict[str, Any], problems: _Problems) -> None:
     from reconciler import schema_errors
     from reconciler.schema import state_schema
 
-    for error in Draft202012Validator(state_schema()).iter_errors(document):
+    for error in Draft202012Validator(state_schema()).iter_errors(_distinct(document)):
         for path, text, key in schema_errors.explain(error):
             problems.add(path, text, key)
+
+
+def _distinct(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave one of the tables that brace expansion made of each, so that it is looked at, and complained about, once."""
+    kept: dict[str, Any] = {}
+    for key, tables in document.items():
+        first = {id(table): name for name, table in reversed(tables.items())} if isinstance(tables, dict) else {}
+        chosen = set(first.values())
+        kept[key] = {n: t for n, t in tables.items() if n in chosen or not isinstance(t, dict)} if first else tables
+    return kept
 
 
 def _specs(document: Mapping[str, Any], base: Path, problems: _Problems) -> tuple[dict[Id, Spec], dict[Id, int]]:

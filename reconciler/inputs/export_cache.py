@@ -60,7 +60,7 @@ def recall(content: bytes) -> Any:
     return None
 
 
-def keep(content: bytes, document: Any) -> None:
+def keep(content: bytes, document: Any, *, plain: bool) -> None:
     """Keep what a file held, if that can be done.
 
     Parameters
@@ -69,12 +69,16 @@ def keep(content: bytes, document: Any) -> None:
         The file.
     document : `object`
         What it held.
+    plain : `bool`
+        Whether it is JSON as it is, as that of many datasets and nothing else is.
     """
     if len(content) < WORTH_KEEPING:
         return
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        # An alias is written out each time: a file of many may hold more than can be kept.
-        text = json.dumps(_plain(document, itertools.count(), len(content)), separators=(",", ":"), allow_nan=False)
+        if not plain:
+            # An alias is written out each time: a file of many may hold more than can be kept.
+            document = _plain(document, itertools.count(), len(content))
+        text = json.dumps(document, separators=(",", ":"), allow_nan=False)
         place = folder()
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=place)  # readable by its owner alone

@@ -69,8 +69,8 @@ def load(path: str) -> Any:
         content = Path(path).read_bytes()
         document = export_cache.recall(content)
         if document is None:
-            document = _parse(content)
-            export_cache.keep(content, document)
+            document, plain = _parse(content)
+            export_cache.keep(content, document, plain=plain)
         return document
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -81,11 +81,13 @@ def load(path: str) -> Any:
         raise StateError(f"{path}: not an export file: {str(error)[:200]}") from error
 
 
-def _parse(content: bytes) -> Any:
+def _parse(content: bytes) -> tuple[Any, bool]:
+    """Give the document, and whether JSON would give it back as it is."""
     loader = _loader()(content)
     try:
         node = loader.get_single_node()
-        return None if node is None else _Builder(loader).build(node)
+        builder = _Builder(loader)
+        return (None if node is None else builder.build(node)), builder.plain
     finally:
         loader.dispose()
 
@@ -96,6 +98,7 @@ class _Builder:
     def __init__(self, loader: Any) -> None:
         self.loader = loader
         self.built: dict[int, Any] = {}
+        self.plain = True
         self.sorts = {TEXT: self.text, UUID: self.uuid, INTEGER: self.integer, MAPPING: self.mapping, SEQUENCE: self.sequence}
 
     def build(self, node: Any) -> Any:
@@ -105,6 +108,7 @@ class _Builder:
         # An alias is the same node again: it is built once, however often it is named.
         key = id(node)
         if key in self.built:
+            self.plain = False
             return self.built[key]
         if node.id != "mapping":
             return self.other(node)
@@ -112,6 +116,8 @@ class _Builder:
         for name, value in node.value:
             if name.tag != TEXT or name.id != "scalar":
                 return self.other(node)
+            if name.value[:1] == "!":
+                self.plain = False
             made[name.value] = sorts.get(value.tag, other)(value)
         self.built[key] = made
         return made
@@ -119,6 +125,7 @@ class _Builder:
     def sequence(self, node: Any) -> Any:
         key = id(node)
         if key in self.built:
+            self.plain = False
             return self.built[key]
         if node.id != "sequence":
             return self.other(node)
@@ -137,7 +144,9 @@ class _Builder:
 
     def other(self, node: Any) -> Any:
         """Let PyYAML build what is rare, or say what is wrong with it."""
-        return self.loader.construct_object(node, deep=True)
+        made = self.loader.construct_object(node, deep=True)
+        self.plain = self.plain and (made is None or type(made) in (bool, int, float))
+        return made
 
 
 @functools.cache

@@ -76,8 +76,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec]):
     def observe(self, live: Live, desired: Mapping[str, RucioDatasetSpec]) -> Mapping[str, Seen[RucioDatasetSpec]]:
         from reconciler.live.register import sources
 
-        dids = live.rucio.dids(desired)
-        rules = live.rucio.rules(desired)
+        dids, rules = live.rucio.dids_and_rules(desired)
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         account = live.rucio.account if dids or any(spec.rules for spec in desired.values()) else ""
         unsettled = {

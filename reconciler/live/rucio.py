@@ -12,7 +12,8 @@ import functools
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -25,6 +26,8 @@ from reconciler.settings import RucioSettings
 CHUNK = 1000
 """DIDs in one call; the server refuses more, with a message of megabytes."""
 
+SIDE_BY_SIDE = 4
+"""Questions of one sort that are asked at the same time."""
 FEW = 3
 """Up to so many DIDs of a scope are asked about one by one: a list of all its rules costs more."""
 MOST_CONFIRMED = 20
@@ -136,10 +139,11 @@ class Rucio:
         """
         wanted = sorted(set(dids))
         fresh = [did for did in wanted if ("did", did) not in self._kept]
-        for start in range(0, len(fresh), CHUNK):
-            chunk = tuple(fresh[start : start + CHUNK])
-            found = self._ask(("dids", chunk), functools.partial(self._dids, chunk))
-            self._kept |= {("did", did): found.get(did) for did in chunk}
+        chunks = [tuple(fresh[start : start + CHUNK]) for start in range(0, len(fresh), CHUNK)]
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            answers = pool.map(lambda chunk: self._ask(("dids", chunk), functools.partial(self._dids, chunk)), chunks)
+            for chunk, found in zip(chunks, answers, strict=True):
+                self._kept |= {("did", did): found.get(did) for did in chunk}
         known = {did: self._kept["did", did] for did in wanted}
         return {did: facts for did, facts in known.items() if facts is not None}
 
@@ -207,6 +211,24 @@ class Rucio:
     def _rules(self, scope: str, name: str = "") -> list[Mapping[str, Any]]:
         chosen = {"scope": scope, "name": name} if name else {"scope": scope}
         return list(rows(self.client.list_replication_rules(chosen), "id", "name", "state"))
+
+    def dids_and_rules(self, dids: Collection[str]) -> tuple[dict[str, DidFacts], dict[str, list[Mapping[str, Any]]]]:
+        """Ask for both at the same time.
+
+        Parameters
+        ----------
+        dids : collection of `str`
+            ``scope:name`` each.
+
+        Returns
+        -------
+        facts, rules : `dict`
+            As `dids` and `rules` give them.
+        """
+        assert self.client is not None  # one connects before two ask
+        with ThreadPoolExecutor(1) as beside:
+            rules = beside.submit(self.rules, dids)
+            return self.dids(dids), rules.result()
 
     def confirm_rules(self, dids: Sequence[str], known: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Ask for the rules of some DIDs again, alone: a list of rules has no count that would show it was cut.
