@@ -22,7 +22,7 @@ from standin.formatter import BytesFormatter
 INDEX = "_index.json"
 
 
-def find(locations: Iterable[str], regex: str, search_indexes: bool) -> list[tuple[ResourcePath, dict[str, Any]]]:
+def find(locations: Iterable[str], regex: str, search_indexes: bool) -> list[tuple[str, dict[str, Any]]]:
     """Find the files to ingest and what their index files say of them.
 
     Parameters
@@ -36,8 +36,8 @@ def find(locations: Iterable[str], regex: str, search_indexes: bool) -> list[tup
 
     Returns
     -------
-    found : `list` of (`lsst.resources.ResourcePath`, `dict`)
-        Each file with the translated metadata of its index file.
+    found : `list` of (`str`, `dict`)
+        URI or path of each file with the translated metadata of its index file.
 
     Raises
     ------
@@ -46,17 +46,17 @@ def find(locations: Iterable[str], regex: str, search_indexes: bool) -> list[tup
     """
     by_folder: dict[str, set[str] | None] = {}
     for location in locations:
-        path = ResourcePath(location)
-        if path.getExtension() == ".fits":
-            names = by_folder.setdefault(str(path.dirname()), set())
+        if location.endswith(".fits"):
+            parent, _, name = location.rpartition("/")
+            names = by_folder.setdefault(parent or ".", set())
             if names is not None:
-                names.add(path.basename())
+                names.add(name)
         else:
             folder = ResourcePath(location, forceDirectory=True)
             pattern = rf"(^{INDEX.replace('.', chr(92) + '.')}$)|({regex})" if search_indexes else regex
-            for parent in ResourcePath.findFileResources([folder], file_filter=pattern, grouped=True):
-                for file in parent:
-                    by_folder[str(file.dirname())] = None
+            for files in ResourcePath.findFileResources([folder], file_filter=pattern, grouped=True):
+                for file in files:
+                    by_folder[str(file.dirname()).rstrip("/")] = None
                     break
     found = []
     for folder_name, wanted in by_folder.items():
@@ -69,7 +69,7 @@ def find(locations: Iterable[str], regex: str, search_indexes: bool) -> list[tup
         index.pop("__CONTENT__", None)
         for name, entry in index.items():
             if wanted is None or name in wanted:
-                found.append((folder.join(name), common | entry))
+                found.append((f"{folder_name}/{name}", common | entry))
         if unknown := (wanted or set()) - set(index):
             raise RuntimeError(f"{folder}: {INDEX} does not name {', '.join(sorted(unknown))}")
     return found
@@ -178,7 +178,7 @@ def ingest(
     dataset_type = DatasetType("raw", ["instrument", "exposure", "detector"], "Exposure", universe=butler.dimensions)
     butler.registry.registerDatasetType(dataset_type)
     by_exposure: dict[int, dict[str, Any]] = {}
-    files: dict[int, list[tuple[ResourcePath, int]]] = defaultdict(list)
+    files: dict[int, list[tuple[str, int]]] = defaultdict(list)
     for path, info in found:
         by_exposure[info["exposure_id"]] = info
         files[info["exposure_id"]].append((path, info["detector_num"]))
