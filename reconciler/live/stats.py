@@ -58,15 +58,17 @@ class Stats:
         sqlalchemy.event.listen(sqlalchemy.engine.Engine, "before_cursor_execute", heard)
 
     def count_calls(self, client: Any) -> None:
-        """Count each answer that a client of rucio-clients gets from now on.
+        """Count each question of a client of rucio-clients from now on; it changes its session when its token has expired.
 
         Parameters
         ----------
         client : `rucio.client.Client`
             Of which server.
         """
+        send = client._send_request
 
-        def heard(*_: Any, **__: Any) -> None:
+        def counted(*words: Any, **options: Any) -> Any:
             self.calls += 1
+            return send(*words, **options)
 
-        client.session.hooks["response"].append(heard)
+        client._send_request = counted
