@@ -11,6 +11,7 @@ from typing import Any
 import dying
 import pytest
 from conftest import Bench
+from webdav import serving
 
 from reconciler.live import workers, writing
 from reconciler.playground import campaign
@@ -112,9 +113,19 @@ def test_one_that_is_missing_is_found_by_its_count(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("behind_webdav", [False, True])
 def test_only_nights_that_are_not_complete_are_listed(
-    comcam: Bench, world: World, fresh_scope: str, client: Any, tmp_path: Path
+    comcam: Bench, world: World, fresh_scope: str, client: Any, behind_webdav: bool
 ) -> None:
+    if not behind_webdav:
+        see_nights(comcam, world, fresh_scope, client, "")
+        return
+    with serving(world.root) as url:
+        see_nights(comcam, world, fresh_scope, client, url)
+
+
+def see_nights(comcam: Bench, world: World, fresh_scope: str, client: Any, url: str) -> None:
+    """Complete some nights, take one raw away, and look."""
     from reconciler.playground.world import IN2P3, SLAC, Sizes
 
     folder = world.storage(IN2P3) / fresh_scope / "LSSTComCam"
@@ -136,8 +147,9 @@ def test_only_nights_that_are_not_complete_are_listed(
             client.add_replicas(rse, files)
         client.add_files_to_dataset(fresh_scope, f"Dataset/{night}", files)
         client.close(fresh_scope, f"Dataset/{night}")
+    location = f"{url}/{folder.relative_to(world.root)}" if url else folder
     state = comcam.state(
-        f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\n'
+        f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{location}"]\n'
         f'delivered_by = ["{fresh_scope}:Dataset/*"]\n'
         "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\nsidecars = 1\n",
         rucio=True,

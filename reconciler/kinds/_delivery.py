@@ -5,6 +5,7 @@ Rucio knows a file by its name, the Butler by a URI; with the naming that Rubin'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from reconciler.live import Live
     from reconciler.live.rucio_facts import Delivery
 
+NAME = re.compile(r"[A-Za-z0-9][/A-Za-z0-9.\-_]*")
+"""Names that every schema of Rucio's allows."""
 MOST_ASKED_ALONE = 200
 """Files that are asked about by name, rather than through the datasets that hold them."""
 
@@ -113,9 +116,10 @@ def _alone(live: Live, dids: Sequence[str], rse: str, uris: Sequence[str]) -> tu
 
 
 def _ends(uri: str) -> list[str]:
-    """Give the names that a file of this URI may have, the longest first."""
-    parts = uri.split("/")
-    return ["/".join(parts[at:]) for at in range(len(parts)) if parts[at]]
+    """Give the names that a file of this URI may have, the longest first; a server refuses to be asked about others."""
+    parts = (uri.partition("://")[2].partition("/")[2] if "://" in uri else uri).split("/")
+    ends = ("/".join(parts[at:]) for at in range(len(parts)) if parts[at])
+    return [end for end in ends if NAME.fullmatch(end)]
 
 
 def known_end(uri: str, names: set[str]) -> str | None:
