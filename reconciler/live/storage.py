@@ -50,7 +50,7 @@ def find(locations: Iterable[str], pattern: str) -> list[str]:
     Parameters
     ----------
     locations : iterable of `str`
-        Folders, or files.
+        Folders.
     pattern : `str`
         Regular expression that names of files match.
 
@@ -69,8 +69,10 @@ def find(locations: Iterable[str], pattern: str) -> list[str]:
     found: list[str] = []
     for location in locations:
         with reading(location):
-            folder = ResourcePath(location, forceDirectory=True)
-            found += [plain(str(file)) for file in ResourcePath.findFileResources([folder], file_filter=pattern)]
+            for folder, _, names in ResourcePath(location, forceDirectory=True).walk(pattern):
+                # Names come unquoted. A ResourcePath of each would take eight times as long as the walk.
+                start = plain(str(folder))
+                found += [start + name for name in names]
     return sorted(found)
 
 

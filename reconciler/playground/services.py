@@ -251,6 +251,7 @@ def start_postgres(world: World) -> str:
             if name not in have:
                 connection.execute(f"create database {name}")
         connection.execute("alter system set fsync = off")
+        connection.execute("alter system set full_page_writes = off")
         connection.execute("alter system set synchronous_commit = off")
         connection.execute("select pg_reload_conf()")
     with psycopg.connect(f"host={socket_folder} user=postgres dbname=lsstprod", autocommit=True) as connection:

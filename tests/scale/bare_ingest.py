@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from lsst.daf.butler import Butler, DataCoordinate, DatasetRef, DatasetType, FileDataset
+from lsst.daf.butler import Butler, DataCoordinate, DatasetIdGenEnum, DatasetRef, DatasetType, FileDataset
 from standin.formatter import BytesFormatter
 from standin.ingest import records
 
@@ -35,9 +35,9 @@ def main() -> None:
             data_id = DataCoordinate.standardize(
                 instrument="LSSTComCam", exposure=exposure.id, detector=detector, dimensions=raw.dimensions
             )
-            datasets.append(
-                FileDataset(Path(folder, name).as_uri(), [DatasetRef(raw, data_id, run=RUN)], formatter=BytesFormatter)
-            )
+            # As ingest-raws names them: indexes of random UUIDs take longer to grow than those of a sequence.
+            ref = DatasetRef(raw, data_id, run=RUN, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
+            datasets.append(FileDataset(Path(folder, name).as_uri(), [ref], formatter=BytesFormatter))
     with butler.transaction():
         for element, rows in records(butler, known.values()).items():
             butler.registry.insertDimensionData(element, *rows)
