@@ -114,7 +114,7 @@ def _files(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str) -> list
         dataset_type = types[row["dataset_type"]]
         data_id = DataCoordinate.standardize(row["data_id"], dimensions=dataset_type.dimensions)
         given = {"id": uuid.UUID(row["id"])} if row.get("id") else {}
-        ref = DatasetRef(dataset_type, data_id, run=row["run"], **given)
+        ref = DatasetRef(dataset_type, data_id, run=row["run"], conform=False, **given)  # data_id conforms
         refs[absolute(row["path"], root), row.get("formatter")].append(ref)
     return [FileDataset(path=path, refs=group, formatter=formatters.get(name)) for (path, name), group in refs.items()]
 
