@@ -1,12 +1,14 @@
-"""What the registry knows and storage does not have is told, on files and on a WebDAV server, and never mended by itself."""
+"""What the registry knows and storage does not have is told, on files, WebDAV and S3, and never mended by itself."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import s3
 from conftest import Bench
 from inputs import make_export
 from webdav import serving
@@ -41,16 +43,36 @@ def webdav(empty_bench: Bench) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket with the stars, as a client has it."""
+    import boto3
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-s3-secret")
+    with s3.serving() as url:
+        monkeypatch.setenv("S3_ENDPOINT_URL", url)
+        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
+        client.create_bucket(Bucket="stars")
+        for pixel in range(131072, 131080):
+            client.put_object(Bucket="stars", Key=f"cat/{pixel}.fits", Body=b"stars")
+        yield client
+
+
 def check(bench: Bench, folder: Path, prefix: str) -> None:
+    see(bench, prefix, lambda: break_some(folder))
+    assert not (folder / "131073.fits").exists()
+
+
+def see(bench: Bench, prefix: str, break_them: Callable[[], object]) -> None:
     state = catalog(bench, prefix, "all")
     bench.mend(state)
-    break_some(folder)
+    break_them()
     told = bench.diff(state, 2)
     assert "2 of 8 files looked for are in the registry, not on storage or not as recorded" in told
     assert "problem=not there" in told
     assert "problem=3 bytes, 5 recorded" in told
     assert "changed 0" in bench.apply(state, 2)
-    assert not (folder / "131073.fits").exists()
     bench.diff(catalog(bench, prefix, "none"), 0)
 
 
@@ -61,6 +83,26 @@ def test_a_file_that_is_gone_or_cut_is_told_and_left_alone(bench: Bench) -> None
 
 def test_so_it_is_behind_a_webdav_server(sqlite_bench: Bench, webdav: str) -> None:
     check(sqlite_bench, stars(sqlite_bench.folder), f"{webdav}/cat")
+
+
+def test_so_it_is_in_a_bucket_of_s3(sqlite_bench: Bench, bucket: Any) -> None:
+    def break_them() -> None:
+        bucket.delete_object(Bucket="stars", Key="cat/131073.fits")
+        bucket.put_object(Bucket="stars", Key="cat/131075.fits", Body=b"sta")
+
+    see(sqlite_bench, "s3://stars/cat", break_them)
+
+
+def test_an_s3_server_that_is_down_or_refuses_is_told_as_such(
+    sqlite_bench: Bench, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = catalog(sqlite_bench, "s3://stars/cat", "all")
+    sqlite_bench.mend(state)
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    told = sqlite_bench.diff(state, 1)
+    assert "the storage server http://127.0.0.1:9 can't be reached" in told
+    assert "not there" not in told
+    assert "hush-s3-secret" not in told
 
 
 def test_a_sample_looks_at_so_many(sqlite_bench: Bench) -> None:

@@ -43,6 +43,26 @@ _FAULTS = (
         "is the WebDAV server up?",
     ),
     Fault(
+        r'Could not connect to the endpoint URL: "(https?://[^/"]+)',
+        "the storage server {1} can't be reached",
+        "is the S3 server up, and is S3_ENDPOINT_URL its address?",
+    ),
+    Fault(
+        r"Unable to locate credentials|partial credentials found",
+        "there are no credentials for S3",
+        "are they in ~/.aws/credentials, or in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY?",
+    ),
+    Fault(
+        r"An error occurred \((\w+)\) when calling the (\w+) operation: ([^\n]*)",
+        "the storage answered {3} ({1}) to {2}",
+        "may this user read and write in that bucket?",
+    ),
+    Fault(
+        r"Could not find boto3",
+        "S3 needs the package boto3",
+        "pip install 'rubin-reconciler[s3]'",
+    ),
+    Fault(
         r"attempt to write a readonly database",
         "an interrupted writer left a journal behind",
         "run reconcile apply once: a writeable open recovers it",
