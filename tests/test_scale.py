@@ -195,6 +195,27 @@ def test_what_is_asked_of_the_butler_does_not_grow_with_datasets(bench: Bench) -
     assert cost(bench, state)[0] == first < 40
 
 
+def test_rows_that_may_be_there_go_to_postgresql_in_batches_and_mean_the_same(
+    postgres_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg2.extras
+
+    send, sent = psycopg2.extras.execute_batch, []
+
+    def heard(cursor: Any, statement: str, rows: Any, page_size: int) -> None:
+        sent.append((len(rows), page_size))
+        send(cursor, statement, rows, page_size=page_size)
+
+    monkeypatch.setattr("psycopg2.extras.execute_batch", heard)
+    state = catalog(postgres_bench, range(131072, 131672))
+    state.write_text(state.read_text().replace("htm7 < 131086", "htm7 < 131671"))
+    postgres_bench.mend(state)
+    assert sent == [(599, 500)]
+    postgres_bench.diff(state, 0, "--deep")
+    found = postgres_bench.butler.query_datasets("cat", "some", limit=None, find_first=False)
+    assert {ref.dataId["htm7"] for ref in found} == set(range(131072, 131671))
+
+
 def test_bulk_work_is_done_by_several_workers(postgres_bench: Bench) -> None:
     assert "changed 3" in postgres_bench.apply(catalog(postgres_bench), 0, "--jobs", "2")
     postgres_bench.mend(catalog(postgres_bench))

@@ -8,6 +8,7 @@ from typing import Any
 
 from reconciler.errors import ApplyError
 from reconciler.live.faults import explain
+from reconciler.live.round_trips import batch_rows
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -26,6 +27,7 @@ def run(arguments: Sequence[str]) -> None:
     from click.testing import CliRunner
     from lsst.daf.butler.cli.butler import cli
 
+    batch_rows()
     result = CliRunner().invoke(cli, ["--log-level", "ERROR", *arguments])
     if result.exit_code == 0:
         return

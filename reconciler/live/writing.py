@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.live.butler import Repository
 from reconciler.live.defining import register_collection
 from reconciler.live.faults import writing
+from reconciler.live.round_trips import batch_rows
 from reconciler.live.storage import absolute
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ def associate(repository: Repository, collection: str, refs: Sequence[DatasetRef
     register_collection(repository, collection, "TAGGED")
     with writing(repository.uri):
         butler = repository.open(writeable=True)
+        batch_rows()
         for start in range(0, len(refs), ASSOCIATED):
             butler.registry.associate(collection, refs[start : start + ASSOCIATED])
             progress(min(start + ASSOCIATED, len(refs)))

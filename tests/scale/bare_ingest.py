@@ -35,7 +35,7 @@ def main() -> None:
             data_id = DataCoordinate.standardize(
                 instrument="LSSTComCam", exposure=exposure.id, detector=detector, dimensions=raw.dimensions
             )
-            # As ingest-raws names them: indexes of random UUIDs take longer to grow than those of a sequence.
+            # As ingest-raws names them. What has such a UUID may be there, and the Butler writes it more carefully, for longer.
             ref = DatasetRef(raw, data_id, run=RUN, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
             datasets.append(FileDataset(Path(folder, name).as_uri(), [ref], formatter=BytesFormatter))
     with butler.transaction():
