@@ -93,9 +93,7 @@ def test_so_it_is_in_a_bucket_of_s3(sqlite_bench: Bench, bucket: Any) -> None:
     see(sqlite_bench, "s3://stars/cat", break_them)
 
 
-def test_an_s3_server_that_is_down_or_refuses_is_told_as_such(
-    sqlite_bench: Bench, bucket: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_s3_server_that_is_down_is_told_as_such(sqlite_bench: Bench, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     state = catalog(sqlite_bench, "s3://stars/cat", "all")
     sqlite_bench.mend(state)
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
