@@ -392,6 +392,10 @@ class Kind(ABC, Generic[S]):
         """Name the files that it takes in and that nothing else checks before they are needed."""
         return ()
 
+    def exports(self, spec: S) -> Iterable[str]:
+        """Name the export files that it reads, so that large ones are read in good time."""
+        return ()
+
     def imports(self, spec: S) -> Iterable[str]:
         """Name the classes of the Science Pipelines that making it takes."""
         return ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler import graph as graphs
 from reconciler.errors import StateError, clean
 from reconciler.graph import Graph
+from reconciler.inputs.reading_ahead import reading_ahead
+from reconciler.kinds import discover
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.live import Live
 from reconciler.live.workers import Workers
@@ -130,20 +132,22 @@ def start(
         If the state is not right.
     """
     started = time.monotonic()
-    state = load(path, variables)
-    graph = graphs.build(state)
-    live = Live(owners={token: str(id) for token, id in graph.owners.items()}, deep=deep, workers=workers or Workers())
-    live.stats.seconds["load"] = time.monotonic() - started
+    live = Live(deep=deep, workers=workers or Workers())
+    with live.stats.phase("load"):
+        state = load(path, variables)
     repository = state.resources.get(Id("repository", ""))
     if isinstance(repository, RepositorySpec):
         from reconciler.live.butler import Repository
         from reconciler.live.opening import import_butler
 
-        with live.stats.phase("import lsst.daf.butler"):
+        with live.stats.phase("import lsst.daf.butler"), reading_ahead(_exports(state)):
             import_butler()
         live.repository = Repository(repository.uri)
         if counted:
             live.stats.count_statements()
+    with live.stats.phase("load"):
+        graph = graphs.build(state)
+        live.owners = {token: str(id) for token, id in graph.owners.items()}
     if state.rucio is not None:
         from reconciler.live.rucio import Rucio
 
@@ -152,6 +156,11 @@ def start(
         if counted:
             live.server.counted = live.stats.count_calls
     return Session(state, graph, live, started)
+
+
+def _exports(state: State) -> Iterable[str]:
+    kinds = discover()
+    return (path for id, spec in state.resources.items() for path in kinds[id.kind].exports(spec))
 
 
 def select(state: State, only: Sequence[str]) -> set[Id]:

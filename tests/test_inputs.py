@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from reconciler.errors import StateError
 from reconciler.inputs import export_cache, export_file, export_yaml, table, visit_list
+from reconciler.inputs.reading_ahead import reading_ahead
+from reconciler.session import start
 
 HEAD = "description: Butler Data Repository Export\nversion: 1.0.2\nuniverse_version: 7\nuniverse_namespace: daf_butler\ndata:\n"
 ID = "a83d850a-0094-417c-ac9c-64d0f7b98048"
@@ -113,6 +115,29 @@ def test_a_large_export_file_is_read_once(tmp_path: Path, monkeypatch: pytest.Mo
         export_yaml.Encoded,
     ]
     monkeypatch.undo()
+
+
+def test_large_export_files_are_read_by_others_while_the_butler_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    large, records = "", "".join(f"- type: collection\n  collection_type: RUN\n  name: r{n}\n  host: null\n" for n in range(4000))
+    for name in "ab":
+        (tmp_path / f"{name}.yaml").write_text(HEAD + records)
+        large += f'[import.{name}]\nexport_file = "{name}.yaml"\nroot = "."\n'
+    (tmp_path / "s.toml").write_text(f'[reconcile]\nversion = 1\n[repository]\nuri = "repo"\n{large}')
+    monkeypatch.setattr(export_yaml, "_parse", None)
+    started = start(tmp_path / "s.toml", {})
+    assert {id.name for id in started.state.resources if id.kind == "import"} == {"a", "b"}
+
+
+def test_what_others_could_not_read_is_read_here_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (broken := tmp_path / "e.yaml").write_text("a: [" + "x, " * export_cache.WORTH_KEEPING)
+    with reading_ahead([str(broken), str(tmp_path / "none.yaml")]):
+        pass
+    with pytest.raises(StateError, match=r"e\.yaml:\d+: not an export file"):
+        export_yaml.load(str(broken))
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"a": [', "[" * 5000])

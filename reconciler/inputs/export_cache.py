@@ -37,6 +37,22 @@ def folder() -> Path:
     return Path(home) / "rubin-reconciler" / "exports"
 
 
+def knows(content: bytes) -> bool:
+    """Tell whether what a file held is kept.
+
+    Parameters
+    ----------
+    content : `bytes`
+        The file.
+
+    Returns
+    -------
+    known : `bool`
+        Whether `recall` need not read it again.
+    """
+    return _path(content).exists()
+
+
 def recall(content: bytes) -> Any:
     """Look up what a file held.
 

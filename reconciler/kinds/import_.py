@@ -89,6 +89,9 @@ class ImportKind(Kind[ImportSpec]):
             yield "visits:*"
         yield from (f"did:{pattern}" for pattern in spec.delivered_by)
 
+    def exports(self, spec: ImportSpec) -> Iterable[str]:
+        yield spec.export_file
+
     def imports(self, spec: ImportSpec) -> Iterable[str]:
         content = export_file.read(spec.export_file)
         yield from sorted({dataset.formatter for dataset in content.datasets.values() if dataset.formatter})
