@@ -17,7 +17,7 @@ from reconciler.errors import ReconcileError, StateError
 from reconciler.playground.commands import playground
 
 if TYPE_CHECKING:
-    from reconciler.load import Scalar
+    from reconciler.filling import Scalar
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -1,26 +1,24 @@
-"""From TOML to Specs: variables put in, braces expanded, and everything that is wrong told at once, with its line."""
+"""From TOML to Specs, and everything that is wrong told at once, with its line."""
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomli
 
+from reconciler import filling
 from reconciler.errors import StateError
+from reconciler.filling import Problems, Scalar
 from reconciler.inputs.text import read_text
 from reconciler.kinds import discover
 from reconciler.model import Id, Spec
-from reconciler.names import expand, meant
+from reconciler.names import meant
 from reconciler.settings import Header, RucioSettings
 from reconciler.toml_lines import line_of, locate
-
-Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True)
@@ -97,9 +95,9 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> State:
     text = read_text(path)
     document = parse(text, path)
     lines = locate(text)
-    problems = _Problems(path, lines)
-    values = _variables(document, variables or {}, problems)
-    filled = _fill(document, (), values, problems)
+    problems = Problems(path, lines)
+    values = filling.variables(document, variables or {}, problems)
+    filled = filling.fill(document, (), values, problems)
     filled["vars"] = document.get("vars", {}) if isinstance(document.get("vars"), dict) else {}
     _validate(filled, problems)
     problems.stop()
@@ -176,139 +174,7 @@ def read_variables(path: Path) -> dict[str, Scalar]:
     return document
 
 
-class _Problems:
-    """Collects what is wrong with a file, to be told in the order of its lines."""
-
-    def __init__(self, path: Path, lines: dict[tuple[str | int, ...], int]) -> None:
-        self.path = path
-        self.lines = lines
-        self.found: list[tuple[int, str]] = []
-
-    def add(self, where: Sequence[str | int], text: str, key: str | None = None) -> None:
-        line = line_of(self.lines, tuple(where) if key is None else (*where, key)) or 1
-        address = show(where)
-        self.found.append((line, f"{self.path.name}:{line}: {address}{': ' if address else ''}{text}"))
-
-    def stop(self) -> None:
-        if self.found:
-            told = list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda item: item[0])))
-            raise StateError(told)
-
-
-def show(path: Sequence[str | int]) -> str:
-    """Write a path as it would stand in TOML.
-
-    Parameters
-    ----------
-    path : sequence
-        Keys, and positions in arrays.
-
-    Returns
-    -------
-    text : `str`
-        ``chain."LSSTComCam/calib".children[2]``.
-    """
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            bare = part.replace("_", "").replace("-", "")
-            key = part if bare.isalnum() and bare.isascii() else f'"{part}"'
-            text += f".{key}" if text else key
-    return text
-
-
-def _variables(document: Mapping[str, Any], given: Mapping[str, Scalar], problems: _Problems) -> dict[str, Scalar]:
-    own = document.get("vars", {})
-    if not isinstance(own, dict):
-        problems.add(("vars",), "is a table of names and values")
-        own = {}
-    raw: dict[str, Scalar] = {}
-    for name, value in own.items():
-        if isinstance(value, Scalar):
-            raw[name] = value
-        else:
-            problems.add(("vars", name), "a variable is a string, a number or a truth value")
-    for name in given:
-        if own and name not in own:
-            problems.add(("vars",), f'no variable "{name}"{meant(name, own)}')
-    raw.update(given)
-    made: dict[str, Scalar] = {}
-
-    def resolve(name: str, within: tuple[str, ...]) -> Scalar:
-        if name in made:
-            return made[name]
-        if name in within:
-            raise RecursionError
-        value = raw[name]
-        if isinstance(value, str):
-            inner = {n: resolve(n, (*within, name)) for n in string.Template(value).get_identifiers() if n in raw}
-            value = _substitute(value, inner, ("vars", name), problems, raw)
-        made[name] = value
-        return value
-
-    for name in raw:
-        try:
-            resolve(name, ())
-        except RecursionError:
-            problems.add(("vars", name), "refers to itself")
-            made[name] = ""
-    return made
-
-
-def _substitute(
-    text: str, values: Mapping[str, Scalar], where: Sequence[str | int], problems: _Problems, known: Iterable[str]
-) -> Scalar:
-    template = string.Template(text)
-    if "$" not in text:
-        return text
-    if not template.is_valid():
-        problems.add(where, f'"{text}": a lone $; write $$ for a dollar sign, ${{name}} for a variable')
-        return text
-    names = template.get_identifiers()
-    unknown = [name for name in names if name not in values]
-    for name in unknown:
-        problems.add(where, f'unknown variable "{name}"{meant(name, known)}')
-    if unknown:
-        return text
-    if len(names) == 1 and text in (f"${{{names[0]}}}", f"${names[0]}"):
-        return values[names[0]]
-    return template.substitute({name: str(value) for name, value in values.items()})
-
-
-def _fill(value: Any, where: tuple[str | int, ...], values: Mapping[str, Scalar], problems: _Problems) -> Any:
-    """Put variables into string leaves, expand keys of the tables of resources, and make dates text."""
-    if isinstance(value, dict):
-        made: dict[str, Any] = {}
-        for key, inner in value.items():
-            if where == () and key == "vars":
-                continue
-            path = (*where, key)
-            filled = _fill(inner, path, values, problems)
-            names = [key]
-            if len(where) == 1:
-                try:
-                    names = expand(key)
-                except ValueError as error:
-                    problems.add(path, str(error))
-            for name in names:
-                if name in made:
-                    problems.add(path, f'"{name}" stands in the file twice')
-                made[name] = filled
-                if name != key and (line := line_of(problems.lines, path)):
-                    problems.lines.setdefault((*where, name), line)
-        return made
-    if isinstance(value, list):
-        return [_fill(inner, (*where, number), values, problems) for number, inner in enumerate(value)]
-    if isinstance(value, str):
-        return _substitute(value, values, where, problems, values)
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    return value
-
-
-def _validate(document: dict[str, Any], problems: _Problems) -> None:
+def _validate(document: dict[str, Any], problems: Problems) -> None:
     from jsonschema import Draft202012Validator
 
     from reconciler import schema_errors
@@ -329,7 +195,7 @@ def _distinct(document: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _specs(document: Mapping[str, Any], base: Path, problems: _Problems) -> tuple[dict[Id, Spec], dict[Id, int]]:
+def _specs(document: Mapping[str, Any], base: Path, problems: Problems) -> tuple[dict[Id, Spec], dict[Id, int]]:
     from pydantic import ValidationError
 
     resources: dict[Id, Spec] = {}
@@ -356,7 +222,7 @@ def _specs(document: Mapping[str, Any], base: Path, problems: _Problems) -> tupl
     return {id: resources[id] for id in ordered}, found
 
 
-def _check(resources: Mapping[Id, Spec], rucio: RucioSettings | None, problems: _Problems) -> None:
+def _check(resources: Mapping[Id, Spec], rucio: RucioSettings | None, problems: Problems) -> None:
     """Check what concerns several tables."""
     kinds = discover()
     addresses = {str(id): id for id in resources}

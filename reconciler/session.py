@@ -10,13 +10,14 @@ from pathlib import Path
 
 from reconciler import graph as graphs
 from reconciler.errors import StateError, clean
+from reconciler.filling import Scalar
 from reconciler.graph import Graph
 from reconciler.inputs.reading_ahead import reading_ahead
 from reconciler.kinds import discover
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.live import Live
 from reconciler.live.workers import Workers
-from reconciler.load import Scalar, State, load
+from reconciler.load import State, load
 from reconciler.model import Id
 from reconciler.names import meant
 from reconciler.observe import Observation, check_provided, observe

@@ -16,7 +16,7 @@ from webdav import serving
 from reconciler.live import workers, writing
 from reconciler.playground import campaign
 from reconciler.playground.world import World
-from reconciler.running import Progress
+from reconciler.progress import Progress
 
 PARSL = """\
 from parsl.config import Config

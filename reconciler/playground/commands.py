@@ -25,7 +25,7 @@ def playground() -> None:
 @guarded
 def up(directory: Path, nights: int, exposures: int, shards: int, like_production: bool, mover: bool) -> int:
     """Make a world in DIRECTORY, or start again the one that is there."""
-    from reconciler.playground.services import PlaygroundError
+    from reconciler.playground.processes import PlaygroundError
     from reconciler.playground.up import up as put_up
     from reconciler.playground.world import Sizes, World
 
@@ -73,13 +73,13 @@ def deliver(directory: Path) -> int:
 @guarded
 def status(directory: Path) -> int:
     """Say what runs."""
-    from reconciler.playground import services
+    from reconciler.playground import processes
     from reconciler.playground.world import World
 
     world = World(directory.resolve())
     names = world.recall().get("processes", {})
     for name in names:
-        click.echo(f"{name:<14} {'running' if services.is_running(world, name) else 'not running'}")
+        click.echo(f"{name:<14} {'running' if processes.is_running(world, name) else 'not running'}")
     if not names:
         click.echo("nothing was started here")
     return 0

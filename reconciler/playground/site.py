@@ -8,7 +8,7 @@ from pathlib import Path
 import tomli_w
 
 from reconciler.playground.campaign import selected
-from reconciler.playground.services import write_private
+from reconciler.playground.processes import write_private
 from reconciler.playground.world import IN2P3, SLAC, World
 
 FIRST_SHARD = 131_072

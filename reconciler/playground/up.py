@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.playground import campaign, catalog, services, site
+from reconciler.playground import campaign, catalog, processes, services, site
 from reconciler.playground.world import INSTRUMENT, SLAC, Sizes, World
 
 
@@ -28,7 +28,7 @@ def up(world: World, sizes: Sizes, *, mover: bool = True, say: Callable[[str], N
 
     Raises
     ------
-    reconciler.playground.services.PlaygroundError
+    reconciler.playground.processes.PlaygroundError
         If a service does not come up.
     """
     for folder in (world.root, world.logs, world.inputs):
@@ -39,15 +39,15 @@ def up(world: World, sizes: Sizes, *, mover: bool = True, say: Callable[[str], N
     os.environ.update(world.environment())
     say("PostgreSQL …")
     services.start_postgres(world)
-    if not services.is_running(world, "rucio-server"):
+    if not processes.is_running(world, "rucio-server"):
         say("Rucio …")
         services.start_rucio(world)
-    if sizes.like_production and not services.is_running(world, "webdav"):
+    if sizes.like_production and not processes.is_running(world, "webdav"):
         say("WebDAV …")
         services.start_webdav(world)
     if not world.recall().get("complete"):
         fill(world, sizes, say)
-    if mover and not services.is_running(world, "mover"):
+    if mover and not processes.is_running(world, "mover"):
         services.start_mover(world)
     site.write_site(world)
 
@@ -66,7 +66,7 @@ def fill(world: World, sizes: Sizes, say: Callable[[str], None]) -> None:
 
     Raises
     ------
-    reconciler.playground.services.PlaygroundError
+    reconciler.playground.processes.PlaygroundError
         If USDF's repository can't be made.
     """
     client = catalog.connect(world)
@@ -88,7 +88,7 @@ def fill(world: World, sizes: Sizes, say: Callable[[str], None]) -> None:
         text=True,
     )
     if built.returncode:
-        raise services.PlaygroundError(f"USDF's repository could not be made\n{built.stderr[-2000:]}")
+        raise processes.PlaygroundError(f"USDF's repository could not be made\n{built.stderr[-2000:]}")
     world.remember(complete=True)
 
 
@@ -105,4 +105,4 @@ def down(world: World) -> list[str]:
     stopped : `list` [`str`]
         Names of the services that were running.
     """
-    return services.stop(world)
+    return processes.stop(world)
