@@ -1,12 +1,17 @@
 """Raws, visits, calibrations, imports, tables, tags and expectations: only what is missing is done."""
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Bench
 from inputs import make_export
 
+from reconciler.kinds import _storage
+from reconciler.live import Live
+from reconciler.live.butler import Repository
 from reconciler.playground import campaign
 from reconciler.playground.world import Sizes
 
@@ -50,6 +55,51 @@ def test_raws_are_found_under_their_folder_and_only_missing_ones_ingested(comcam
     if data_id:
         assert "20241108   CC_O_20241108_000002   detectors R22_S11, R22_S21" in told
     assert "4 raws" in comcam.mend(state)
+
+
+@pytest.fixture
+def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many raws were held each time that files were looked for on storage."""
+    held: list[int] = []
+
+    def look(live: Live, refs: Sequence[Any]) -> Any:
+        held.append(len(refs))
+        return real(live, refs)
+
+    real = _storage._look
+    monkeypatch.setattr(_storage, "_look", look)
+    return held
+
+
+def test_files_of_all_raws_are_looked_for_a_few_at_a_time(
+    comcam: Bench, raws: Path, looked_for: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.kinds.raw.HELD", 30)
+    state = comcam.state(raw(raws) + 'verify = "all"\n')
+    comcam.mend(state)
+    looked_for.clear()
+    for path in sorted(raws.rglob("*.fits"))[:3]:
+        path.unlink()
+    assert f"3 of {N_RAWS} files looked for" in comcam.diff(state, 2)
+    assert sum(looked_for) == N_RAWS
+    assert max(looked_for) <= 30
+
+
+def test_a_sample_of_raws_does_not_list_all(
+    comcam: Bench, raws: Path, looked_for: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comcam.mend(comcam.state(raw(raws)))
+    listed: list[int] = []
+
+    def refs(*arguments: Any, **more: Any) -> Any:
+        listed.append(len(found := real(*arguments, **more)))
+        return found
+
+    real = Repository.refs
+    monkeypatch.setattr(Repository, "refs", refs)
+    comcam.diff(comcam.state(raw(raws) + 'verify = "sample:2"\n'), 0)
+    assert looked_for == [2]
+    assert sum(listed) <= 2 * 9
 
 
 def test_visits_are_known_after_raws_and_defined_by_night(comcam: Bench, raws: Path) -> None:

@@ -103,6 +103,19 @@ def test_an_s3_server_that_is_down_is_told_as_such(sqlite_bench: Bench, bucket: 
     assert "hush-s3-secret" not in told
 
 
+def test_an_s3_server_that_refuses_is_not_one_without_the_file(
+    sqlite_bench: Bench, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = catalog(sqlite_bench, "s3://stars/cat", "all")
+    sqlite_bench.mend(state)
+    monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)  # from now on it knows nobody
+    told = sqlite_bench.diff(state, 1)
+    assert "could not be asked: the storage answered 403 Forbidden to HEAD" in told
+    assert "may this user read and write in that bucket?" in told
+    assert "not there" not in told
+    assert "hush-s3-secret" not in told
+
+
 def test_a_sample_looks_at_so_many(sqlite_bench: Bench) -> None:
     folder = stars(sqlite_bench.folder)
     state = catalog(sqlite_bench, str(folder), "sample:3")
@@ -146,7 +159,7 @@ def test_a_storage_that_refuses_is_told_without_its_page(sqlite_bench: Bench) ->
     assert "<html>" not in told
 
 
-def test_datasets_of_an_export_file_and_raws_are_looked_for_too(comcam: Bench) -> None:
+def test_datasets_of_an_export_file_are_looked_for_too(comcam: Bench) -> None:
     export = make_export(comcam.folder / "export")
     text = f'[import.x]\nexport_file = "{export}/export.yaml"\nroot = "{export}/files"\nverify = "all"\n'
     state = comcam.state(text)

@@ -146,7 +146,8 @@ def _see(
     )
     conditions += _records(live, content)
     if spec.verify != "none":
-        conditions += verified(live, spec.verify, _refs(live, content))
+        refs = _refs(live, content)
+        conditions += verified(live, spec.verify, [refs], len(refs))
     untouched = not datasets.present and not certifications.present and not members[2].present
     return Seen(None if untouched and content.datasets else spec, members, tuple(conditions), {"untouched": untouched})
 

@@ -73,7 +73,9 @@ class FileIngestKind(Kind[FileIngestSpec]):
             found = self._see(live, name, spec)
             if spec.verify != "none":
                 refs = list(live.butler.members(spec.dataset_type, [name]).values())
-                found = dataclasses.replace(found, conditions=(*found.conditions, *verified(live, spec.verify, refs)))
+                found = dataclasses.replace(
+                    found, conditions=(*found.conditions, *verified(live, spec.verify, [refs], len(refs)))
+                )
             seen[name] = found
         return seen
 

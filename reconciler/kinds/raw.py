@@ -7,24 +7,29 @@ files are compared by where they are. Only what Rucio has delivered here is inge
 from __future__ import annotations
 
 import dataclasses
+import random
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from reconciler.kinds._delivery import DELIVERED_BY, Arrivals, arrivals, under
 from reconciler.kinds._nights import among, between, exposures, incomplete
-from reconciler.kinds._storage import VERIFY, verified
+from reconciler.kinds._storage import VERIFY, sample, verified
 from reconciler.model import Action, Cost, Kind, Members, Missing, Seen, Spec
 
 if TYPE_CHECKING:
+    from lsst.daf.butler import DatasetRef
+
     from reconciler.live import Live
 
 Transfer = Literal["auto", "link", "symlink", "hardlink", "copy", "move", "relsymlink", "direct"]
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
 MOST_FILES_TYPED = 20
+HELD = 20_000
+"""Raws that are held at once while their files are looked for."""
 
 
 class RawSpec(Spec):
@@ -225,8 +230,20 @@ class RawKind(Kind[RawSpec]):
 def _with_storage(live: Live, name: str, spec: RawSpec, seen: Seen[RawSpec]) -> Seen[RawSpec]:
     if spec.verify == "none":
         return seen
-    bad = verified(live, spec.verify, live.butler.refs("raw", [name]))
+    total = live.butler.count("raw", [name])
+    bad = verified(live, spec.verify, _batches(live, name, spec, total), total)
     return dataclasses.replace(seen, conditions=(*seen.conditions, *bad))
+
+
+def _batches(live: Live, name: str, spec: RawSpec, total: int) -> Iterator[list[DatasetRef]]:
+    """List raws exposure by exposure, in pieces that may be held; for a sample, those of so many exposures at random."""
+    numbers = [number for (number,) in live.butler.data_ids("raw", [name], ["exposure"])]
+    count = sample(spec.verify)
+    if count is not None:
+        numbers = random.sample(numbers, min(count, len(numbers)))
+    size = len(numbers) if count is not None else max(HELD * len(numbers) // max(total, 1), 1)
+    for start in range(0, len(numbers), size or 1):
+        yield live.butler.refs_in("raw", [name], "exposure", numbers[start : start + size], spec.instrument)
 
 
 Nights = Mapping[int, tuple[int, Sequence[str]]]

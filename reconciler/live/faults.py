@@ -58,6 +58,11 @@ _FAULTS = (
         "may this user read and write in that bucket?",
     ),
     Fault(
+        r"Forbidden (\w+) operation error",
+        "the storage answered 403 Forbidden to {1}",
+        "may this user read and write in that bucket?",
+    ),
+    Fault(
         r"Could not find boto3",
         "S3 needs the package boto3",
         "pip install 'rubin-reconciler[s3]'",
@@ -175,13 +180,15 @@ def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def reading(uri: str) -> Iterator[None]:
+def reading(uri: str, what: str = "Butler") -> Iterator[None]:
     """Turn what goes wrong while reading into an ObserveError.
 
     Parameters
     ----------
     uri : `str`
-        The repository.
+        The repository, or the place on storage.
+    what : `str`
+        Which of them.
 
     Raises
     ------
@@ -194,7 +201,7 @@ def reading(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         message, hints = explain(error)
-        raise ObserveError(f"Butler {uri} could not be asked: {message}", hints) from error
+        raise ObserveError(f"{what} {uri} could not be asked: {message}", hints) from error
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def find(locations: Iterable[str], pattern: str) -> list[str]:
 
     found: list[str] = []
     for location in locations:
-        with reading(location):
+        with reading(location, "storage"):
             for folder, _, names in ResourcePath(location, forceDirectory=True).walk(pattern):
                 # Names come unquoted. A ResourcePath of each would take eight times as long as the walk.
                 start = plain(str(folder))
@@ -104,7 +104,7 @@ def check(files: Sequence[tuple[str, str, int, str | None]]) -> list[tuple[str, 
 
     def look(file: tuple[str, str, int, str | None]) -> tuple[str, str, str] | None:
         id, uri, size, checksum = file
-        with reading(uri):
+        with reading(uri, "storage"):
             problem = _problem(uri, size, checksum)
         return (id, uri, problem) if problem else None
 
