@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg2.extras
 import pytest
 from conftest import Bench
 from inputs import make_export
 
 from reconciler.kinds import _storage
-from reconciler.live import Live
+from reconciler.live import Live, command, round_trips
 from reconciler.live.butler import Repository
 from reconciler.playground import campaign
 from reconciler.playground.world import Sizes
@@ -100,6 +101,24 @@ def test_a_sample_of_raws_does_not_list_all(
     comcam.diff(comcam.state(raw(raws) + 'verify = "sample:2"\n'), 0)
     assert looked_for == [2]
     assert sum(listed) <= 2 * 9
+
+
+@pytest.mark.parametrize("comcam", ["postgres"], indirect=True)
+def test_rows_of_raws_go_to_postgresql_in_batches(comcam: Bench, raws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    send, sent = psycopg2.extras.execute_batch, []
+
+    def heard(cursor: Any, statement: str, rows: Any, page_size: int) -> None:
+        sent.append(len(rows))
+        send(cursor, statement, rows, page_size=page_size)
+
+    monkeypatch.setattr("psycopg2.extras.execute_batch", heard)
+    monkeypatch.setattr(round_trips, "FROM", 20)
+    for name, value in comcam.environment.items():
+        monkeypatch.setenv(name, value)
+    command.run(["ingest-raws", "--transfer", "direct", str(comcam.repo), str(raws)])
+    assert sent.count(N_RAWS) == 2, "one for the datasets, one for the tags of their run"
+    assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS
+    comcam.mend(comcam.state(raw(raws)))
 
 
 def test_visits_are_known_after_raws_and_defined_by_night(comcam: Bench, raws: Path) -> None:
