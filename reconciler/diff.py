@@ -39,6 +39,8 @@ def diff(desired: Mapping[Id, Spec], seen: Mapping[Id, Seen[Any]]) -> dict[Id, t
         if spec is None:
             differences.append(Difference(id, None, sort="make", detail=_absent(seen[id])))
             continue
+        if spec == desired[id]:
+            continue
         wanted, there = canonical(desired[id]), canonical(spec)
         if wanted != there:
             addresses[str(id)] = id

@@ -180,7 +180,7 @@ def _validate(document: dict[str, Any], problems: Problems) -> None:
     from reconciler import schema_errors
     from reconciler.schema import state_schema
 
-    for error in Draft202012Validator(state_schema()).iter_errors(_distinct(document)):
+    for error in Draft202012Validator(state_schema(frozenset(document))).iter_errors(_distinct(document)):
         for path, text, key in schema_errors.explain(error):
             problems.add(path, text, key)
 

@@ -41,7 +41,8 @@ class Id(NamedTuple):
 class Spec(BaseModel):
     """What a table of the state file may say; each kind adds its own keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    # A state has few of the kinds; the validators of the others are never built.
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     manage: Literal["full", "create", "observe"] = Field(
         "full", description="full: make and mend it; create: make it when absent, never change it; observe: only report."

@@ -1,13 +1,18 @@
-"""The process of the real Rucio server: makes its schema when there is none, then serves REST in one process.
+"""The real Rucio server: makes its schema when there is none, then serves REST, in one process unless more are asked for.
 
-Two things differ from production, both because it is one process without memcached: the cache is in memory, which is
-coherent exactly because there is one process; and ``POST /_playground/daemon?run=...`` runs Rucio's own daemons once, in this
-process, where a deployment has them as services.
+Two things differ from production, both because there is no memcached: the cache is in memory, which is coherent exactly when
+there is one process; and ``POST /_playground/daemon?run=...`` runs Rucio's own daemons once, in this process, where a
+deployment has them as services. Several processes are for measuring what questions cost a server that, like those in
+production, answers several at the same time; then nothing that Rucio caches, such as its RSEs, may change.
 """
 
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+import multiprocessing.process
+import os
+import socket
 import sys
 import threading
 import time
@@ -78,16 +83,38 @@ def run_daemon(name: str) -> float:
     return time.perf_counter() - start
 
 
-def serve(port: int) -> None:
+def serve(port: int, processes: int = 1) -> None:
     """Serve until killed.
 
     Parameters
     ----------
     port : `int`
         On 127.0.0.1.
+    processes : `int`
+        How many answer.
     """
     regions = cache_in_memory()
     ensure_schema()
+    listening = socket.create_server(("127.0.0.1", port), backlog=100)
+    context = multiprocessing.get_context("spawn")  # a fork would share the connections to the database
+    for _ in range(processes - 1):
+        context.Process(target=_answer_beside, args=(listening,)).start()
+    _answer(listening, regions)
+
+
+def _answer_beside(listening: socket.socket) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _answer(listening, cache_in_memory())
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(0)
+
+
+def _answer(listening: socket.socket, regions: list[Any]) -> None:
     import waitress
     from flask import jsonify, request
     from rucio.web.rest.main import application
@@ -101,8 +128,8 @@ def serve(port: int) -> None:
             return jsonify({name: run_daemon(name) for name in request.args["run"].split(",")})
 
     application.add_url_rule("/_playground/daemon", view_func=daemon, methods=["POST"])
-    waitress.serve(application, host="127.0.0.1", port=port, threads=16, ident=None)
+    waitress.serve(application, sockets=[listening], threads=16, ident=None)
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(*map(int, sys.argv[1:]))

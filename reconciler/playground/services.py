@@ -119,13 +119,15 @@ def start_postgres(world: World) -> str:
     return socket_folder
 
 
-def start_rucio(world: World) -> str:
+def start_rucio(world: World, processes: int = 1) -> str:
     """Start the Rucio server.
 
     Parameters
     ----------
     world : `World`
         The playground, its PostgreSQL running.
+    processes : `int`
+        How many answer; with more than one, nothing that Rucio caches may change.
 
     Returns
     -------
@@ -146,7 +148,7 @@ def start_rucio(world: World) -> str:
     write_private(world.rucio / "alembic.ini", ALEMBIC_CONFIG.format(**values))
     write_private(world.client_config, CLIENT_CONFIG.format(**values))
     environment = {"RUCIO_CONFIG": str(world.rucio / "server.cfg"), "RUCIO_CLIENT_MODE": ""}
-    spawn(world, "rucio-server", ["reconciler.playground.rucio_server", str(port)], environment)
+    spawn(world, "rucio-server", ["reconciler.playground.rucio_server", str(port), str(processes)], environment)
     wait_for_http(world, "rucio-server", f"{url}/ping")
     return url
 

@@ -12,7 +12,7 @@ from reconciler.playground import campaign, catalog, processes, services, site
 from reconciler.playground.world import INSTRUMENT, SLAC, Sizes, World
 
 
-def up(world: World, sizes: Sizes, *, mover: bool = True, say: Callable[[str], None] = print) -> None:
+def up(world: World, sizes: Sizes, *, mover: bool = True, answering: int = 1, say: Callable[[str], None] = print) -> None:
     """Make the world and start its services.
 
     Parameters
@@ -23,6 +23,8 @@ def up(world: World, sizes: Sizes, *, mover: bool = True, say: Callable[[str], N
         How large; the sizes of an existing world stay as they are.
     mover : `bool`
         Whether files that rules ask for are delivered in the background.
+    answering : `int`
+        Processes of the Rucio server.
     say : callable
         Told what is being done.
 
@@ -41,7 +43,7 @@ def up(world: World, sizes: Sizes, *, mover: bool = True, say: Callable[[str], N
     services.start_postgres(world)
     if not processes.is_running(world, "rucio-server"):
         say("Rucio …")
-        services.start_rucio(world)
+        services.start_rucio(world, answering)
     if sizes.like_production and not processes.is_running(world, "webdav"):
         say("WebDAV …")
         services.start_webdav(world)

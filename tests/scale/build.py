@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 BASE_SIZES = Sizes(nights=1, exposures=BASE, shards=14)
 SCOPE = "campaign"
 """Of the further datasets."""
+ANSWERING = 2
+"""Processes of the Rucio server while something is measured: those in production have many."""
 
 
 def build(world: World, factor: int, *, like_production: bool) -> World:
@@ -50,7 +52,8 @@ def build(world: World, factor: int, *, like_production: bool) -> World:
     """
     sizes = Sizes(BASE_SIZES.nights, BASE_SIZES.exposures, BASE_SIZES.shards, like_production)
     fresh = not world.recall().get("factor")
-    up(world, sizes, mover=fresh, say=lambda text: None)
+    answering = 1 if fresh else ANSWERING
+    up(world, sizes, mover=fresh, answering=answering, say=lambda text: None)
     if fresh:
         reconcile(world, "apply", "--yes", "--wait", "10m")
         more = list(exposures(factor))
@@ -58,7 +61,8 @@ def build(world: World, factor: int, *, like_production: bool) -> World:
         _rucio(world, more, factor)
         world.remember(factor=factor)
         down(world)
-        up(world, sizes, mover=False, say=lambda text: None)  # without the mover, which would ask about all rules each second
+        # Without the mover, which would ask about all rules each second.
+        up(world, sizes, mover=False, answering=ANSWERING, say=lambda text: None)
     _inputs(world, factor)
     return world
 

@@ -46,6 +46,7 @@ def once(command: Sequence[str], environment: Mapping[str, str], folder: Path, c
     cost : `Cost`
         What it took.
     """
+    environment = {**environment, "PYTHONDONTWRITEBYTECODE": ""}  # what is installed is compiled, the working copy too
     begun = time.perf_counter()
     with open(folder / "bench.log", "w+") as log:
         process = subprocess.Popen(command, env=os.environ | dict(environment), stdout=log, stderr=subprocess.STDOUT)
