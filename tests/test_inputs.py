@@ -140,6 +140,15 @@ def test_what_others_could_not_read_is_read_here_and_told(tmp_path: Path, monkey
         export_yaml.load(str(broken))
 
 
+def test_where_no_process_can_be_started_files_are_read_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (large := tmp_path / "e.yaml").write_text("a: [" + "x, " * export_cache.WORTH_KEEPING + "]")
+    monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
+    with reading_ahead([str(large)]):
+        pass
+    assert len(export_yaml.load(str(large))["a"]) == export_cache.WORTH_KEEPING
+
+
 @pytest.mark.parametrize("damage", ["", "{", '{"a": [', "[" * 5000])
 def test_what_is_kept_and_damaged_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

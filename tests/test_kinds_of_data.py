@@ -63,9 +63,9 @@ def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many raws were held each time that files were looked for on storage."""
     held: list[int] = []
 
-    def look(live: Live, refs: Sequence[Any]) -> Any:
+    def look(live: Live, refs: Sequence[Any], before: int, total: int) -> Any:
         held.append(len(refs))
-        return real(live, refs)
+        return real(live, refs, before, total)
 
     real = _storage._look
     monkeypatch.setattr(_storage, "_look", look)

@@ -36,10 +36,10 @@ def reading_ahead(paths: Iterable[str]) -> Iterator[None]:
     # -P, since a module of the working directory must not stand in for one of ours.
     command = [sys.executable, "-P", "-m", __name__]
     nothing = subprocess.DEVNULL
-    readers = [
-        subprocess.Popen([*command, *fresh[first::count]], stdin=nothing, stdout=nothing, stderr=nothing)
-        for first in range(count)
-    ]
+    readers = []
+    with contextlib.suppress(OSError):  # no process to be had: the files are read here, later
+        for first in range(count):
+            readers.append(subprocess.Popen([*command, *fresh[first::count]], stdin=nothing, stdout=nothing, stderr=nothing))
     try:
         yield
         for reader in readers:

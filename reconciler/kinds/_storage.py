@@ -68,13 +68,12 @@ def verified(live: Live, verify: str, batches: Iterable[Sequence[DatasetRef]], t
         batches = [random.sample(first, min(count, len(first)))]
         total = len(batches[0])
     bad: list[dict[str, Any]] = []
-    looked = done = 0
+    looked = 0
     try:
         for batch in batches:
-            found, files = _look(live, batch)
+            found, files = _look(live, batch, looked, total)
             bad += found
-            looked, done = looked + files, done + len(batch)
-            live.progress("files on storage", min(done, total), total)
+            looked += files
     except ApplyError as error:  # a worker tells everything as a failed action; not to have looked is not one
         raise ObserveError(f"files on storage could not be looked for: {error}", error.hints) from error
     if not bad:
@@ -83,8 +82,8 @@ def verified(live: Live, verify: str, batches: Iterable[Sequence[DatasetRef]], t
     return (Condition("unwell", text, tuple(bad), "storage"),)
 
 
-def _look(live: Live, refs: Sequence[DatasetRef]) -> tuple[list[dict[str, Any]], int]:
-    """Give the facts of files that are not as recorded, and the number of files looked for."""
+def _look(live: Live, refs: Sequence[DatasetRef], before: int, total: int) -> tuple[list[dict[str, Any]], int]:
+    """Give the facts of files that are not as recorded, and the number of files looked for; tell of every chunk."""
     from reconciler.live import storage
 
     files = live.butler.files(refs)
@@ -95,6 +94,8 @@ def _look(live: Live, refs: Sequence[DatasetRef]) -> tuple[list[dict[str, Any]],
     stored = {file.id for file in files}
     unknown = [ref for id, ref in by_id.items() if id not in stored]
     bad: list[dict[str, Any]] = [{**ref.dataId.required, "uri": "", "problem": "unknown to the datastore"} for ref in unknown]
-    for problems in results:
+    for number, problems in enumerate(results, 1):
+        done = before + min(number * storage.CHECKED, len(asked))
+        live.progress("files on storage", done, max(done, total))
         bad += [{**by_id[id].dataId.required, "uri": uri, "problem": problem} for id, uri, problem in problems]
     return bad, len(asked) + len(unknown)

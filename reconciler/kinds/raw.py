@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -237,13 +238,16 @@ def _with_storage(live: Live, name: str, spec: RawSpec, seen: Seen[RawSpec]) -> 
 
 def _batches(live: Live, name: str, spec: RawSpec, total: int) -> Iterator[list[DatasetRef]]:
     """List raws exposure by exposure, in pieces that may be held; for a sample, those of so many exposures at random."""
-    numbers = [number for (number,) in live.butler.data_ids("raw", [name], ["exposure"])]
-    count = sample(spec.verify)
+    found = sorted(live.butler.data_ids("raw", [name], ["instrument", "exposure"]))
+    count, size = sample(spec.verify), max(HELD * len(found) // max(total, 1), 1)
     if count is not None:
-        numbers = random.sample(numbers, min(count, len(numbers)))
-    size = len(numbers) if count is not None else max(HELD * len(numbers) // max(total, 1), 1)
-    for start in range(0, len(numbers), size or 1):
-        yield live.butler.refs_in("raw", [name], "exposure", numbers[start : start + size], spec.instrument)
+        found = random.sample(found, min(count, len(found)))
+        size = max(len(found), 1)
+    for start in range(0, len(found), size):
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for instrument, exposure in found[start : start + size]:
+            numbers[instrument].append(exposure)
+        yield [ref for whose, some in numbers.items() for ref in live.butler.refs_in("raw", [name], "exposure", some, whose)]
 
 
 Nights = Mapping[int, tuple[int, Sequence[str]]]

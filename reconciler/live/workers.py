@@ -138,6 +138,11 @@ def _guarded(work: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[T | No
 
 def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run between chunks, not a chunk
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that came."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()

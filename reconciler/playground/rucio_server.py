@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
-import multiprocessing.process
-import os
 import socket
 import sys
 import threading
 import time
 from typing import Any
+
+from reconciler.live.workers import end_with_parent
 
 DAEMONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "evaluator": ("rucio.daemons.judge.evaluator", "re_evaluator", {"did_limit": 1000}),
@@ -103,15 +103,8 @@ def serve(port: int, processes: int = 1) -> None:
 
 
 def _answer_beside(listening: socket.socket) -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent()
     _answer(listening, cache_in_memory())
-
-
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(0)
 
 
 def _answer(listening: socket.socket, regions: list[Any]) -> None:
