@@ -10,7 +10,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -71,8 +70,8 @@ def started_at(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
-def spawn(world: World, name: str, arguments: list[str], environment: dict[str, str]) -> None:
-    """Start a Python module in the background and record it.
+def spawn(world: World, name: str, command: list[str], environment: dict[str, str]) -> None:
+    """Start a program in the background and record it.
 
     Parameters
     ----------
@@ -80,14 +79,14 @@ def spawn(world: World, name: str, arguments: list[str], environment: dict[str, 
         The playground.
     name : `str`
         What to call it in the record and the logs.
-    arguments : `list` [`str`]
-        Module and arguments.
+    command : `list` [`str`]
+        The program and its arguments.
     environment : `dict` [`str`, `str`]
         Laid over this process's own.
     """
     with (world.logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            command,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=log,

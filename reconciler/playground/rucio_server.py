@@ -1,5 +1,7 @@
 """The real Rucio server: makes its schema when there is none, then serves REST, in one process unless more are asked for.
 
+This file is run by its path, in an environment that has Rucio and nothing of ours; see `reconciler.playground.rucio_environment`.
+
 Two things differ from production, both because there is no memcached: the cache is in memory, which is coherent exactly when
 there is one process; and ``POST /_playground/daemon?run=...`` runs Rucio's own daemons once, in this process, where a
 deployment has them as services. Several processes are for measuring what questions cost a server that, like those in
@@ -10,13 +12,12 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import socket
 import sys
 import threading
 import time
 from typing import Any
-
-from reconciler.live.workers import end_with_parent
 
 DAEMONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "evaluator": ("rucio.daemons.judge.evaluator", "re_evaluator", {"did_limit": 1000}),
@@ -103,8 +104,15 @@ def serve(port: int, processes: int = 1) -> None:
 
 
 def _answer_beside(listening: socket.socket) -> None:
-    end_with_parent()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _answer(listening, cache_in_memory())
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def _answer(listening: socket.socket, regions: list[Any]) -> None:

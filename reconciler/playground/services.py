@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from reconciler.playground.processes import free_port, is_running, spawn, started_at, wait_for_http, write_private
+from reconciler.playground.rucio_environment import ensure_server_python
 from reconciler.playground.world import World
 
+SERVER_SCRIPT = Path(__file__).with_name("rucio_server.py")
 SERVER_CONFIG = """[common]
 logdir = {rucio}
 loglevel = WARNING
@@ -119,7 +124,7 @@ def start_postgres(world: World) -> str:
     return socket_folder
 
 
-def start_rucio(world: World, processes: int = 1) -> str:
+def start_rucio(world: World, processes: int = 1, say: Callable[[str], None] = print) -> str:
     """Start the Rucio server.
 
     Parameters
@@ -128,6 +133,8 @@ def start_rucio(world: World, processes: int = 1) -> str:
         The playground, its PostgreSQL running.
     processes : `int`
         How many answer; with more than one, nothing that Rucio caches may change.
+    say : callable
+        Told what is being done.
 
     Returns
     -------
@@ -147,8 +154,10 @@ def start_rucio(world: World, processes: int = 1) -> str:
     write_private(world.rucio / "server.cfg", SERVER_CONFIG.format(**values))
     write_private(world.rucio / "alembic.ini", ALEMBIC_CONFIG.format(**values))
     write_private(world.client_config, CLIENT_CONFIG.format(**values))
-    environment = {"RUCIO_CONFIG": str(world.rucio / "server.cfg"), "RUCIO_CLIENT_MODE": ""}
-    spawn(world, "rucio-server", ["reconciler.playground.rucio_server", str(port), str(processes)], environment)
+    environment = {"RUCIO_CONFIG": str(world.rucio / "server.cfg"), "RUCIO_CLIENT_MODE": "", "PYTHONPATH": ""}
+    # -P: the server's script is run by its path, and its folder has modules with the names of others.
+    command = [str(ensure_server_python(say)), "-P", str(SERVER_SCRIPT), str(port), str(processes)]
+    spawn(world, "rucio-server", command, environment)
     wait_for_http(world, "rucio-server", f"{url}/ping")
     return url
 
@@ -168,7 +177,7 @@ def start_webdav(world: World) -> str:
     """
     port = world.recall().get("webdav_port") or free_port()
     world.remember(webdav_port=port)
-    spawn(world, "webdav", ["reconciler.playground.webdav", str(world.root), str(port)], {})
+    spawn(world, "webdav", [sys.executable, "-m", "reconciler.playground.webdav", str(world.root), str(port)], {})
     wait_for_http(world, "webdav", f"http://127.0.0.1:{port}/")
     return f"dav://127.0.0.1:{port}"
 
@@ -183,4 +192,6 @@ def start_mover(world: World, interval: float = 1.0) -> None:
     interval : `float`
         Seconds between rounds.
     """
-    spawn(world, "mover", ["reconciler.playground.mover", str(world.root), str(interval)], world.environment())
+    spawn(
+        world, "mover", [sys.executable, "-m", "reconciler.playground.mover", str(world.root), str(interval)], world.environment()
+    )

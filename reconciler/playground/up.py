@@ -43,7 +43,7 @@ def up(world: World, sizes: Sizes, *, mover: bool = True, answering: int = 1, sa
     services.start_postgres(world)
     if not processes.is_running(world, "rucio-server"):
         say("Rucio …")
-        services.start_rucio(world, answering)
+        services.start_rucio(world, answering, say)
     if sizes.like_production and not processes.is_running(world, "webdav"):
         say("WebDAV …")
         services.start_webdav(world)
