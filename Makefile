@@ -1,16 +1,22 @@
-# Everything runs in .venv, which is made from PyPI alone.
-PYTHON ?= python3.11
+# Everything runs in .venv, which is made from PyPI alone with the newest Python that is installed.
+PYTHON ?= $(shell tools/find_python 3.13 3.12 3.11)
 VENV := .venv
 BIN := $(VENV)/bin
-OLDEST := .venv-oldest
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 DEMO := $(CURDIR)/build/demo
 
-.PHONY: demo test test-oldest bench faults kill race lint schemas clean help
+# make test-env: an environment of tests/envs, the Pythons that it is for, and the tests to run in it.
+ENV ?= newest
+ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
+ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
+TESTS ?= tests
+
+.PHONY: demo test test-env bench faults kill race lint schemas clean help
 
 help:
 	@echo "make demo     tour of the product in an embedded world"
 	@echo "make test     run the tests"
-	@echo "make test-oldest  run them with the oldest middleware that is supported"
+	@echo "make test-env ENV=rubin-env-12   run them in another environment of tests/envs"
 	@echo "make lint     ruff, mypy --strict, import-linter"
 	@echo "make faults   show what an operator is told of each fault of Rucio and the network"
 	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end"
@@ -19,13 +25,9 @@ help:
 	@echo "make schemas  write schemas/ anew"
 	@echo "make clean    remove what make made"
 
-# The Rucio server's metadata asks for urllib3 below 2, and lsst-resources' WebDAV client needs 2. The server runs with 2 (the
-# tests show it), so urllib3 is put right after everything else is resolved.
-$(VENV)/.made: pyproject.toml
+$(VENV)/.made: pyproject.toml tests/envs/newest.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
-	-$(BIN)/pip install --quiet --disable-pip-version-check 'urllib3>=2,<3' 2>/dev/null
-	$(BIN)/python -c 'import urllib3; assert int(urllib3.__version__.split(".")[0]) >= 2'
+	$(BIN)/python $(PIP_INSTALL) -e '.[test,lint]' -c tests/envs/newest.txt
 	touch $@
 
 demo: $(VENV)/.made
@@ -36,15 +38,13 @@ test: $(VENV)/.made
 	$(BIN)/python -m pytest -n 4 -m "not slow" tests
 	$(BIN)/python -m pytest -n 5 --dist loadscope --no-loadscope-reorder -m slow tests
 
-# The middleware of RTN-103, w_2025_20, with the click that it needs.
-$(OLDEST)/.made: pyproject.toml tests/oldest.txt
-	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/pip install --quiet --disable-pip-version-check -e '.[test]' -c tests/oldest.txt
+$(ENV_VENV)/.made: pyproject.toml tests/envs/$(ENV).txt
+	python=$$(tools/find_python $(ENV_PYTHONS)) && $$python -m venv $(ENV_VENV)
+	$(ENV_VENV)/bin/python $(PIP_INSTALL) -e '.[test]' -c tests/envs/$(ENV).txt
 	touch $@
 
-test-oldest: $(OLDEST)/.made
-	$(OLDEST)/bin/python -m pytest -n 4 -m "not slow" -k "not postgres" tests/test_kinds_of_definitions.py \
-		tests/test_kinds_of_data.py tests/test_program.py tests/test_trust.py
+test-env: $(ENV_VENV)/.made
+	$(ENV_VENV)/bin/python -m pytest -n 4 $(TESTS)
 
 lint: $(VENV)/.made
 	$(BIN)/ruff format --check .
@@ -71,4 +71,4 @@ schemas: $(VENV)/.made
 
 clean:
 	test ! -d $(DEMO) || ! test -x $(BIN)/reconcile || $(BIN)/reconcile playground down $(DEMO)
-	rm -rf $(VENV) $(OLDEST) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -112,6 +112,8 @@ class PostgresTemplate:
 
         name = f"t{uuid.uuid4().hex[:12]}"
         with psycopg.connect(f"host={self.socket} user=postgres dbname=postgres", autocommit=True) as connection:
+            # A Butler of lsst-daf-butler 29 can't be closed, and a database that is in use can't be copied.
+            connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [template])
             connection.execute(f"create database {name} template {template}")
         return name
 
@@ -220,6 +222,13 @@ def comcam(request: pytest.FixtureRequest, empty_bench: Bench) -> Bench:
     else:
         request.getfixturevalue("postgres_comcam_template").copy(empty_bench.repo)
     return empty_bench
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder for a Unix socket, whose path may have about a hundred characters."""
+    with tempfile.TemporaryDirectory(prefix="rw-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.errors import ApplyError
 from reconciler.live.faults import explain
-from reconciler.live.round_trips import batch_rows
+from reconciler.live.insert_batching import batched_inserts
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -27,8 +27,8 @@ def run(arguments: Sequence[str]) -> None:
     from click.testing import CliRunner
     from lsst.daf.butler.cli.butler import cli
 
-    batch_rows()
-    result = CliRunner().invoke(cli, ["--log-level", "ERROR", *arguments])
+    with batched_inserts():
+        result = CliRunner().invoke(cli, ["--log-level", "ERROR", *arguments])
     if result.exit_code == 0:
         return
     if result.exception is not None and not isinstance(result.exception, SystemExit):

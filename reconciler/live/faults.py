@@ -33,7 +33,7 @@ class Fault(NamedTuple):
 
 _FAULTS = (
     Fault(
-        r"Unexpected response to HTTP request (\w+) (\S+): (\d{3}(?: \w+)*)",
+        r"Unexpected response to (?:HTTP request )?(\w+) (?:request to )?(\S+): (?:status )?(\d{3}(?: \w+)*)",
         "the storage answered {3} to {1} {2}",
         "is the WebDAV server well, and may this user read and write there?",
     ),
@@ -66,6 +66,11 @@ _FAULTS = (
         r"Could not find boto3",
         "S3 needs the package boto3",
         "pip install 'rubin-reconciler[s3]'",
+    ),
+    Fault(
+        r"No module named '(psycopg2?)'",
+        "the PostgreSQL driver {1} is not installed",
+        "pip install 'rubin-reconciler[postgres]'",
     ),
     Fault(
         r"attempt to write a readonly database",
@@ -103,7 +108,7 @@ _FAULTS = (
         "are they in ~/.lsst/db-auth.yaml or PGPASSFILE?",
     ),
     Fault(
-        r"could not translate host name \"([^\"]+)\"",
+        r"(?:could not translate host name|failed to resolve host) [\"']([^\"']+)[\"']",
         'the database host "{1}" is unknown',
         "is registry.db of butler.yaml right?",
     ),

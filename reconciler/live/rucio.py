@@ -61,7 +61,7 @@ class Rucio(Connection):
             f"{row['scope']}:{row['name']}": DidFacts(
                 str(row["did_type"]).rpartition(".")[2], bool(row["is_open"]), row["length"], row["bytes"]
             )
-            for row in rows(self.client.get_metadata_bulk(asked), "scope", "name", "did_type")
+            for row in rows(self.client.get_metadata_bulk(asked, plugin="DID_COLUMN"), "scope", "name", "did_type")
         }
 
     def matching(self, pattern: str, did_type: str = "dataset") -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.live.butler import Repository
 from reconciler.live.defining import register_collection
 from reconciler.live.faults import writing
-from reconciler.live.round_trips import batch_rows
+from reconciler.live.insert_batching import batched_inserts
 from reconciler.live.storage import absolute
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def _opened(uri: str) -> Repository:
 
 def _ingest(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str, transfer: str) -> int:
     files = _files(butler, rows, root)
-    butler.ingest(*files, transfer=transfer)
+    with batched_inserts():
+        butler.ingest(*files, transfer=transfer)
     return sum(len(file.refs) for file in files)
 
 
@@ -163,9 +164,8 @@ def associate(repository: Repository, collection: str, refs: Sequence[DatasetRef
         Told how many are done after each chunk.
     """
     register_collection(repository, collection, "TAGGED")
-    with writing(repository.uri):
+    with writing(repository.uri), batched_inserts():
         butler = repository.open(writeable=True)
-        batch_rows()
         for start in range(0, len(refs), ASSOCIATED):
             butler.registry.associate(collection, refs[start : start + ASSOCIATED])
             progress(min(start + ASSOCIATED, len(refs)))

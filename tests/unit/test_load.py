@@ -17,7 +17,7 @@ from reconciler.kinds.chain import ChainSpec
 from reconciler.load import load
 from reconciler.model import Id
 
-CASES = sorted((Path(__file__).parent / "cases" / "bad_state").glob("*.toml"))
+CASES = sorted((ROOT / "tests" / "cases" / "bad_state").glob("*.toml"))
 HEAD = "[reconcile]\nversion = 1\n[repository]\nuri = 'r'\n"
 
 

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psycopg2.extras
 import pytest
 from conftest import Bench
 from inputs import make_export
+from postgres_wire import counting_round_trips, listen_at
 
 from reconciler.kinds import _storage
-from reconciler.live import Live, command, round_trips
+from reconciler.live import Live, command, insert_batching
 from reconciler.live.butler import Repository
 from reconciler.playground import campaign
-from reconciler.playground.world import Sizes
+from reconciler.playground.world import Sizes, World
 
 INSTRUMENT = '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
 DATA_ID = r"(?P<obs_id>CC_[A-Z]_\d{8}_\d{6})_(?P<full_name>R\d\d_S\d\d)\.fits"
@@ -104,21 +104,24 @@ def test_a_sample_of_raws_does_not_list_all(
 
 
 @pytest.mark.parametrize("comcam", ["postgres"], indirect=True)
-def test_rows_of_raws_go_to_postgresql_in_batches(comcam: Bench, raws: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    send, sent = psycopg2.extras.execute_batch, []
-
-    def heard(cursor: Any, statement: str, rows: Any, page_size: int) -> None:
-        sent.append(len(rows))
-        send(cursor, statement, rows, page_size=page_size)
-
-    monkeypatch.setattr("psycopg2.extras.execute_batch", heard)
-    monkeypatch.setattr(round_trips, "FROM", 20)
+def test_ingest_raws_does_not_wait_for_each_raw_on_postgresql(
+    comcam: Bench, world: World, short_folder: Path, raws: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(insert_batching, "MINIMUM_ROWS", 20)
     for name, value in comcam.environment.items():
         monkeypatch.setenv(name, value)
-    command.run(["ingest-raws", "--transfer", "direct", str(comcam.repo), str(raws)])
-    assert sent.count(N_RAWS) == 2, "one for the datasets, one for the tags of their run"
-    assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS
-    comcam.mend(comcam.state(raw(raws)))
+    first = [sorted(exposure.glob("*.fits"))[0] for exposure in sorted(raws.glob("*/*"))]
+    others = sorted(set(raws.rglob("*.fits")) - set(first))
+    counts = []
+    with counting_round_trips(short_folder, str(world.recall()["postgres"])) as trips:
+        listen_at(comcam, world, short_folder)
+        for files in (first, others):
+            before = trips.inserts
+            command.run(["ingest-raws", "--transfer", "direct", str(comcam.repo), *map(str, files)])
+            counts.append(trips.inserts - before)
+        assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS
+        comcam.mend(comcam.state(raw(raws)))
+    assert counts[1] - counts[0] < 10, "each raw has a row in the datasets and one in the tags of its run"
 
 
 def test_visits_are_known_after_raws_and_defined_by_night(comcam: Bench, raws: Path) -> None:

@@ -20,7 +20,7 @@ from reconciler.playground.up import down
 from reconciler.playground.world import World
 
 pytestmark = pytest.mark.slow
-CASES = Path(__file__).parent / "cases"
+CASES = ROOT / "tests" / "cases"
 FLAGS = {"--fail-fast", "--override", "--close"}
 
 

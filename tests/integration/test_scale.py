@@ -11,6 +11,7 @@ from typing import Any
 import dying
 import pytest
 from conftest import Bench
+from postgres_wire import counting_round_trips, listen_at
 from webdav import serving
 
 from reconciler.live import workers, writing
@@ -195,25 +196,24 @@ def test_what_is_asked_of_the_butler_does_not_grow_with_datasets(bench: Bench) -
     assert cost(bench, state)[0] == first < 40
 
 
-def test_rows_that_may_be_there_go_to_postgresql_in_batches_and_mean_the_same(
-    postgres_bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_round_trips_to_postgresql_do_not_grow_with_tagged_members(
+    postgres_bench: Bench, world: World, short_folder: Path
 ) -> None:
-    import psycopg2.extras
-
-    send, sent = psycopg2.extras.execute_batch, []
-
-    def heard(cursor: Any, statement: str, rows: Any, page_size: int) -> None:
-        sent.append((len(rows), page_size))
-        send(cursor, statement, rows, page_size=page_size)
-
-    monkeypatch.setattr("psycopg2.extras.execute_batch", heard)
-    state = catalog(postgres_bench, range(131072, 131672))
-    state.write_text(state.read_text().replace("htm7 < 131086", "htm7 < 131671"))
-    postgres_bench.mend(state)
-    assert sent == [(599, 500)]
-    postgres_bench.diff(state, 0, "--deep")
-    found = postgres_bench.butler.query_datasets("cat", "some", limit=None, find_first=False)
-    assert {ref.dataId["htm7"] for ref in found} == set(range(131072, 131671))
+    state = catalog(postgres_bench, range(131072, 131772))
+    postgres_bench.run("apply", state, "--yes", "--only", "file_ingest.*", "--with-needs", expect=0)
+    text = state.read_text()
+    counts = []
+    with counting_round_trips(short_folder, str(world.recall()["postgres"])) as trips:
+        listen_at(postgres_bench, world, short_folder)
+        for last in (131072 + 150, 131072 + 650):
+            state.write_text(text.replace("htm7 < 131086", f"htm7 < {last}"))
+            before = trips.inserts
+            postgres_bench.apply(state)
+            counts.append(trips.inserts - before)
+            found = postgres_bench.butler.query_datasets("cat", "some", limit=None, find_first=False)
+            assert {ref.dataId["htm7"] for ref in found} == set(range(131072, last))
+        assert "is in sync" in postgres_bench.diff(state, 0, "--deep")
+    assert counts[1] - counts[0] < 10, "500 members against 150"
 
 
 def test_bulk_work_is_done_by_several_workers(postgres_bench: Bench) -> None:
