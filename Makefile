@@ -67,7 +67,7 @@ race: $(VENV)/.made
 	$(BIN)/python tests/race.py 20
 
 schemas: $(VENV)/.made
-	$(BIN)/python -m reconciler.schemas
+	$(BIN)/python tools/write_schemas.py
 
 clean:
 	test ! -d $(DEMO) || ! test -x $(BIN)/reconcile || $(BIN)/reconcile playground down $(DEMO)

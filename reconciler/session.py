@@ -8,21 +8,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler import graph as graphs
+from reconciler.engine import graph as graphs
+from reconciler.engine.graph import Graph
+from reconciler.engine.model import Id
+from reconciler.engine.observe import Observation, check_provided, observe
+from reconciler.engine.plan import Plan, plan
+from reconciler.engine.registry import discover
+from reconciler.engine.requirements import unable
 from reconciler.errors import StateError, clean
-from reconciler.filling import Scalar
-from reconciler.graph import Graph
-from reconciler.inputs.reading_ahead import reading_ahead
-from reconciler.kinds import discover
+from reconciler.files.prefetch import reading_ahead
 from reconciler.kinds.repository import RepositorySpec
-from reconciler.live import Live
-from reconciler.live.workers import Workers
-from reconciler.load import State, load
-from reconciler.model import Id
-from reconciler.names import meant
-from reconciler.observe import Observation, check_provided, observe
-from reconciler.plan import Plan, plan
-from reconciler.preflight import unable
+from reconciler.state.braces import meant
+from reconciler.state.loader import State, load
+from reconciler.state.variables import Scalar
+from reconciler.systems.context import Live
+from reconciler.systems.workers import Workers
 
 
 @dataclass
@@ -31,11 +31,11 @@ class Session:
 
     Parameters
     ----------
-    state : `reconciler.load.State`
+    state : `reconciler.state.loader.State`
         What is wanted.
-    graph : `reconciler.graph.Graph`
+    graph : `reconciler.engine.graph.Graph`
         The order.
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         The live systems.
     """
 
@@ -77,7 +77,7 @@ class Session:
 
         Returns
         -------
-        plan : `reconciler.plan.Plan`
+        plan : `reconciler.engine.plan.Plan`
             What is to be done.
 
         Raises
@@ -119,7 +119,7 @@ def start(
         Whether members are compared everywhere.
     counted : `bool`
         Whether statements and calls are counted.
-    workers : `reconciler.live.workers.Workers`, optional
+    workers : `reconciler.systems.workers.Workers`, optional
         Who does bulk work; one process if left out.
 
     Returns
@@ -138,8 +138,8 @@ def start(
         state = load(path, variables)
     repository = state.resources.get(Id("repository", ""))
     if isinstance(repository, RepositorySpec):
-        from reconciler.live.butler import Repository
-        from reconciler.live.opening import import_butler
+        from reconciler.systems.butler.connection import import_butler
+        from reconciler.systems.butler.datasets import Repository
 
         with live.stats.phase("import lsst.daf.butler"), reading_ahead(_exports(state)):
             import_butler()
@@ -150,7 +150,7 @@ def start(
         graph = graphs.build(state)
         live.owners = {token: str(id) for token, id in graph.owners.items()}
     if state.rucio is not None:
-        from reconciler.live.rucio import Rucio
+        from reconciler.systems.rucio.server import Rucio
 
         live.server = Rucio(state.rucio)
         live.rse = state.rucio.rse
@@ -169,7 +169,7 @@ def select(state: State, only: Sequence[str]) -> set[Id]:
 
     Parameters
     ----------
-    state : `reconciler.load.State`
+    state : `reconciler.state.loader.State`
         What is wanted.
     only : sequence of `str`
         ``chain.*``, ``rucio_dataset."raw:*"``; quotes may be left out.

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.live import writing
+from reconciler.systems.butler import write_datasets
 
 
 def ingest_chunk(uri: str, rows: Sequence[Mapping[str, Any]], root: str, transfer: str) -> int:
-    """Do as `reconciler.live.writing.ingest_chunk`, but for the first time in a repository."""
+    """Do as `reconciler.systems.butler.write_datasets.ingest_chunk`, but for the first time in a repository."""
     marker = Path(uri) / "died-here"
     try:
         marker.touch(exist_ok=False)
     except FileExistsError:
-        return writing.ingest_chunk(uri, rows, root, transfer)
+        return write_datasets.ingest_chunk(uri, rows, root, transfer)
     os._exit(9)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from reconciler.report.as_json import report_schema
-from reconciler.saved import plan_schema
-from reconciler.schema import state_schema
+from reconciler.engine.plan_file import plan_schema
+from reconciler.report.json import report_schema
+from reconciler.state.schema import state_schema
 
 
 def write(folder: Path) -> list[Path]:

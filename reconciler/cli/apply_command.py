@@ -13,20 +13,21 @@ from typing import Any
 
 import click
 
-from reconciler import pruning
-from reconciler import saved as saved_plans
-from reconciler.apply import Run, exit_code
-from reconciler.console import DIFFERENCES, INTERRUPTED, Line, show
+from reconciler.cli.console import DIFFERENCES, INTERRUPTED, show
+from reconciler.cli.progress import Progress
+from reconciler.engine import plan_file, removal_limits
+from reconciler.engine.executor import Run, exit_code
+from reconciler.engine.journal import Journal, state_folder
+from reconciler.engine.model import Id
+from reconciler.engine.plan import Plan
 from reconciler.errors import Interrupted, ObserveError, PlanError
-from reconciler.filling import Scalar
-from reconciler.journal import Journal, state_folder
 from reconciler.kinds.repository import RepositorySpec
-from reconciler.live.workers import Workers
-from reconciler.model import Id
-from reconciler.plan import Plan
-from reconciler.progress import Progress
-from reconciler.report import applying, terminal
+from reconciler.report import apply_summary
+from reconciler.report import text as text_report
+from reconciler.report.formatting import Line
 from reconciler.session import Session, start
+from reconciler.state.variables import Scalar
+from reconciler.systems.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Options:
         Seconds to wait for the lock.
     deep : `bool`
         Whether members are compared everywhere.
-    workers : `reconciler.live.workers.Workers`
+    workers : `reconciler.systems.workers.Workers`
         Who does bulk work.
     journal : `pathlib.Path` or `None`
         Where to tell of the run.
@@ -118,15 +119,15 @@ def apply_plan(path: Path, options: Options) -> int:
     reconciler.errors.StateError
         If it is no plan, or one of another state, repository or server.
     """
-    saved = saved_plans.load_plan(path)
+    saved = plan_file.load_plan(path)
     session = start(Path(saved.state), saved.variables, deep=options.deep, workers=options.workers)
     try:
         _recover(session)
-        saved_plans.check_made_for(saved, session.state, session.butler_name, session.rucio_name)
+        plan_file.check_made_for(saved, session.state, session.butler_name, session.rucio_name)
         with _locks(session, options.lock_timeout):
             plan = session.plan(prune=saved.prune)
-            refused = saved_plans.stale(saved, plan)
-            allowed = saved_plans.allowed(saved, refused)
+            refused = plan_file.stale(saved, plan)
+            allowed = plan_file.allowed(saved, refused)
             _show(session, plan, saved.prune)
             made = saved.made
             show([Line(f"Plan of {made.get('user')} on {made.get('host')}, {made.get('since')}.")])
@@ -151,14 +152,14 @@ def _recover(session: Session) -> None:
 
 
 def _show(session: Session, plan: Plan, prune: bool) -> None:
-    show(terminal.header(plan, session.butler_name, session.rucio_name))
+    show(text_report.header(plan, session.butler_name, session.rucio_name))
     click.echo()
-    show(terminal.diff(plan, session.elapsed, prune=prune))
+    show(text_report.diff(plan, session.elapsed, prune=prune))
 
 
 def _locks(session: Session, timeout: float) -> contextlib.ExitStack:
     """Take the locks of everything that the state may change."""
-    from reconciler.live import lock
+    from reconciler.systems import lock
 
     stack = contextlib.ExitStack()
     folder = state_folder()
@@ -193,14 +194,14 @@ def _confirm_and_run(
     refused: Mapping[Id, str] | None = None,
 ) -> int:
     if not plan.in_sync:
-        show([applying.proposal(plan)])
+        show([apply_summary.proposal(plan)])
     _refuse_conflicts(plan)
-    pruning.check(plan, options.prune_limit)
+    removal_limits.check(plan, options.prune_limit)
     if plan.actions and options.ask:
         if not click.confirm("Apply?", default=False):
             click.echo("Nothing was changed.")
             return DIFFERENCES
-        doomed = pruning.count(plan)
+        doomed = removal_limits.count(plan)
         if doomed and click.prompt(f"{doomed:,} members will be removed. Type their number to go on", default="") != str(doomed):
             click.echo("Nothing was changed.")
             return DIFFERENCES
@@ -220,7 +221,7 @@ def _confirm_and_run(
     if told or progress.told_journal:
         journal.end(outcomes, interrupted=stop())
     click.echo()
-    show(applying.ending(outcomes, time.monotonic() - started, journal.run))
+    show(apply_summary.ending(outcomes, time.monotonic() - started, journal.run))
     if stop():
         click.echo("Interrupted: what is done stays; run again to go on.")
         return INTERRUPTED

@@ -6,31 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from reconciler.errors import ReconcileError, StateError, clean
+from reconciler.report.formatting import Line
 
 IN_SYNC, ERROR, DIFFERENCES, INTERRUPTED = 0, 1, 2, 130
-
-
-class Line(NamedTuple):
-    """A line of output.
-
-    Parameters
-    ----------
-    text : `str`
-        All it says.
-    colour : `str` or `None`
-        What repeats it.
-    bold : `bool`
-        Whether it stands out.
-    """
-
-    text: str
-    colour: str | None = None
-    bold: bool = False
 
 
 def show(lines: Iterable[Line]) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import __version__
-from reconciler.console import DIFFERENCES, ERROR, IN_SYNC, guarded, show, tell
+from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, guarded, show, tell
+from reconciler.cli.playground import playground
 from reconciler.errors import ReconcileError, StateError
-from reconciler.playground.commands import playground
 
 if TYPE_CHECKING:
-    from reconciler.filling import Scalar
+    from reconciler.state.variables import Scalar
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -56,7 +56,7 @@ def variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, Scal
     reconciler.errors.StateError
         If a pair is none.
     """
-    from reconciler.load import read_variables
+    from reconciler.state.loader import read_variables
 
     found: dict[str, Scalar] = {}
     for file in files:
@@ -114,8 +114,8 @@ JOURNAL = click.option("--journal", type=click.Path(path_type=Path, dir_okay=Fal
 @guarded
 def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[str, ...]) -> int:
     """Check state files, without asking Butler or Rucio."""
-    from reconciler import graph
-    from reconciler.load import load
+    from reconciler.engine import graph
+    from reconciler.state.loader import load
 
     given = variables(var_files, pairs)
     code = IN_SYNC
@@ -163,8 +163,8 @@ def diff(
     stats: bool,
 ) -> int:
     """Say what differs and why. Changes nothing."""
-    from reconciler.live.workers import Workers
     from reconciler.session import start
+    from reconciler.systems.workers import Workers
 
     given = variables(var_files, pairs)
     paths = states(state)
@@ -180,7 +180,7 @@ def diff(
             session.live.close()
         code = _worse(code, ERROR if plan.unknown or plan.conflicts else IN_SYNC if plan.in_sync else DIFFERENCES)
         if form == "json":
-            from reconciler.report.as_json import report
+            from reconciler.report.json import report
 
             counted = session.live.stats if stats else None
             reports.append(report(plan, session.butler_name, session.rucio_name, session.elapsed, counted))
@@ -190,17 +190,17 @@ def diff(
             for line in script(plan, session.butler_name):
                 click.echo(line)
         else:
-            from reconciler.report import terminal
+            from reconciler.report import text as text_report
 
             if not plan.in_sync or verbose:
-                show(terminal.header(plan, session.butler_name, session.rucio_name))
+                show(text_report.header(plan, session.butler_name, session.rucio_name))
                 click.echo()
-            show(terminal.diff(plan, session.elapsed, verbose=verbose, prune=prune))
-            show(terminal.outside(plan))
+            show(text_report.diff(plan, session.elapsed, verbose=verbose, prune=prune))
+            show(text_report.outside(plan))
             if stats:
-                show(terminal.stats(session.live.stats))
+                show(text_report.stats(session.live.stats))
         if out is not None:
-            from reconciler.saved import save
+            from reconciler.engine.plan_file import save
 
             count = save(plan, out, session.butler_name, session.rucio_name, prune=prune)
             click.echo(f"{count} actions saved in {out}; reconcile apply {out} does them", err=form != "text")
@@ -250,9 +250,9 @@ def apply(
     journal: Path | None,
 ) -> int:
     """Do what is missing, in order; a second run does nothing. STATE may be a plan of diff --out."""
-    from reconciler.live.workers import Workers
-    from reconciler.running import Options, apply_plan, apply_state
-    from reconciler.saved import is_plan
+    from reconciler.cli.apply_command import Options, apply_plan, apply_state
+    from reconciler.engine.plan_file import is_plan
+    from reconciler.systems.workers import Workers
 
     given = variables(var_files, pairs)
     options = Options(
@@ -288,8 +288,8 @@ def apply(
 @guarded
 def log(run_name: str | None, address: str | None, journal: Path | None) -> int:
     """Show what was done: the runs, one run, or one address."""
-    from reconciler.journal import read, state_folder
-    from reconciler.report.log import actions, runs
+    from reconciler.engine.journal import read, state_folder
+    from reconciler.report.journal import actions, runs
 
     events = list(read(journal or state_folder() / "journal.jsonl"))
     if run_name or address:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.console import guarded
+from reconciler.cli.console import guarded
 from reconciler.errors import ReconcileError
 
 

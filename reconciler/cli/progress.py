@@ -7,12 +7,12 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from reconciler.console import Line, show
+from reconciler.cli.console import show
+from reconciler.engine.journal import Journal
+from reconciler.engine.model import Action, Outcome
 from reconciler.errors import ReconcileError
-from reconciler.journal import Journal
-from reconciler.model import Action, Outcome
-from reconciler.report.terminal import COLUMN
-from reconciler.report.words import seconds
+from reconciler.report.formatting import Line, seconds
+from reconciler.report.text import COLUMN
 
 MOST_TOLD = 5
 """Lines about what is waited for, in one go."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.model import Difference, Id, Seen, Spec
+from reconciler.engine.model import Difference, Id, Seen, Spec
 
 META = {"manage", "protect", "requires", "note"}
 """Keys that say how a resource is treated, not what it is."""
@@ -62,7 +62,7 @@ def canonical(spec: Spec) -> dict[str, Any]:
 
     Parameters
     ----------
-    spec : `reconciler.model.Spec`
+    spec : `reconciler.engine.model.Spec`
         Wanted or seen.
 
     Returns

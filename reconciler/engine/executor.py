@@ -13,13 +13,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from reconciler.diff import diff
+from reconciler.engine.diff import diff
+from reconciler.engine.model import Action, Difference, Id, Outcome
+from reconciler.engine.observe import existing, observe
+from reconciler.engine.plan import Entry, Plan, actions_for
+from reconciler.engine.registry import discover
 from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, WorkerDied
-from reconciler.kinds import discover
-from reconciler.live import Live
-from reconciler.model import Action, Difference, Id, Outcome
-from reconciler.observe import existing, observe
-from reconciler.plan import Entry, Plan, actions_for
+from reconciler.systems.context import Live
 
 PASSES = 3
 """How often a resource is planned anew when an action brought up another; more would be going in circles."""
@@ -51,9 +51,9 @@ class Run:
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         What was found to differ when it was shown.
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         The live systems.
     listener : `Listener`
         Told of what happens.
@@ -89,7 +89,7 @@ class Run:
 
         Returns
         -------
-        outcomes : `list` [`reconciler.model.Outcome`]
+        outcomes : `list` [`reconciler.engine.model.Outcome`]
             One for each resource, in order.
 
         Raises
@@ -308,7 +308,7 @@ def recap(outcomes: Collection[Outcome]) -> Counter[str]:
 
     Parameters
     ----------
-    outcomes : collection of `reconciler.model.Outcome`
+    outcomes : collection of `reconciler.engine.model.Outcome`
         Of a run.
 
     Returns
@@ -324,7 +324,7 @@ def exit_code(outcomes: Collection[Outcome]) -> int:
 
     Parameters
     ----------
-    outcomes : collection of `reconciler.model.Outcome`
+    outcomes : collection of `reconciler.engine.model.Outcome`
         Of the run.
 
     Returns

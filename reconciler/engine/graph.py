@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
+from reconciler.engine.model import Id
+from reconciler.engine.registry import discover
 from reconciler.errors import PlanError, ReconcileError, StateError
-from reconciler.kinds import discover
-from reconciler.load import State
-from reconciler.model import Id
-from reconciler.names import is_glob
+from reconciler.state.braces import is_glob
+from reconciler.state.loader import State
 
 REPOSITORY = "repository:"
 
@@ -89,7 +89,7 @@ def build(state: State) -> Graph:
 
     Parameters
     ----------
-    state : `reconciler.load.State`
+    state : `reconciler.state.loader.State`
         What is wanted.
 
     Returns

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler import __version__
+from reconciler.engine.model import Action, Outcome
+from reconciler.engine.run_info import holder, now
 from reconciler.errors import ApplyError, StateError, clean
-from reconciler.identity import holder, now
-from reconciler.model import Action, Outcome
 
 LONGEST_LIST = 20
 """Items of a list that are written out; of a longer one the count, the beginning and the digest."""
@@ -134,7 +134,7 @@ class Journal:
 
         Parameters
         ----------
-        action : `reconciler.model.Action`
+        action : `reconciler.engine.model.Action`
             Which.
         """
         self._began = now()
@@ -145,7 +145,7 @@ class Journal:
 
         Parameters
         ----------
-        action : `reconciler.model.Action`
+        action : `reconciler.engine.model.Action`
             Which.
         outcome : `str`
             done, already or failed.
@@ -162,7 +162,7 @@ class Journal:
 
         Parameters
         ----------
-        outcomes : `list` [`reconciler.model.Outcome`]
+        outcomes : `list` [`reconciler.engine.model.Outcome`]
             Of its resources.
         interrupted : `bool`
             Whether the operator stopped it.

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.engine.graph import Graph, words
+from reconciler.engine.model import Id, Seen
+from reconciler.engine.registry import discover
 from reconciler.errors import ObserveError, PlanError, ReconcileError, StateError
-from reconciler.graph import Graph, words
-from reconciler.kinds import discover
-from reconciler.live import Live
-from reconciler.load import State
-from reconciler.model import Id, Seen
-from reconciler.names import meant
+from reconciler.state.braces import meant
+from reconciler.state.loader import State
+from reconciler.systems.context import Live
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def observe(state: State, live: Live, ids: Collection[Id]) -> Observation:
 
     Parameters
     ----------
-    state : `reconciler.load.State`
+    state : `reconciler.state.loader.State`
         What is wanted.
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         The live systems.
     ids : collection of `Id`
         Which.
@@ -167,11 +167,11 @@ def check_provided(state: State, live: Live, graph: Graph, ids: Collection[Id]) 
 
     Parameters
     ----------
-    state : `reconciler.load.State`
+    state : `reconciler.state.loader.State`
         What is wanted.
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         The live systems.
-    graph : `reconciler.graph.Graph`
+    graph : `reconciler.engine.graph.Graph`
         With the tokens that no table provides.
     ids : collection of `Id`
         Which resources matter.
@@ -203,7 +203,7 @@ def existing(live: Live, tokens: Collection[str]) -> set[str]:
 
     Parameters
     ----------
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         The live systems.
     tokens : collection of `str`
         What to look for.

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reconciler.diff import diff
+from reconciler.engine.diff import diff
+from reconciler.engine.graph import Graph
+from reconciler.engine.model import Action, Cost, Difference, Id, Missing, Seen, Spec
+from reconciler.engine.observe import Observation
+from reconciler.engine.registry import discover
 from reconciler.errors import ReconcileError
-from reconciler.graph import Graph
-from reconciler.kinds import discover
-from reconciler.load import State
-from reconciler.model import Action, Cost, Difference, Id, Missing, Seen, Spec
-from reconciler.observe import Observation
+from reconciler.state.loader import State
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Entry:
     ----------
     id : `Id`
         Which.
-    spec : `reconciler.model.Spec`
+    spec : `reconciler.engine.model.Spec`
         What is wanted.
-    seen : `reconciler.model.Seen` or `None`
+    seen : `reconciler.engine.model.Seen` or `None`
         What was seen; `None` if it could not be looked at.
     differences : tuple of `Difference`
         What differs.
@@ -68,9 +68,9 @@ class Plan:
 
     Parameters
     ----------
-    state : `reconciler.load.State`
+    state : `reconciler.state.loader.State`
         What is wanted.
-    graph : `reconciler.graph.Graph`
+    graph : `reconciler.engine.graph.Graph`
         The order.
     entries : tuple of `Entry`
         In that order.
@@ -120,11 +120,11 @@ def plan(
 
     Parameters
     ----------
-    state : `reconciler.load.State`
+    state : `reconciler.state.loader.State`
         What is wanted.
-    graph : `reconciler.graph.Graph`
+    graph : `reconciler.engine.graph.Graph`
         The order.
-    observation : `reconciler.observe.Observation`
+    observation : `reconciler.engine.observe.Observation`
         What was seen.
     only : collection of `Id`, optional
         Which resources; all for `None`.
@@ -136,7 +136,7 @@ def plan(
     Returns
     -------
     plan : `Plan`
-        What is to be done; the last word on each resource is said when its turn comes in `reconciler.apply`.
+        What is to be done; the last word on each resource is said when its turn comes in `reconciler.engine.executor`.
     """
     differences = diff(state.resources, observation.seen)
     entries: dict[Id, Entry] = {}

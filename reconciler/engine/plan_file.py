@@ -16,12 +16,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler import __version__
+from reconciler.engine.journal import digest, private_file, short
+from reconciler.engine.model import Id
+from reconciler.engine.plan import Entry, Plan
+from reconciler.engine.run_info import holder
 from reconciler.errors import StateError, clean
-from reconciler.identity import holder
-from reconciler.journal import digest, private_file, short
-from reconciler.load import State
-from reconciler.model import Id
-from reconciler.plan import Entry, Plan
+from reconciler.state.loader import State
 
 FORMAT = 1
 DECIDING = ("make", "change", "remove")
@@ -81,7 +81,7 @@ def fingerprint(entry: Entry) -> str:
 
     Parameters
     ----------
-    entry : `reconciler.plan.Entry`
+    entry : `reconciler.engine.plan.Entry`
         A resource of a plan.
 
     Returns
@@ -102,7 +102,7 @@ def save(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, prune
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         What is to be done.
     path : `pathlib.Path`
         Where.
@@ -220,7 +220,7 @@ def check_made_for(saved: SavedPlan, state: State, butler: str | None, rucio: st
     ----------
     saved : `SavedPlan`
         The plan.
-    state : `reconciler.load.State`
+    state : `reconciler.state.loader.State`
         Its state file, as it is now.
     butler, rucio : `str` or `None`
         The live systems, as they are now.
@@ -246,7 +246,7 @@ def stale(saved: SavedPlan, plan: Plan) -> dict[Id, str]:
     ----------
     saved : `SavedPlan`
         What was decided.
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         What would be decided now.
 
     Returns

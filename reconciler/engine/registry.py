@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 from typing import Any
 
-from reconciler.model import Kind
+from reconciler.engine.model import Kind
 
 
 @functools.cache
@@ -16,12 +16,13 @@ def discover() -> dict[str, Kind[Any]]:
 
     Returns
     -------
-    kinds : `dict` [`str`, `reconciler.model.Kind`]
+    kinds : `dict` [`str`, `reconciler.engine.model.Kind`]
         By the name of their table, in the order in which an operator would go about them.
     """
     found = []
-    for module in pkgutil.iter_modules(__path__):
-        kind = getattr(importlib.import_module(f"{__name__}.{module.name}"), "KIND", None)
+    package = importlib.import_module("reconciler.kinds")
+    for module in pkgutil.iter_modules(package.__path__):
+        kind = getattr(importlib.import_module(f"{package.__name__}.{module.name}"), "KIND", None)
         if kind is not None:
             found.append(kind)
     return {kind.name: kind for kind in sorted(found, key=lambda kind: (kind.rank, kind.name))}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import PlanError
-from reconciler.plan import Entry, Plan
 
 MOST_OF_A_RESOURCE = 0.30
 MOST_RESOURCES = 10
@@ -14,12 +14,12 @@ def doomed(plan: Plan) -> list[Entry]:
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         The plan.
 
     Returns
     -------
-    entries : `list` [`reconciler.plan.Entry`]
+    entries : `list` [`reconciler.engine.plan.Entry`]
         In its order.
     """
     return [entry for entry in plan.entries if any(action.destroys for action in entry.actions)]
@@ -30,7 +30,7 @@ def count(plan: Plan) -> int:
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         The plan.
 
     Returns
@@ -46,7 +46,7 @@ def check(plan: Plan, limit: int | None) -> None:
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         The plan.
     limit : `int` or `None`
         Members that may be taken away in all; `None` for the ordinary limits.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reconciler.kinds import discover
-from reconciler.model import Id, Spec
+from reconciler.engine.model import Id, Spec
+from reconciler.engine.registry import discover
 
 
 def unable(resources: Mapping[Id, Spec], ids: Iterable[Id]) -> dict[Id, str]:
@@ -31,7 +31,7 @@ def unable(resources: Mapping[Id, Spec], ids: Iterable[Id]) -> dict[Id, str]:
         classes[id] = list(kind.imports(spec))
     if not any(commands.values()) and not any(classes.values()):
         return {}
-    from reconciler.live.command import missing_classes, missing_subcommands
+    from reconciler.systems.butler.commands import missing_classes, missing_subcommands
 
     no_commands = set(missing_subcommands(sorted({name for names in commands.values() for name in names})))
     no_classes = set(missing_classes(sorted({name for names in classes.values() for name in names})))

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from reconciler.inputs.export_yaml import Encoded, Span, Tai
+from reconciler.files.export_yaml import Encoded, Span, Tai
 
 WORTH_KEEPING = 200_000
 """Bytes of YAML; less is read in some hundredths of a second."""
@@ -64,7 +64,7 @@ def recall(content: bytes) -> Any:
     Returns
     -------
     document : `object` or `None`
-        As `reconciler.inputs.export_yaml.load` gives it; `None` if it is not known.
+        As `reconciler.files.export_yaml.load` gives it; `None` if it is not known.
     """
     if len(content) < WORTH_KEEPING:
         return None

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.errors import StateError
-from reconciler.inputs import export_yaml
-from reconciler.inputs.export_yaml import Span
-from reconciler.inputs.text import stamp
+from reconciler.files import export_yaml
+from reconciler.files.export_yaml import Span
+from reconciler.files.text import stamp
 
 NAMESPACE = "daf_butler"
 FORMAT_MAJOR = 1

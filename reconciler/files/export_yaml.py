@@ -63,7 +63,7 @@ def load(path: str) -> Any:
     """
     import yaml
 
-    from reconciler.inputs import export_cache
+    from reconciler.files import export_cache
 
     try:
         content = Path(path).read_bytes()

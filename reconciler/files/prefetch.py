@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from reconciler.errors import StateError
-from reconciler.inputs import export_cache, export_yaml
+from reconciler.files import export_cache, export_yaml
 
 
 @contextlib.contextmanager

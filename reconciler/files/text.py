@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from reconciler.errors import StateError
-from reconciler.names import meant
+from reconciler.state.braces import meant
 
 
 def read_text(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconciler.errors import StateError
-from reconciler.inputs.text import read_text
+from reconciler.files.text import read_text
 
 
 def read(path: str) -> list[int]:

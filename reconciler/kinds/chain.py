@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.model import Action, Condition, Kind, Members, Missing, Seen, Spec
+from reconciler.engine.model import Action, Condition, Kind, Members, Missing, Seen, Spec
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class ChainSpec(Spec):
@@ -95,7 +95,7 @@ class ChainKind(Kind[ChainSpec]):
             yield Action(missing.id, "document", args, "documented otherwise")
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.defining import define_chain, set_doc
+        from reconciler.systems.butler.write_definitions import define_chain, set_doc
 
         if action.verb == "document":
             set_doc(live.butler, action.id.name, action.args["doc"])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.model import Action, Condition, Kind, Missing, Seen, Spec
-from reconciler.names import is_glob
+from reconciler.engine.model import Action, Condition, Kind, Missing, Seen, Spec
+from reconciler.state.braces import is_glob
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class CollectionSpec(Spec):
@@ -67,7 +67,7 @@ class CollectionKind(Kind[CollectionSpec]):
             yield Action(missing.id, "document", args, "documented otherwise")
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.defining import register_collection, set_doc
+        from reconciler.systems.butler.write_definitions import register_collection, set_doc
 
         if action.verb == "register":
             register_collection(live.butler, action.id.name, action.args["type"], action.args["doc"] or "")

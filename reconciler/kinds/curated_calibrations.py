@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from reconciler.model import Action, Condition, Kind, Missing, Seen, Spec
+from reconciler.engine.model import Action, Condition, Kind, Missing, Seen, Spec
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 CAMERA = "camera"
 

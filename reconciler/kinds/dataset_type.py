@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from reconciler.model import Action, Condition, Kind, Missing, Seen, Spec
+from reconciler.engine.model import Action, Condition, Kind, Missing, Seen, Spec
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class DatasetTypeSpec(Spec):
@@ -63,7 +63,7 @@ class DatasetTypeKind(Kind[DatasetTypeSpec]):
             yield Action(missing.id, "register", args, "no such dataset type")
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.defining import register_dataset_type
+        from reconciler.systems.butler.write_definitions import register_dataset_type
 
         args = action.args
         register_dataset_type(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from reconciler.kinds._nights import among, between, exposures, incomplete
-from reconciler.model import Action, Condition, Kind, Missing, Seen, Spec
+from reconciler.engine.model import Action, Condition, Kind, Missing, Seen, Spec
+from reconciler.kinds.shared.incomplete_nights import among, between, exposures, incomplete
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class ExpectSpec(Spec):

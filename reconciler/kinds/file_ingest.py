@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from reconciler.engine.model import Action, Cost, InputPath, Kind, Members, Missing, Seen, Spec
 from reconciler.errors import StateError
-from reconciler.inputs import table
-from reconciler.kinds._delivery import DELIVERED_BY, arrivals
-from reconciler.kinds._storage import VERIFY, verified
+from reconciler.files import table
 from reconciler.kinds.raw import Transfer, split_arrived
-from reconciler.model import Action, Cost, InputPath, Kind, Members, Missing, Seen, Spec
+from reconciler.kinds.shared.delivery import DELIVERED_BY, arrivals
+from reconciler.kinds.shared.storage_check import VERIFY, verified
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class FileIngestSpec(Spec):
@@ -128,10 +128,10 @@ class FileIngestKind(Kind[FileIngestSpec]):
         yield Action(missing.id, "ingest", args, f"{count:,} files not ingested", Cost(count, count))
 
     def apply(self, live: Live, action: Action) -> Mapping[str, Any]:
-        from reconciler.live import defining, writing
+        from reconciler.systems.butler import write_datasets, write_definitions
 
         args = action.args
-        defining.register_collection(live.butler, action.id.name, "RUN")
+        write_definitions.register_collection(live.butler, action.id.name, "RUN")
         rows = [
             {
                 "dataset_type": args["dataset_type"],
@@ -142,7 +142,7 @@ class FileIngestKind(Kind[FileIngestSpec]):
             }
             for facts in args["files"]
         ]
-        writing.ingest(live, rows, root="", transfer=args["transfer"], what="files")
+        write_datasets.ingest(live, rows, root="", transfer=args["transfer"], what="files")
         return {"datasets": len(rows)}
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
@@ -161,7 +161,7 @@ class FileIngestKind(Kind[FileIngestSpec]):
 
 
 def _same(there: str | None, wanted: str) -> bool:
-    from reconciler.live.storage import plain
+    from reconciler.systems.storage import plain
 
     return there is not None and there == plain(wanted)
 

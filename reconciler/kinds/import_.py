@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from reconciler.inputs import export_file
-from reconciler.inputs.export_file import ExportFile
-from reconciler.kinds._delivery import DELIVERED_BY
-from reconciler.kinds._exported import compare
-from reconciler.kinds._storage import VERIFY
+from reconciler.engine.model import Action, Cost, InputPath, Kind, Missing, Seen, Spec
+from reconciler.files import export_file
+from reconciler.files.export_file import ExportFile
 from reconciler.kinds.raw import Transfer
-from reconciler.model import Action, Cost, InputPath, Kind, Missing, Seen, Spec
+from reconciler.kinds.shared.delivery import DELIVERED_BY
+from reconciler.kinds.shared.export_comparison import compare
+from reconciler.kinds.shared.storage_check import VERIFY
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class ImportSpec(Spec):
@@ -124,14 +124,14 @@ class ImportKind(Kind[ImportSpec]):
             yield Action(missing.id, "import", args, reason, Cost(len(datasets), len(datasets)))
 
     def apply(self, live: Live, action: Action) -> Mapping[str, Any]:
-        from reconciler.live import defining, writing
+        from reconciler.systems.butler import write_datasets, write_definitions
 
         args = action.args
         spec = ImportSpec(export_file=args["export_file"], root=args["root"], replace=args["replace"], transfer=args["transfer"])
         content = export_file.read(spec.export_file)
         for name in args["dataset_types"]:
             definition = content.dataset_types[name]
-            defining.register_dataset_type(
+            write_definitions.register_dataset_type(
                 live.butler,
                 name,
                 definition.dimensions,
@@ -139,9 +139,11 @@ class ImportKind(Kind[ImportSpec]):
                 is_calibration=definition.is_calibration,
             )
         for name in args["collections"]:
-            defining.register_collection(live.butler, name, content.collections[name].type, content.collections[name].doc)
+            write_definitions.register_collection(
+                live.butler, name, content.collections[name].type, content.collections[name].doc
+            )
         if args["datasets"]:
-            defining.insert_records(live.butler, content.dimensions)
+            write_definitions.insert_records(live.butler, content.dimensions)
         rows = [
             {
                 "id": id,
@@ -153,12 +155,12 @@ class ImportKind(Kind[ImportSpec]):
             }
             for id in args["datasets"]
         ]
-        writing.ingest(live, rows, root=spec.root, transfer=spec.transfer, what="datasets")
+        write_datasets.ingest(live, rows, root=spec.root, transfer=spec.transfer, what="datasets")
         live.forget()
         _associate(live, content, args)
         for name in args["chains"]:
             chain = content.collections[name]
-            defining.define_chain(live.butler, name, chain.children, chain.doc)
+            write_definitions.define_chain(live.butler, name, chain.children, chain.doc)
         return {"datasets": len(rows), "certifications": len(args["certifications"])}
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
@@ -172,7 +174,7 @@ class ImportKind(Kind[ImportSpec]):
 
 def _associate(live: Live, content: ExportFile, args: Mapping[str, Any]) -> None:
     """Certify and tag, collection by collection."""
-    from reconciler.live import writing
+    from reconciler.systems.butler import write_datasets
 
     needed = {id for _, id, *_ in args["certifications"]} | {id for _, id in args["tags"]}
     refs: dict[str, Any] = {}
@@ -185,12 +187,12 @@ def _associate(live: Live, content: ExportFile, args: Mapping[str, Any]) -> None
     for collection, id, begin, end in args["certifications"]:
         certified[collection].append((id, begin, end))
     for collection, ranges in certified.items():
-        writing.certify(live.butler, ranges, refs, collection)
+        write_datasets.certify(live.butler, ranges, refs, collection)
     tagged: dict[str, list[Any]] = defaultdict(list)
     for collection, id in args["tags"]:
         tagged[collection].append(refs[id])
     for collection, members in tagged.items():
-        writing.associate(live.butler, collection, members, lambda done: None)
+        write_datasets.associate(live.butler, collection, members, lambda done: None)
 
 
 KIND = ImportKind()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from reconciler.model import Action, Kind, Missing, Seen, Spec
+from reconciler.engine.model import Action, Kind, Missing, Seen, Spec
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class InstrumentSpec(Spec):
@@ -61,7 +61,7 @@ class InstrumentKind(Kind[InstrumentSpec]):
         yield Action(missing.id, "register", {"class": missing.desired.class_name, "update": not absent}, reason)
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.defining import register_instrument
+        from reconciler.systems.butler.write_definitions import register_instrument
 
         register_instrument(live.butler, action.args["class"], update=action.args["update"])
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from reconciler.kinds._delivery import DELIVERED_BY, Arrivals, arrivals, under
-from reconciler.kinds._nights import among, between, exposures, incomplete
-from reconciler.kinds._storage import VERIFY, sample, verified
-from reconciler.model import Action, Cost, Kind, Members, Missing, Seen, Spec
+from reconciler.engine.model import Action, Cost, Kind, Members, Missing, Seen, Spec
+from reconciler.kinds.shared.delivery import DELIVERED_BY, Arrivals, arrivals, under
+from reconciler.kinds.shared.incomplete_nights import among, between, exposures, incomplete
+from reconciler.kinds.shared.storage_check import VERIFY, sample, verified
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef
 
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 Transfer = Literal["auto", "link", "symlink", "hardlink", "copy", "move", "relsymlink", "direct"]
 EXPOSURE_GROUPS = ("exposure", "obs_id")
@@ -298,14 +298,14 @@ def split_arrived(members: Members, come: Arrivals) -> Members:
 
     Parameters
     ----------
-    members : `reconciler.model.Members`
+    members : `reconciler.engine.model.Members`
         Each missing one with its ``path``.
-    come : `reconciler.kinds._delivery.Arrivals`
+    come : `reconciler.kinds.shared.delivery.Arrivals`
         What is here.
 
     Returns
     -------
-    members : `reconciler.model.Members`
+    members : `reconciler.engine.model.Members`
         With the others in ``awaited``.
     """
     here = tuple(facts for facts in members.missing if come.is_here(facts["path"]))

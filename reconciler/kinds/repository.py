@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from reconciler.model import Action, Condition, InputPath, Kind, Missing, Seen, Spec
+from reconciler.engine.model import Action, Condition, InputPath, Kind, Missing, Seen, Spec
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class RepositorySpec(Spec):
@@ -67,7 +67,7 @@ class RepositoryKind(Kind[RepositorySpec]):
             yield Action(missing.id, "create", args, "its creation was interrupted" if half_made else "no such repository")
 
     def apply(self, live: Live, action: Action) -> None:
-        from reconciler.live.defining import create
+        from reconciler.systems.butler.write_definitions import create
 
         create(live.butler, action.args["seed_config"], override=action.args["override"], mend=action.args["mend"])
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from reconciler.engine.model import Action, Condition, Kind, Members, Missing, Seen, Spec
 from reconciler.kinds.rucio_dataset import check_did
-from reconciler.model import Action, Condition, Kind, Members, Missing, Seen, Spec
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 CHUNK = 500
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.kinds._rules import Rule, health, reconcile
-from reconciler.model import Action, Condition, Cost, InputPath, Kind, Members, Missing, Seen, Spec
-from reconciler.names import is_glob
+from reconciler.engine.model import Action, Condition, Cost, InputPath, Kind, Members, Missing, Seen, Spec
+from reconciler.kinds.shared.rucio_rules import Rule, health, reconcile
+from reconciler.state.braces import is_glob
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
-    from reconciler.live.rucio_facts import DidFacts
+    from reconciler.systems.context import Live
+    from reconciler.systems.rucio.facts import DidFacts
 
 
 class Register(BaseModel):
@@ -74,7 +74,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec]):
         return found | {t for t in tokens if is_glob(t) and live.rucio.matching(t.partition(":")[2])}
 
     def observe(self, live: Live, desired: Mapping[str, RucioDatasetSpec]) -> Mapping[str, Seen[RucioDatasetSpec]]:
-        from reconciler.live.register import sources
+        from reconciler.systems.rucio.register import sources
 
         dids, rules = live.rucio.dids_and_rules(desired)
         now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
@@ -276,7 +276,7 @@ def _create(live: Live, action: Action) -> None:
 
 
 def _register(live: Live, action: Action) -> Mapping[str, Any]:
-    from reconciler.live.register import register
+    from reconciler.systems.rucio.register import register
 
     spec = action.args["register"]
     count = register(

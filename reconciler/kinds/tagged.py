@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from reconciler.engine.model import Action, Condition, InputPath, Kind, Members, Missing, Seen, Spec
 from reconciler.errors import ObserveError
-from reconciler.inputs import visit_list
-from reconciler.inputs.text import read_text
-from reconciler.model import Action, Condition, InputPath, Kind, Members, Missing, Seen, Spec
+from reconciler.files import visit_list
+from reconciler.files.text import read_text
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef
 
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 
 class TaggedSpec(Spec):
@@ -121,22 +121,22 @@ class TaggedKind(Kind[TaggedSpec]):
             yield Action(missing.id, "document", {**args, "doc": spec.doc}, "documented otherwise")
 
     def apply(self, live: Live, action: Action) -> Mapping[str, Any] | None:
-        from reconciler.live import defining, writing
+        from reconciler.systems.butler import write_datasets, write_definitions
 
         spec = TaggedSpec.model_validate(action.args["spec"])
         name = action.id.name
         if action.verb == "document":
-            defining.set_doc(live.butler, name, action.args["doc"])
+            write_definitions.set_doc(live.butler, name, action.args["doc"])
             return None
         ids = set(action.args["ids"])
         if action.verb == "disassociate":
             there = {id: ref for t in spec.dataset_types for id, ref in live.butler.members(t, [name]).items()}
-            writing.disassociate(live.butler, name, [ref for id, ref in there.items() if id in ids])
+            write_datasets.disassociate(live.butler, name, [ref for id, ref in there.items() if id in ids])
             return {"disassociated": len(ids)}
         refs, _ = wanted(live, spec)
         chosen = [ref for id, ref in refs.items() if id in ids]
-        defining.register_collection(live.butler, name, "TAGGED", spec.doc or "")
-        writing.associate(live.butler, name, chosen, lambda done: live.progress("members", done, len(chosen)))
+        write_definitions.register_collection(live.butler, name, "TAGGED", spec.doc or "")
+        write_datasets.associate(live.butler, name, chosen, lambda done: live.progress("members", done, len(chosen)))
         return {"associated": len(chosen)}
 
     def commands(self, action: Action) -> Iterable[Sequence[str]]:
@@ -179,7 +179,7 @@ def wanted(live: Live, spec: TaggedSpec) -> tuple[dict[str, DatasetRef], list[Co
 
     Parameters
     ----------
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         With the repository.
     spec : `TaggedSpec`
         Which.
@@ -188,7 +188,7 @@ def wanted(live: Live, spec: TaggedSpec) -> tuple[dict[str, DatasetRef], list[Co
     -------
     refs : `dict`
         Datasets by UUID.
-    conditions : `list` [`reconciler.model.Condition`]
+    conditions : `list` [`reconciler.engine.model.Condition`]
         What was listed and can't be found yet.
 
     Raises

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from reconciler.model import Action, Condition, Kind, Members, Missing, Seen, Spec
+from reconciler.engine.model import Action, Condition, Kind, Members, Missing, Seen, Spec
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 NIGHTS_PER_COMMAND = 200
 FIELD = "exposures without a visit"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from reconciler.apply import recap
-from reconciler.console import Line
-from reconciler.model import Outcome
-from reconciler.plan import Plan
-from reconciler.report.words import plural, seconds, size
+from reconciler.engine.executor import recap
+from reconciler.engine.model import Outcome
+from reconciler.engine.plan import Plan
+from reconciler.report.formatting import Line, plural, seconds, size
 
 
 def proposal(plan: Plan) -> Line:
@@ -16,7 +15,7 @@ def proposal(plan: Plan) -> Line:
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         The plan.
 
     Returns
@@ -41,7 +40,7 @@ def ending(outcomes: Collection[Outcome], elapsed: float, run: str) -> Iterator[
 
     Parameters
     ----------
-    outcomes : collection of `reconciler.model.Outcome`
+    outcomes : collection of `reconciler.engine.model.Outcome`
         Of all resources.
     elapsed : `float`
         Seconds it took.

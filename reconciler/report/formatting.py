@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from reconciler.model import Facts
+from reconciler.engine.model import Facts
+
+
+class Line(NamedTuple):
+    """A line of output.
+
+    Parameters
+    ----------
+    text : `str`
+        All it says.
+    colour : `str` or `None`
+        What repeats it.
+    bold : `bool`
+        Whether it stands out.
+    """
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+
 
 MOST_LINES = 10
 HIDDEN = {"id", "kept", "path", "bytes", "run"}

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from reconciler.console import Line
+from reconciler.report.formatting import Line
 
 
 def runs(events: Iterable[Mapping[str, Any]]) -> Iterator[Line]:
@@ -19,7 +19,7 @@ def runs(events: Iterable[Mapping[str, Any]]) -> Iterator[Line]:
 
     Yields
     ------
-    line : `reconciler.console.Line`
+    line : `reconciler.cli.console.Line`
         One for each run.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -52,7 +52,7 @@ def actions(events: Iterable[Mapping[str, Any]], run: str | None, address: str |
 
     Yields
     ------
-    line : `reconciler.console.Line`
+    line : `reconciler.cli.console.Line`
         One for each action that ended, and for each that never did.
     """
     begun: dict[tuple[str, str, str], Mapping[str, Any]] = {}

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler import __version__
-from reconciler.live.stats import Stats
-from reconciler.plan import Plan
+from reconciler.engine.plan import Plan
+from reconciler.systems.stats import Stats
 
 MOST_MEMBERS = 1000
 
@@ -96,13 +96,13 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, st
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         What was found.
     butler, rucio : `str` or `None`
         The live systems.
     elapsed : `float`
         Seconds it took.
-    stats : `reconciler.live.stats.Stats`, optional
+    stats : `reconciler.systems.stats.Stats`, optional
         What it took besides.
 
     Returns

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from reconciler.kinds import discover
-from reconciler.plan import Plan, once_delivered
+from reconciler.engine.plan import Plan, once_delivered
+from reconciler.engine.registry import discover
 
 
 def script(plan: Plan, repository: str | None) -> Iterator[str]:
@@ -14,7 +14,7 @@ def script(plan: Plan, repository: str | None) -> Iterator[str]:
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         What is to be done.
     repository : `str` or `None`
         Where the Butler repository is.

@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reconciler.console import Line
-from reconciler.live.stats import Stats
-from reconciler.model import Difference
-from reconciler.plan import Entry, Plan
-from reconciler.report.words import members, plural, seconds, size
+from reconciler.engine.model import Difference
+from reconciler.engine.plan import Entry, Plan
+from reconciler.report.formatting import Line, members, plural, seconds, size
+from reconciler.systems.stats import Stats
 
 GLYPHS = {
     "make": "+",
@@ -44,7 +43,7 @@ def header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         The plan.
     butler, rucio : `str` or `None`
         The live systems.
@@ -65,7 +64,7 @@ def diff(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = Fal
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         What was found.
     elapsed : `float`
         Seconds it took.
@@ -274,12 +273,12 @@ def outside(plan: Plan) -> Iterator[Line]:
 
     Parameters
     ----------
-    plan : `reconciler.plan.Plan`
+    plan : `reconciler.engine.plan.Plan`
         Of some resources of a state.
 
     Yields
     ------
-    line : `reconciler.console.Line`
+    line : `reconciler.cli.console.Line`
         None if nothing was left out.
     """
     chosen = {entry.id for entry in plan.entries}
@@ -294,7 +293,7 @@ def stats(counts: Stats) -> Iterator[Line]:
 
     Parameters
     ----------
-    counts : `reconciler.live.stats.Stats`
+    counts : `reconciler.systems.stats.Stats`
         The counts.
 
     Yields

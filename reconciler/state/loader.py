@@ -10,15 +10,15 @@ from typing import Any
 
 import tomli
 
-from reconciler import filling
+from reconciler.engine.model import Id, Spec
+from reconciler.engine.registry import discover
 from reconciler.errors import StateError
-from reconciler.filling import Problems, Scalar
-from reconciler.inputs.text import read_text
-from reconciler.kinds import discover
-from reconciler.model import Id, Spec
-from reconciler.names import meant
-from reconciler.settings import Header, RucioSettings
-from reconciler.toml_lines import line_of, locate
+from reconciler.files.text import read_text
+from reconciler.state import variables as filling
+from reconciler.state.braces import meant
+from reconciler.state.line_numbers import line_of, locate
+from reconciler.state.settings import Header, RucioSettings
+from reconciler.state.variables import Problems, Scalar
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class State:
     ----------
     path : `pathlib.Path`
         The file.
-    header : `reconciler.settings.Header`
+    header : `reconciler.state.settings.Header`
         What it is.
     resources : mapping
         Specs by address, in the order of the file.
     lines : mapping
         The line of each address.
-    rucio : `reconciler.settings.RucioSettings` or `None`
+    rucio : `reconciler.state.settings.RucioSettings` or `None`
         How Rucio is reached.
     variables : mapping
         As used.
@@ -177,8 +177,8 @@ def read_variables(path: Path) -> dict[str, Scalar]:
 def _validate(document: dict[str, Any], problems: Problems) -> None:
     from jsonschema import Draft202012Validator
 
-    from reconciler import schema_errors
-    from reconciler.schema import state_schema
+    from reconciler.state import schema_errors
+    from reconciler.state.schema import state_schema
 
     for error in Draft202012Validator(state_schema(frozenset(document))).iter_errors(_distinct(document)):
         for path, text, key in schema_errors.explain(error):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from reconciler.kinds import discover
-from reconciler.settings import Header, RucioSettings
+from reconciler.engine.registry import discover
+from reconciler.state.settings import Header, RucioSettings
 
 VARIABLE = {"type": "string", "pattern": r"^\$\{\w+\}$", "title": "a variable"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.names import meant
+from reconciler.state.braces import meant
 
 
 def explain(error: Any) -> Iterator[tuple[list[str | int], str, str | None]]:

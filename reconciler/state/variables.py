@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import StateError
-from reconciler.names import expand, meant
-from reconciler.toml_lines import line_of
+from reconciler.state.braces import expand, meant
+from reconciler.state.line_numbers import line_of
 
 Scalar = str | int | float | bool
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import Interrupted, ObserveError
-from reconciler.live.stats import Stats
-from reconciler.live.workers import Workers
+from reconciler.systems.stats import Stats
+from reconciler.systems.workers import Workers
 
 if TYPE_CHECKING:
-    from reconciler.live.butler import Repository
-    from reconciler.live.rucio import Rucio
+    from reconciler.systems.butler.datasets import Repository
+    from reconciler.systems.rucio.server import Rucio
 
 CHUNK = 10_000
 """Datasets in one ingest: the fastest that still bounds what an interruption undoes."""
@@ -38,9 +38,9 @@ class Live:
 
     Parameters
     ----------
-    repository : `reconciler.live.butler.Repository` or `None`
+    repository : `reconciler.systems.butler.datasets.Repository` or `None`
         The Butler repository, where the state names one.
-    server : `reconciler.live.rucio.Rucio` or `None`
+    server : `reconciler.systems.rucio.server.Rucio` or `None`
         The Rucio server, where the state names one.
     rse : `str` or `None`
         This facility's RSE.
@@ -48,13 +48,13 @@ class Live:
         Which address of the state provides a token: a kind that merely mentions such a thing leaves it to its owner.
     progress : callable
         Told of bulk work.
-    workers : `reconciler.live.workers.Workers`
+    workers : `reconciler.systems.workers.Workers`
         Who does bulk work.
     deep : `bool`
         Whether members are compared everywhere, also where counts agree.
     stop : callable
         Tells whether the operator asked to stop.
-    stats : `reconciler.live.stats.Stats`
+    stats : `reconciler.systems.stats.Stats`
         What the looking took.
     """
 
@@ -84,7 +84,7 @@ class Live:
         files : `list` [`str`]
             Plain URIs.
         """
-        from reconciler.live import storage
+        from reconciler.systems import storage
 
         key = (tuple(locations), pattern)
         if key not in self._walked:
@@ -151,14 +151,15 @@ class Live:
         reconciler.errors.ApplyError
             If one failed.
         """
-        from reconciler.live import command, defining
+        from reconciler.systems.butler import write_definitions
+        from reconciler.systems.butler.commands import run
 
         # What a command finds by its name it takes for whole, so the RUN collections without datasets are seen to first.
         empty = [name for name, c in self.butler.collections().items() if c.type == "RUN" and not c.dataset_types]
-        defining.complete_runs(self.butler, empty)
+        write_definitions.complete_runs(self.butler, empty)
         chunks = [(list(words),) for words in commands]
         last = len(chunks) - 1
-        for number, _ in enumerate(self.workers.each(command.run, chunks, side_by_side=self.butler.many_writers)):
+        for number, _ in enumerate(self.workers.each(run, chunks, side_by_side=self.butler.many_writers)):
             yield
             if number < last:
                 self.between_chunks()

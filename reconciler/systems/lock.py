@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.engine.run_info import holder
 from reconciler.errors import ApplyError, ReconcileError, clean
-from reconciler.identity import holder
-from reconciler.live.faults import explain
-from reconciler.live.opening import registry_of
+from reconciler.systems.butler.connection import registry_of
+from reconciler.systems.butler.errors import explain
 
 if TYPE_CHECKING:
-    from reconciler.live.butler import Repository
+    from reconciler.systems.butler.datasets import Repository
 
 PAUSE = 0.5
 
@@ -167,7 +167,7 @@ def of_repository(repository: Repository, seed: str | None, folder: Path) -> Cal
 
     Parameters
     ----------
-    repository : `reconciler.live.butler.Repository`
+    repository : `reconciler.systems.butler.datasets.Repository`
         Perhaps not made yet.
     seed : `str` or `None`
         Its seed configuration.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
-from reconciler.live.faults import reading
+from reconciler.systems.butler.errors import reading
 
 
 def plain(uri: str) -> str:

@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from reconciler import graph as graphs
-from reconciler.apply import Run, exit_code
-from reconciler.live import Live
-from reconciler.live.butler import Repository
-from reconciler.load import load
-from reconciler.observe import observe
-from reconciler.plan import plan
+from reconciler.engine import graph as graphs
+from reconciler.engine.executor import Run, exit_code
+from reconciler.engine.observe import observe
+from reconciler.engine.plan import plan
+from reconciler.state.loader import load
+from reconciler.systems.butler.datasets import Repository
+from reconciler.systems.context import Live
 
 EXAMPLES = int(os.environ.get("RECONCILE_MODEL_EXAMPLES", "60"))
 """Of both databases together; one in ten is on PostgreSQL, where each takes three times as long."""

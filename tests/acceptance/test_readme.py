@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from conftest import ROOT
 
 from reconciler.cli import main
-from reconciler.kinds import discover
-from reconciler.load import load
+from reconciler.engine.registry import discover
+from reconciler.state.loader import load
 
 TEXT = (ROOT / "README.md").read_text()
 

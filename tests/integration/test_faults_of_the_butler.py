@@ -85,7 +85,7 @@ def made_by_half(bench: Bench, run: str) -> None:
     import sqlalchemy
     from lsst.daf.butler import ButlerConfig, CollectionType
 
-    from reconciler.live.opening import registry_of
+    from reconciler.systems.butler.connection import registry_of
 
     bench.butler.collections.register(run, CollectionType.RUN)
     url, namespace = registry_of(ButlerConfig(str(bench.repo)))

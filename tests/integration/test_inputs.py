@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import StateError
-from reconciler.inputs import export_cache, export_file, export_yaml, table, visit_list
-from reconciler.inputs.reading_ahead import reading_ahead
+from reconciler.files import export_cache, export_file, export_yaml, table, visit_list
+from reconciler.files.prefetch import reading_ahead
 from reconciler.session import start
 
 HEAD = "description: Butler Data Repository Export\nversion: 1.0.2\nuniverse_version: 7\nuniverse_namespace: daf_butler\ndata:\n"

@@ -10,11 +10,12 @@ from conftest import Bench
 from inputs import make_export
 from postgres_wire import counting_round_trips, listen_at
 
-from reconciler.kinds import _storage
-from reconciler.live import Live, command, insert_batching
-from reconciler.live.butler import Repository
+from reconciler.kinds.shared import storage_check
 from reconciler.playground import campaign
 from reconciler.playground.world import Sizes, World
+from reconciler.systems.butler import commands, insert_batching
+from reconciler.systems.butler.datasets import Repository
+from reconciler.systems.context import Live
 
 INSTRUMENT = '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
 DATA_ID = r"(?P<obs_id>CC_[A-Z]_\d{8}_\d{6})_(?P<full_name>R\d\d_S\d\d)\.fits"
@@ -67,8 +68,8 @@ def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         held.append(len(refs))
         return real(live, refs, before, total)
 
-    real = _storage._look
-    monkeypatch.setattr(_storage, "_look", look)
+    real = storage_check._look
+    monkeypatch.setattr(storage_check, "_look", look)
     return held
 
 
@@ -117,7 +118,7 @@ def test_ingest_raws_does_not_wait_for_each_raw_on_postgresql(
         listen_at(comcam, world, short_folder)
         for files in (first, others):
             before = trips.inserts
-            command.run(["ingest-raws", "--transfer", "direct", str(comcam.repo), *map(str, files)])
+            commands.run(["ingest-raws", "--transfer", "direct", str(comcam.repo), *map(str, files)])
             counts.append(trips.inserts - before)
         assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS
         comcam.mend(comcam.state(raw(raws)))

@@ -14,10 +14,11 @@ from conftest import Bench
 from postgres_wire import counting_round_trips, listen_at
 from webdav import serving
 
-from reconciler.live import workers, writing
+from reconciler.cli.progress import Progress
 from reconciler.playground import campaign
 from reconciler.playground.world import World
-from reconciler.progress import Progress
+from reconciler.systems import workers
+from reconciler.systems.butler import write_datasets
 
 PARSL = """\
 from parsl.config import Config
@@ -44,7 +45,7 @@ PIXELS = range(131072, 131092)
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let counts come first for more than three members, as they do for more than a thousand."""
-    monkeypatch.setattr("reconciler.live.LISTED", 3)
+    monkeypatch.setattr("reconciler.systems.context.LISTED", 3)
 
 
 def catalog(bench: Bench, pixels: range = PIXELS) -> Path:
@@ -222,7 +223,7 @@ def test_bulk_work_is_done_by_several_workers(postgres_bench: Bench) -> None:
 
 
 def test_what_a_worker_that_died_had_not_done_is_done_again(postgres_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "ingest_chunk", dying.ingest_chunk)
+    monkeypatch.setattr(write_datasets, "ingest_chunk", dying.ingest_chunk)
     told = postgres_bench.apply(catalog(postgres_bench), 0, "--jobs", "2")
     assert "a worker died" in told
     monkeypatch.undo()
@@ -231,7 +232,7 @@ def test_what_a_worker_that_died_had_not_done_is_done_again(postgres_bench: Benc
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_ends_bulk_work_after_the_chunk_in_flight(bench: Bench, monkeypatch: pytest.MonkeyPatch, jobs: str) -> None:
-    monkeypatch.setattr("reconciler.live.CHUNK", 3)
+    monkeypatch.setattr("reconciler.systems.context.CHUNK", 3)
     monkeypatch.setattr(Progress, "bulk", lambda self, what, done, total: os.kill(os.getpid(), signal.SIGINT))
     state = catalog(bench)
     told = bench.apply(state, 130, "--jobs", jobs)

@@ -13,7 +13,7 @@ from conftest import Bench
 from inputs import make_export
 from webdav import serving
 
-from reconciler.live import storage
+from reconciler.systems import storage
 
 CATALOG = '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
 

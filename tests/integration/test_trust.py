@@ -17,8 +17,8 @@ from conftest import ROOT, Bench
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.engine.plan_file import load_plan
 from reconciler.errors import ReconcileError, clean
-from reconciler.saved import load_plan
 
 RUNS = "".join(f'[collection.{name}]\ntype = "RUN"\n' for name in "abcdef")
 CHAIN = '[chain.top]\nchildren = ["a", "b", "c", "d"]\n'

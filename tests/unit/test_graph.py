@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.engine.graph import build
 from reconciler.errors import PlanError
-from reconciler.graph import build
-from reconciler.load import load
+from reconciler.state.loader import load
 
 HEAD = "[reconcile]\nversion = 1\n[repository]\nuri = 'r'\n"
 RUN = "[collection.{}]\ntype = 'RUN'\nrequires = {}\n"

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.cli import main
-from reconciler.diff import canonical
+from reconciler.engine.diff import canonical
+from reconciler.engine.model import Id
 from reconciler.errors import ReconcileError, StateError
 from reconciler.kinds.chain import ChainSpec
-from reconciler.load import load
-from reconciler.model import Id
+from reconciler.state.loader import load
 
 CASES = sorted((ROOT / "tests" / "cases" / "bad_state").glob("*.toml"))
 HEAD = "[reconcile]\nversion = 1\n[repository]\nuri = 'r'\n"

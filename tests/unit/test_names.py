@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.names import expand, is_glob, meant
+from reconciler.state.braces import expand, is_glob, meant
 
 PATTERNS = [
     "a{1..3}",

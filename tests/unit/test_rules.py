@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.kinds._rules import Rule, health, normal, reconcile
+from reconciler.kinds.shared.rucio_rules import Rule, health, normal, reconcile
 
 NOW = datetime.datetime(2026, 11, 22, 12)
 

@@ -5,7 +5,7 @@ import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.toml_lines import line_of, locate
+from reconciler.state.line_numbers import line_of, locate
 
 TEXT = """\
 # a comment with [brackets] and "quotes"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from reconciler.engine.model import Condition
 from reconciler.errors import ObserveError
-from reconciler.model import Condition
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
-    from reconciler.live.rucio_facts import Delivery
+    from reconciler.systems.context import Live
+    from reconciler.systems.rucio.facts import Delivery
 
 NAME = re.compile(r"[A-Za-z0-9][/A-Za-z0-9.\-_]*")
 """Names that every schema of Rucio's allows."""
@@ -39,7 +39,7 @@ class Arrivals:
     ----------
     is_here : callable
         Tells of a URI whether its file is here.
-    condition : `reconciler.model.Condition` or `None`
+    condition : `reconciler.engine.model.Condition` or `None`
         What is waited for.
     """
 
@@ -52,7 +52,7 @@ def arrivals(live: Live, patterns: Iterable[str], uris: Sequence[str]) -> Arriva
 
     Parameters
     ----------
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         With the name of this facility's RSE.
     patterns : iterable of `str`
         DIDs with wildcards.

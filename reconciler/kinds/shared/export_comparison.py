@@ -7,17 +7,17 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from reconciler.engine.model import Condition, Members, Seen
 from reconciler.errors import StateError
-from reconciler.inputs import export_file
-from reconciler.inputs.export_file import ExportFile
-from reconciler.kinds._delivery import arrivals
-from reconciler.kinds._storage import verified
+from reconciler.files import export_file
+from reconciler.files.export_file import ExportFile
 from reconciler.kinds.raw import split_arrived
-from reconciler.model import Condition, Members, Seen
+from reconciler.kinds.shared.delivery import arrivals
+from reconciler.kinds.shared.storage_check import verified
 
 if TYPE_CHECKING:
     from reconciler.kinds.import_ import ImportSpec
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 FIXED_ELEMENTS = ("instrument", "detector", "physical_filter", "skymap", "tract", "patch")
 """Dimensions whose records say what a thing is: two repositories that differ in them do not mean the same thing."""
@@ -30,7 +30,7 @@ def compare(live: Live, desired: Mapping[str, ImportSpec]) -> Mapping[str, Seen[
 
     Parameters
     ----------
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         The live systems.
     desired : mapping
         Specs by name; the files share one query for each dataset type.
@@ -93,7 +93,7 @@ def _see(
     certified: set[Any],
 ) -> Seen[ImportSpec]:
     """Compare one export file with the repository."""
-    from reconciler.live.convert import nanoseconds
+    from reconciler.systems.butler.export_values import nanoseconds
 
     collections, types = live.butler.collections(), live.butler.dataset_types()
     conditions: list[Condition] = []
@@ -195,7 +195,7 @@ def _datasets(
 
 def _records(live: Live, content: ExportFile) -> list[Condition]:
     """Find records that the Butler would silently keep though the file says otherwise."""
-    from reconciler.live.convert import record_values
+    from reconciler.systems.butler.export_values import record_values
 
     differing: list[dict[str, Any]] = []
     for element, rows in content.dimensions.items():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 MOST_SOUGHT = 8
 """When so many nights differ, listing all costs less than looking for the others."""
@@ -50,7 +50,7 @@ def exposures(live: Live, instrument: str, begin: int, end: int) -> int:
 
     Parameters
     ----------
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         With the repository.
     instrument : `str`
         Whose.

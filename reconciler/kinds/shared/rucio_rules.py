@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.model import Condition
+from reconciler.engine.model import Condition
 
 UPDATABLE = {"activity": "activity", "comment": "comments", "priority": "priority", "locked": "locked"}
 """What Rucio lets one update, as it is written and as it is read."""
@@ -238,7 +238,7 @@ def health(rules: Iterable[Mapping[str, Any]], now: datetime.datetime) -> Iterat
 
     Yields
     ------
-    condition : `reconciler.model.Condition`
+    condition : `reconciler.engine.model.Condition`
         One for each rule that is not OK.
     """
     for rule in rules:

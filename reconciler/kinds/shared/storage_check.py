@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from reconciler.engine.model import Condition
 from reconciler.errors import ApplyError, ObserveError
-from reconciler.model import Condition
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef
 
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 VERIFY = Field(
     "none",
@@ -48,7 +48,7 @@ def verified(live: Live, verify: str, batches: Iterable[Sequence[DatasetRef]], t
 
     Parameters
     ----------
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         With the repository and workers.
     verify : `str`
         ``all``, or ``sample:N`` for so many at random of the first batch, others each time.
@@ -59,7 +59,7 @@ def verified(live: Live, verify: str, batches: Iterable[Sequence[DatasetRef]], t
 
     Returns
     -------
-    conditions : tuple of `reconciler.model.Condition`
+    conditions : tuple of `reconciler.engine.model.Condition`
         One if anything is not as recorded.
     """
     count = sample(verify)
@@ -84,7 +84,7 @@ def verified(live: Live, verify: str, batches: Iterable[Sequence[DatasetRef]], t
 
 def _look(live: Live, refs: Sequence[DatasetRef], before: int, total: int) -> tuple[list[dict[str, Any]], int]:
     """Give the facts of files that are not as recorded, and the number of files looked for; tell of every chunk."""
-    from reconciler.live import storage
+    from reconciler.systems import storage
 
     files = live.butler.files(refs)
     by_id = {str(ref.id): ref for ref in refs}

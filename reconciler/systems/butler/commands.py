@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from reconciler.errors import ApplyError
-from reconciler.live.faults import explain
-from reconciler.live.insert_batching import batched_inserts
+from reconciler.systems.butler.errors import explain
+from reconciler.systems.butler.insert_batching import batched_inserts
 
 
 def run(arguments: Sequence[str]) -> None:

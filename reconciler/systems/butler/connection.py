@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from reconciler.errors import ObserveError, clean
-from reconciler.live.faults import explain, reading, writing
+from reconciler.systems.butler.errors import explain, reading, writing
 
 WORTH_ANALYZING = 5_000
 UNDESCRIBED = ("LookupError", "MissingManagerError")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.live.definitions import Definitions
+from reconciler.systems.butler.definitions import Definitions
 
 COUNT_CHUNK = 10_000
 """Values bound in one count."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.live.counting import Counts
-from reconciler.live.faults import reading
+from reconciler.systems.butler.counts import Counts
+from reconciler.systems.butler.errors import reading
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef
@@ -206,7 +206,7 @@ class Repository(Counts):
         uris : `dict`
             URI by UUID; those the datastore does not know are left out.
         """
-        from reconciler.live.storage import plain
+        from reconciler.systems.storage import plain
 
         asked = list(refs)
         if not asked:

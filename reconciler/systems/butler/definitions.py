@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from reconciler.live.faults import reading
-from reconciler.live.opening import Opening
-from reconciler.names import is_glob
+from reconciler.state.braces import is_glob
+from reconciler.systems.butler.connection import Opening
+from reconciler.systems.butler.errors import reading
 
 
 class CollectionFacts(NamedTuple):

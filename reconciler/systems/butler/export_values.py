@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.inputs.export_yaml import Encoded, Tai
+from reconciler.files.export_yaml import Encoded, Tai
 
 
 @functools.cache

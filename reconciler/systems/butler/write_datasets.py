@@ -8,16 +8,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reconciler.live.butler import Repository
-from reconciler.live.defining import register_collection
-from reconciler.live.faults import writing
-from reconciler.live.insert_batching import batched_inserts
-from reconciler.live.storage import absolute
+from reconciler.systems.butler.datasets import Repository
+from reconciler.systems.butler.errors import writing
+from reconciler.systems.butler.insert_batching import batched_inserts
+from reconciler.systems.butler.write_definitions import register_collection
+from reconciler.systems.storage import absolute
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef, FileDataset
 
-    from reconciler.live import Live
+    from reconciler.systems.context import Live
 
 ASSOCIATED = 10_000
 """Members that are associated in one go."""
@@ -35,7 +35,7 @@ def ingest(
 
     Parameters
     ----------
-    live : `reconciler.live.Live`
+    live : `reconciler.systems.context.Live`
         With the repository.
     datasets : sequence of mapping
         ``dataset_type``, ``run``, ``data_id``, ``path``; ``id`` where the UUID is given, and ``formatter`` where it is.

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import ApplyError
-from reconciler.live.butler import Repository
-from reconciler.live.faults import writing
-from reconciler.live.opening import registry_of
+from reconciler.systems.butler.connection import registry_of
+from reconciler.systems.butler.datasets import Repository
+from reconciler.systems.butler.errors import writing
 
 DESCRIBING = {"butler_attributes", "opaque_meta"}
 """Tables of a registry whose rows describe other tables and hold nothing of anybody's."""
@@ -216,7 +216,7 @@ def insert_records(repository: Repository, records: Mapping[str, Sequence[Mappin
     records : mapping
         Records by dimension, as an export file gives them.
     """
-    from reconciler.live.convert import record_values
+    from reconciler.systems.butler.export_values import record_values
 
     with writing(repository.uri):
         butler = repository.open(writeable=True)

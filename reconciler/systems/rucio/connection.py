@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from reconciler.errors import ObserveError
-from reconciler.live.rucio_faults import asking, telling
-from reconciler.settings import RucioSettings
+from reconciler.state.settings import RucioSettings
+from reconciler.systems.rucio.errors import asking, telling
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Connection:
 
     Parameters
     ----------
-    settings : `reconciler.settings.RucioSettings`
+    settings : `reconciler.state.settings.RucioSettings`
         How it is reached.
     counted : callable or `None`
         Given the client once there is one, to count its calls.

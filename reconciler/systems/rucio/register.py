@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from reconciler.errors import ApplyError, ObserveError
-from reconciler.live.butler import Repository
-from reconciler.live.rucio import Rucio
+from reconciler.systems.butler.datasets import Repository
+from reconciler.systems.rucio.server import Rucio
 
 Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 """A repository, dataset types and collections."""
@@ -85,7 +85,7 @@ def register(
 
     Parameters
     ----------
-    rucio : `reconciler.live.rucio.Rucio`
+    rucio : `reconciler.systems.rucio.server.Rucio`
         The server.
     repo : `str`
         The source repository.

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from reconciler.live.rucio_client import Connection
-from reconciler.live.rucio_facts import Delivery, DidFacts, FileFacts, ShortAnswer, rows, split
-from reconciler.live.rucio_faults import asking
-from reconciler.names import is_glob
+from reconciler.state.braces import is_glob
+from reconciler.systems.rucio.connection import Connection
+from reconciler.systems.rucio.errors import asking
+from reconciler.systems.rucio.facts import Delivery, DidFacts, FileFacts, ShortAnswer, rows, split
 
 CHUNK = 1000
 """DIDs in one call; the server refuses more, with a message of megabytes."""

@@ -1,0 +1,1 @@
+"""The state file: loading, variables, schema and error messages."""
