@@ -1,13 +1,14 @@
-"""The errors that reach an operator, one class for each boundary.
+"""Exceptions with messages for operators, one class for each kind of failure that a caller can handle.
 
-Everything that a library raises is turned into one of these where it crosses into our code, with what is known and what to do.
-None ever carries a password: `clean` takes credentials out of every text that came from outside.
+Adapters translate every exception of a library into one of these. Messages never contain credentials: `clean` removes them from
+all text that comes from outside.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*):(?P<secret>[^\s/@]+)@", re.IGNORECASE)
 _ASSIGNED = re.compile(
@@ -19,33 +20,28 @@ LONGEST_MESSAGE = 2000
 
 
 def clean(text: object) -> str:
-    """Make a text from outside fit to be shown: no credentials, and no message of megabytes.
-
-    Parameters
-    ----------
-    text : `object`
-        An exception, or anything else that has a text.
-
-    Returns
-    -------
-    text : `str`
-        The same, with ``***`` where a secret stood.
-    """
+    """Return the text of an object with credentials replaced by ``***``, cut to `LONGEST_MESSAGE` characters."""
     shown = str(text)[: 4 * LONGEST_MESSAGE]
     shown = _URL_PASSWORD.sub(r"\g<head>:***@", shown)
     shown = _ASSIGNED.sub(r"\g<head>***", shown)
     return shown if len(shown) <= LONGEST_MESSAGE else shown[:LONGEST_MESSAGE] + " …"
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggest the known word closest to a misspelt one: ``; did you mean "…"?``, or an empty string if none is close."""
+    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
 class ReconcileError(Exception):
-    """Anything an operator is told as an error.
+    """Base class of all errors that are shown to an operator.
 
     Parameters
     ----------
     message : `str`
-        One line: what and where.
+        One line: what is wrong, and where.
     hints : sequence of `str`
-        Further lines: what is known and what to do.
+        Further lines: what is known, and what to do.
     """
 
     def __init__(self, message: str, hints: Sequence[str] = ()) -> None:
@@ -54,14 +50,14 @@ class ReconcileError(Exception):
 
 
 class StateError(ReconcileError):
-    """A state file, or an input that it names, is not right.
+    """A state file, or an input file that it names, is invalid.
 
     Parameters
     ----------
-    problems : sequence of `str`
-        Each one line; all of a file are told at once.
+    problems : `str` or sequence of `str`
+        All problems that were found, one line each.
     hints : sequence of `str`
-        As for `ReconcileError`.
+        Further lines: what is known, and what to do.
     """
 
     def __init__(self, problems: Sequence[str] | str, hints: Sequence[str] = ()) -> None:
@@ -70,11 +66,19 @@ class StateError(ReconcileError):
 
 
 class ObserveError(ReconcileError):
-    """A live system could not be asked, or answered what can't be trusted."""
+    """A live system can't be queried, or its answer can't be trusted."""
 
 
 class PlanError(ReconcileError):
-    """What is wanted can't be ordered or can't be done."""
+    """The desired state can't be ordered or can't be reached."""
+
+
+class RegistryNeedsRecovery(ObserveError):
+    """A killed writer left a hot journal in a SQLite registry, which SQLite rolls back when it is next opened for writing."""
+
+
+class LockHeld(ReconcileError):
+    """Another apply holds the lock."""
 
 
 class ApplyError(ReconcileError):
@@ -82,8 +86,8 @@ class ApplyError(ReconcileError):
 
 
 class WorkerDied(ApplyError):
-    """A process that did a part of an action ended before that part did; what it had not committed was rolled back."""
+    """A worker process died before it finished its part of an action; its uncommitted work was rolled back."""
 
 
 class Interrupted(Exception):
-    """The operator asked to stop; what is done stays, and the next run goes on from there."""
+    """The operator interrupted the run; finished actions stay done, and the next run continues after them."""

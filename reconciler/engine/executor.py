@@ -1,7 +1,7 @@
-"""Make it so: level-triggered, in the order of the graph, and looking again before and after each step.
+"""Execute a plan in dependency order, re-observing each resource before and after acting on it (level-triggered).
 
-Nothing is decided from memory. When the turn of a resource comes it is looked at again, planned again, acted on, and looked at
-once more; so an action that finds its work done is "already", a half-done one is completed, and a second run does nothing. A
+Nothing is decided from memory. When the turn of a resource comes it is observed again, planned again, acted on, and observed once
+more; so an action that finds its work done ends as "already", a half-done one is completed, and a second run does nothing. A
 failure blocks only what needs the failed resource.
 """
 
@@ -9,33 +9,54 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from reconciler.engine.diff import diff
-from reconciler.engine.model import Action, Difference, Id, Outcome
-from reconciler.engine.observe import existing, observe
-from reconciler.engine.plan import Entry, Plan, actions_for
-from reconciler.engine.registry import discover
-from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, WorkerDied
-from reconciler.systems.context import Live
+from reconciler.engine.kind import Context
+from reconciler.engine.model import Action, Address, Difference, DifferenceKind, Made, Outcome, Status
+from reconciler.engine.observe import observe
+from reconciler.engine.plan import Entry, Plan, plan_resource
+from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, StateError, WorkerDied
 
 PASSES = 3
-"""How often a resource is planned anew when an action brought up another; more would be going in circles."""
+"""How often a resource is planned again because an action revealed another one; more would be going in circles."""
 POLL = 3.0
-"""Seconds between looks at what is waited for."""
+"""Seconds between observations of what is waited for."""
+DONE = (Status.OK, Status.CHANGED, Status.ALREADY)
+UNCHECKED = (Status.FAILED, Status.UNKNOWN)
+HELD_UP = (Status.WAITING, Status.BLOCKED, Status.LEFT)
 
-State = Literal["ok", "changed", "already", "failed", "blocked", "waiting", "unknown", "left", "refused"]
+REMAINDERS: tuple[tuple[DifferenceKind, Status], ...] = (
+    (DifferenceKind.CONFLICT, Status.BLOCKED),
+    (DifferenceKind.BLOCKED, Status.BLOCKED),
+    (DifferenceKind.WAITING, Status.WAITING),
+    (DifferenceKind.FAILED, Status.LEFT),
+    (DifferenceKind.DEGRADED, Status.LEFT),
+    (DifferenceKind.REMOVE, Status.LEFT),
+    (DifferenceKind.MAKE, Status.LEFT),
+    (DifferenceKind.CHANGE, Status.LEFT),
+)
+"""Status of a resource that still differs, by its worst difference."""
+REASONS = {
+    Status.FAILED: "failed",
+    Status.UNKNOWN: "could not be checked",
+    Status.WAITING: "is waiting",
+    Status.BLOCKED: "is blocked",
+    Status.LEFT: "is not in sync",
+    Status.REFUSED: "was refused",
+}
 
 
 class Listener(Protocol):
-    """Told of what happens in a run."""
+    """Receives the events of a run."""
 
     def started(self, action: Action) -> None:
         """An action begins."""
 
-    def ended(self, action: Action, made: Mapping[str, Any], error: ReconcileError | None, already: bool) -> None:
+    def ended(self, action: Action, made: Made, error: ReconcileError | None, already: bool) -> None:
         """An action has ended."""
 
     def settled(self, outcome: Outcome) -> None:
@@ -46,41 +67,54 @@ class Listener(Protocol):
 
 
 @dataclass
-class Run:
-    """One application of a plan.
+class _Progress:
+    """What was done about one resource so far."""
+
+    done: list[Action] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)
+    already: bool = False
+    failure: ReconcileError | None = None
+
+    def outcome(self, address: Address, status: Status, detail: str = "") -> Outcome:
+        return Outcome(address, status, detail, len(self.done), self.made)
+
+
+@dataclass
+class Executor:
+    """One execution of a plan.
 
     Parameters
     ----------
-    plan : `reconciler.engine.plan.Plan`
-        What was found to differ when it was shown.
-    live : `reconciler.systems.context.Live`
+    plan : `Plan`
+        What was found to differ when the plan was shown.
+    context : `Context`
         The live systems.
     listener : `Listener`
-        Told of what happens.
+        Receives the events.
     prune : `bool`
-        Whether anything may be removed.
-    unable : mapping
-        Why the actions of an address can't be done here.
-    stop : callable
-        Tells whether to stop before the next action.
-    allowed : mapping or `None`
-        For a saved plan, the verbs it holds by address, `None` for any; nothing else is done.
-    refused : mapping
-        For a saved plan, why what it holds about an address is not done.
+        Whether unwanted members may be removed.
+    unmet : `Mapping` [`Address`, `str`]
+        Why the actions of an address can't be executed on this machine.
+    stop : `Callable`
+        Returns True if the run should end before the next action.
+    allowed : `Mapping` or `None`
+        For a saved plan, the verbs that it contains by address, `None` for any verb; nothing else is done.
+    refused : `Mapping` [`Address`, `str`]
+        For a saved plan, why its actions for an address are refused.
     """
 
     plan: Plan
-    live: Live
+    context: Context
     listener: Listener
     prune: bool = False
-    unable: Mapping[Id, str] = field(default_factory=dict)
-    stop: Any = lambda: False
-    allowed: Mapping[Id, frozenset[str] | None] | None = None
-    refused: Mapping[Id, str] = field(default_factory=dict)
-    outcomes: dict[Id, Outcome] = field(default_factory=dict)
+    unmet: Mapping[Address, str] = field(default_factory=dict)
+    stop: Callable[[], bool] = lambda: False
+    allowed: Mapping[Address, frozenset[str] | None] | None = None
+    refused: Mapping[Address, str] = field(default_factory=dict)
+    outcomes: dict[Address, Outcome] = field(default_factory=dict)
 
-    def all(self, wait: float = 0.0) -> list[Outcome]:
-        """Apply the whole plan.
+    def run(self, wait: float = 0.0) -> list[Outcome]:
+        """Execute the whole plan.
 
         Parameters
         ----------
@@ -89,250 +123,235 @@ class Run:
 
         Returns
         -------
-        outcomes : `list` [`reconciler.engine.model.Outcome`]
+        outcomes : `list` [`Outcome`]
             One for each resource, in order.
 
         Raises
         ------
-        Interrupted
+        reconciler.errors.Interrupted
             If the operator asked to stop.
         """
         deadline = time.monotonic() + wait
-        entries = {entry.id: entry for entry in self.plan.entries}
-        for id in entries:
-            self._settle(entries[id], first=True)
-        while waiting := [id for id, outcome in self.outcomes.items() if outcome.state == "waiting"]:
+        entries = {entry.address: entry for entry in self.plan.entries}
+        for entry in entries.values():
+            self._settle(entry, first=True)
+        while waiting := [address for address, outcome in self.outcomes.items() if outcome.status is Status.WAITING]:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            self.listener.waiting([self.outcomes[id] for id in waiting], left)
+            self.listener.waiting([self.outcomes[address] for address in waiting], left)
             self._sleep(min(POLL, left))
-            self.live.forget()
-            affected = self._affected(waiting)
-            observe(self.plan.state, self.live, set(affected))  # all at once; what each asks again then is known
-            for id in affected:
-                self._settle(entries[id], first=False)
-        return [self.outcomes[id] for id in entries]
+            self.context.forget()
+            affected = self._find_affected(waiting)
+            with suppress(StateError):  # reported for the resource that it concerns, when that is observed alone
+                observe(self.plan.state, self.context, set(affected))  # one batch; the answers are cached for the next loop
+            for address in affected:
+                self._settle(entries[address], first=False)
+        return [self.outcomes[address] for address in entries]
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if self.stop():
-                raise Interrupted
+            self._check_stop()
             time.sleep(0.1)
 
-    def _affected(self, waiting: Collection[Id]) -> list[Id]:
-        """Give what waits, and what was left or held up because something it needs waited."""
+    def _check_stop(self) -> None:
+        if self.stop():
+            raise Interrupted
+
+    def _find_affected(self, waiting: Collection[Address]) -> list[Address]:
+        """Return the waiting resources, and those that were held up because something they need was waiting."""
         affected = set(waiting)
         found = []
         for entry in self.plan.entries:
-            held = self.outcomes[entry.id].state in ("waiting", "blocked", "left")
-            if entry.id in affected or (held and self.plan.graph.before(entry.id) & affected):
-                affected.add(entry.id)
-                found.append(entry.id)
+            held_up = self.outcomes[entry.address].status in HELD_UP
+            if entry.address in affected or (held_up and self.plan.graph.predecessors(entry.address) & affected):
+                affected.add(entry.address)
+                found.append(entry.address)
         return found
 
     def _settle(self, entry: Entry, *, first: bool) -> None:
-        if self.stop():
-            raise Interrupted
-        before = self.outcomes.get(entry.id)
-        outcome = self._outcome(entry, first=first)
-        if before is not None and before.state == "changed" and outcome.state in ("ok", "already"):
-            outcome = before
-        elif before is not None and before.actions and outcome.actions == 0:
-            outcome = Outcome(outcome.id, outcome.state, outcome.detail, before.actions, before.made)
+        self._check_stop()
+        before = self.outcomes.get(entry.address)
+        outcome = self._find_early_outcome(entry, first=first) or self._execute(entry)
+        if before is not None and before.actions:  # it waited, after this run had acted on it
+            status = Status.CHANGED if outcome.status in (Status.OK, Status.ALREADY) else outcome.status
+            made = {**before.made, **outcome.made}
+            outcome = replace(outcome, status=status, actions=before.actions + outcome.actions, made=made)
         if outcome != before:
-            self.outcomes[entry.id] = outcome
+            self.outcomes[entry.address] = outcome
             self.listener.settled(outcome)
 
-    def _outcome(self, entry: Entry, *, first: bool) -> Outcome:
-        id = entry.id
-        hindered = self._hindered(id)
-        if hindered is not None:
-            return hindered
-        if first and entry.in_sync and not (discover()[id.kind].derived and self._changed_before(id)):
-            return Outcome(id, "ok")
-        if first and entry.error is not None and not self._changed_before(id):
-            return Outcome(id, "unknown", str(entry.error))
-        if id in self.refused:
-            return Outcome(id, "refused", self.refused[id])
-        if id in self.unable:
-            return Outcome(id, "blocked", self.unable[id])
-        done: list[Action] = []
-        made: dict[str, Any] = {}
-        already = False
-        last: ReconcileError | None = None
-        for _ in range(PASSES):
-            try:
-                differences, actions = self._look(entry)
-            except ReconcileError as error:
-                return Outcome(id, "failed" if done else "unknown", str(error), len(done), made)
-            if self.allowed is not None:
-                verbs = self.allowed.get(id, frozenset())
-                kept = [action for action in actions if verbs is None or action.verb in verbs]
-                if actions and not kept:
-                    return Outcome(id, "left", f"not in the plan: {actions[0].reason}", len(done), made)
-                actions = kept
-            if not actions:
-                return self._rest(entry, differences, done, made, already or bool(entry.actions))
-            for action in actions:
-                if self.stop():
-                    raise Interrupted
-                failure = self._act(action, made)
-                if failure is None:
-                    done.append(action)
-                    continue
-                rest = self._rest_of(entry, action)
-                if rest is None:
-                    self.listener.ended(action, made, None, True)
-                    already = True
-                    break
-                self.listener.ended(action, made, failure, False)
-                if rest == action.args and not isinstance(failure, WorkerDied):
-                    return Outcome(id, "failed", str(failure), len(done), made)
-                last = failure
-                break  # a part of it was done, by it or by another, or its worker died: what is left is planned again
-        try:
-            differences, actions = self._look(entry)
-        except ObserveError as error:
-            return Outcome(id, "failed", str(error), len(done), made)
-        if actions and last is not None:
-            return Outcome(id, "failed", str(last), len(done), made)
-        if actions and self.allowed is None:
-            return Outcome(id, "failed", f"still differs after {len(done)} actions: {actions[0].reason}", len(done), made)
-        return self._rest(entry, differences, done, made, already)
+    def _find_early_outcome(self, entry: Entry, *, first: bool) -> Outcome | None:
+        """Return the outcome of a resource that needs no observation, or can't be acted on."""
+        address = entry.address
+        hindrance = self._find_hindrance(address)
+        if hindrance is not None:
+            return hindrance
+        changed_before = self._changed_before(address)
+        derived = self.plan.state.kind_of(address).traits.depends_on_content
+        if first and entry.in_sync and not (derived and changed_before):
+            return Outcome(address, Status.OK)
+        if first and entry.error is not None and not changed_before:
+            return Outcome(address, Status.UNKNOWN, str(entry.error))
+        if address in self.refused:
+            return Outcome(address, Status.REFUSED, self.refused[address])
+        if address in self.unmet:
+            return Outcome(address, Status.BLOCKED, self.unmet[address])
+        return None
 
-    def _hindered(self, id: Id) -> Outcome | None:
-        """Say what a resource needs and did not get."""
+    def _find_hindrance(self, address: Address) -> Outcome | None:
+        """Return the outcome of a resource that lacks something it needs."""
         worst: Outcome | None = None
-        for other, token in self.plan.graph.needs[id].items():
+        for other, token in self.plan.graph.needs[address].items():
             outcome = self.outcomes.get(other)
-            if outcome is None or outcome.state in ("ok", "changed", "already"):
+            if outcome is None or outcome.status in DONE:
                 continue
-            if outcome.state in ("failed", "unknown"):
-                return Outcome(id, "blocked", f"needs {other}, which {_WHY[outcome.state]}")
+            text = f"needs {other}, which {REASONS[outcome.status]}"
+            if outcome.status in UNCHECKED:
+                return Outcome(address, Status.BLOCKED, text)
             if token == str(other) or not self._exists(token):
-                state: State = "waiting" if outcome.state == "waiting" else "blocked"
-                if worst is None or state == "blocked":
-                    worst = Outcome(id, state, f"needs {other}, which {_WHY[outcome.state]}")
+                status = Status.WAITING if outcome.status is Status.WAITING else Status.BLOCKED
+                if worst is None or status is Status.BLOCKED:
+                    worst = Outcome(address, status, text)
         return worst
 
     def _exists(self, token: str) -> bool:
         try:
-            return token.endswith(":") or token in existing(self.live, {token})
+            return token in self.context.find_existing({token})
         except ObserveError:
             return False
 
-    def _changed_before(self, id: Id) -> bool:
-        return any(self.outcomes[other].actions for other in self.plan.graph.before(id) if other in self.outcomes)
+    def _changed_before(self, address: Address) -> bool:
+        earlier = self.plan.graph.predecessors(address)
+        return any(self.outcomes[other].actions for other in earlier if other in self.outcomes)
 
-    def _look(self, entry: Entry) -> tuple[tuple[Difference, ...], list[Action]]:
-        observation = observe(self.plan.state, self.live, {entry.id})
-        if entry.id in observation.unknown:
-            raise observation.unknown[entry.id]
-        seen = observation.seen[entry.id]
-        differences = diff({entry.id: entry.spec}, observation.seen)[entry.id]
-        return differences, list(actions_for(entry.id, entry.spec, seen, differences, prune=self.prune))
-
-    def _act(self, action: Action, made: dict[str, Any]) -> ReconcileError | None:
-        self.listener.started(action)
-        kind = discover()[action.id.kind]
+    def _execute(self, entry: Entry) -> Outcome:
+        """Observe, plan and act, again as long as an action reveals another one."""
+        progress = _Progress()
+        for _ in range(PASSES):
+            ended = self._execute_once(entry, progress)
+            if ended is not None:
+                return ended
         try:
-            result = kind.apply(self.live, action) or {}
-        except Interrupted:
-            self.listener.ended(action, made, ApplyError("stopped between two chunks; what is done stays"), False)
-            raise
-        except (ApplyError, ObserveError) as error:
-            return error
-        finally:
-            self.live.forget(kind.changes)
-        made.update(result)
-        self.listener.ended(action, result, None, False)
+            differences, actions = self._observe_and_plan(entry)
+        except ReconcileError as error:
+            return progress.outcome(entry.address, Status.FAILED, str(error))
+        if actions and progress.failure is not None:
+            return progress.outcome(entry.address, Status.FAILED, str(progress.failure))
+        if actions and self.allowed is None:
+            text = f"still differs after {len(progress.done)} actions: {actions[0].reason}"
+            return progress.outcome(entry.address, Status.FAILED, text)
+        return self._find_remainder(entry, differences, progress)
+
+    def _execute_once(self, entry: Entry, progress: _Progress) -> Outcome | None:
+        """Do one pass; return None if the resource has to be observed and planned again."""
+        try:
+            differences, actions = self._observe_and_plan(entry)
+        except ReconcileError as error:
+            acted = progress.done or progress.failure is not None
+            return progress.outcome(entry.address, Status.FAILED if acted else Status.UNKNOWN, str(error))
+        if self.allowed is not None:
+            verbs = self.allowed.get(entry.address, frozenset())
+            kept = [action for action in actions if verbs is None or action.verb in verbs]
+            if actions and not kept:
+                return progress.outcome(entry.address, Status.LEFT, f"not in the plan: {actions[0].reason}")
+            actions = kept
+        if not actions:
+            progress.already = progress.already or bool(entry.actions)
+            return self._find_remainder(entry, differences, progress)
+        for action in actions:
+            self._check_stop()
+            failure = self._act(action, progress)
+            if failure is not None:
+                return self._handle_failure(entry, action, failure, progress)
         return None
 
-    def _rest_of(self, entry: Entry, action: Action) -> Mapping[str, Any] | None:
-        """Look what a failed action left to do: all, a part, or nothing, if another did it or only the answer was lost."""
+    def _observe_and_plan(self, entry: Entry) -> tuple[tuple[Difference, ...], list[Action]]:
+        state, address = self.plan.state, entry.address
+        observation = observe(state, self.context, {address})
+        if address in observation.unknown:
+            raise observation.unknown[address]
+        differences = diff({address: entry.spec}, observation.observed)[address]
+        observed = observation.observed[address]
+        return differences, list(plan_resource(state, address, observed, differences, prune=self.prune))
+
+    def _act(self, action: Action, progress: _Progress) -> ReconcileError | None:
+        """Execute one action; return why it failed."""
+        self.listener.started(action)
+        kind = self.plan.state.kind_of(action.address)
         try:
-            _, actions = self._look(entry)
+            made = kind.apply(self.context, action) or {}
+        except Interrupted:
+            error = ApplyError("stopped between two chunks; what is done stays")
+            self.listener.ended(action, {}, error, False)
+            raise
+        except ReconcileError as error:  # also a wrong input file: it concerns this resource alone
+            return error
+        finally:
+            self.context.forget(kind.traits.writes_to)
+        progress.made.update(made)
+        progress.done.append(action)
+        self.listener.ended(action, made, None, False)
+        return None
+
+    def _handle_failure(self, entry: Entry, action: Action, failure: ReconcileError, progress: _Progress) -> Outcome | None:
+        """Find out what a failed action left to do, and whether to plan that again."""
+        rest = self._find_rest(entry, action)
+        if rest is None:  # another run did it, or only the answer was lost
+            self.listener.ended(action, {}, None, True)
+            progress.already = True
+            return None
+        self.listener.ended(action, {}, failure, False)
+        if rest.is_same_work(action) and not isinstance(failure, WorkerDied):
+            return progress.outcome(entry.address, Status.FAILED, str(failure))
+        progress.failure = failure
+        return None  # a part of it was done, by this or another run, or its worker died: the rest is planned again
+
+    def _find_rest(self, entry: Entry, action: Action) -> Action | None:
+        """Return what a failed action left to do: all of it, a part, or nothing."""
+        try:
+            _, actions = self._observe_and_plan(entry)
         except ReconcileError:
-            return action.args
-        same = [other.args for other in actions if other.verb == action.verb]
-        if action.args in same:
-            return action.args
+            return action
+        same = [other for other in actions if other.verb == action.verb]
+        if any(action.is_same_work(other) for other in same):
+            return action
         # Of several actions of one verb the others are not the rest of this one; bulk work has one.
         return same[0] if same and action.cost.datasets else None
 
-    def _rest(
-        self, entry: Entry, differences: tuple[Difference, ...], done: list[Action], made: dict[str, Any], already: bool
-    ) -> Outcome:
-        """Say how a resource ends about which nothing more can be done."""
-        for sort, state in _LEFT:
-            rest = [difference for difference in differences if difference.sort == sort]
+    def _find_remainder(self, entry: Entry, differences: tuple[Difference, ...], progress: _Progress) -> Outcome:
+        """Return the outcome of a resource for which no action is left."""
+        for kind, status in REMAINDERS:
+            rest = [difference for difference in differences if difference.kind is kind]
             if rest:
-                if state == "left" and any(
-                    self.outcomes[o].state == "waiting" for o in self.plan.graph.before(entry.id) if o in self.outcomes
-                ):
-                    state = "waiting"
-                count = f" ({sum(len(r.members) for r in rest):,})" if sort in ("remove", "make") else ""
-                detail = next((r.detail for r in rest if not r.members and r.detail), rest[0].detail or sort)
-                return Outcome(entry.id, state, detail + count, len(done), made)
-        if done:
-            return Outcome(entry.id, "changed", "", len(done), made)
-        return Outcome(entry.id, "already" if already else "ok")
+                if status is Status.LEFT and self._waits_before(entry.address):
+                    status = Status.WAITING
+                return progress.outcome(entry.address, status, _describe_remainder(kind, rest))
+        if progress.done:
+            return progress.outcome(entry.address, Status.CHANGED)
+        return Outcome(entry.address, Status.ALREADY if progress.already else Status.OK)
+
+    def _waits_before(self, address: Address) -> bool:
+        earlier = self.plan.graph.predecessors(address)
+        return any(self.outcomes[other].status is Status.WAITING for other in earlier if other in self.outcomes)
 
 
-_LEFT: tuple[tuple[str, State], ...] = (
-    ("conflict", "blocked"),
-    ("blocked", "blocked"),
-    ("waiting", "waiting"),
-    ("failed", "left"),
-    ("unwell", "left"),
-    ("remove", "left"),
-    ("make", "left"),
-    ("change", "left"),
-)
-"""How a resource ends that still differs, the worst first."""
-
-_WHY = {
-    "failed": "failed",
-    "unknown": "could not be checked",
-    "waiting": "waits",
-    "blocked": "is blocked",
-    "left": "is not in sync",
-    "refused": "was refused",
-}
+def _describe_remainder(kind: DifferenceKind, rest: list[Difference]) -> str:
+    countable = kind in (DifferenceKind.REMOVE, DifferenceKind.MAKE)
+    count = f" ({sum(len(difference.members) for difference in rest):,})" if countable else ""
+    detail = next((d.detail for d in rest if not d.members and d.detail), rest[0].detail or str(kind))
+    return detail + count
 
 
-def recap(outcomes: Collection[Outcome]) -> Counter[str]:
-    """Count outcomes.
-
-    Parameters
-    ----------
-    outcomes : collection of `reconciler.engine.model.Outcome`
-        Of a run.
-
-    Returns
-    -------
-    counts : `collections.Counter`
-        By state.
-    """
-    return Counter(outcome.state for outcome in outcomes)
+def count_statuses(outcomes: Collection[Outcome]) -> Counter[Status]:
+    """Return the number of resources by status."""
+    return Counter(outcome.status for outcome in outcomes)
 
 
 def exit_code(outcomes: Collection[Outcome]) -> int:
-    """Give the exit code of a run.
-
-    Parameters
-    ----------
-    outcomes : collection of `reconciler.engine.model.Outcome`
-        Of the run.
-
-    Returns
-    -------
-    code : `int`
-        0 all is as wanted, 2 something is left undone, 1 something failed or could not be checked.
-    """
-    counts = recap(outcomes)
-    if counts["failed"] or counts["unknown"]:
+    """Return the exit code of a run: 0 in sync, 2 something is left undone, 1 something failed or could not be checked."""
+    counts = count_statuses(outcomes)
+    if counts[Status.FAILED] or counts[Status.UNKNOWN]:
         return 1
-    return 2 if any(counts[state] for state in ("waiting", "blocked", "left", "refused")) else 0
+    return 2 if any(counts[status] for status in (*HELD_UP, Status.REFUSED)) else 0

@@ -1,6 +1,6 @@
-"""The order of things: who needs what, as edges between addresses.
+"""The order of resources: which resource needs which, as edges between addresses.
 
-Tokens make the edges, so a chain never names raws: it needs a collection, and whoever provides it comes first.
+Tokens make the edges, so a chain never names raws: it needs a collection, and the resource that provides it comes first.
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from reconciler.engine.model import Id
-from reconciler.engine.registry import discover
+from reconciler.engine.kind import Links, System
+from reconciler.engine.model import Address, DesiredState, Spec
 from reconciler.errors import PlanError, ReconcileError, StateError
-from reconciler.state.braces import is_glob
-from reconciler.state.loader import State
-
-REPOSITORY = "repository:"
+from reconciler.patterns import is_glob
 
 
 @dataclass(frozen=True)
@@ -28,174 +25,162 @@ class Graph:
 
     Parameters
     ----------
-    order : tuple of `Id`
-        All of them.
-    needs : mapping
-        For each, the addresses that it can't do without, and for which token.
-    follows : mapping
-        For each, further addresses that come first.
-    unprovided : mapping
-        For each, the tokens that no table provides; they have to exist live.
-    owners : mapping
+    order : `tuple` [`Address`, ...]
+        All addresses.
+    needs : `Mapping` [`Address`, `Mapping` [`Address`, `str`]]
+        For each address, those that it can't do without, and the token that it needs of each.
+    after : `Mapping` [`Address`, `frozenset` [`Address`]]
+        For each address, further ones that come first.
+    unprovided : `Mapping` [`Address`, `tuple` [`str`, ...]]
+        For each address, the tokens that no table provides; they must exist live.
+    owners : `Mapping` [`str`, `Address`]
         The one address that alone may provide a token.
     """
 
-    order: tuple[Id, ...]
-    needs: Mapping[Id, Mapping[Id, str]]
-    follows: Mapping[Id, frozenset[Id]]
-    unprovided: Mapping[Id, tuple[str, ...]] = field(default_factory=dict)
-    owners: Mapping[str, Id] = field(default_factory=dict)
+    order: tuple[Address, ...]
+    needs: Mapping[Address, Mapping[Address, str]]
+    after: Mapping[Address, frozenset[Address]]
+    unprovided: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
+    owners: Mapping[str, Address] = field(default_factory=dict)
 
-    def before(self, id: Id) -> set[Id]:
-        """Give what comes directly before an address.
+    def predecessors(self, address: Address) -> set[Address]:
+        """Return the addresses that come directly before one."""
+        return set(self.needs.get(address, ())) | self.after.get(address, frozenset())
 
-        Parameters
-        ----------
-        id : `Id`
-            The address.
-
-        Returns
-        -------
-        ids : `set` [`Id`]
-            What it needs or follows.
-        """
-        return set(self.needs.get(id, ())) | self.follows.get(id, frozenset())
-
-    def closure(self, ids: Iterable[Id]) -> set[Id]:
-        """Add to some addresses all that they need, at any distance.
-
-        Parameters
-        ----------
-        ids : iterable of `Id`
-            Addresses.
-
-        Returns
-        -------
-        ids : `set` [`Id`]
-            With what they need.
-        """
-        found: set[Id] = set()
-        stack = list(ids)
+    def with_predecessors(self, addresses: Iterable[Address]) -> set[Address]:
+        """Return some addresses with all that come before them, at any distance."""
+        found: set[Address] = set()
+        stack = list(addresses)
         while stack:
-            id = stack.pop()
-            if id not in found:
-                found.add(id)
-                stack += self.before(id)
+            address = stack.pop()
+            if address not in found:
+                found.add(address)
+                stack += self.predecessors(address)
         return found
 
 
-def build(state: State) -> Graph:
+def build_graph(state: DesiredState) -> Graph:
     """Find the order of a state's resources.
-
-    Parameters
-    ----------
-    state : `reconciler.state.loader.State`
-        What is wanted.
-
-    Returns
-    -------
-    graph : `Graph`
-        Their order.
 
     Raises
     ------
     reconciler.errors.StateError
-        If an input that is needed to know is not right.
+        If an input file is missing or wrong.
     reconciler.errors.PlanError
-        If two tables provide the same thing, or there is a cycle.
+        If two tables provide the same thing, or tables need each other in a circle.
     """
-    kinds = discover()
-    providers: dict[str, set[Id]] = defaultdict(set)
-    owners: dict[str, Id] = {}
-    needs_tokens: dict[Id, list[str]] = {}
-    follows_tokens: dict[Id, list[str]] = {}
+    links = _read_links(state)
+    providers, owners = _find_providers(state, links)
+    by_text = {str(address): address for address in state.resources}
+    needs: dict[Address, dict[Address, str]] = {}
+    after: dict[Address, frozenset[Address]] = {}
+    unprovided: dict[Address, tuple[str, ...]] = {}
+    for address, spec in state.resources.items():
+        needs[address], lacking = _resolve_needs(address, _needed_tokens(state, address, spec, links), providers)
+        for required in spec.requires:
+            needs[address].setdefault(by_text[required], required)
+        if lacking:
+            unprovided[address] = tuple(lacking)
+        earlier = {other for token in links[address].after for other in _matching_providers(token, providers)}
+        after[address] = frozenset(earlier - {address} - set(needs[address]))
+    return Graph(_sort(state, needs, after), needs, after, unprovided, owners)
+
+
+def describe_token(token: str) -> str:
+    """Return a token in words: ``collection "HSC/raw/all"`` for ``collection:HSC/raw/all``."""
+    kind, _, name = token.partition(":")
+    return f'{"Rucio DID" if kind == "did" else kind.replace("_", " ")} "{name}"'
+
+
+def system_token(system: System) -> str:
+    """Return the token of a live system, which the resource that opens it provides."""
+    return f"system:{system}"
+
+
+def _read_links(state: DesiredState) -> dict[Address, Links]:
+    links: dict[Address, Links] = {}
     wrong: list[str] = []
-    twice: list[str] = []
-    for id, spec in state.resources.items():
-        kind = kinds[id.kind]
+    for address, spec in state.resources.items():
+        kind = state.kind_of(address)
         try:
-            for token in kind.provides(id.name, spec):
-                if token in owners:
-                    rival = f"{owners[token]} ({state.where(owners[token])})"
-                    twice.append(f"{state.where(id)}: {id}: {words(token)} is provided by {rival} too")
-                owners.setdefault(token, id)
-                providers[token].add(id)
-            for token in kind.contributes(id.name, spec):
-                providers[token].add(id)
-            needs_tokens[id] = list(kind.needs(id.name, spec))
-            follows_tokens[id] = list(kind.follows(id.name, spec))
+            links[address] = kind.links(address.name, spec)
+            files = kind.requirements(spec).input_files
         except ReconcileError as error:
-            wrong.append(f"{state.where(id)}: {id}: {error}")
+            wrong.append(f"{state.where(address)}: {address}: {error}")
             continue
-        lost = [path for path in kind.inputs(spec) if "://" not in path and not os.path.isfile(path)]
-        wrong += [f"{state.where(id)}: {id}: {path}: no such file" for path in lost]
-        if "butler" in kind.systems(spec) and id.kind != "repository":
-            needs_tokens[id].insert(0, REPOSITORY)
+        missing = [path for path in files if "://" not in path and not os.path.isfile(path)]
+        wrong += [f"{state.where(address)}: {address}: {path}: no such file" for path in missing]
     if wrong:
         raise StateError(wrong)
-    if twice:
-        raise PlanError("\n".join(twice))
-    by_address = {str(id): id for id in state.resources}
-    needs: dict[Id, dict[Id, str]] = {}
-    follows: dict[Id, frozenset[Id]] = {}
-    unprovided: dict[Id, tuple[str, ...]] = {}
-    for id, spec in state.resources.items():
-        needs[id] = {}
-        lacking = []
-        for token in needs_tokens[id]:
-            found = _providers(token, providers) - {id}
-            for other in found:
-                needs[id].setdefault(other, token)
-            if not found and id not in _providers(token, providers):
-                lacking.append(token)
-        for address in spec.requires:
-            needs[id].setdefault(by_address[address], address)
-        soft = {other for token in follows_tokens[id] for other in _providers(token, providers)}
-        follows[id] = frozenset(soft - {id} - set(needs[id]))
-        if lacking:
-            unprovided[id] = tuple(lacking)
-    return Graph(_sorted(state, needs, follows), needs, follows, unprovided, owners)
+    return links
 
 
-def _providers(token: str, providers: Mapping[str, set[Id]]) -> set[Id]:
+def _find_providers(state: DesiredState, links: Mapping[Address, Links]) -> tuple[dict[str, set[Address]], dict[str, Address]]:
+    """Return the providers of each token, and the owner of each token that only one resource may provide."""
+    providers: dict[str, set[Address]] = defaultdict(set)
+    owners: dict[str, Address] = {}
+    wrong: list[str] = []
+    for address, its in links.items():
+        opened = state.kind_of(address).traits.opens
+        if opened is not None:
+            providers[system_token(opened)].add(address)
+        for token in its.provides:
+            if token in owners:
+                rival = f"{owners[token]} ({state.where(owners[token])})"
+                wrong.append(f"{state.where(address)}: {address}: {describe_token(token)} is also provided by {rival}")
+            owners.setdefault(token, address)
+            providers[token].add(address)
+        for token in its.contributes:
+            providers[token].add(address)
+    if wrong:
+        raise PlanError("\n".join(wrong))
+    return providers, owners
+
+
+def _needed_tokens(state: DesiredState, address: Address, spec: Spec, links: Mapping[Address, Links]) -> list[str]:
+    kind = state.kind_of(address)
+    systems = kind.requirements(spec).systems - {kind.traits.opens}
+    return [*map(system_token, sorted(systems)), *links[address].needs]
+
+
+def _resolve_needs(
+    address: Address, tokens: Iterable[str], providers: Mapping[str, set[Address]]
+) -> tuple[dict[Address, str], list[str]]:
+    """Return the addresses that provide some tokens, and the tokens that nobody provides."""
+    found: dict[Address, str] = {}
+    lacking: list[str] = []
+    for token in tokens:
+        its_providers = _matching_providers(token, providers)
+        for other in its_providers - {address}:
+            found.setdefault(other, token)
+        if not its_providers and not token.startswith("system:"):
+            lacking.append(token)
+    return found, lacking
+
+
+def _matching_providers(token: str, providers: Mapping[str, set[Address]]) -> set[Address]:
     if not is_glob(token):
         return providers.get(token, set())
-    return {id for other in fnmatch.filter(providers, token) for id in providers[other]}
+    return {address for other in fnmatch.filter(providers, token) for address in providers[other]}
 
 
-def _sorted(state: State, needs: Mapping[Id, Mapping[Id, str]], follows: Mapping[Id, frozenset[Id]]) -> tuple[Id, ...]:
-    """Sort so that, where nothing else decides, kinds and then lines of the file do."""
-    kinds = discover()
-    position = {id: (kinds[id.kind].rank, number) for number, id in enumerate(state.resources)}
-    sorter: TopologicalSorter[Id] = TopologicalSorter({id: set(needs[id]) | follows[id] for id in needs})
+def _sort(
+    state: DesiredState, needs: Mapping[Address, Mapping[Address, str]], after: Mapping[Address, frozenset[Address]]
+) -> tuple[Address, ...]:
+    """Sort topologically; where that leaves a choice, by kind and then by line."""
+    position = {address: (state.kind_of(address).traits.order, number) for number, address in enumerate(state.resources)}
+    sorter: TopologicalSorter[Address] = TopologicalSorter({address: set(needs[address]) | after[address] for address in needs})
     try:
         sorter.prepare()
     except CycleError as error:
-        cycle = [f"{id} ({state.where(id)})" for id in reversed(error.args[1])]
+        cycle = [f"{address} ({state.where(address)})" for address in reversed(error.args[1])]
         raise PlanError(f"these tables need each other in a circle: {' needs '.join(cycle)}") from error
-    ready: list[tuple[tuple[int, int], Id]] = []
+    ready: list[tuple[tuple[int, int], Address]] = []
     order = []
     while sorter.is_active():
-        for id in sorter.get_ready():
-            heapq.heappush(ready, (position[id], id))
-        _, id = heapq.heappop(ready)
-        order.append(id)
-        sorter.done(id)
+        for address in sorter.get_ready():
+            heapq.heappush(ready, (position[address], address))
+        _, address = heapq.heappop(ready)
+        order.append(address)
+        sorter.done(address)
     return tuple(order)
-
-
-def words(token: str) -> str:
-    """Say what a token stands for.
-
-    Parameters
-    ----------
-    token : `str`
-        ``collection:HSC/raw/all``.
-
-    Returns
-    -------
-    text : `str`
-        ``collection "HSC/raw/all"``.
-    """
-    kind, _, name = token.partition(":")
-    return f'{"Rucio DID" if kind == "did" else kind.replace("_", " ")} "{name}"' if name else f"a [{kind}] table"

@@ -1,6 +1,6 @@
-"""What was done: an append-only file of JSON lines, one for each event of each run, readable by its owner alone.
+"""The journal: an append-only file of JSON lines, one for each event of each run, readable by its owner alone.
 
-Nothing is decided by it; the live systems are the truth. It tells who did what, when and why, and what came of it.
+Nothing is decided by it; the live systems are the truth. It records who did what, when and why, and with which result.
 """
 
 from __future__ import annotations
@@ -14,70 +14,47 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from platformdirs import user_state_path
 
 from reconciler import __version__
-from reconciler.engine.model import Action, Outcome
-from reconciler.engine.run_info import holder, now
+from reconciler.engine.executor import count_statuses
+from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
 from reconciler.errors import ApplyError, StateError, clean
+from reconciler.run_info import run_info, timestamp
 
 LONGEST_LIST = 20
-"""Items of a list that are written out; of a longer one the count, the beginning and the digest."""
+"""Items of a list that are written in full; a longer one is written as its count, its beginning and its digest."""
+
+BEGINNING = '{"run": '
+"""How each line begins."""
 
 
 def state_folder() -> Path:
-    """Give the folder of files about runs.
-
-    Returns
-    -------
-    folder : `pathlib.Path`
-        By the XDG base directory specification.
-    """
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "rubin-reconciler"
+    """Return the folder of files about runs, by the XDG base directory specification."""
+    return user_state_path("rubin-reconciler")
 
 
-def short(value: Any) -> Any:
-    """Cut long lists of JSON, and take out credentials.
-
-    Parameters
-    ----------
-    value : `object`
-        JSON.
-
-    Returns
-    -------
-    value : `object`
-        JSON; a long list as its count, its first items and its digest.
-    """
+def shorten(value: Any) -> Any:
+    """Return JSON with long lists cut and credentials removed."""
     if isinstance(value, Mapping):
-        return {key: short(inner) for key, inner in value.items()}
+        return {key: shorten(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         if len(value) > LONGEST_LIST:
-            return {"count": len(value), "first": [short(inner) for inner in value[:3]], "sha256": digest(value)}
-        return [short(inner) for inner in value]
+            return {"count": len(value), "first": [shorten(inner) for inner in value[:3]], "sha256": digest(value)}
+        return [shorten(inner) for inner in value]
     return clean(value) if isinstance(value, str) else value
 
 
 def digest(value: Any) -> str:
-    """Compute the digest of JSON.
-
-    Parameters
-    ----------
-    value : `object`
-        JSON.
-
-    Returns
-    -------
-    digest : `str`
-        SHA-256, the same however the keys are ordered.
-    """
+    """Return the SHA-256 of JSON, which doesn't depend on the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass
 class Journal:
-    """The journal of one run; opened before anything is done, so that a run that can't be told of does nothing.
+    """Journal of one run. It is opened before the first action: if it can't be written, nothing is changed.
 
     Parameters
     ----------
@@ -94,100 +71,47 @@ class Journal:
     def write(self, event: str, **facts: Any) -> None:
         """Append one event.
 
-        Parameters
-        ----------
-        event : `str`
-            What happened.
-        **facts
-            JSON.
-
         Raises
         ------
         reconciler.errors.ApplyError
-            If it can't be written; the run ends then rather than go on untold.
+            If it can't be written, so that the run ends instead of going on without a record.
         """
-        line = json.dumps({"run": self.run, "time": now(), "event": event, **short(facts)}, default=str) + "\n"
+        line = json.dumps({"run": self.run, "time": timestamp(), "event": event, **shorten(facts)}, default=str) + "\n"
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                os.write(descriptor, line.encode())
-            finally:
-                os.close(descriptor)
+            with open(descriptor, "wb") as stream:  # unlike os.write, it never writes a part without an error
+                stream.write(line.encode())
         except OSError as error:
-            raise ApplyError(
-                f"the journal {self.path} can't be written: {error.strerror}", ("--journal names another",)
-            ) from error
+            hint = "choose another file with --journal"
+            raise ApplyError(f"the journal {self.path} can't be written: {error.strerror}", (hint,)) from error
 
     def begin(self, **facts: Any) -> None:
-        """Tell of the start of a run.
-
-        Parameters
-        ----------
-        **facts
-            The state, its digest, the live systems, the number of actions.
-        """
-        self.write("begin", **holder(), version=__version__, **facts)
+        """Record the start of a run: the state, its digest, the live systems, the number of actions."""
+        self.write("begin", **run_info(), version=__version__, **facts)
 
     def action_begins(self, action: Action) -> None:
-        """Tell of an action that begins, before it does.
+        """Record an action before it is executed."""
+        self._began = timestamp()
+        self.write("action begins", address=str(action.address), verb=action.verb, reason=action.reason, args=action.arguments)
 
-        Parameters
-        ----------
-        action : `reconciler.engine.model.Action`
-            Which.
-        """
-        self._began = now()
-        self.write("action begins", address=str(action.id), verb=action.verb, reason=action.reason, args=dict(action.args))
-
-    def action_ended(self, action: Action, outcome: str, made: Mapping[str, Any], detail: str = "") -> None:
-        """Tell of an action that ended.
-
-        Parameters
-        ----------
-        action : `reconciler.engine.model.Action`
-            Which.
-        outcome : `str`
-            done, already or failed.
-        made : mapping
-            What it made.
-        detail : `str`
-            Why it failed.
-        """
+    def action_ended(self, action: Action, outcome: str, made: Made, detail: str = "") -> None:
+        """Record the end of an action: done, already or failed, what it made, and why it failed."""
         facts = {"outcome": outcome, "made": dict(made), "detail": detail, "began": self._began}
-        self.write("action ended", address=str(action.id), verb=action.verb, **facts)
+        self.write("action ended", address=str(action.address), verb=action.verb, **facts)
 
     def end(self, outcomes: list[Outcome], *, interrupted: bool) -> None:
-        """Tell of the end of a run.
-
-        Parameters
-        ----------
-        outcomes : `list` [`reconciler.engine.model.Outcome`]
-            Of its resources.
-        interrupted : `bool`
-            Whether the operator stopped it.
-        """
+        """Record the end of a run."""
         left = [
-            {"address": str(o.id), "state": o.state, "detail": o.detail} for o in outcomes if o.state not in ("ok", "changed")
+            {"address": str(o.address), "state": o.status, "detail": o.detail}
+            for o in outcomes
+            if o.status not in (Status.OK, Status.CHANGED)
         ]
-        counts: dict[str, int] = {}
-        for outcome in outcomes:
-            counts[outcome.state] = counts.get(outcome.state, 0) + 1
-        self.write("end", counts=counts, left=left, interrupted=interrupted)
+        self.write("end", counts=dict(count_statuses(outcomes)), left=left, interrupted=interrupted)
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Read a journal.
-
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        The file.
-
-    Yields
-    ------
-    event : `dict`
-        In order; a line that was cut by a crash is passed over.
+def read_journal(path: Path) -> Iterator[JsonObject]:
+    """Yield the events of a journal in order; one that was cut by a crash is skipped, but not the next one on its line.
 
     Raises
     ------
@@ -199,31 +123,26 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     except OSError as error:
         raise StateError(f"{path}: no journal: {error.strerror}") from error
     for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(event, dict) and "run" in event and "event" in event:
+        event = _parse_event(line) or _parse_event(line[line.rfind(BEGINNING) :])
+        if event is not None:
             yield event
 
 
+def _parse_event(line: str) -> JsonObject | None:
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) and "run" in event and "event" in event else None
+
+
 @contextmanager
-def private_file(path: Path) -> Iterator[Any]:
-    """Write a file about a run, readable by its owner alone, in one step.
-
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        Replaced when all is written.
-
-    Yields
-    ------
-    stream : `io.TextIOBase`
-        To write to.
-    """
+def open_private_file(path: Path) -> Iterator[IO[str]]:
+    """Open a file about a run for writing, readable by its owner alone; it replaces ``path`` once all is written."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        fresh.unlink(missing_ok=True)  # and then O_EXCL: in a folder of others it could be a link, or readable by all
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
             yield stream
         fresh.replace(path)
     finally:

@@ -1,24 +1,27 @@
-"""What every part of the product speaks of: resources, what is wanted and seen of them, what differs, what is done about it.
+"""The data that flows through the engine: resources, what is observed of them, what differs, and what is done about it.
 
-Imports nothing of ours, so a kind of resource needs only this module to be understood.
+It imports nothing of ours, so this module and `reconciler.engine.kind` are all that one needs to understand a kind of resource.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.engine.kind import Kind
+
+JsonObject = Mapping[str, Any]
+"""JSON values by name: what is serialised of one member, or of one action."""
 
 
-class Id(NamedTuple):
-    """The address of a resource: its kind and its name.
+class Address(NamedTuple):
+    """The address of a resource.
 
     Parameters
     ----------
@@ -31,73 +34,111 @@ class Id(NamedTuple):
     kind: str
     name: str
 
+    @property
+    def plain(self) -> str:
+        """The address without quotes, as globs match it."""
+        return f"{self.kind}.{self.name}" if self.name else self.kind
+
     def __str__(self) -> str:
-        if not self.name:
-            return self.kind
         bare = self.name.replace("_", "").replace("-", "")
-        return f"{self.kind}.{self.name}" if bare.isalnum() and bare.isascii() else f'{self.kind}."{self.name}"'
+        quoted = self.name and not (bare.isalnum() and bare.isascii())
+        return f'{self.kind}."{self.name}"' if quoted else self.plain
 
 
 class Spec(BaseModel):
-    """What a table of the state file may say; each kind adds its own keys."""
+    """The keys of a table of the state file; each kind adds its own."""
 
     # A state has few of the kinds; the validators of the others are never built.
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     manage: Literal["full", "create", "observe"] = Field(
-        "full", description="full: make and mend it; create: make it when absent, never change it; observe: only report."
+        "full",
+        description="full: create and repair it; create: create it if absent, never change it; observe: only report differences.",
     )
-    protect: bool = Field(False, description="Never remove anything of it, not even under --prune.")
+    protect: bool = Field(False, description="Never remove any of its members, not even with --prune.")
     requires: tuple[str, ...] = Field((), description="Addresses that must be in sync first.", examples=[["visits.LSSTComCam"]])
-    note: str | None = Field(None, description="Anything worth knowing; shown by -v.")
+    note: str | None = Field(None, description="Remark for colleagues; shown with -v.")
 
 
-def _beside_the_state_file(path: str, info: ValidationInfo) -> str:
+def _relative_to_state_file(path: str, info: ValidationInfo) -> str:
     base: Path | None = (info.context or {}).get("base")
     return path if base is None or "://" in path else str(base / path)
 
 
-InputPath = Annotated[str, AfterValidator(_beside_the_state_file)]
-"""A file that a state names: a relative path is found beside the state file."""
+InputPath = Annotated[str, AfterValidator(_relative_to_state_file)]
+"""A file that a state names: a relative path is found next to the state file."""
 
 S = TypeVar("S", bound=Spec)
 
-Facts = Mapping[str, Any]
-"""JSON values that describe one member or one circumstance."""
 
-Sort = Literal["make", "change", "remove", "waiting", "unwell", "failed", "blocked", "conflict", "unknown", "later"]
-"""What a difference means for the operator: something to make, change or remove; a delivery to wait for; a Rucio rule that
-is not well; an expectation that fails; something that can't be done here; another definition than the one wanted; something
-not checked; what only shows after another action."""
+class DifferenceKind(StrEnum):
+    """What a difference means for the operator."""
+
+    MAKE = "make"
+    CHANGE = "change"
+    REMOVE = "remove"
+    WAITING = "waiting"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    CONFLICT = "conflict"
+    LATER = "later"
+
+
+class Status(StrEnum):
+    """How a resource ended in a run."""
+
+    OK = "ok"
+    CHANGED = "changed"
+    ALREADY = "already"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
+    LEFT = "left"
+    REFUSED = "refused"
+
+
+class Comparison(StrEnum):
+    """How the members of a resource were compared."""
+
+    MEMBERS = "members"
+    COUNT = "count"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not as wanted. Carries facts; words and colour are made in `reconciler.report`.
+    """One difference between the desired and the observed state of a resource.
 
     Parameters
     ----------
-    id : `Id`
-        Of what.
+    address : `Address`
+        The resource.
     field : `str` or `None`
-        Which part of it; `None` if the whole resource is missing.
+        The key that differs; `None` if the whole resource is missing.
     observed, desired : `object`
         JSON values.
     detail : `str`
         A short phrase.
-    sort : `str`
+    kind : `DifferenceKind`
         What it means.
-    members : tuple of mapping
-        The members concerned, of a bulk resource; all of them.
+    members : `tuple` [`JsonObject`, ...]
+        All members concerned, of a bulk resource.
+    awaited : `bool`
+        Whether the members are missing because Rucio has not delivered their files yet.
+    listed : `bool`
+        Whether reports list the members; False if ``detail`` is enough.
     """
 
-    id: Id
+    address: Address
     field: str | None
     observed: Any = None
     desired: Any = None
     detail: str = ""
-    sort: Sort = "change"
-    members: tuple[Facts, ...] = ()
+    kind: DifferenceKind = DifferenceKind.CHANGE
+    members: tuple[JsonObject, ...] = ()
+    awaited: bool = False
+    listed: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,334 +147,313 @@ class Cost:
 
     Parameters
     ----------
-    datasets, files : `int`
-        Counts.
+    datasets : `int`
+        Number of datasets.
     size : `int`
-        Bytes; 0 where it is not known.
+        Bytes; 0 if unknown.
     """
 
     datasets: int = 0
-    files: int = 0
     size: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.datasets + other.datasets, self.files + other.files, self.size + other.size)
+        return Cost(self.datasets + other.datasets, self.size + other.size)
 
 
-@dataclass(frozen=True)
-class Action:
-    """One step that mends something. Pure data: it prints, orders, serialises and fingerprints.
+class Action(BaseModel):
+    """One step that removes a difference; each verb of a kind is a class with its own fields.
+
+    Actions are pure data: they print, sort and serialise, into plan files and the journal.
 
     Parameters
     ----------
-    id : `Id`
-        For what.
+    address : `Address`
+        The resource that it is for.
     verb : `str`
-        The field's word: ingest, register, certify, associate, redefine, replicate.
-    args : mapping
-        JSON only.
+        The usual term, such as ingest, register, certify or associate.
     reason : `str`
-        One short phrase.
+        A short phrase.
     cost : `Cost`
         What it moves.
-    destroys : `int`
-        How many members it takes away.
+    removes : `int`
+        Number of members that it removes.
     """
 
-    id: Id
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    changes_field: ClassVar[str] = ""
+    """The key of the table that it changes, if reports should show the action in place of the values of that key."""
+    adds: ClassVar[str] = ""
+    """The noun for what it adds, such as rule, if the proposal of an apply should count it."""
+
+    address: Address
     verb: str
-    args: Facts = field(default_factory=dict)
     reason: str = ""
     cost: Cost = Cost()
-    destroys: int = 0
+    removes: int = 0
+
+    @property
+    def subject(self) -> str:
+        """The part of the resource that it acts on, for reports."""
+        return ""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The fields of the verb, as JSON."""
+        return self.model_dump(mode="json", by_alias=True, exclude=set(Action.model_fields))
+
+    def is_same_work(self, other: Action) -> bool:
+        """Return True if both actions do the same, whatever their reasons."""
+        return self.verb == other.verb and self.arguments == other.arguments
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a resource in a run.
+    """How a resource ended in a run.
 
     Parameters
     ----------
-    id : `Id`
-        Which.
-    state : `str`
+    address : `Address`
+        The resource.
+    status : `Status`
         How it ended.
     detail : `str`
         Why, in one phrase.
     actions : `int`
-        How many actions were done.
-    made : mapping
-        What they made, by name.
+        Number of actions done.
+    made : `JsonObject`
+        What the actions made: numbers or lists by noun.
     """
 
-    id: Id
-    state: Literal["ok", "changed", "already", "failed", "blocked", "waiting", "unknown", "left", "refused"]
+    address: Address
+    status: Status
     detail: str = ""
     actions: int = 0
-    made: Facts = field(default_factory=dict)
+    made: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Members:
-    """The members of a bulk resource, wanted against present: set arithmetic, whatever their number.
+    """The members of a bulk resource: desired against present, by set arithmetic.
 
     Parameters
     ----------
     field : `str`
         What they are, in the plural: datasets, certifications, files.
-    wanted, present : `int`
-        How many are wanted, and how many of the wanted are there.
-    missing : tuple of mapping
-        Facts of each member that is wanted and not there.
-    extra : tuple of mapping
-        Facts of each member that is there and not wanted.
-    changed : tuple of mapping
-        Facts of each member that is there in another way than wanted; never mended by overwriting.
-    awaited : tuple of mapping
-        Facts of each missing member that somebody else is to deliver first.
-    compared : `str`
-        How: by members, or by count only.
+    desired, present : `int`
+        Number of desired members, and how many of those are present.
+    missing : `tuple` [`JsonObject`, ...]
+        Desired members that are not present.
+    unwanted : `tuple` [`JsonObject`, ...]
+        Present members that --prune removes.
+    unmanaged : `tuple` [`JsonObject`, ...]
+        Present members that are not desired and are never removed.
+    changed : `tuple` [`JsonObject`, ...]
+        Members that are present with different properties; never overwritten.
+    awaited : `tuple` [`JsonObject`, ...]
+        Missing members whose files Rucio has not delivered yet.
+    compared : `Comparison`
+        How they were compared.
     """
 
     field: str
-    wanted: int
+    desired: int
     present: int
-    missing: tuple[Facts, ...] = ()
-    extra: tuple[Facts, ...] = ()
-    changed: tuple[Facts, ...] = ()
-    awaited: tuple[Facts, ...] = ()
-    compared: Literal["members", "count"] = "members"
+    missing: tuple[JsonObject, ...] = ()
+    unwanted: tuple[JsonObject, ...] = ()
+    unmanaged: tuple[JsonObject, ...] = ()
+    changed: tuple[JsonObject, ...] = ()
+    awaited: tuple[JsonObject, ...] = ()
+    compared: Comparison = Comparison.MEMBERS
 
     @classmethod
     def compare(
         cls,
-        name: str,
-        wanted: Mapping[Hashable, Facts],
-        present: Collection[Hashable],
+        field: str,
+        desired: Mapping[Hashable, JsonObject],
+        present_keys: Collection[Hashable],
         *,
-        extra: Iterable[Facts] = (),
-        changed: Iterable[Facts] = (),
+        unwanted: Iterable[JsonObject] = (),
+        unmanaged: Iterable[JsonObject] = (),
+        changed: Iterable[JsonObject] = (),
     ) -> Members:
-        """Subtract what is there from what is wanted.
+        """Subtract the present members from the desired ones.
 
         Parameters
         ----------
-        name : `str`
-            What the members are.
-        wanted : mapping
-            Facts of each wanted member by its key.
-        present : collection
-            Keys of the members that are there.
-        extra, changed : iterable of mapping
-            As the kind found them.
+        field : `str`
+            What the members are, in the plural.
+        desired : `Mapping`
+            Desired members by key.
+        present_keys : `Collection`
+            Keys of the present members.
+        unwanted, unmanaged, changed : `Iterable`
+            Members as the kind found them.
 
         Returns
         -------
         members : `Members`
-            With the missing ones in the order in which they are wanted.
+            The missing ones in the order of ``desired``.
         """
-        missing = tuple(facts for key, facts in wanted.items() if key not in present)
-        return cls(name, len(wanted), len(wanted) - len(missing), missing, tuple(extra), tuple(changed))
+        missing = tuple(member for key, member in desired.items() if key not in present_keys)
+        count = len(desired)
+        return cls(field, count, count - len(missing), missing, tuple(unwanted), tuple(unmanaged), tuple(changed))
 
     @classmethod
-    def counted(cls, name: str, wanted: int) -> Members:
-        """Say that counts agree: as many are there as are wanted, and nobody looked which.
-
-        Parameters
-        ----------
-        name : `str`
-            What the members are.
-        wanted : `int`
-            How many.
-
-        Returns
-        -------
-        members : `Members`
-            Nothing is missing.
-        """
-        return cls(name, wanted, wanted, compared="count")
+    def counted(cls, field: str, desired: int) -> Members:
+        """Return the members of a resource whose counts agree; they were not listed."""
+        return cls(field, desired, desired, compared=Comparison.COUNT)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A circumstance that is not a difference in configuration.
+    """A circumstance that is not a difference in configuration: waiting, degraded, blocked, in conflict.
 
     Parameters
     ----------
-    sort : `str`
+    kind : `DifferenceKind`
         What it means.
     text : `str`
         One phrase.
-    members : tuple of mapping
-        Whom it concerns.
+    members : `tuple` [`JsonObject`, ...]
+        The members concerned.
     field : `str`
-        Which part.
-    commands : tuple of tuple of `str`
-        What somebody could type elsewhere to end it.
+        The part of the resource.
+    commands : `tuple` [`Command`, ...]
+        What somebody could run elsewhere to end it.
+    listed : `bool`
+        Whether reports list the members.
     """
 
-    sort: Sort
+    kind: DifferenceKind
     text: str
-    members: tuple[Facts, ...] = ()
+    members: tuple[JsonObject, ...] = ()
     field: str = ""
-    commands: tuple[tuple[str, ...], ...] = ()
+    commands: tuple[Command, ...] = ()
+    listed: bool = True
+
+
+@dataclass(frozen=True, init=False)
+class Command:
+    """The words of a command that an operator could type; ``$REPO`` stands for the repository.
+
+    Parameters
+    ----------
+    *words : `str`
+        The program and its arguments, unquoted.
+    """
+
+    words: tuple[str, ...]
+
+    def __init__(self, *words: str) -> None:
+        object.__setattr__(self, "words", words)
 
 
 @dataclass(frozen=True)
-class Seen(Generic[S]):
-    """What was observed of one resource.
+class Comment:
+    """A comment in a shell script, for what no command does."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Observed(Generic[S]):
+    """What was observed of one resource; a kind may subclass it to hold further facts that its plan needs.
 
     Parameters
     ----------
     spec : `Spec` or `None`
-        What is there, in the shape of what is wanted; keys that can't be observed are as wanted. `None` if it is absent.
-    members : tuple of `Members`
-        Bulk parts.
-    conditions : tuple of `Condition`
-        Waiting, unwell, blocked.
-    facts : mapping
-        Further facts that its plan needs, JSON only.
+        What exists, in the form of the desired Spec; keys that can't be observed are as desired. `None` if it is absent.
+    members : `tuple` [`Members`, ...]
+        Its members, for a bulk resource.
+    conditions : `tuple` [`Condition`, ...]
+        Circumstances beyond the configuration.
     """
 
     spec: S | None
     members: tuple[Members, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    facts: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Missing(Generic[S]):
-    """Everything that `Kind.plan` may look at.
+class Change(Generic[S]):
+    """Everything that `Kind.plan` may use.
 
     Parameters
     ----------
-    id : `Id`
-        Of what.
+    address : `Address`
+        The resource.
     desired : `Spec`
-        What is wanted.
-    seen : `Seen`
-        What was observed.
-    differences : tuple of `Difference`
-        What differs.
+        Its table.
+    observed : `Observed`
+        What exists.
+    differences : `tuple` [`Difference`, ...]
+        What differs; at least one.
     prune : `bool`
-        Whether members that are not wanted may be taken away.
+        Whether unwanted members may be removed.
     """
 
-    id: Id
+    address: Address
     desired: S
-    seen: Seen[S]
+    observed: Observed[S]
     differences: tuple[Difference, ...]
     prune: bool = False
 
+    @property
+    def exists(self) -> bool:
+        """Whether the resource exists."""
+        return self.observed.spec is not None
 
-class Kind(ABC, Generic[S]):
-    """A kind of resource: one file in `reconciler.kinds`.
+    @property
+    def fields(self) -> set[str]:
+        """The keys that differ."""
+        return {difference.field for difference in self.differences if difference.field}
 
-    Attributes
+
+Made = JsonObject
+"""What an action made: numbers or lists by noun, such as ``{"datasets": 12}``."""
+
+
+@dataclass(frozen=True)
+class DesiredState:
+    """The resources of one state file.
+
+    Parameters
     ----------
-    name : `str`
-        Its TOML table.
-    spec : `type`
-        What the table may say.
-    single : `bool`
-        Whether there is one of it, without a name.
-    summary : `str`
-        One line for the schema.
-    rank : `int`
-        Where it stands among kinds that nothing else orders, as an operator would go about it.
-    answers : tuple of `str`
-        Kinds of tokens whose existence it can tell.
-    holds : `bool`
-        Whether it holds datasets, so that what is derived from it grows with it.
-    changes : `str`
-        Which live system its actions change.
-    derived : `bool`
-        Whether what is wanted of it grows with what it needs: more may be known after those are made.
+    path : `pathlib.Path`
+        The file.
+    resources : `Mapping` [`Address`, `Spec`]
+        In the order of the file.
+    kinds : `Mapping` [`str`, `Kind`]
+        The kinds that may occur, by the name of their table.
+    lines : `Mapping` [`Address`, `int`]
+        The line of each table.
+    title, ticket : `str`
+        What the state is for, and where that was decided.
+    variables : `Mapping`
+        The values that were used.
+    digest : `str`
+        SHA-256 of the file and the variables.
     """
 
-    name: ClassVar[str]
-    spec: ClassVar[type[Spec]]
-    single: ClassVar[bool] = False
-    summary: ClassVar[str] = ""
-    rank: ClassVar[int] = 50
-    answers: ClassVar[tuple[str, ...]] = ()
-    holds: ClassVar[bool] = True
-    changes: ClassVar[Literal["butler", "rucio"]] = "butler"
-    derived: ClassVar[bool] = False
+    path: Path
+    resources: Mapping[Address, Spec]
+    kinds: Mapping[str, Kind[Any, Any]]
+    lines: Mapping[Address, int] = field(default_factory=dict)
+    title: str = ""
+    ticket: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
-    def systems(self, spec: S) -> frozenset[Literal["butler", "rucio"]]:
-        """Say which live systems must be asked about a resource."""
-        return frozenset({"butler"})
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return self.path.stem
 
-    def provides(self, name: str, spec: S) -> Iterable[str]:
-        """Give the tokens that only this resource may provide."""
-        return ()
+    def where(self, address: Address) -> str:
+        """Return the place of a resource in the file, such as ``ccms1.toml:88``."""
+        return f"{self.path.name}:{self.lines.get(address, 1)}"
 
-    def contributes(self, name: str, spec: S) -> Iterable[str]:
-        """Give tokens that it provides, perhaps as one of several."""
-        return ()
-
-    def needs(self, name: str, spec: S) -> Iterable[str]:
-        """Give the tokens that must be provided, or exist live; may hold globs."""
-        return ()
-
-    def follows(self, name: str, spec: S) -> Iterable[str]:
-        """Give tokens whose providers come first if there are any; may hold globs."""
-        return ()
-
-    def exists(self, live: Live, tokens: Collection[str]) -> Collection[str]:
-        """Tell which tokens of the kinds in `answers` exist live, whoever made them."""
-        return ()
-
-    def subcommands(self, spec: S) -> Iterable[str]:
-        """Name the ``butler`` subcommands of the Science Pipelines that making it takes."""
-        return ()
-
-    def inputs(self, spec: S) -> Iterable[str]:
-        """Name the files that it takes in and that nothing else checks before they are needed."""
-        return ()
-
-    def exports(self, spec: S) -> Iterable[str]:
-        """Name the export files that it reads, so that large ones are read in good time."""
-        return ()
-
-    def imports(self, spec: S) -> Iterable[str]:
-        """Name the classes of the Science Pipelines that making it takes."""
-        return ()
-
-    def check(self, name: str, spec: S) -> Iterable[str]:
-        """Name what is wrong with a table beyond its schema; asked without any live system."""
-        return ()
-
-    @abstractmethod
-    def observe(self, live: Live, desired: Mapping[str, S]) -> Mapping[str, Seen[S]]:
-        """Look at all resources of this kind at once; those not returned are absent.
-
-        Raises
-        ------
-        reconciler.errors.ObserveError
-            If they can't be looked at.
-        """
-
-    @abstractmethod
-    def plan(self, missing: Missing[S]) -> Iterable[Action]:
-        """Say what to do about differences; pure, and nothing means that they are only reported."""
-
-    @abstractmethod
-    def apply(self, live: Live, action: Action) -> Facts | None:
-        """Do an action; safe to repeat.
-
-        Returns
-        -------
-        made : mapping or `None`
-            What it made.
-
-        Raises
-        ------
-        reconciler.errors.ApplyError
-            If it failed.
-        """
-
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        """Give what an operator would type for an action, one list of words each."""
-        return ()
+    def kind_of(self, address: Address) -> Kind[Any, Any]:
+        """Return the kind of a resource."""
+        return self.kinds[address.kind]

@@ -1,4 +1,4 @@
-"""What to do about the differences: pure, in the order of the graph, and the same code for a plan and for its application."""
+"""Decide what to do about differences: pure, in the order of the graph, and the same code for a plan and for its execution."""
 
 from __future__ import annotations
 
@@ -8,196 +8,182 @@ from typing import Any
 
 from reconciler.engine.diff import diff
 from reconciler.engine.graph import Graph
-from reconciler.engine.model import Action, Cost, Difference, Id, Missing, Seen, Spec
+from reconciler.engine.model import (
+    Action,
+    Address,
+    Change,
+    Cost,
+    DesiredState,
+    Difference,
+    DifferenceKind,
+    Observed,
+    Spec,
+)
 from reconciler.engine.observe import Observation
-from reconciler.engine.registry import discover
 from reconciler.errors import ReconcileError
-from reconciler.state.loader import State
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One resource in a plan.
+    """One resource of a plan.
 
     Parameters
     ----------
-    id : `Id`
-        Which.
-    spec : `reconciler.engine.model.Spec`
-        What is wanted.
-    seen : `reconciler.engine.model.Seen` or `None`
-        What was seen; `None` if it could not be looked at.
-    differences : tuple of `Difference`
+    address : `Address`
+        The resource.
+    spec : `Spec`
+        Its table.
+    observed : `Observed` or `None`
+        What exists; `None` if it could not be observed.
+    differences : `tuple` [`Difference`, ...]
         What differs.
-    actions : tuple of `Action`
-        What is to be done.
+    actions : `tuple` [`Action`, ...]
+        What to do.
     error : `reconciler.errors.ReconcileError` or `None`
-        Why it could not be looked at.
+        Why it could not be observed.
     """
 
-    id: Id
+    address: Address
     spec: Spec
-    seen: Seen[Any] | None
+    observed: Observed[Any] | None
     differences: tuple[Difference, ...] = ()
     actions: tuple[Action, ...] = ()
     error: ReconcileError | None = None
 
     @property
     def in_sync(self) -> bool:
+        """Whether it was observed and nothing differs."""
         return self.error is None and not self.differences
 
-    def has(self, *sorts: str) -> bool:
-        """Tell whether there is a difference of a sort.
-
-        Parameters
-        ----------
-        *sorts : `str`
-            Sorts.
-
-        Returns
-        -------
-        has : `bool`
-            Whether there is one.
-        """
-        return any(difference.sort in sorts for difference in self.differences)
+    def has(self, *kinds: DifferenceKind) -> bool:
+        """Return True if there is a difference of one of some kinds."""
+        return any(difference.kind in kinds for difference in self.differences)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All resources of a state, in order, with what is to be done.
+    """The chosen resources of a state, in order, with what to do about each.
 
     Parameters
     ----------
-    state : `reconciler.state.loader.State`
-        What is wanted.
-    graph : `reconciler.engine.graph.Graph`
+    state : `DesiredState`
+        The state.
+    graph : `Graph`
         The order.
-    entries : tuple of `Entry`
+    entries : `tuple` [`Entry`, ...]
         In that order.
     """
 
-    state: State
+    state: DesiredState
     graph: Graph
     entries: tuple[Entry, ...] = field(default_factory=tuple)
 
     @property
     def actions(self) -> list[Action]:
+        """All actions, in order."""
         return [action for entry in self.entries for action in entry.actions]
 
     @property
     def differing(self) -> list[Entry]:
-        """Resources that differ, less those of which only more may be known later."""
-        return [entry for entry in self.entries if any(d.sort != "later" for d in entry.differences)]
+        """Resources that differ; those that may only differ after another action don't count."""
+        return [entry for entry in self.entries if any(d.kind is not DifferenceKind.LATER for d in entry.differences)]
 
     @property
     def unknown(self) -> list[Entry]:
+        """Resources that could not be observed."""
         return [entry for entry in self.entries if entry.error is not None]
 
     @property
     def in_sync(self) -> bool:
+        """Whether every resource is in sync."""
         return all(entry.in_sync for entry in self.entries)
 
     @property
     def conflicts(self) -> list[Entry]:
-        """Resources whose name or definition something else has, and that are not only observed."""
-        return [entry for entry in self.entries if entry.has("conflict") and entry.spec.manage != "observe"]
+        """Resources whose name or definition is taken by something else, and that are not only observed."""
+        return [entry for entry in self.entries if entry.has(DifferenceKind.CONFLICT) and entry.spec.manage != "observe"]
 
     @property
     def cost(self) -> Cost:
+        """What all actions move."""
         return sum((action.cost for action in self.actions), Cost())
 
 
 def plan(
-    state: State,
+    state: DesiredState,
     graph: Graph,
     observation: Observation,
     *,
-    only: Collection[Id] | None = None,
+    only: Collection[Address] | None = None,
     prune: bool = False,
-    unable: Mapping[Id, str] | None = None,
+    unmet: Mapping[Address, str] | None = None,
 ) -> Plan:
-    """Decide what to do.
+    """Decide what to do about each resource; the executor decides again when the turn of a resource comes.
 
     Parameters
     ----------
-    state : `reconciler.state.loader.State`
-        What is wanted.
-    graph : `reconciler.engine.graph.Graph`
-        The order.
-    observation : `reconciler.engine.observe.Observation`
-        What was seen.
-    only : collection of `Id`, optional
-        Which resources; all for `None`.
+    state, graph, observation
+        What is desired, in which order, and what exists.
+    only : `Collection` [`Address`], optional
+        The resources of the plan; all of them by default.
     prune : `bool`
-        Whether anything may be removed.
-    unable : mapping, optional
-        Why the actions of an address can't be done here.
-
-    Returns
-    -------
-    plan : `Plan`
-        What is to be done; the last word on each resource is said when its turn comes in `reconciler.engine.executor`.
+        Whether unwanted members may be removed.
+    unmet : `Mapping` [`Address`, `str`], optional
+        Why the actions of an address can't be executed on this machine.
     """
-    differences = diff(state.resources, observation.seen)
-    entries: dict[Id, Entry] = {}
-    for id in graph.order:
-        if only is not None and id not in only:
+    differences = diff(state.resources, observation.observed)
+    entries: dict[Address, Entry] = {}
+    for address in graph.order:
+        if only is not None and address not in only:
             continue
-        spec = state.resources[id]
-        if id in observation.unknown:
-            entries[id] = Entry(id, spec, None, error=observation.unknown[id])
+        spec = state.resources[address]
+        if address in observation.unknown:
+            entries[address] = Entry(address, spec, None, error=observation.unknown[address])
             continue
-        seen, found = observation.seen[id], list(differences[id])
-        actions = tuple(actions_for(id, spec, seen, found, prune=prune))
-        if actions and unable and id in unable:
-            found.append(Difference(id, None, detail=unable[id], sort="blocked"))
+        observed, found = observation.observed[address], list(differences[address])
+        actions = tuple(plan_resource(state, address, observed, found, prune=prune))
+        if actions and unmet and address in unmet:
+            found.append(Difference(address, None, detail=unmet[address], kind=DifferenceKind.BLOCKED))
             actions = ()
-        makers = [o for o in graph.before(id) if o in entries and entries[o].actions and discover()[o.kind].holds]
-        if makers and discover()[id.kind].derived:
-            names = ", ".join(str(other) for other in graph.order if other in makers)
-            found.append(Difference(id, None, detail=f"more known after {names}", sort="later"))
-        entries[id] = Entry(id, spec, seen, tuple(found), actions)
+        if state.kind_of(address).traits.depends_on_content:
+            found += _differences_to_come(state, graph, address, entries)
+        entries[address] = Entry(address, spec, observed, tuple(found), actions)
     return Plan(state, graph, tuple(entries.values()))
 
 
-def once_delivered(entry: Entry) -> list[Action]:
-    """Say what is to be done when everything that a resource waits for has come.
-
-    Parameters
-    ----------
-    entry : `Entry`
-        A resource of a plan.
-
-    Returns
-    -------
-    actions : `list` [`Action`]
-        In order.
-    """
-    if entry.seen is None or not any(members.awaited for members in entry.seen.members):
-        return list(entry.actions)
-    members = tuple(replace(m, missing=m.missing + m.awaited, awaited=()) for m in entry.seen.members)
-    seen = replace(entry.seen, members=members, conditions=tuple(c for c in entry.seen.conditions if c.sort != "waiting"))
-    return list(actions_for(entry.id, entry.spec, seen, entry.differences, prune=False))
-
-
-def actions_for(id: Id, spec: Spec, seen: Seen[Any], differences: Iterable[Difference], *, prune: bool) -> Iterable[Action]:
-    """Decide what to do about one resource.
-
-    Parameters
-    ----------
-    id : `Id`
-        Which.
-    spec, seen, differences
-        What is wanted, was seen, and differs.
-    prune : `bool`
-        Whether anything may be removed.
-
-    Returns
-    -------
-    actions : iterable of `Action`
-        In order; none for a resource that is only to be observed.
-    """
-    found = tuple(differences)
-    if not found or spec.manage == "observe" or (spec.manage == "create" and seen.spec is not None):
+def plan_resource(
+    state: DesiredState, address: Address, observed: Observed[Any], differences: Iterable[Difference], *, prune: bool
+) -> Iterable[Action]:
+    """Return the actions for one resource, in order; none for a resource that is only observed."""
+    spec, found = state.resources[address], tuple(differences)
+    if not found or spec.manage == "observe" or (spec.manage == "create" and observed.spec is not None):
         return ()
-    return discover()[id.kind].plan(Missing(id, spec, seen, found, prune))
+    return state.kind_of(address).plan(Change(address, spec, observed, found, prune))
+
+
+def plan_once_delivered(state: DesiredState, entry: Entry) -> list[Action]:
+    """Return the actions for a resource as if everything that it waits for had been delivered."""
+    if entry.observed is None or not any(part.awaited for part in entry.observed.members):
+        return list(entry.actions)
+    members = tuple(replace(part, missing=part.missing + part.awaited, awaited=()) for part in entry.observed.members)
+    conditions = tuple(c for c in entry.observed.conditions if c.kind is not DifferenceKind.WAITING)
+    observed = replace(entry.observed, members=members, conditions=conditions)
+    return list(plan_resource(state, entry.address, observed, entry.differences, prune=False))
+
+
+def _differences_to_come(
+    state: DesiredState, graph: Graph, address: Address, entries: Mapping[Address, Entry]
+) -> list[Difference]:
+    """Report that a resource is planned again after resources that it is derived from have changed."""
+    changing = [
+        other
+        for other in graph.order
+        if other in graph.predecessors(address)
+        and other in entries
+        and entries[other].actions
+        and state.kind_of(other).traits.affects_content
+    ]
+    if not changing:
+        return []
+    text = f"more known after {', '.join(map(str, changing))}"
+    return [Difference(address, None, detail=text, kind=DifferenceKind.LATER)]

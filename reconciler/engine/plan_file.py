@@ -1,8 +1,8 @@
-"""Saved plans: what was decided, on which facts, for somebody to review before it is done.
+"""Plan files: what was decided, on which facts, for somebody to review before it is executed.
 
-A plan file is never obeyed. It names actions by fingerprints; its application loads the state file, looks anew and plans anew,
-and does of that only what the file names. So nothing that is written into a plan file can make apply do what its state would
-not.
+A plan file is never obeyed. It identifies actions by fingerprints; applying it loads the state file, observes and plans again,
+and executes only those actions that the file also contains. So nothing written into a plan file can make apply do what its state
+would not.
 """
 
 from __future__ import annotations
@@ -16,31 +16,33 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler import __version__
-from reconciler.engine.journal import digest, private_file, short
-from reconciler.engine.model import Id
+from reconciler.engine.journal import digest, open_private_file, shorten
+from reconciler.engine.model import Address, DesiredState, DifferenceKind
 from reconciler.engine.plan import Entry, Plan
-from reconciler.engine.run_info import holder
 from reconciler.errors import StateError, clean
-from reconciler.state.loader import State
+from reconciler.run_info import run_info
 
-FORMAT = 1
-DECIDING = ("make", "change", "remove")
-"""Sorts of differences that a plan is decided on; how far a delivery is changes by itself."""
+FORMAT = 2
+DECIDING = (DifferenceKind.MAKE, DifferenceKind.CHANGE, DifferenceKind.REMOVE)
+"""Differences that a plan is decided on; the progress of a delivery changes by itself."""
+COMING = (DifferenceKind.LATER, DifferenceKind.WAITING)
 SECRET = re.compile(r"pass|secret|token|credential", re.IGNORECASE)
 LARGEST = 50_000_000
-"""Bytes of a plan file; a larger one is none."""
+"""Largest plan file in bytes; larger files are rejected."""
 
 
 class SavedAction(BaseModel):
-    """One thing to do."""
+    """One action."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     verb: str
     reason: str
     datasets: int = Field(ge=0)
-    destroys: int = Field(ge=0)
-    args: dict[str, Any] = Field(default_factory=dict, description="For a reader; long lists are cut, and none is obeyed.")
+    removes: int = Field(ge=0)
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="For a reader; long lists are cut, and apply doesn't use it."
+    )
 
 
 class SavedEntry(BaseModel):
@@ -50,9 +52,9 @@ class SavedEntry(BaseModel):
 
     kind: str
     name: str
-    fingerprint: str = Field(pattern="^[0-9a-f]{64}$", description="Of the facts that it was decided on.")
+    fingerprint: str = Field(pattern="^[0-9a-f]{64}$", description="Digest of the facts that the actions were decided on.")
     actions: list[SavedAction]
-    later: bool = Field(description="Whether it is planned when what it needs was made.")
+    later: bool = Field(description="Whether it is planned again once the resources that it needs have changed.")
 
 
 class SavedPlan(BaseModel):
@@ -60,7 +62,7 @@ class SavedPlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1]
+    format: Literal[2]
     version: str
     made: dict[str, str] = Field(description="By whom, where and when.")
     state: str = Field(description="The state file.")
@@ -72,78 +74,39 @@ class SavedPlan(BaseModel):
     entries: list[SavedEntry]
 
     @property
-    def by_id(self) -> dict[Id, SavedEntry]:
-        return {Id(entry.kind, entry.name): entry for entry in self.entries}
+    def by_address(self) -> dict[Address, SavedEntry]:
+        """The entries by address."""
+        return {Address(entry.kind, entry.name): entry for entry in self.entries}
 
 
 def fingerprint(entry: Entry) -> str:
-    """Compute what tells whether the facts of a decision still hold.
-
-    Parameters
-    ----------
-    entry : `reconciler.engine.plan.Entry`
-        A resource of a plan.
-
-    Returns
-    -------
-    fingerprint : `str`
-        SHA-256 of what differs and of what is to be done.
-    """
+    """Return the digest of what differs and what to do, which changes when the facts of a decision change."""
     facts = [
-        [d.field, d.sort, d.observed, d.desired, d.detail, [dict(sorted(m.items())) for m in d.members]]
+        [d.field, d.kind, d.observed, d.desired, d.detail, [dict(sorted(member.items())) for member in d.members]]
         for d in entry.differences
-        if d.sort in DECIDING
+        if d.kind in DECIDING
     ]
-    return digest([str(entry.id), facts, [[action.verb, dict(action.args)] for action in entry.actions]])
+    return digest([str(entry.address), facts, [[action.verb, action.arguments] for action in entry.actions]])
 
 
-def save(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, prune: bool) -> int:
-    """Write a plan file, readable by its owner alone.
-
-    Parameters
-    ----------
-    plan : `reconciler.engine.plan.Plan`
-        What is to be done.
-    path : `pathlib.Path`
-        Where.
-    butler, rucio : `str` or `None`
-        The live systems.
-    prune : `bool`
-        Whether it removes anything.
-
-    Returns
-    -------
-    count : `int`
-        How many actions it holds.
+def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, prune: bool) -> int:
+    """Write a plan file, readable by its owner alone, and return its number of actions.
 
     Raises
     ------
     reconciler.errors.StateError
-        If a variable looks like a secret, or the file can't be written.
+        If a variable seems to be a secret, or the file can't be written.
     """
     secret = [name for name, value in plan.state.variables.items() if SECRET.search(name) or clean(value) != str(value)]
     if secret:
         raise StateError(
-            f"variables {', '.join(secret)} look like secrets, and a plan file keeps variables; leave them out of the state"
+            f"variables {', '.join(secret)} seem to be secrets, and a plan file contains variables; remove them from the state"
         )
-    entries = [
-        SavedEntry(
-            kind=entry.id.kind,
-            name=entry.id.name,
-            fingerprint=fingerprint(entry),
-            actions=[
-                SavedAction(verb=a.verb, reason=a.reason, datasets=a.cost.datasets, destroys=a.destroys, args=short(dict(a.args)))
-                for a in entry.actions
-            ],
-            later=entry.has("later", "waiting"),
-        )
-        for entry in plan.entries
-        if entry.actions or entry.has("later", "waiting")
-    ]
+    entries = [_save_entry(entry) for entry in plan.entries if entry.actions or entry.has(*COMING)]
     saved = SavedPlan(
         format=FORMAT,
         version=__version__,
-        made=holder(),
+        made=run_info(),
         state=str(plan.state.path.resolve()),
         digest=plan.state.digest,
         variables=dict(plan.state.variables),
@@ -153,26 +116,32 @@ def save(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, prune
         entries=entries,
     )
     try:
-        with private_file(path) as stream:
+        with open_private_file(path) as stream:
             stream.write(saved.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise StateError(f"{path}: can't be written: {error.strerror}") from error
     return sum(len(entry.actions) for entry in entries)
 
 
+def _save_entry(entry: Entry) -> SavedEntry:
+    actions = [
+        SavedAction(
+            verb=action.verb,
+            reason=action.reason,
+            datasets=action.cost.datasets,
+            removes=action.removes,
+            arguments=shorten(action.arguments),
+        )
+        for action in entry.actions
+    ]
+    address = entry.address
+    return SavedEntry(
+        kind=address.kind, name=address.name, fingerprint=fingerprint(entry), actions=actions, later=entry.has(*COMING)
+    )
+
+
 def is_plan(path: Path) -> bool:
-    """Tell a plan file from a state file.
-
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        A file.
-
-    Returns
-    -------
-    plan : `bool`
-        Whether it begins as JSON does.
-    """
+    """Return True if a file begins as JSON does, as a plan file and unlike a state file."""
     try:
         with path.open("rb") as stream:
             return stream.read(64).lstrip()[:1] == b"{"
@@ -181,27 +150,21 @@ def is_plan(path: Path) -> bool:
 
 
 def load_plan(path: Path) -> SavedPlan:
-    """Read a plan file, trusting nothing of it.
-
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        The file.
-
-    Returns
-    -------
-    plan : `SavedPlan`
-        What it says.
+    """Read a plan file without trusting it.
 
     Raises
     ------
     reconciler.errors.StateError
-        If it is not a plan file.
+        If it isn't a plan file, or one of another format.
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise StateError(f"{path}: not a plan file: it is too large")
+            raise StateError(f"{path}: not a plan file: larger than {LARGEST // 1_000_000} MB")
         document = json.loads(path.read_bytes())
+        if isinstance(document, dict) and document.get("format") not in (FORMAT, None):
+            version = document.get("version", "another version")
+            hint = "make a new plan with reconcile diff --out"
+            raise StateError(f"{path}: a plan of reconcile {clean(version)}, whose format this version doesn't read", (hint,))
         return SavedPlan.model_validate(document)
     except OSError as error:
         raise StateError(f"{path}: can't be read: {error.strerror}") from error
@@ -213,90 +176,51 @@ def load_plan(path: Path) -> SavedPlan:
         raise StateError(f"{path}: not a plan file: {str(error)[:200]}") from error
 
 
-def check_made_for(saved: SavedPlan, state: State, butler: str | None, rucio: str | None) -> None:
+def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None) -> None:
     """Refuse a plan of another state, repository or server.
-
-    Parameters
-    ----------
-    saved : `SavedPlan`
-        The plan.
-    state : `reconciler.state.loader.State`
-        Its state file, as it is now.
-    butler, rucio : `str` or `None`
-        The live systems, as they are now.
 
     Raises
     ------
     reconciler.errors.StateError
-        If anything is another than when the plan was made.
+        If any of them differs from what the plan was made for.
     """
     if saved.digest != state.digest:
         raise StateError(
-            f"{state.path}: the state was changed since the plan was made", ("make a new plan: reconcile diff --out",)
+            f"{state.path}: the state was changed since the plan was made", ("make a new plan with reconcile diff --out",)
         )
     for what, then, now in (("repository", saved.butler, butler), ("Rucio server", saved.rucio, rucio)):
         if then != now:
-            raise StateError(f"the plan was made on another {what}: {then}, and this is {now}", ("make a new plan here",))
+            raise StateError(f"the plan was made for another {what}: {then}, and this is {now}", ("make a new plan here",))
 
 
-def stale(saved: SavedPlan, plan: Plan) -> dict[Id, str]:
-    """Find decisions whose facts no longer hold.
-
-    Parameters
-    ----------
-    saved : `SavedPlan`
-        What was decided.
-    plan : `reconciler.engine.plan.Plan`
-        What would be decided now.
-
-    Returns
-    -------
-    stale : `dict`
-        What changed since, by address.
-    """
-    found = {}
-    entries = {entry.id: entry for entry in plan.entries}
-    for id, decided in saved.by_id.items():
+def find_stale_entries(saved: SavedPlan, plan: Plan) -> dict[Address, str]:
+    """Return, by address, what changed since a plan was made, where its facts no longer hold."""
+    stale = {}
+    entries = {entry.address: entry for entry in plan.entries}
+    for address, decided in saved.by_address.items():
         if not decided.actions:
             continue
-        entry = entries.get(id)
-        if entry is None or entry.error is not None:
-            found[id] = "it could not be looked at" if entry is not None else "it is not in the state"
+        entry = entries.get(address)
+        if entry is None:
+            stale[address] = "it is not in the state"
+        elif entry.error is not None:
+            stale[address] = "it could not be checked"
         elif fingerprint(entry) != decided.fingerprint:
             then = "; ".join(action.reason for action in decided.actions)
-            now = "; ".join(action.reason for action in entry.actions) or "nothing is to be done"
-            found[id] = f"it changed since the plan was made: {then} then, {now} now"
-    return found
+            now = "; ".join(action.reason for action in entry.actions) or "nothing to do"
+            stale[address] = f"it changed since the plan was made: {then} then, {now} now"
+    return stale
 
 
-def allowed(saved: SavedPlan, refused: Mapping[Id, str]) -> dict[Id, frozenset[str] | None]:
-    """Say what the application of a plan may do.
-
-    Parameters
-    ----------
-    saved : `SavedPlan`
-        What was decided.
-    refused : mapping
-        Addresses whose facts no longer hold.
-
-    Returns
-    -------
-    allowed : `dict`
-        Verbs by address; `None` for anything, where the plan itself is made later.
-    """
+def allowed_verbs(saved: SavedPlan, refused: Mapping[Address, str]) -> dict[Address, frozenset[str] | None]:
+    """Return the verbs that applying a plan may use by address; `None` for any, where planning happens later."""
     return {
-        id: None if entry.later else frozenset(action.verb for action in entry.actions)
-        for id, entry in saved.by_id.items()
-        if id not in refused
+        address: None if entry.later else frozenset(action.verb for action in entry.actions)
+        for address, entry in saved.by_address.items()
+        if address not in refused
     }
 
 
 def plan_schema() -> dict[str, Any]:
-    """Make the schema of plan files.
-
-    Returns
-    -------
-    schema : `dict`
-        JSON Schema, draft 2020-12.
-    """
+    """Return the JSON Schema (draft 2020-12) of plan files."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SavedPlan.model_json_schema()}
