@@ -1,8 +1,7 @@
-"""One apply at a time: a lock that the operating system or PostgreSQL lets go of when its process ends, kill -9 included.
+"""Locks that allow one apply at a time; the operating system or PostgreSQL releases them when the process ends, even by kill -9.
 
-Where the registry is on PostgreSQL the lock is an advisory one on that server, so it holds between hosts. Elsewhere it is a
-lock on a file: beside a SQLite database, or, for a repository that does not exist yet and for Rucio's scopes, in the user's own
-folder.
+If the registry is on PostgreSQL, the lock is an advisory one on that server, so it holds between hosts. Otherwise it is a lock on
+a file: next to a SQLite database, or in the user's own folder for a repository that doesn't exist yet and for Rucio scopes.
 """
 
 from __future__ import annotations
@@ -14,96 +13,101 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.engine.run_info import holder
-from reconciler.errors import ApplyError, ReconcileError, clean
+from reconciler.errors import ApplyError, LockHeld, ReconcileError, clean
+from reconciler.run_info import run_info
 from reconciler.systems.butler.connection import registry_of
 from reconciler.systems.butler.errors import explain
 
 if TYPE_CHECKING:
-    from reconciler.systems.butler.datasets import Repository
+    from reconciler.systems.butler.repository import Repository
 
 PAUSE = 0.5
+"""Seconds between two attempts to acquire a lock."""
 
 
-class Held(ReconcileError):
-    """Another apply holds the lock."""
+class Lock(Protocol):
+    """Something that one process at a time can acquire."""
+
+    def acquire(self) -> None:
+        """Acquire the lock without waiting; raise `LockHeld` if another process holds it."""
+
+    def release(self) -> None:
+        """Release the lock."""
 
 
 @contextlib.contextmanager
-def held(take: Callable[[], Any], name: str, timeout: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock.
+def hold(lock: Lock, name: str, timeout: float, notify: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock while this context lasts.
 
     Parameters
     ----------
-    take : callable
-        Tries once; returns what to close, or raises `Held`.
+    lock : `Lock`
+        The lock to acquire.
     name : `str`
         What is locked, for messages.
     timeout : `float`
-        Seconds to wait for it.
-    say : callable
-        Told, once, whom one waits for.
-
-    Yields
-    ------
-    nothing : `None`
-        While it is held.
+        Seconds to wait until the lock is acquired.
+    notify : callable
+        Called once, with a message that names the current holder, if the lock isn't free.
 
     Raises
     ------
-    Held
-        If it is not to be had in time.
+    reconciler.errors.LockHeld
+        If the lock isn't acquired before the timeout.
     """
     deadline = time.monotonic() + timeout
-    told = False
+    notified = False
     while True:
         try:
-            lock = take()
+            lock.acquire()
             break
-        except Held as error:
+        except LockHeld as error:
             if time.monotonic() >= deadline:
-                raise Held(
-                    f"{name} is locked: {error}", ("wait for that run, or give --lock-timeout 10m to wait in line",)
-                ) from error
-            if not told:
-                say(f"waiting for {name}: {error}")
-                told = True
+                hint = "wait for that run, or give --lock-timeout 10m to wait for the lock"
+                raise LockHeld(f"{name} is locked: {error}", (hint,)) from error
+            if not notified:
+                notify(f"waiting for {name}: {error}")
+                notified = True
             time.sleep(min(PAUSE, max(deadline - time.monotonic(), 0)))
     try:
         yield
     finally:
-        lock.close()
+        lock.release()
 
 
 class _FileLock:
-    """A lock on a file; what is in the file only says who holds it."""
+    """A lock on a file; a second file next to it names the holder."""
 
     def __init__(self, path: Path) -> None:
-        from filelock import FileLock, Timeout
+        from filelock import FileLock
+
+        self.path = path
+        self.note = path.with_suffix(".holder")
+        self.lock = FileLock(str(path), mode=0o600)
+
+    def acquire(self) -> None:
+        from filelock import Timeout
 
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.lock = FileLock(str(path), mode=0o600)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
         except Timeout as error:
-            raise Held(_tell(_read(path.with_suffix(".holder")))) from error
+            raise LockHeld(_describe_holder(_read_holder(self.note))) from error
         except OSError as error:
-            raise ApplyError(f"the lock {path} can't be taken: {error.strerror}") from error
-        note = path.with_suffix(".holder")
+            raise ApplyError(f"the lock {self.path} can't be acquired: {error.strerror}") from error
         with contextlib.suppress(OSError):
-            note.unlink(missing_ok=True)
-            with open(os.open(note, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
-                json.dump(holder(), stream)
-        self.note = note
+            self.note.unlink(missing_ok=True)
+            with open(os.open(self.note, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
+                json.dump(run_info(), stream)
 
-    def close(self) -> None:
+    def release(self) -> None:
         self.note.unlink(missing_ok=True)
         self.lock.release()
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read_holder(path: Path) -> dict[str, str]:
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -111,10 +115,10 @@ def _read(path: Path) -> dict[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def _tell(facts: dict[str, str]) -> str:
-    if not facts:
+def _describe_holder(info: dict[str, str]) -> str:
+    if not info:
         return "another apply holds it"
-    return f"{facts.get('user')} on {facts.get('host')} (process {facts.get('pid')}) holds it since {facts.get('since')}"
+    return f"{info.get('user')} on {info.get('host')} (process {info.get('pid')}) has held it since {info.get('since')}"
 
 
 class _AdvisoryLock:
@@ -123,92 +127,78 @@ class _AdvisoryLock:
     def __init__(self, url: Any, namespace: str | None) -> None:
         import sqlalchemy
 
-        mine = holder()
-        about = f"reconcile {mine['user']}@{mine['host']} {mine['pid']}"[:63]
-        self.engine = sqlalchemy.create_engine(url, connect_args={"application_name": about}, poolclass=sqlalchemy.NullPool)
-        number = int.from_bytes(hashlib.sha256(f"reconcile:{namespace}".encode()).digest()[:7], "big")
+        info = run_info()
+        name = f"reconcile {info['user']}@{info['host']} {info['pid']}"[:63]
+        self.engine = sqlalchemy.create_engine(url, connect_args={"application_name": name}, poolclass=sqlalchemy.NullPool)
+        self.key = int.from_bytes(hashlib.sha256(f"reconcile:{namespace}".encode()).digest()[:7], "big")
+        self.connection: Any = None
+
+    def acquire(self) -> None:
+        import sqlalchemy
+
         try:
             self.connection = self.engine.connect()
-            got = self.connection.execute(sqlalchemy.text("select pg_try_advisory_lock(:n)"), {"n": number}).scalar()
-            if not got:
-                raise Held(self._who(number))
-            self.connection.commit()  # the lock is the session's, and an open transaction would keep rows alive
-        except Held:
-            self.close()
+            query = sqlalchemy.text("select pg_try_advisory_lock(:key)")
+            if not self.connection.execute(query, {"key": self.key}).scalar():
+                raise LockHeld(self._describe_holder())
+            self.connection.commit()  # the session holds the lock; an open transaction would keep the server from vacuuming
+        except LockHeld:
+            self.release()
             raise
         except sqlalchemy.exc.SQLAlchemyError as error:
-            self.engine.dispose()
+            self.release()
             message, hints = explain(error)
-            raise ApplyError(f"the lock on the registry can't be taken: {message}", hints) from error
+            raise ApplyError(f"the lock on the registry can't be acquired: {message}", hints) from error
 
-    def _who(self, number: int) -> str:
+    def _describe_holder(self) -> str:
         import sqlalchemy
 
         row = self.connection.execute(
             sqlalchemy.text(
                 "select a.application_name, a.backend_start at time zone 'utc'"
                 " from pg_locks l join pg_stat_activity a using (pid)"
-                " where l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32 | l.objid::bigint) = :n"
+                " where l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32 | l.objid::bigint) = :key"
             ),
-            {"n": number},
+            {"key": self.key},
         ).first()
         if row is None:
             return "another apply holds it"
-        return f"{clean(row[0]).removeprefix('reconcile ')} holds it since {row[1]:%Y-%m-%dT%H:%M:%SZ}"
+        return f"{clean(row[0]).removeprefix('reconcile ')} has held it since {row[1]:%Y-%m-%dT%H:%M:%SZ}"
 
-    def close(self) -> None:
-        with contextlib.suppress(Exception):
-            self.connection.close()
+    def release(self) -> None:
+        if self.connection is not None:
+            with contextlib.suppress(Exception):
+                self.connection.close()
         self.engine.dispose()
 
 
-def of_repository(repository: Repository, seed: str | None, folder: Path) -> Callable[[], Any]:
-    """Find the lock of a repository.
+def repository_lock(repository: Repository, seed: str | None, folder: Path) -> Lock:
+    """Return the lock of a repository.
 
     Parameters
     ----------
-    repository : `reconciler.systems.butler.datasets.Repository`
-        Perhaps not made yet.
+    repository : `reconciler.systems.butler.repository.Repository`
+        The repository, which may not exist yet.
     seed : `str` or `None`
-        Its seed configuration.
+        Its seed configuration file.
     folder : `pathlib.Path`
-        For locks that have no better place.
-
-    Returns
-    -------
-    take : callable
-        Tries once to take it.
+        Folder of locks that have no better place.
     """
-    url, namespace = _registry(repository, seed)
+    url, namespace = _find_registry(repository, seed)
     if url is not None and url.get_backend_name() == "postgresql":
-        return lambda: _AdvisoryLock(url, namespace)
+        return _AdvisoryLock(url, namespace)
     if url is not None and url.database and Path(url.database).parent.is_dir():
-        path = Path(url.database).with_suffix(".reconcile.lock")
-        return lambda: _FileLock(path)
-    return of_name(repository.uri, folder)
+        return _FileLock(Path(url.database).with_suffix(".reconcile.lock"))
+    return named_lock(repository.uri, folder)
 
 
-def of_name(name: str, folder: Path) -> Callable[[], Any]:
-    """Find the lock for something that has no place of its own.
-
-    Parameters
-    ----------
-    name : `str`
-        Such as a Rucio server and a scope.
-    folder : `pathlib.Path`
-        Where such locks lie; they hold on this machine only.
-
-    Returns
-    -------
-    take : callable
-        Tries once to take it.
-    """
-    path = folder / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock"
-    return lambda: _FileLock(path)
+def named_lock(name: str, folder: Path) -> Lock:
+    """Return the lock of something without a place of its own, such as a scope of a Rucio server; it holds on this host only."""
+    return _FileLock(folder / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock")
 
 
-def _registry(repository: Repository, seed: str | None) -> tuple[Any, str | None]:
-    """Find the registry's database, of the repository or of what it is going to be."""
+def _find_registry(repository: Repository, seed: str | None) -> tuple[Any, str | None]:
+    """Return the URL and schema of the registry that the repository has, or will have; None if that can't be found out."""
     from lsst.daf.butler import Config
 
     try:
@@ -219,5 +209,5 @@ def _registry(repository: Repository, seed: str | None) -> tuple[Any, str | None
         raise
     except Exception as error:
         message, hints = explain(error)
-        raise ApplyError(f"the lock of {repository.uri} can't be taken: {message}", hints) from error
+        raise ApplyError(f"the lock of {repository.uri} can't be acquired: {message}", hints) from error
     return (None, None) if "<butlerRoot>" in str(url) else (url, namespace)

@@ -1,4 +1,4 @@
-"""What a look at the live systems took: statements of SQL, calls of Rucio, seconds by phase."""
+"""Statistics of one run: SQL statements, Rucio calls, and seconds by phase."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 @dataclass
 class Stats:
-    """Counts, from the first import to the last answer.
+    """Counters of one run, from the first import to the last answer.
 
     Parameters
     ----------
     seconds : `dict`
-        By phase, in the order in which phases began; what is looked at side by side overlaps.
+        Seconds by phase, in the order in which phases began; phases that run in parallel overlap.
     statements : `int`
-        Of SQL, by the Butler.
+        SQL statements sent by the Butlers of this run.
     calls : `int`
-        Of HTTP, to Rucio.
+        HTTP requests sent to Rucio.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -29,18 +29,7 @@ class Stats:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase.
-
-        Parameters
-        ----------
-        name : `str`
-            Which; the same name adds up.
-
-        Yields
-        ------
-        nothing : `None`
-            While it lasts.
-        """
+        """Add the time spent in this context to a phase."""
         self.seconds.setdefault(name, 0.0)
         begun = time.perf_counter()
         try:
@@ -48,27 +37,19 @@ class Stats:
         finally:
             self.seconds[name] += time.perf_counter() - begun
 
-    def count_statements(self) -> None:
-        """Count each statement that any Butler of this process sends from now on."""
-        import sqlalchemy
-
-        def heard(*_: Any) -> None:
-            self.statements += 1
-
-        sqlalchemy.event.listen(sqlalchemy.engine.Engine, "before_cursor_execute", heard)
+    def count_statement(self) -> None:
+        """Count one SQL statement."""
+        self.statements += 1
 
     def count_calls(self, client: Any) -> None:
-        """Count each question of a client of rucio-clients from now on; it changes its session when its token has expired.
+        """Count each HTTP request that a `rucio.client.Client` sends from now on.
 
-        Parameters
-        ----------
-        client : `rucio.client.Client`
-            Of which server.
+        rucio-clients has no hook for this, and replaces its session when its token expires, so its private method is wrapped.
         """
         send = client._send_request
 
-        def counted(*words: Any, **options: Any) -> Any:
+        def send_counted(*arguments: Any, **options: Any) -> Any:
             self.calls += 1
-            return send(*words, **options)
+            return send(*arguments, **options)
 
-        client._send_request = counted
+        client._send_request = send_counted

@@ -1,63 +1,36 @@
-"""Files, wherever they are: paths and URIs of any protocol that lsst-resources speaks."""
+"""Files at paths and URIs of any protocol that lsst-resources supports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from reconciler.systems.butler.errors import reading
+from reconciler.systems.butler.errors import translate_read_errors
+
+if TYPE_CHECKING:
+    from reconciler.systems.butler.datasets import StoredFile
+
+FILES_PER_CHECK = 2_000
+"""Files in one chunk of a worker."""
+REQUESTS_AT_ONCE = 16
+"""Concurrent requests of one worker to a storage; they spend nearly all their time waiting."""
 
 
-def plain(uri: str) -> str:
-    """Write a URI so that two ways of naming one file are equal.
-
-    Parameters
-    ----------
-    uri : `str`
-        A path or a URI.
-
-    Returns
-    -------
-    uri : `str`
-        A local file as its path; others as they are, unquoted.
-    """
+def normalize_uri(uri: str) -> str:
+    """Return a local file as its path and any other URI unquoted, so that two spellings of one location are equal."""
     return unquote(uri.removeprefix("file://localhost").removeprefix("file://"))
 
 
-def absolute(path: str, root: str) -> str:
-    """Complete a relative path.
-
-    Parameters
-    ----------
-    path : `str`
-        A path or a URI.
-    root : `str`
-        What it is relative to.
-
-    Returns
-    -------
-    path : `str`
-        Complete.
-    """
+def join_root(path: str, root: str) -> str:
+    """Return a path below its root, or the path itself if it is absolute or a URI."""
     if "://" in path or path.startswith("/") or not root:
         return path
     return f"{root.rstrip('/')}/{path}"
 
 
 def find(locations: Iterable[str], pattern: str) -> list[str]:
-    """Walk folders.
-
-    Parameters
-    ----------
-    locations : iterable of `str`
-        Folders.
-    pattern : `str`
-        Regular expression that names of files match.
-
-    Returns
-    -------
-    files : `list` [`str`]
-        Plain URIs, sorted.
+    """Walk folders and return the normalized URIs, sorted, of the files whose names match a regular expression.
 
     Raises
     ------
@@ -68,62 +41,53 @@ def find(locations: Iterable[str], pattern: str) -> list[str]:
 
     found: list[str] = []
     for location in locations:
-        with reading(location, "storage"):
+        with translate_read_errors(location, "storage"):
             for folder, _, names in ResourcePath(location, forceDirectory=True).walk(pattern):
-                # Names come unquoted. A ResourcePath of each would take eight times as long as the walk.
-                start = plain(str(folder))
+                # Names come unquoted. A ResourcePath for each would take eight times as long as the walk.
+                start = normalize_uri(str(folder))
                 found += [start + name for name in names]
     return sorted(found)
 
 
-CHECKED = 2_000
-"""Files that one worker checks at once."""
-AT_ONCE = 16
-"""Questions to a storage at the same time, by one worker: they are nearly all waiting."""
+class FileProblem(NamedTuple):
+    """A file that is missing or differs from its record."""
+
+    id: str
+    uri: str
+    problem: str
 
 
-def check(files: Sequence[tuple[str, str, int, str | None]]) -> list[tuple[str, str, str]]:
-    """See that files are there and as large as recorded; and their checksums, where a storage tells them without reading.
-
-    Parameters
-    ----------
-    files : sequence of (`str`, `str`, `int`, `str` or `None`)
-        UUID, URI, size in bytes, or -1 where none is recorded, and checksum.
-
-    Returns
-    -------
-    problems : `list` of (`str`, `str`, `str`)
-        UUID, URI and what is wrong.
+def check(files: Sequence[StoredFile]) -> list[FileProblem]:
+    """Check that files exist and have their recorded size, and the checksum where the storage returns one without reading.
 
     Raises
     ------
     reconciler.errors.ObserveError
-        If a storage can't be asked: that is not the same as a file that is not there.
+        If a storage can't be asked, which doesn't mean that the file is missing.
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    def look(file: tuple[str, str, int, str | None]) -> tuple[str, str, str] | None:
-        id, uri, size, checksum = file
-        with reading(uri, "storage"):
-            problem = _problem(uri, size, checksum)
-        return (id, uri, problem) if problem else None
+    def check_one(file: StoredFile) -> FileProblem | None:
+        with translate_read_errors(file.uri, "storage"):
+            problem = _find_problem(file)
+        return FileProblem(file.id, file.uri, problem) if problem else None
 
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        return [found for found in threads.map(look, files) if found is not None]
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
+        return [found for found in threads.map(check_one, files) if found is not None]
 
 
-def _problem(uri: str, size: int, checksum: str | None) -> str:
+def _find_problem(file: StoredFile) -> str:
     from lsst.resources import ResourcePath
 
-    place = ResourcePath(uri)
+    place = ResourcePath(file.uri)
     try:
-        there = place.size()
+        size = place.size()
     except FileNotFoundError:
-        return "not there"
-    if size >= 0 and there != size:
-        return f"{there:,} bytes, {size:,} recorded"
-    if checksum and hasattr(place, "get_info") and not place.isLocal:
-        told = getattr(place.get_info(), "checksums", None) or {}
-        if told and checksum not in told.values():
-            return "another checksum than recorded"
+        return "missing"
+    if file.size >= 0 and size != file.size:
+        return f"{size:,} bytes, {file.size:,} recorded"
+    if file.checksum and hasattr(place, "get_info") and not place.isLocal:
+        checksums = getattr(place.get_info(), "checksums", None) or {}
+        if checksums and file.checksum not in checksums.values():
+            return "checksum differs from the recorded one"
     return ""

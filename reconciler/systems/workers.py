@@ -1,8 +1,7 @@
-"""Where bulk work is done: worker processes of this machine, or those of a batch system that Parsl speaks to.
+"""Workers that execute chunks of bulk work: processes of this machine, or those of a batch system through Parsl.
 
-Both are a `concurrent.futures.Executor`, so there is one way of working: a function, and chunks to do with it. A worker imports
-the Butler once and then takes one chunk after another; one of this machine dies with the process that started it, so that
-nothing writes to a repository whose lock is gone.
+Both are a `concurrent.futures.Executor`. A worker imports the Butler once and then executes one chunk after another. A worker on
+this machine ends with the process that started it, so that nothing writes to a repository whose lock is released.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from reconciler.errors import ApplyError, ReconcileError, StateError, WorkerDied
 
 T = TypeVar("T")
 BATCH = 16
-"""Into how many chunks work is cut for a batch system, at least."""
+"""Minimum number of chunks into which work for a batch system is cut."""
 
 
 @dataclass
 class Workers:
-    """Workers, started when the first chunk comes.
+    """Workers that start with the first chunk.
 
     Parameters
     ----------
     jobs : `int`
-        How many chunks at once.
+        Number of chunks executed in parallel.
     parsl : `str` or `None`
-        A Parsl configuration: a Python file that makes ``config``, a `parsl.config.Config`.
+        Parsl configuration: a Python file that defines ``config``, a `parsl.config.Config`.
     """
 
     jobs: int = 1
@@ -46,53 +45,53 @@ class Workers:
 
     @property
     def width(self) -> int:
-        """How many chunks are done at once; a batch system takes as many as there are."""
+        """Number of chunks executed in parallel; a batch system accepts any number."""
         return BATCH if self.parsl is not None else self.jobs
 
     def each(self, work: Callable[..., T], chunks: Sequence[tuple[Any, ...]], *, side_by_side: bool = True) -> Iterator[T]:
-        """Do all chunks.
+        """Execute a function on all chunks.
 
         Parameters
         ----------
         work : callable
             A function of a module that workers can import.
         chunks : sequence of tuple
-            Its arguments, each time; plain data.
+            Arguments of each call; plain data.
         side_by_side : `bool`
-            Whether chunks may be done at the same time; a SQLite database has one writer.
+            Whether chunks may be executed in parallel; a SQLite database allows one writer.
 
         Yields
         ------
         result : `object`
-            Of each chunk, as chunks end.
+            Result of each chunk, in the order in which they end.
 
         Raises
         ------
         reconciler.errors.WorkerDied
-            If a worker did; whoever looks again finds what is still to be done.
+            If a worker ended; observing again shows what is left to do.
         reconciler.errors.ApplyError
-            If a chunk failed; those that had not begun are not done.
+            If a chunk failed; chunks that had not started are cancelled.
         """
         if self._pool is None:
             self._pool = self._start()
         for group in [list(chunks)] if side_by_side else [[chunk] for chunk in chunks]:
-            futures = [self._pool.submit(_guarded, work, chunk) for chunk in group]
+            futures = [self._pool.submit(_execute, work, chunk) for chunk in group]
             try:
                 for future in as_completed(futures):
                     yield self._result(future)
             finally:
                 for future in futures:
-                    with contextlib.suppress(NotImplementedError):  # Parsl's can't be
+                    with contextlib.suppress(NotImplementedError):  # Parsl can't cancel
                         if not future.done():
                             future.cancel()
 
     def _result(self, future: Future[Any]) -> Any:
         try:
             result, failure = future.result()
-        except Exception as error:  # a broken pool, or whatever a batch system tells of a lost worker
+        except Exception as error:  # a broken pool, or whatever a batch system raises for a lost worker
             self.close()
-            told = str(error).strip().splitlines()
-            text = f"a worker died: {type(error).__name__}{': ' + told[0][:200] if told else ''}"
+            lines = str(error).strip().splitlines()
+            text = f"a worker died: {type(error).__name__}{': ' + lines[0][:200] if lines else ''}"
             raise WorkerDied(text, ("was it out of memory?",)) from error
         if failure is not None:
             raise ApplyError(*failure)
@@ -100,19 +99,19 @@ class Workers:
 
     def _start(self) -> Executor:
         if self.parsl is not None:
-            return _parsl(self.parsl)
+            return _parsl_executor(self.parsl)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["lsst.daf.butler.cli.butler"])  # the import is the dearest part of a worker
-        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_prepare)
+        context.set_forkserver_preload(["lsst.daf.butler.cli.butler"])  # importing it is the slowest part of a worker
+        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_initialize)
 
     def close(self) -> None:
-        """End the workers."""
+        """Shut down the workers."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _parsl(path: str) -> Executor:
+def _parsl_executor(path: str) -> Executor:
     try:
         from parsl.concurrent import ParslPoolExecutor
     except ImportError as error:
@@ -120,14 +119,14 @@ def _parsl(path: str) -> Executor:
     try:
         config = runpy.run_path(path)["config"]
     except Exception as error:  # the operator's own Python may raise anything
-        raise StateError(f"{path}: no Parsl configuration: {type(error).__name__}: {error}") from error
+        raise StateError(f"{path}: not a Parsl configuration: {type(error).__name__}: {error}") from error
     pool: Executor = ParslPoolExecutor(config)
     return pool
 
 
-def _guarded(work: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[T | None, tuple[str, tuple[str, ...]] | None]:
-    """Do a chunk; a failure comes back as text, for not every exception can be sent."""
-    gc.set_threshold(200_000, 20, 100)  # a chunk makes millions of objects and hardly any garbage
+def _execute(work: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[T | None, tuple[str, tuple[str, ...]] | None]:
+    """Execute a chunk, and return a failure as its message and hints, because not every exception can be pickled."""
+    gc.set_threshold(200_000, 20, 100)  # a chunk creates millions of objects and hardly any garbage
     try:
         return work(*arguments), None
     except ReconcileError as error:
@@ -136,18 +135,18 @@ def _guarded(work: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[T | No
         return None, (f"{type(error).__name__}: {error}", ())
 
 
-def _prepare() -> None:
+def _initialize() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run between chunks, not a chunk
     end_with_parent()
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that came."""
+    """End this process when its parent process ends, however it ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+        threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 
-def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+def _exit_with(parent: multiprocessing.process.BaseProcess) -> None:
     parent.join()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""The ``butler`` subcommands that only the Science Pipelines have. No command goes through a shell."""
+"""The ``butler`` subcommands that only the Science Pipelines have, run without a shell."""
 
 from __future__ import annotations
 
@@ -12,18 +12,7 @@ from reconciler.systems.butler.insert_batching import batched_inserts
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run one ``butler`` subcommand in this process, which is a worker's.
-
-    Parameters
-    ----------
-    arguments : sequence of `str`
-        The subcommand and its arguments.
-
-    Raises
-    ------
-    reconciler.errors.ApplyError
-        If it failed.
-    """
+    """Run one ``butler`` subcommand in this (worker) process; raise ApplyError if it fails."""
     from click.testing import CliRunner
     from lsst.daf.butler.cli.butler import cli
 
@@ -36,36 +25,24 @@ def run(arguments: Sequence[str]) -> None:
         raise ApplyError(f"butler {arguments[0]}: {message}", hints)
     lines = [line for line in result.output.strip().splitlines() if line.strip()]
     text = lines[-1] if lines else f"exit code {result.exit_code}"
-    hint = "it comes with the Science Pipelines; is the stack set up in this shell?"
+    hint = "this subcommand comes with the Science Pipelines; is the stack set up in this shell?"
     raise ApplyError(f"butler {arguments[0]}: {text}", (hint,) if "No such command" in text else ())
 
 
 def missing_subcommands(names: Sequence[str]) -> list[str]:
-    """Tell which subcommands ``butler`` does not have here.
-
-    Parameters
-    ----------
-    names : sequence of `str`
-        Subcommands.
-
-    Returns
-    -------
-    missing : `list` [`str`]
-        Those it lacks.
-    """
+    """Return the subcommands that ``butler`` lacks in this environment."""
     if not names:
         return []
     from lsst.daf.butler.cli.butler import cli
 
-    named = _named_by_plugins(cli.getPluginList())
-    if named.issuperset(names):
+    if _subcommands_of_plugins(cli.getPluginList()).issuperset(names):
         return []
-    known = cli._getCommands()  # imports every package that has any, which takes longer than many a look
+    known = cli._getCommands()  # imports every package that has a subcommand, which can take longer than the whole diff
     return [name for name in names if name not in known]
 
 
-def _named_by_plugins(files: Iterable[Any]) -> set[str]:
-    """Read the names of subcommands off the files that name them; one that can't be read names none."""
+def _subcommands_of_plugins(files: Iterable[Any]) -> set[str]:
+    """Read the names of subcommands from the plugin files that list them; a file that can't be read adds none."""
     import yaml
 
     found: set[str] = set()
@@ -76,18 +53,7 @@ def _named_by_plugins(files: Iterable[Any]) -> set[str]:
 
 
 def missing_classes(names: Sequence[str]) -> list[str]:
-    """Tell which classes can't be imported here.
-
-    Parameters
-    ----------
-    names : sequence of `str`
-        Full names of classes, or ``storage_class:NAME`` for the Python type of a storage class.
-
-    Returns
-    -------
-    missing : `list` [`str`]
-        Those that can't.
-    """
+    """Return the classes that can't be imported; ``storage_class:NAME`` stands for the Python type of a storage class."""
     from lsst.daf.butler import StorageClassFactory
     from lsst.utils import doImport
 

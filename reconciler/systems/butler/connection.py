@@ -1,4 +1,7 @@
-"""Opening a Butler repository, and telling one that is there from one that is not, or only half."""
+"""The connection to a Butler repository, and the cache of what was read through it.
+
+A repository is absent, ready, or left half-made by an interrupted creation: a ``butler.yaml`` whose registry lacks its tables.
+"""
 
 from __future__ import annotations
 
@@ -6,102 +9,108 @@ import contextlib
 import functools
 import logging
 import os
+import threading
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Hashable, Iterator
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from reconciler.errors import ObserveError, clean
-from reconciler.systems.butler.errors import explain, reading, writing
-
-WORTH_ANALYZING = 5_000
-UNDESCRIBED = ("LookupError", "MissingManagerError")
-"""What the Butler raises when attributes of a registry are missing."""
-LAST_DESCRIBED = "config:dimensions.json"
-"""The attribute that making a registry writes last, each in a transaction of its own, after all tables."""
+from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
 
+T = TypeVar("T")
+Status = Literal["absent", "half-made", "ready"]
 
-@dataclass
-class Opening:
-    """A place where a repository is, or is going to be; what was read of it is kept until something is changed.
+WORTH_ANALYZING = 5_000
+"""Added datasets from which on SQLite's statistics are refreshed."""
+MISSING_ATTRIBUTE_ERRORS = ("LookupError", "MissingManagerError")
+"""Exceptions that the Butler raises when attributes of a registry are missing."""
+LAST_ATTRIBUTE = "config:dimensions.json"
+"""The attribute that creating a registry writes last, after all tables; each attribute is written in its own transaction."""
 
-    Parameters
-    ----------
-    uri : `str`
-        Its location, or its label in the repository index.
+
+class ButlerConnection:
+    """The Butlers that are open on one repository, and a cache of answers that lasts until something is changed.
+
+    ``uri`` is the location of the repository, or its label in the repository index; the repository may not exist yet.
+    ``on_statement`` is called for each SQL statement that these Butlers send.
     """
 
-    uri: str
-
-    def __post_init__(self) -> None:
-        self._open: dict[bool, Butler] = {}
+    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None) -> None:
+        self.uri = uri
+        self.on_statement = on_statement
+        self._butlers: dict[bool, Butler] = {}
         self._config: Any = None
-        self._caching = contextlib.ExitStack()
-        self._kept: dict[Any, Any] = {}
+        self._collection_caches = contextlib.ExitStack()
+        self._answers: dict[Hashable, Any] = {}
+
+    def cached(self, key: Hashable, read: Callable[[], T]) -> T:
+        """Return the cached answer to a question, reading it the first time."""
+        if key not in self._answers:
+            with translate_read_errors(self.uri):
+                self._answers[key] = read()
+        answer: T = self._answers[key]
+        return answer
 
     def forget(self) -> None:
-        """Drop what was read."""
-        self._kept.clear()
-        self._caching.close()
-        for writeable, butler in self._open.items():
+        """Drop all cached answers, and let open Butlers read collections and dataset types again."""
+        self._answers.clear()
+        self._collection_caches.close()
+        for writeable, butler in self._butlers.items():
             butler.registry.refresh()
-            self._cache(butler, writeable)
-
-    def close(self) -> None:
-        """Close what was opened."""
-        self.forget_connections()
+            self._cache_collections(butler, writeable)
 
     def forget_connections(self) -> None:
-        """Drop connections, so that the next question opens the repository anew."""
-        self._caching.close()
-        for butler in self._open.values():
+        """Close all Butlers and clear the cache, so that the next question opens the repository again."""
+        self._collection_caches.close()
+        for butler in self._butlers.values():
             with contextlib.suppress(Exception):
                 close = getattr(butler, "close", None)  # lsst-daf-butler 29 has none
                 if close is not None:
                     close()
-        self._open.clear()
-        self._kept.clear()
+        self._butlers.clear()
+        self._answers.clear()
         self._config = None
 
-    def _keep(self, key: Any, make: Any) -> Any:
-        if key not in self._kept:
-            with reading(self.uri):
-                self._kept[key] = make()
-        return self._kept[key]
+    def close(self) -> None:
+        """Close all Butlers."""
+        self.forget_connections()
 
     @property
-    def status(self) -> Literal["absent", "half-made", "ready"]:
-        """Whether the repository is there: a yaml without tables is what an interrupted creation leaves."""
-        status: Literal["absent", "half-made", "ready"] = self._keep("status", self._look)
-        return status
+    def status(self) -> Status:
+        """One of absent, ready and half-made; raises ObserveError if the repository exists and can't be opened."""
+        return self.cached("status", self._read_status)
 
-    def _look(self) -> Literal["absent", "half-made", "ready"]:
-        prepare()
-        from sqlalchemy.exc import OperationalError, ProgrammingError
+    @property
+    def ready(self) -> bool:
+        """Whether the repository can be queried."""
+        return self.status == "ready"
 
+    def _read_status(self) -> Status:
+        silence_loggers()
         if not _has_config(self.uri):
             return "absent"
         try:
             self.open()
         except ObserveError as error:
-            cause = error.__cause__
-            no_tables = isinstance(cause, OperationalError | ProgrammingError) and _lacks_tables(clean(cause))
-            if no_tables or (type(cause).__name__ in UNDESCRIBED and not _is_described(self.config())):
-                _check_empty(self.uri, self.config())
-                return "half-made"
-            raise
+            if not self._is_half_made(error.__cause__):
+                raise
+            _check_interrupted_creation(self.uri, self.config())
+            return "half-made"
         return "ready"
 
-    def config(self) -> Any:
-        """Read the repository's configuration, once: completing it by its defaults takes a quarter of opening a repository.
+    def _is_half_made(self, cause: BaseException | None) -> bool:
+        """Return True if the repository can't be opened because tables or attributes of its registry are missing."""
+        from sqlalchemy.exc import OperationalError, ProgrammingError
 
-        Returns
-        -------
-        config : `lsst.daf.butler.ButlerConfig`
-            Complete.
-        """
+        if isinstance(cause, OperationalError | ProgrammingError) and _reports_missing_tables(clean(cause)):
+            return True
+        return type(cause).__name__ in MISSING_ATTRIBUTE_ERRORS and not _has_all_attributes(self.config())
+
+    def config(self) -> Any:
+        """Return the complete `lsst.daf.butler.ButlerConfig`, read once: merging its defaults takes a quarter of opening."""
         if self._config is None:
             from lsst.daf.butler import ButlerConfig
 
@@ -109,77 +118,100 @@ class Opening:
         return self._config
 
     def open(self, *, writeable: bool = False) -> Butler:
-        """Open the repository.
+        """Return an open Butler.
 
-        Parameters
-        ----------
-        writeable : `bool`
-            Whether it is to be changed.
-
-        Returns
-        -------
-        butler : `lsst.daf.butler.Butler`
-            The same each time; once one was opened to write, that one, since opening it may have made tables that another
-            does not know of.
+        Once one was opened for writing, that one is returned for reading too: opening it may have created tables that another
+        doesn't know of.
 
         Raises
         ------
         reconciler.errors.ObserveError
             If it can't be opened.
         """
-        if True in self._open:
-            return self._open[True]
-        if writeable not in self._open:
-            prepare()
-            from lsst.daf.butler import Butler
-
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    self._open[writeable] = Butler.from_config(self.config(), writeable=writeable)
-            except Exception as error:
-                message, hints = explain(error)
-                raise ObserveError(f"Butler {self.uri} could not be opened: {message}", hints) from error
+        if True in self._butlers:
+            return self._butlers[True]
+        if writeable not in self._butlers:
+            silence_loggers()
+            butler = self._open(writeable)
             if writeable:
-                self._caching.close()
-                self._open.pop(False, None)
-            self._cache(self._open[writeable], writeable)
-        return self._open[writeable]
+                self._collection_caches.close()
+                self._butlers.pop(False, None)
+            self._butlers[writeable] = butler
+            self._cache_collections(butler, writeable)
+        return self._butlers[writeable]
 
-    def _cache(self, butler: Butler, writeable: bool) -> None:
-        """Let a Butler that only reads look up collections once, and not for each query anew."""
+    def _open(self, writeable: bool) -> Butler:
+        from lsst.daf.butler import Butler
+
+        try:
+            with warnings.catch_warnings(), _statements_of_opening(self.on_statement):
+                warnings.simplefilter("ignore")
+                butler = Butler.from_config(self.config(), writeable=writeable)
+            if self.on_statement is not None:
+                import sqlalchemy
+
+                engine = butler._registry._db._engine  # a Butler has no public attribute for its engine
+                sqlalchemy.event.listen(engine, "before_cursor_execute", _without_arguments(self.on_statement))
+        except Exception as error:
+            raise as_observe_error(f"Butler {self.uri} could not be opened", error) from error
+        return butler
+
+    def _cache_collections(self, butler: Butler, writeable: bool) -> None:
+        """Let a read-only Butler read collections once instead of for each query."""
         if not writeable:
-            self._caching.enter_context(butler.registry.caching_context())
+            self._collection_caches.enter_context(butler.registry.caching_context())
 
     @property
     def many_writers(self) -> bool:
-        """Whether several may write at the same time; a SQLite database has one writer."""
+        """Whether several processes may write at the same time; SQLite allows one writer."""
         return bool(registry_of(self.config())[0].get_backend_name() != "sqlite")
 
     def analyze(self, added: int) -> None:
-        """Let SQLite learn how its tables have grown; without, it takes the long way through some queries.
-
-        Parameters
-        ----------
-        added : `int`
-            Datasets that were added; few change nothing.
-        """
+        """Refresh SQLite's table statistics, without which some queries are planned badly; does nothing for few datasets."""
         if added < WORTH_ANALYZING or self.many_writers:
             return
         import sqlalchemy
 
         engine = sqlalchemy.create_engine(registry_of(self.config())[0], poolclass=sqlalchemy.NullPool)
-        with writing(self.uri), engine.begin() as connection:
+        with translate_write_errors(), engine.begin() as connection:
             connection.execute(sqlalchemy.text("analyze"))
 
-    @property
-    def ready(self) -> bool:
-        """Whether there is anything to ask."""
-        return self.status == "ready"
+
+@contextlib.contextmanager
+def _statements_of_opening(on_statement: Callable[[], None] | None) -> Iterator[None]:
+    """Report the statements that this thread sends in this context.
+
+    Opening a Butler queries its registry before anybody can get at its engine, so this listens to all engines, but only to this
+    thread, which does nothing else meanwhile.
+    """
+    if on_statement is None:
+        yield
+        return
+    import sqlalchemy
+
+    thread = threading.get_ident()
+
+    def before_cursor_execute(*_: Any) -> None:
+        if threading.get_ident() == thread:
+            on_statement()
+
+    listener = (sqlalchemy.engine.Engine, "before_cursor_execute", before_cursor_execute)
+    sqlalchemy.event.listen(*listener)
+    try:
+        yield
+    finally:
+        sqlalchemy.event.remove(*listener)
+
+
+def _without_arguments(call: Callable[[], None]) -> Callable[..., None]:
+    def before_cursor_execute(*_: Any) -> None:
+        call()
+
+    return before_cursor_execute
 
 
 def _has_config(uri: str) -> bool:
-    """Tell whether there is a butler.yaml; ``uri`` may be a folder, the file itself, or a label of the repository index."""
+    """Return True if there is a ``butler.yaml``; ``uri`` may be a folder, the file itself, or a label of the repository index."""
     from lsst.daf.butler import Butler
     from lsst.resources import ResourcePath
 
@@ -190,19 +222,9 @@ def _has_config(uri: str) -> bool:
 
 
 def registry_of(config: Any) -> tuple[Any, str | None]:
-    """Find the database of a registry.
+    """Return the `sqlalchemy.engine.URL` (with credentials, as the Butler finds them) and the schema of a registry.
 
-    Parameters
-    ----------
-    config : `lsst.daf.butler.Config`
-        Of a repository, or the seed of one.
-
-    Returns
-    -------
-    url : `sqlalchemy.engine.URL`
-        With credentials, as the Butler itself finds them.
-    namespace : `str` or `None`
-        The schema in it.
+    ``config`` is the `lsst.daf.butler.Config` of a repository, or the seed of one.
     """
     from lsst.daf.butler.registry import RegistryConfig
 
@@ -213,55 +235,53 @@ def registry_of(config: Any) -> tuple[Any, str | None]:
     return registry.connectionString, registry.get("namespace")
 
 
-def _is_described(config: Any) -> bool:
-    """Tell whether a registry has all of its attributes, as one has whose making was not interrupted."""
+def _has_all_attributes(config: Any) -> bool:
+    """Return True if the registry has the attribute that its creation writes last."""
     import sqlalchemy
 
     url, namespace = registry_of(config)
     attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), schema=namespace)
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
-        found = connection.execute(sqlalchemy.select(attributes.c.name).where(attributes.c.name == LAST_DESCRIBED))
+        found = connection.execute(sqlalchemy.select(attributes.c.name).where(attributes.c.name == LAST_ATTRIBUTE))
         return found.first() is not None
 
 
-def _check_empty(uri: str, config: Any) -> None:
-    """See that a repository without tables is one whose creation was interrupted, and not one whose database is lost.
+def _check_interrupted_creation(uri: str, config: Any) -> None:
+    """Check that a repository without tables was left by an interrupted creation, and didn't lose its database.
 
     Raises
     ------
     reconciler.errors.ObserveError
-        If files are in its datastore, or its database lies in a folder that is not there.
+        If its datastore contains files, or the folder of its database doesn't exist.
     """
     from lsst.resources import ResourcePath
 
     url, _ = registry_of(config)
     if url.get_backend_name() == "sqlite" and url.database and not os.path.isdir(os.path.dirname(url.database)):
-        hint = "is a disk not mounted? Nothing is made anew while that may be"
-        raise ObserveError(f"Butler {uri}: the folder of its database {url.database} is not there", (hint,))
+        hint = "is a disk not mounted? The repository is not created again in its place"
+        raise ObserveError(f"Butler {uri}: the folder of its database {url.database} doesn't exist", (hint,))
     root = str(config["datastore", "root"]).replace("<butlerRoot>", str(config.configDir))
     for _, _, files in ResourcePath(root, forceDirectory=True).walk():
         kept = [name for name in files if name != "butler.yaml" and not name.startswith("gen3.")]
         if kept:
-            hint = "this is no interrupted creation; restore the database, or remove butler.yaml to begin anew"
-            raise ObserveError(
-                f"Butler {uri}: its registry has no tables, and there are files in its datastore ({kept[0]})", (hint,)
-            )
+            hint = "its creation was not interrupted; restore the database, or remove butler.yaml to start over"
+            raise ObserveError(f"Butler {uri}: its registry has no tables, but its datastore contains files ({kept[0]})", (hint,))
 
 
-def _lacks_tables(text: str) -> bool:
+def _reports_missing_tables(text: str) -> bool:
     return any(
         sign in text for sign in ("no such table", "UndefinedTable", "does not exist\nLINE", "unable to open database file")
     )
 
 
 def import_butler() -> None:
-    """Import the Butler: the dearest step of many a check, so that it is told apart from what follows.
+    """Import the Butler as a separate step, because it is the slowest part of most runs and --stats times it on its own.
 
     Raises
     ------
     reconciler.errors.ObserveError
-        If it is not installed here.
+        If it is not installed.
     """
     try:
         import lsst.daf.butler  # noqa: F401
@@ -270,9 +290,9 @@ def import_butler() -> None:
 
 
 @functools.cache
-def prepare() -> None:
-    """Silence what the Butler and its libraries tell a terminal on their own."""
-    import astropy  # noqa: F401  # its logger is of a class of its own, which it makes when it is imported
+def silence_loggers() -> None:
+    """Keep the Butler and its libraries from logging to the terminal."""
+    import astropy  # noqa: F401  # it creates its logger, of its own class, when it is imported
 
     for name in ("lsst", "astropy", "botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

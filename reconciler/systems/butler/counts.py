@@ -1,79 +1,61 @@
-"""How many datasets there are: counted by the database, which takes hundredths of a second where a list takes many."""
+"""Counts of datasets: the database counts in hundredths of a second what takes many to list."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reconciler.systems.butler.definitions import Definitions
+from reconciler.systems.butler.queries import with_bound_values, with_value_range
+
+if TYPE_CHECKING:
+    from reconciler.systems.butler.connection import ButlerConnection
+    from reconciler.systems.butler.definitions import DefinitionReader
 
 COUNT_CHUNK = 10_000
 """Values bound in one count."""
 
 
-@dataclass
-class Counts(Definitions):
-    """A repository that may not exist yet, and the numbers of its datasets."""
+class DatasetCounter:
+    """Counts the datasets of one repository."""
 
-    def _searched(self, dataset_type: str, collections: Iterable[str]) -> list[str]:
-        """Leave out collections that can't hold the type: the query would fail on a type or collection that is not there."""
-        if dataset_type not in self.dataset_types():
-            return []
-        known = self.collections()
-        wanted = self.matching_collections(collections)
-        names = dict.fromkeys(name for collection in wanted for name in self.flattened(collection))
-        return [name for name in names if dataset_type in known[name].dataset_types]
+    def __init__(self, connection: ButlerConnection, definitions: DefinitionReader) -> None:
+        self.connection = connection
+        self.definitions = definitions
 
-    def count(self, dataset_type: str, collections: Iterable[str], where: str = "", *, find_first: bool = False) -> int:
-        """Count datasets.
+    def count(self, dataset_type: str, collections: Iterable[str], where: str = "") -> int:
+        """Count the datasets of a type in collections, chains and wildcards included, that match a query expression.
 
-        Parameters
-        ----------
-        dataset_type : `str`
-            Of which type.
-        collections : iterable of `str`
-            Where; chains are searched through.
-        where : `str`
-            A Butler query expression.
-        find_first : `bool`
-            Whether a data ID counts once however many collections have it.
-
-        Returns
-        -------
-        count : `int`
-            From the registry.
+        A dataset counts once for each collection that contains it.
         """
-        names = self._searched(dataset_type, collections)
+        names = self.definitions.searchable(dataset_type, collections)
 
         def read() -> int:
             if not names:
                 return 0
-            if not where and [self.collections()[name].type for name in names] == ["TAGGED"]:
+            if not where and [self.definitions.collections()[name].type for name in names] == ["TAGGED"]:
                 return self._count_tagged(dataset_type, names)
-            with self.open().query() as query:
+            with self.connection.open().query() as query:
                 if where:
                     query = query.where(where)
-                return int(query.datasets(dataset_type, names, find_first=find_first).count())
+                return int(query.datasets(dataset_type, names, find_first=False).count())
 
-        found: int = self._keep(("count", dataset_type, tuple(names), where, find_first), read)
-        return found
+        return self.connection.cached(("count", dataset_type, tuple(names), where), read)
 
     def _count_tagged(self, dataset_type: str, names: Sequence[str]) -> int:
-        """Count by data ID, which is in a TAGGED collection once: that does not look up each dataset's run.
+        """Count by data ID, which a TAGGED collection contains once: that doesn't join each dataset's run.
 
-        That the detector is one of the instrument's excludes nothing, and lets SQLite begin with the collection: it believes
-        that all collections are equally large, and would begin with all exposures.
+        The range of detectors excludes nothing. It makes SQLite begin with the collection: SQLite assumes that all collections
+        are equally large, and would begin with all exposures.
         """
-        dimensions = self.dataset_types()[dataset_type].dimensions
+        dimensions = self.definitions.dataset_types()[dataset_type].dimensions
         detectors: dict[str, list[int]] = {}
         if {"instrument", "detector"} < set(dimensions):
-            for record in self.records("detector"):
+            for record in self.definitions.records("detector"):
                 detectors.setdefault(record.instrument, []).append(record.id)
-        wheres = [f"instrument = '{name}' AND detector IN ({min(ids)}..{max(ids)})" for name, ids in detectors.items()]
+        wheres = [with_value_range(instrument, "detector", ids) for instrument, ids in detectors.items()]
         count = 0
         for where in wheres or [""]:
-            with self.open().query() as query:
+            with self.connection.open().query() as query:
                 chosen = query.where(where) if where else query
                 count += int(chosen.join_dataset_search(dataset_type, names).data_ids(dimensions).count())
         return count
@@ -81,30 +63,22 @@ class Counts(Definitions):
     def count_in(
         self, dataset_type: str, collections: Iterable[str], dimension: str, values: Iterable[Any], instrument: str
     ) -> tuple[int, int]:
-        """Count the datasets of some values of a dimension, and the values that have any.
+        """Count the datasets that have one of these values of a dimension, and the values that have any dataset.
 
-        Parameters
-        ----------
-        dataset_type, collections, dimension, values, instrument
-            As for `refs_in`; the dimension may be one that the type's own dimensions only lead to, as exposures do to visits.
-
-        Returns
-        -------
-        datasets, values : `int`
-            How many.
+        The dimension may be one that the type's own dimensions only lead to, as exposures lead to visits.
         """
-        wanted = sorted(values)
-        names = self._searched(dataset_type, collections)
+        ordered = sorted(values)
+        names = self.definitions.searchable(dataset_type, collections)
 
         def read() -> tuple[int, int]:
-            datasets = having = 0
-            for start in range(0, len(wanted) if names else 0, COUNT_CHUNK):
-                bind = {"chosen": wanted[start : start + COUNT_CHUNK], "camera": instrument}
-                with self.open().query() as query:
-                    chosen = query.where(f"instrument = camera AND {dimension} IN (chosen)", bind=bind)
+            datasets = with_datasets = 0
+            for start in range(0, len(ordered) if names else 0, COUNT_CHUNK):
+                where, bind = with_bound_values(instrument, dimension, ordered[start : start + COUNT_CHUNK])
+                with self.connection.open().query() as query:
+                    chosen = query.where(where, bind=bind)
                     datasets += int(chosen.datasets(dataset_type, names, find_first=False).count())
-                    having += int(chosen.join_dataset_search(dataset_type, names).data_ids([dimension]).count())
-            return datasets, having
+                    with_datasets += int(chosen.join_dataset_search(dataset_type, names).data_ids([dimension]).count())
+            return datasets, with_datasets
 
-        found: tuple[int, int] = self._keep(("count in", dataset_type, tuple(names), dimension, tuple(wanted)), read)
-        return found
+        key = ("count in", dataset_type, tuple(names), dimension, tuple(ordered), instrument)
+        return self.connection.cached(key, read)

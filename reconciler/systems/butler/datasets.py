@@ -1,32 +1,26 @@
-"""A Butler repository as kinds see it: its definitions, its counts, and here lists of what it holds, in few queries."""
+"""Lists of datasets, of their files and of their certifications, read in few queries."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.systems.butler.counts import Counts
-from reconciler.systems.butler.errors import reading
+from reconciler.systems.butler.errors import translate_read_errors
+from reconciler.systems.butler.queries import with_bound_values
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef
+
+    from reconciler.systems.butler.connection import ButlerConnection
+    from reconciler.systems.butler.definitions import DefinitionReader
 
 BIND_CHUNK = 1000
 """Values bound in one IN; SQLite allows 32,766 variables in a statement."""
 
 
 class Certification(NamedTuple):
-    """A dataset that is valid for some time.
-
-    Parameters
-    ----------
-    collection, dataset_type, id : `str`
-        Where, of what, which UUID.
-    begin, end : `int`
-        TAI nanoseconds, as the registry keeps them.
-    """
+    """A dataset (by UUID) that is valid in a CALIBRATION collection from begin to end, in TAI nanoseconds."""
 
     collection: str
     dataset_type: str
@@ -36,17 +30,7 @@ class Certification(NamedTuple):
 
 
 class StoredFile(NamedTuple):
-    """What a datastore recorded of a file.
-
-    Parameters
-    ----------
-    id, uri : `str`
-        Of which dataset, and where.
-    size : `int`
-        Bytes; -1 where none is recorded.
-    checksum : `str` or `None`
-        As recorded.
-    """
+    """What a datastore recorded of a file of a dataset (by UUID); the size in bytes is -1 if it was not recorded."""
 
     id: str
     uri: str
@@ -54,41 +38,29 @@ class StoredFile(NamedTuple):
     checksum: str | None
 
 
-@dataclass
-class Repository(Counts):
-    """A repository that may not exist yet; then everything in it is empty."""
+class DatasetReader:
+    """Lists the datasets of one repository; empty if the repository doesn't exist yet."""
+
+    def __init__(self, connection: ButlerConnection, definitions: DefinitionReader) -> None:
+        self.connection = connection
+        self.definitions = definitions
 
     def data_ids(
         self, dataset_type: str, collections: Iterable[str], dimensions: Sequence[str], where: str = ""
     ) -> set[tuple[Any, ...]]:
-        """List the data IDs of datasets.
-
-        Parameters
-        ----------
-        dataset_type, collections, where
-            As for `count`.
-        dimensions : sequence of `str`
-            Which dimensions to give, in which order.
-
-        Returns
-        -------
-        data_ids : `set` of tuple
-            One tuple of values for each.
-        """
-        names = self._searched(dataset_type, collections)
+        """Return the distinct values of these dimensions, in this order, that datasets of a type have."""
+        names = self.definitions.searchable(dataset_type, collections)
 
         def read() -> set[tuple[Any, ...]]:
             if not names:
                 return set()
-            with self.open().query() as query:
+            with self.connection.open().query() as query:
                 if where:
                     query = query.where(where)
                 rows = query.join_dataset_search(dataset_type, names).data_ids(dimensions)
                 return {tuple(row[dimension] for dimension in dimensions) for row in rows}
 
-        key = ("data ids", dataset_type, tuple(names), tuple(dimensions), where)
-        found: set[tuple[Any, ...]] = self._keep(key, read)
-        return found
+        return self.connection.cached(("data ids", dataset_type, tuple(names), tuple(dimensions), where), read)
 
     def refs(
         self,
@@ -99,176 +71,93 @@ class Repository(Counts):
         *,
         with_records: bool = False,
     ) -> list[DatasetRef]:
-        """List datasets.
-
-        Parameters
-        ----------
-        dataset_type, collections, where
-            As for `count`.
-        bind : mapping, optional
-            Values of names in ``where``.
-        with_records : `bool`
-            Whether data IDs come with their dimension records.
-
-        Returns
-        -------
-        refs : `list` [`lsst.daf.butler.DatasetRef`]
-            In no order.
-        """
-        names = self._searched(dataset_type, collections)
+        """List datasets in no particular order, optionally with the dimension records of their data IDs; never cached."""
+        names = self.definitions.searchable(dataset_type, collections)
         if not names:
             return []
-        with reading(self.uri), self.open().query() as query:
+        with translate_read_errors(self.connection.uri), self.connection.open().query() as query:
             if where:
                 query = query.where(where, bind=dict(bind or {}))
             results = query.datasets(dataset_type, names, find_first=False)
             return list(results.with_dimension_records() if with_records else results)
 
     def members_where(self, dataset_type: str, collections: Iterable[str], where: str) -> list[DatasetRef]:
-        """List datasets, once for each question.
-
-        Parameters
-        ----------
-        dataset_type, collections, where
-            As for `count`.
-
-        Returns
-        -------
-        refs : `list` [`lsst.daf.butler.DatasetRef`]
-            In no order.
-        """
+        """List the datasets that match a query expression; cached."""
         names = tuple(collections)
-        found: list[DatasetRef] = self._keep(
+        return self.connection.cached(
             ("members where", dataset_type, names, where), lambda: self.refs(dataset_type, names, where)
         )
-        return found
 
     def refs_in(
         self, dataset_type: str, collections: Iterable[str], dimension: str, values: Iterable[Any], instrument: str
     ) -> list[DatasetRef]:
-        """List the datasets of some values of a dimension, by IN with binds.
+        """List the datasets that have one of these values of a dimension, by IN with bound values.
 
-        Joining data coordinates does the same 50 times slower on a SQLite database that was not analysed.
-
-        Parameters
-        ----------
-        dataset_type, collections
-            As for `count`.
-        dimension : `str`
-            Such as exposure.
-        values : iterable
-            Its values.
-        instrument : `str`
-            Whose.
-
-        Returns
-        -------
-        refs : `list` [`lsst.daf.butler.DatasetRef`]
-            In no order.
+        Joining data coordinates takes 50 times as long on a SQLite database that was not analyzed.
         """
-        wanted = sorted(values)
+        ordered = sorted(values)
         found: list[DatasetRef] = []
         names = list(collections)
-        for start in range(0, len(wanted), BIND_CHUNK):
-            bind = {"chosen": wanted[start : start + BIND_CHUNK], "camera": instrument}
-            found += self.refs(dataset_type, names, f"instrument = camera AND {dimension} IN (chosen)", bind)
+        for start in range(0, len(ordered), BIND_CHUNK):
+            where, bind = with_bound_values(instrument, dimension, ordered[start : start + BIND_CHUNK])
+            found += self.refs(dataset_type, names, where, bind)
         return found
 
     def members(self, dataset_type: str, collections: Iterable[str]) -> Mapping[str, DatasetRef]:
-        """List the datasets of one type in some collections, in one query.
+        """Return all datasets of one type in some collections by UUID; cached."""
+        names = tuple(self.definitions.searchable(dataset_type, collections))
 
-        Parameters
-        ----------
-        dataset_type, collections
-            As for `count`.
+        def read() -> Mapping[str, DatasetRef]:
+            return {str(ref.id): ref for ref in self.refs(dataset_type, names)}
 
-        Returns
-        -------
-        datasets : mapping
-            By UUID.
-        """
-        names = tuple(self._searched(dataset_type, collections))
-        found: Mapping[str, DatasetRef] = self._keep(
-            ("members", dataset_type, names), lambda: {str(ref.id): ref for ref in self.refs(dataset_type, names)}
-        )
-        return found
+        return self.connection.cached(("members", dataset_type, names), read)
 
     def paths(self, refs: Iterable[DatasetRef]) -> dict[str, str]:
-        """Ask the datastore where datasets are.
-
-        Parameters
-        ----------
-        refs : iterable of `lsst.daf.butler.DatasetRef`
-            Datasets.
-
-        Returns
-        -------
-        uris : `dict`
-            URI by UUID; those the datastore does not know are left out.
-        """
-        from reconciler.systems.storage import plain
+        """Return the URI of each dataset by UUID, without those that the datastore doesn't know."""
+        from reconciler.systems.storage import normalize_uri
 
         asked = list(refs)
         if not asked:
             return {}
-        with reading(self.uri):
-            butler = self.open()
+        with translate_read_errors(self.connection.uri):
+            butler = self.connection.open()
             ask = getattr(butler, "get_many_uris", None) or butler._datastore.getManyURIs  # 29.2025 has only the latter
             found = ask(asked, predict=False, allow_missing=True)
-            return {str(ref.id): plain(str(uris.primaryURI)) for ref, uris in found.items() if uris.primaryURI is not None}
+            return {
+                str(ref.id): normalize_uri(str(uris.primaryURI)) for ref, uris in found.items() if uris.primaryURI is not None
+            }
 
     def files(self, refs: Iterable[DatasetRef]) -> list[StoredFile]:
-        """Ask the datastore what it recorded of the files of datasets.
+        """Return what the datastore recorded of the files of datasets.
 
-        Parameters
-        ----------
-        refs : iterable of `lsst.daf.butler.DatasetRef`
-            Datasets.
-
-        Returns
-        -------
-        files : `list` [`StoredFile`]
-            One for each file; a dataset of several parts has several, one that the datastore does not know has none.
+        A dataset of several parts has several files; one that the datastore doesn't know has none.
         """
         found: list[StoredFile] = []
         asked = list(refs)
-        with reading(self.uri):
-            butler = self.open()
+        with translate_read_errors(self.connection.uri):
+            butler = self.connection.open()
             for data in butler._datastore.export_records(asked).values() if asked else ():
                 for id, tables in data.records.items():
                     for info in (info for table in tables.values() for info in table):
                         found.append(StoredFile(str(id), str(info.path), info.file_size, info.checksum))
-        below_the_root = {file.id for file in found if "://" not in file.uri and not file.uri.startswith("/")}
-        uris = self.paths(ref for ref in asked if str(ref.id) in below_the_root)
+        below_root = {file.id for file in found if "://" not in file.uri and not file.uri.startswith("/")}
+        uris = self.paths(ref for ref in asked if str(ref.id) in below_root)
         return [file._replace(uri=uris[file.id]) if file.id in uris else file for file in found]
 
     def certifications(self, dataset_types: Iterable[str], collections: Iterable[str]) -> set[Certification]:
-        """Read certifications, in one query for each dataset type.
-
-        Parameters
-        ----------
-        dataset_types : iterable of `str`
-            Of which types.
-        collections : iterable of `str`
-            CALIBRATION collections.
-
-        Returns
-        -------
-        certifications : `set` [`Certification`]
-            All of them.
-        """
+        """Return the certifications in CALIBRATION collections, by one query for each dataset type."""
         asked = list(collections)
         found: set[Certification] = set()
         for dataset_type in dataset_types:
-            names = self._searched(dataset_type, asked)
-            key = ("certifications", dataset_type, tuple(names))
-            found |= self._keep(key, functools.partial(self._certifications, dataset_type, names))
+            names = self.definitions.searchable(dataset_type, asked)
+            read = functools.partial(self._read_certifications, dataset_type, names)
+            found |= self.connection.cached(("certifications", dataset_type, tuple(names)), read)
         return found
 
-    def _certifications(self, dataset_type: str, names: list[str]) -> set[Certification]:
+    def _read_certifications(self, dataset_type: str, names: list[str]) -> set[Certification]:
         if not names:
             return set()
-        butler = self.open()
+        butler = self.connection.open()
         dimensions = butler.get_dataset_type(dataset_type).dimensions
         with butler.query() as query:
             rows = query.join_dataset_search(dataset_type, names).general(

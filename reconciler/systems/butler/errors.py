@@ -1,4 +1,4 @@
-"""What the Butler, its database and its storage raise, in the words of an operator.
+"""Translation of what the Butler, its database and its storage raise into errors that an operator understands.
 
 Raw sqlalchemy errors, LookupError, TypeError and AssertionError all escape the Butler; each is turned into one of ours here.
 """
@@ -10,32 +10,28 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, clean
+from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, RegistryNeedsRecovery, clean
 
 
 class Fault(NamedTuple):
-    """A way in which a database or a storage says that something is wrong.
-
-    Parameters
-    ----------
-    pattern : `str`
-        Regular expression that finds it in a message.
-    means : `str`
-        What an operator is told; ``{1}`` is its first group.
-    hint : `str`
-        What to do.
-    """
+    """A known message of a database or storage (a regular expression), what it means (``{1}`` is a group), and what to do."""
 
     pattern: str
-    means: str
+    meaning: str
     hint: str
 
+
+_HOT_JOURNAL = Fault(
+    r"attempt to write a readonly database",
+    "an interrupted writer left a journal behind",
+    "run reconcile apply once: opening the registry for writing recovers it",
+)
 
 _FAULTS = (
     Fault(
         r"Unexpected response to (?:HTTP request )?(\w+) (?:request to )?(\S+): (?:status )?(\d{3}(?: \w+)*)",
         "the storage answered {3} to {1} {2}",
-        "is the WebDAV server well, and may this user read and write there?",
+        "does the WebDAV server work, and may this user read and write there?",
     ),
     Fault(
         r"HTTPS?ConnectionPool\(host='([^']+)', port=(\d+)\)",
@@ -72,11 +68,7 @@ _FAULTS = (
         "the PostgreSQL driver {1} is not installed",
         "pip install 'rubin-reconciler[postgres]'",
     ),
-    Fault(
-        r"attempt to write a readonly database",
-        "an interrupted writer left a journal behind",
-        "run reconcile apply once: a writeable open recovers it",
-    ),
+    _HOT_JOURNAL,
     Fault(
         r"permission denied for (\S+) (\S+)",
         "the database role may not use {1} {2}",
@@ -121,7 +113,7 @@ _FAULTS = (
     Fault(
         r"schema \"([^\"]+)\" does not exist|relation \"([^\"]+)\" does not exist|no such table: (\S+)",
         "the registry's tables are missing",
-        "is the namespace right? If butler create was interrupted, reconcile apply mends it where nothing is in the repository",
+        "is the namespace right? If butler create was interrupted, reconcile apply completes an empty repository",
     ),
     Fault(
         r"database is locked",
@@ -147,34 +139,37 @@ _FAULTS = (
 
 
 def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
-    """Say what an exception means.
+    """Return in one phrase what an exception of the Butler, its database or its storage means, and hints what to do."""
+    fault, match = _find_fault(error)
+    if fault is not None and match is not None:
+        groups = [match[0], *(group or "" for group in match.groups())]
+        return fault.meaning.format(*groups), (fault.hint,)
+    text = clean(error)
+    first = text.strip().split("\n(Background")[0].split("\n[SQL")[0].strip()
+    return _explain_system_error(error, text, first) or _explain_butler_error(error, text, first)
 
-    Parameters
-    ----------
-    error : `BaseException`
-        From the Butler, its database or its storage.
 
-    Returns
-    -------
-    message : `str`
-        One phrase.
-    hints : tuple of `str`
-        What to do.
-    """
+def _find_fault(error: BaseException) -> tuple[Fault | None, re.Match[str] | None]:
     text = clean(error)
     for fault in _FAULTS:
         match = re.search(fault.pattern, text, re.IGNORECASE | re.DOTALL)
         if match:
-            groups = [match[0], *(group or "" for group in match.groups())]
-            return fault.means.format(*groups), (fault.hint,)
-    name = type(error).__name__
-    first = text.strip().split("\n(Background")[0].split("\n[SQL")[0].strip()
-    if isinstance(error, ModuleNotFoundError | ImportError) or "ModuleNotFoundError" in text:
-        return f"{first}", ("this needs the Science Pipelines; is the stack set up in this shell?",)
+            return fault, match
+    return None, None
+
+
+def _explain_system_error(error: BaseException, text: str, first: str) -> tuple[str, tuple[str, ...]] | None:
+    if isinstance(error, ImportError) or "ModuleNotFoundError" in text:
+        return first, ("this needs the Science Pipelines; is the stack set up in this shell?",)
     if isinstance(error, FileNotFoundError):
         return f"no such file: {first}", ()
     if isinstance(error, PermissionError):
         return f"not permitted: {first}", ()
+    return None
+
+
+def _explain_butler_error(error: BaseException, text: str, first: str) -> tuple[str, tuple[str, ...]]:
+    name = type(error).__name__
     if "ReadOnlyDatabase" in name or "Butler is read-only" in text:
         return "the repository is read-only", ("does this user have write access?",)
     if "IncompatibleVersion" in name or "dimension universe" in text.lower() or "DimensionUniverse" in text:
@@ -184,45 +179,28 @@ def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
     return f"{name}: {' '.join(first.split())}", ()
 
 
+def as_observe_error(failure: str, error: BaseException) -> ObserveError:
+    """Return the ObserveError to raise for an exception; ``failure`` is what could not be done."""
+    message, hints = explain(error)
+    fault, _ = _find_fault(error)
+    error_class = RegistryNeedsRecovery if fault is _HOT_JOURNAL else ObserveError
+    return error_class(f"{failure}: {message}", hints)
+
+
 @contextlib.contextmanager
-def reading(uri: str, what: str = "Butler") -> Iterator[None]:
-    """Turn what goes wrong while reading into an ObserveError.
-
-    Parameters
-    ----------
-    uri : `str`
-        The repository, or the place on storage.
-    what : `str`
-        Which of them.
-
-    Raises
-    ------
-    reconciler.errors.ObserveError
-        In place of whatever was raised.
-    """
+def translate_read_errors(uri: str, system: str = "Butler") -> Iterator[None]:
+    """Raise an ObserveError about this place in place of whatever is raised while reading from it."""
     try:
         yield
     except ReconcileError:
         raise
     except Exception as error:
-        message, hints = explain(error)
-        raise ObserveError(f"{what} {uri} could not be asked: {message}", hints) from error
+        raise as_observe_error(f"{system} {uri} could not be read", error) from error
 
 
 @contextlib.contextmanager
-def writing(uri: str) -> Iterator[None]:
-    """Turn what goes wrong while writing into an ApplyError.
-
-    Parameters
-    ----------
-    uri : `str`
-        The repository.
-
-    Raises
-    ------
-    reconciler.errors.ApplyError
-        In place of whatever was raised.
-    """
+def translate_write_errors() -> Iterator[None]:
+    """Raise an ApplyError in place of whatever is raised while writing."""
     try:
         yield
     except (ReconcileError, Interrupted):

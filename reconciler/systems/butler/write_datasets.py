@@ -1,4 +1,4 @@
-"""Datasets that are written to a Butler repository, each chunk safe to repeat and all or nothing."""
+"""Writes of datasets to a Butler repository: ingest, certification and TAGGED membership, each chunk repeatable and atomic."""
 
 from __future__ import annotations
 
@@ -8,104 +8,91 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reconciler.systems.butler.datasets import Repository
-from reconciler.systems.butler.errors import writing
+from reconciler.systems.butler.errors import translate_write_errors
 from reconciler.systems.butler.insert_batching import batched_inserts
+from reconciler.systems.butler.repository import Repository
 from reconciler.systems.butler.write_definitions import register_collection
-from reconciler.systems.storage import absolute
+from reconciler.systems.storage import join_root
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler, DatasetRef, FileDataset
 
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
-ASSOCIATED = 10_000
-"""Members that are associated in one go."""
+ASSOCIATE_CHUNK = 10_000
+"""Members that are associated at once."""
 
 
 def ingest(
-    live: Live,
+    context: Context,
     datasets: Sequence[Mapping[str, Any]],
     *,
     root: str,
     transfer: str,
     what: str,
 ) -> int:
-    """Ingest files in chunks, each all or nothing; several at once where there are workers and the database takes it.
+    """Ingest files in chunks, each all or nothing; in parallel if there are workers and the database allows several writers.
 
     Parameters
     ----------
-    live : `reconciler.systems.context.Live`
-        With the repository.
+    context : `reconciler.systems.context.Context`
+        The live systems and the workers.
     datasets : sequence of mapping
-        ``dataset_type``, ``run``, ``data_id``, ``path``; ``id`` where the UUID is given, and ``formatter`` where it is.
+        Each with ``dataset_type``, ``run``, ``data_id`` and ``path``, and optionally ``id`` (UUID) and ``formatter``.
     root : `str`
-        What relative paths are relative to.
+        Folder of relative paths.
     transfer : `str`
-        Transfer mode.
+        Transfer mode of the Butler.
     what : `str`
-        What they are, for the progress.
+        Description of the datasets for the progress display.
 
     Returns
     -------
     count : `int`
-        How many were ingested.
+        Number of datasets ingested.
     """
-    repository, done = live.butler, 0
-    chunks = live.chunks(datasets)
-    if len(chunks) > 1 and live.workers.width > 1 and repository.many_writers:
+    repository, done = context.butler, 0
+    chunks = context.split_into_chunks(datasets)
+    if len(chunks) > 1 and context.workers.width > 1 and repository.many_writers:
         work = [(repository.uri, list(chunk), root, transfer) for chunk in chunks]
-        for count in live.workers.each(ingest_chunk, work):
+        for count in context.workers.each(ingest_chunk, work):
             done += count
-            live.progress(what, done, len(datasets))
+            context.report_progress(what, done, len(datasets))
             if done < len(datasets):
-                live.between_chunks()
+                context.cancellation.check()
     else:
-        with writing(repository.uri):
+        with translate_write_errors():
             butler = repository.open(writeable=True)
             for chunk in chunks:
                 done += _ingest(butler, chunk, root, transfer)
-                live.progress(what, done, len(datasets))
+                context.report_progress(what, done, len(datasets))
                 if done < len(datasets):
-                    live.between_chunks()
+                    context.cancellation.check()
     repository.analyze(done)
     return done
 
 
 def ingest_chunk(uri: str, rows: Sequence[Mapping[str, Any]], root: str, transfer: str) -> int:
-    """Ingest one chunk, in a worker.
-
-    Parameters
-    ----------
-    uri : `str`
-        The repository.
-    rows, root, transfer
-        As for `ingest`.
-
-    Returns
-    -------
-    count : `int`
-        How many were ingested.
-    """
-    with writing(uri):
-        return _ingest(_opened(uri).open(writeable=True), rows, root, transfer)
+    """Ingest one chunk in a worker; return the number of datasets ingested."""
+    with translate_write_errors():
+        return _ingest(_repository(uri).open(writeable=True), rows, root, transfer)
 
 
 @functools.cache
-def _opened(uri: str) -> Repository:
+def _repository(uri: str) -> Repository:
     """Open a repository once for all chunks of a worker."""
     return Repository(uri)
 
 
 def _ingest(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str, transfer: str) -> int:
-    files = _files(butler, rows, root)
+    files = _group_by_file(butler, rows, root)
     with batched_inserts():
         butler.ingest(*files, transfer=transfer)
     return sum(len(file.refs) for file in files)
 
 
-def _files(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str) -> list[FileDataset]:
-    """Group the datasets by file: one file may hold several."""
+def _group_by_file(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str) -> list[FileDataset]:
+    """Group the datasets by file: one file may contain several."""
     from lsst.daf.butler import DataCoordinate, DatasetRef, FileDataset
     from lsst.utils import doImportType
 
@@ -117,27 +104,27 @@ def _files(butler: Butler, rows: Sequence[Mapping[str, Any]], root: str) -> list
         data_id = DataCoordinate.standardize(row["data_id"], dimensions=dataset_type.dimensions)
         given = {"id": uuid.UUID(row["id"])} if row.get("id") else {}
         ref = DatasetRef(dataset_type, data_id, run=row["run"], conform=False, **given)  # data_id conforms
-        refs[absolute(row["path"], root), row.get("formatter")].append(ref)
+        refs[join_root(row["path"], root), row.get("formatter")].append(ref)
     return [FileDataset(path=path, refs=group, formatter=formatters.get(name)) for (path, name), group in refs.items()]
 
 
 def certify(
     repository: Repository, certifications: Iterable[tuple[str, int, int]], refs: Mapping[str, DatasetRef], collection: str
 ) -> None:
-    """Certify datasets in one collection, in one transaction.
+    """Certify datasets in a CALIBRATION collection, in one transaction.
 
     Parameters
     ----------
     repository : `Repository`
-        Where.
+        The repository.
     certifications : iterable of (`str`, `int`, `int`)
         UUID, begin and end in TAI nanoseconds.
     refs : mapping
         Datasets by UUID.
     collection : `str`
-        A CALIBRATION collection.
+        Name of the CALIBRATION collection.
     """
-    with writing(repository.uri):
+    with translate_write_errors():
         from lsst.daf.butler import Timespan
 
         butler = repository.open(writeable=True)
@@ -150,38 +137,16 @@ def certify(
 
 
 def associate(repository: Repository, collection: str, refs: Sequence[DatasetRef], progress: Callable[[int], None]) -> None:
-    """Add datasets to a TAGGED collection.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    collection : `str`
-        Made if absent.
-    refs : sequence of `lsst.daf.butler.DatasetRef`
-        The datasets.
-    progress : callable
-        Told how many are done after each chunk.
-    """
+    """Add datasets to a TAGGED collection, which is created if absent; ``progress`` is called with the number done so far."""
     register_collection(repository, collection, "TAGGED")
-    with writing(repository.uri), batched_inserts():
+    with translate_write_errors(), batched_inserts():
         butler = repository.open(writeable=True)
-        for start in range(0, len(refs), ASSOCIATED):
-            butler.registry.associate(collection, refs[start : start + ASSOCIATED])
-            progress(min(start + ASSOCIATED, len(refs)))
+        for start in range(0, len(refs), ASSOCIATE_CHUNK):
+            butler.registry.associate(collection, refs[start : start + ASSOCIATE_CHUNK])
+            progress(min(start + ASSOCIATE_CHUNK, len(refs)))
 
 
 def disassociate(repository: Repository, collection: str, refs: Sequence[DatasetRef]) -> None:
-    """Take datasets out of a TAGGED collection; the datasets stay.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    collection : `str`
-        Which.
-    refs : sequence of `lsst.daf.butler.DatasetRef`
-        The datasets.
-    """
-    with writing(repository.uri):
+    """Remove datasets from a TAGGED collection; the datasets themselves stay."""
+    with translate_write_errors():
         repository.open(writeable=True).registry.disassociate(collection, refs)

@@ -1,6 +1,6 @@
-"""Definitions that are written to a Butler repository: collections, chains, types, instruments, and the repository itself.
+"""Writes of definitions to a Butler repository: collections, chains, dataset types, instruments, and the repository itself.
 
-Each is safe to repeat and all or nothing.
+Each is safe to repeat, and all or nothing.
 """
 
 from __future__ import annotations
@@ -10,51 +10,40 @@ from typing import Any
 
 from reconciler.errors import ApplyError
 from reconciler.systems.butler.connection import registry_of
-from reconciler.systems.butler.datasets import Repository
-from reconciler.systems.butler.errors import writing
+from reconciler.systems.butler.errors import translate_write_errors
+from reconciler.systems.butler.repository import Repository
 
-DESCRIBING = {"butler_attributes", "opaque_meta"}
-"""Tables of a registry whose rows describe other tables and hold nothing of anybody's."""
+METADATA_TABLES = {"butler_attributes", "opaque_meta"}
+"""Tables of a registry whose rows only describe other tables."""
 
 
-def create(repository: Repository, seed: str | None, *, override: bool, mend: bool) -> None:
+def create(repository: Repository, seed: str | None, *, override: bool, repair: bool) -> None:
     """Create a repository, or complete one whose creation was interrupted.
 
     Parameters
     ----------
     repository : `Repository`
-        Where.
+        The repository to create.
     seed : `str` or `None`
         Seed configuration file.
     override : `bool`
-        Whether the seed's values hold even where the root would decide.
-    mend : `bool`
-        Whether a yaml without tables is there, to be written anew.
+        Whether the seed's values take precedence over those derived from the location.
+    repair : `bool`
+        Whether an interrupted creation left a configuration without tables, which is written again.
     """
-    with writing(repository.uri):
+    with translate_write_errors():
         from lsst.daf.butler import Butler, Config
 
-        if mend:
+        if repair:
             drop_empty_tables(repository.uri)
         config = Config(seed) if seed else None
-        Butler.makeRepo(repository.uri, config=config, forceConfigRoot=not override, overwrite=mend)
+        Butler.makeRepo(repository.uri, config=config, forceConfigRoot=not override, overwrite=repair)
     repository.forget_connections()
-    repository.open(writeable=True)  # the first who opens it to write makes the datastore's tables
+    repository.open(writeable=True)  # the first open for writing creates the datastore's tables
 
 
 def drop_empty_tables(uri: str) -> None:
-    """Take away the tables that an interrupted creation left, so that it can be done anew; never one that holds anything.
-
-    Parameters
-    ----------
-    uri : `str`
-        A repository whose registry lacks its attributes.
-
-    Raises
-    ------
-    reconciler.errors.ApplyError
-        If a table holds rows.
-    """
+    """Drop the tables that an interrupted creation left; raise ApplyError if any contains data."""
     import sqlalchemy
     from lsst.daf.butler import ButlerConfig
 
@@ -65,28 +54,18 @@ def drop_empty_tables(uri: str) -> None:
             tables = sqlalchemy.MetaData(schema=namespace)
             tables.reflect(connection)
             for table in tables.sorted_tables:
-                held = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)).scalar()
-                if held and table.name not in DESCRIBING:
-                    text = f"the registry lacks its attributes, and its table {table.name} holds {held:,} rows"
-                    raise ApplyError(text, ("this is no interrupted creation; restore the registry",))
+                rows = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)).scalar()
+                if rows and table.name not in METADATA_TABLES:
+                    text = f"the registry lacks its attributes, and its table {table.name} contains {rows:,} rows"
+                    raise ApplyError(text, ("its creation was not interrupted; restore the registry",))
             tables.drop_all(connection)
     finally:
         engine.dispose()
 
 
 def register_instrument(repository: Repository, class_name: str, *, update: bool) -> None:
-    """Write the records of an instrument.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    class_name : `str`
-        Full name of its class.
-    update : `bool`
-        Whether records that differ are changed.
-    """
-    with writing(repository.uri):
+    """Register the instrument of a class and its detectors and filters; existing records change only with ``update``."""
+    with translate_write_errors():
         from lsst.pipe.base import Instrument
 
         butler = repository.open(writeable=True)
@@ -96,16 +75,8 @@ def register_instrument(repository: Repository, class_name: str, *, update: bool
 def register_dataset_type(
     repository: Repository, name: str, dimensions: Sequence[str], storage_class: str, *, is_calibration: bool
 ) -> None:
-    """Define a dataset type.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    name, dimensions, storage_class, is_calibration
-        Its definition.
-    """
-    with writing(repository.uri):
+    """Register a dataset type."""
+    with translate_write_errors():
         from lsst.daf.butler import DatasetType
 
         butler = repository.open(writeable=True)
@@ -116,109 +87,69 @@ def register_dataset_type(
 
 
 def register_collection(repository: Repository, name: str, collection_type: str, doc: str = "") -> None:
-    """Make a collection.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    name, collection_type, doc : `str`
-        Which.
+    """Create a collection if it doesn't exist.
 
     Raises
     ------
     reconciler.errors.ApplyError
-        If the name is taken by a collection of another type, which the Butler itself would not say.
+        If the name belongs to a collection of another type, which the Butler accepts silently.
     """
-    with writing(repository.uri):
+    with translate_write_errors():
         from lsst.daf.butler import CollectionType
 
         butler = repository.open(writeable=True)
         with butler.transaction():
             butler.collections.register(name, CollectionType.from_name(collection_type), doc or None)
-        there = butler.collections.get_info(name).type.name
-        if there != collection_type:
-            raise ApplyError(f"the name is taken by a {there} collection")
+        existing = butler.collections.get_info(name).type.name
+        if existing != collection_type:
+            raise ApplyError(f"the name is taken by a {existing} collection")
     if collection_type == "RUN":
         complete_runs(repository, [name])
 
 
 def complete_runs(repository: Repository, names: Iterable[str]) -> None:
-    """Complete RUN collections that were made by half: the Butler writes two rows of each, in two transactions.
+    """Complete RUN collections that were created only in part.
 
-    After a kill between them the name is there, and each ingest into it fails on a foreign key. What is whole is left alone.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    names : iterable of `str`
-        RUN collections.
+    The Butler writes two rows for each, in two transactions. After a kill between them the name exists, and every ingest into it
+    fails on a foreign key. Complete collections are left alone.
     """
-    with writing(repository.uri):
-        manager = repository.open(writeable=True)._registry._managers.collections  # nothing public does this
+    with translate_write_errors():
+        manager = repository.open(writeable=True)._registry._managers.collections  # there is no public way
         for name in names:
             manager._db.sync(manager._tables.run, keys={manager._collectionIdName: manager.find(name).key})
 
 
 def set_doc(repository: Repository, name: str, doc: str) -> None:
-    """Document a collection.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    name, doc : `str`
-        Which, and what to say of it.
-    """
-    with writing(repository.uri):
+    """Set the documentation of a collection."""
+    with translate_write_errors():
         repository.open(writeable=True).registry.setCollectionDocumentation(name, doc)
 
 
 def define_chain(repository: Repository, name: str, children: Sequence[str], doc: str = "") -> None:
-    """Make a chain, or redefine it; in one transaction, so that a missing child leaves no empty chain.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    name : `str`
-        The chain.
-    children : sequence of `str`
-        In search order.
-    doc : `str`
-        For a new one.
+    """Create a chain or set its children, in one transaction, so that a missing child leaves no empty chain.
 
     Raises
     ------
     reconciler.errors.ApplyError
-        If a child does not exist, or the name is taken by a collection of another type.
+        If a child doesn't exist, or the name belongs to a collection of another type.
     """
-    with writing(repository.uri):
+    with translate_write_errors():
         from lsst.daf.butler import CollectionType
 
         butler = repository.open(writeable=True)
         with butler.transaction():
             butler.collections.register(name, CollectionType.CHAINED, doc or None)
-            there = butler.collections.get_info(name).type.name
-            if there != "CHAINED":
-                raise ApplyError(f"the name is taken by a {there} collection")
+            existing = butler.collections.get_info(name).type.name
+            if existing != "CHAINED":
+                raise ApplyError(f"the name is taken by a {existing} collection")
             butler.collections.redefine_chain(name, list(children))
 
 
 def insert_records(repository: Repository, records: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Write dimension records that are not there yet.
-
-    Parameters
-    ----------
-    repository : `Repository`
-        Where.
-    records : mapping
-        Records by dimension, as an export file gives them.
-    """
+    """Insert the dimension records (by dimension, as in an export file) that don't exist yet."""
     from reconciler.systems.butler.export_values import record_values
 
-    with writing(repository.uri):
+    with translate_write_errors():
         butler = repository.open(writeable=True)
         with butler.transaction():
             for element in butler.dimensions.sorted(records):

@@ -1,139 +1,153 @@
-"""The connection to a Rucio server: its client, whom it speaks for, and what it answered so far.
+"""The connection to a Rucio server: the client, the retries, and a cache of what the server answered.
 
-The client of rucio-clients reads its configuration from a file of the whole process, so two states of one process could meet
-each other's; and it tries again without waiting, so ours does.
+rucio-clients reads its configuration from one file for the whole process, so two states in one process could get each other's;
+and it retries without waiting, so its own retries are switched off.
 """
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from reconciler.errors import ObserveError
-from reconciler.state.settings import RucioSettings
-from reconciler.systems.rucio.errors import asking, telling
+from reconciler.systems.rucio.errors import Attempts, translate_read_errors, translate_write_errors
 
 T = TypeVar("T")
 
 
-@dataclass
-class Connection:
-    """A Rucio server, reached by the client of rucio-clients; what it answered is kept.
+@dataclass(frozen=True)
+class RucioConnectionSettings:
+    """How a server is reached.
 
     Parameters
     ----------
-    settings : `reconciler.state.settings.RucioSettings`
-        How it is reached.
-    counted : callable or `None`
-        Given the client once there is one, to count its calls.
+    config : `str` or `None`
+        Path of a rucio.cfg; ``RUCIO_CONFIG`` if `None`.
+    account : `str` or `None`
+        Account; that of the configuration if `None`.
+    timeout : `float`
+        Seconds to wait for a response.
     """
 
-    settings: RucioSettings
-    _kept: dict[Any, Any] = field(default_factory=dict)
-    _client: Any = None
+    config: str | None = None
+    account: str | None = None
+    timeout: float = 60.0
+
+
+@dataclass
+class RucioConnection:
+    """A connection to one server, opened on first use; ``counted`` receives the client then, to count its calls."""
+
+    settings: RucioConnectionSettings
     counted: Callable[[Any], None] | None = None
+    _client: Any = None
+    _answers: dict[Hashable, Any] = field(default_factory=dict)
 
-    def forget(self) -> None:
-        """Drop what was read."""
-        self._kept.clear()
-
-    @property
-    def client(self) -> Any:
-        """The client of rucio-clients.
+    def connect(self) -> None:
+        """Log in, unless this is done.
 
         Raises
         ------
         reconciler.errors.ObserveError
             If the server can't be reached or refuses the credentials.
         """
-        if self._client is None:
-            os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
-            _check_configured(self.settings)
-            with asking(self.place) as retried, _configured(self.settings.config):
-                from rucio.client import Client
+        if self._client is not None:
+            return
+        os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
+        _check_configuration(self.settings)
+        attempts = Attempts()
+        with translate_read_errors(self.place, attempts), _use_configuration(self.settings.config):
+            from rucio.client import Client
 
-                quiet = logging.getLogger("rucio-quiet")
-                quiet.setLevel(logging.CRITICAL + 1)
-                timeout = self.settings.timeout
-                self._client = retried(
-                    lambda: Client(account=self.settings.account, timeout=timeout, user_agent="reconcile", logger=quiet)
-                )
-                self._client.REQUEST_RETRIES = 1  # ours wait between tries; its own do not
-                self._client.request_retries = 1
-                if self.counted is not None:
-                    self.counted(self._client)
-        return self._client
+            quiet = logging.getLogger("rucio-quiet")
+            quiet.setLevel(logging.CRITICAL + 1)
+            options = {"account": self.settings.account, "timeout": self.settings.timeout, "user_agent": "reconcile"}
+            client = attempts.call(lambda: Client(logger=quiet, **options))
+            client.REQUEST_RETRIES = client.request_retries = 1  # `Attempts` waits between tries; the client does not
+            if self.counted is not None:
+                self.counted(client)
+            self._client = client
 
     @property
-    def host(self) -> str:
-        return str(self.client.host)
-
-    def place(self) -> str:
-        """Say which server is meant, for messages; asks nothing of it."""
-        if self._client is not None:
-            return str(self._client.host)
-        import configparser
-
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read([self.settings.config or os.environ.get("RUCIO_CONFIG", "")])
-        return parser.get("client", "rucio_host", fallback="the address in rucio.cfg")
+    def client(self) -> Any:
+        """The client of rucio-clients, logged in."""
+        self.connect()
+        return self._client
 
     @property
     def account(self) -> str:
         """The account that acts."""
         return str(self.client.account)
 
-    def _ask(self, key: Any, question: Callable[[], T]) -> T:
-        if key not in self._kept:
-            client = self.client
-            del client
-            with asking(self.place) as retried:
-                self._kept[key] = retried(question)
-        kept: T = self._kept[key]
-        return kept
+    def place(self) -> str:
+        """Return the server's address for messages, without a query."""
+        if self._client is not None:
+            return str(self._client.host)
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read([self.settings.config or os.environ.get("RUCIO_CONFIG", "")])
+        return parser.get("client", "rucio_host", fallback="the address in rucio.cfg")
 
     def ping(self) -> None:
-        """See that the server and its database answer.
+        """Raise `ObserveError` unless the server and its database answer."""
+        self.ask("whoami", lambda: self.client.whoami())
+
+    def ask(self, key: Hashable, question: Callable[[], T]) -> T:
+        """Return the answer to a question, from the cache or by `read`."""
+        if key not in self._answers:
+            self._answers[key] = self.read(question)
+        answer: T = self._answers[key]
+        return answer
+
+    def read(self, question: Callable[[], T]) -> T:
+        """Return the answer to a question, with retries and past the cache.
 
         Raises
         ------
         reconciler.errors.ObserveError
-            If they do not.
+            If there is no answer that can be trusted.
         """
-        self._ask("alive", lambda: self.client.whoami())
+        self.connect()
+        attempts = Attempts()
+        with translate_read_errors(self.place, attempts):
+            return attempts.call(question)
+
+    def is_cached(self, key: Hashable) -> bool:
+        """Check whether an answer is in the cache."""
+        return key in self._answers
+
+    def cached(self, key: Hashable) -> Any:
+        """Return an answer that is in the cache."""
+        return self._answers[key]
+
+    def cache(self, key: Hashable, answer: object) -> None:
+        """Put an answer into the cache, such as one part of a bulk answer."""
+        self._answers[key] = answer
+
+    def forget(self) -> None:
+        """Drop the cached answers."""
+        self._answers.clear()
 
     def write(self, what: str, call: Callable[[Any], T]) -> T:
-        """Do one thing that changes the server.
-
-        Parameters
-        ----------
-        what : `str`
-            What is done, for messages.
-        call : callable
-            Given the client of rucio-clients.
-
-        Returns
-        -------
-        result : `object`
-            What the call returns.
+        """Change something on the server: call once with the client; ``what`` names the change in messages.
 
         Raises
         ------
         reconciler.errors.ApplyError
-            If it failed. Never tried twice: who calls reads again first.
+            If it failed. It is never retried: the caller reads again first.
         """
         client = self.client
-        with telling(self.place, what):
+        with translate_write_errors(self.place, what):
             return call(client)
 
 
 @contextlib.contextmanager
-def _configured(path: str | None) -> Iterator[None]:
-    """Let the client read one configuration file, and not the one that it has read for another state."""
+def _use_configuration(path: str | None) -> Iterator[None]:
+    """Make the client read this configuration file, instead of one that it has cached for another state."""
     before = os.environ.get("RUCIO_CONFIG")
     if path:
         os.environ["RUCIO_CONFIG"] = path
@@ -149,8 +163,8 @@ def _configured(path: str | None) -> Iterator[None]:
             os.environ["RUCIO_CONFIG"] = before
 
 
-def _check_configured(settings: RucioSettings) -> None:
-    """Say early that there is no configuration of the client."""
+def _check_configuration(settings: RucioConnectionSettings) -> None:
+    """Report a missing configuration file before the client searches for others."""
     path = settings.config or os.environ.get("RUCIO_CONFIG")
     if path and not os.path.exists(path):
-        raise ObserveError(f"Rucio could not be asked: {path}: no such file", ("is RUCIO_CONFIG right?",))
+        raise ObserveError(f"can't query Rucio: {path}: no such file", ("Is RUCIO_CONFIG right?",))

@@ -1,180 +1,214 @@
-"""What goes wrong between us and a Rucio server, when to try again, and what to tell an operator.
+"""What goes wrong between this program and a Rucio server: which failures are retried, and what they mean to an operator.
 
-Reads are tried again with growing, random pauses within a budget that is told. Writes are not: after a lost answer nobody knows
-whether they were done, so who writes reads again.
+Reads are retried with growing, random pauses. Writes are not: after a lost response nobody knows whether the change was made, so
+the caller reads again instead.
 """
 
 from __future__ import annotations
 
+import configparser
 import contextlib
+import functools
+import json
+import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from reconciler.errors import ApplyError, ObserveError, ReconcileError, clean
 
 TRIES = 3
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
+RETRIED_STATUS_CODES = (429, 500, 502, 503, 504)
+LONGEST_DETAIL = 300
+"""Characters of a server's message that are shown: some quote the whole request."""
 
 T = TypeVar("T")
-Retried = Callable[[Callable[[], Any]], Any]
 
 
-def passing(error: BaseException) -> bool:
-    """Tell whether the same question may get an answer a moment later.
-
-    Parameters
-    ----------
-    error : `BaseException`
-        What was raised.
-
-    Returns
-    -------
-    passing : `bool`
-        `False` for everything that the server decided.
-    """
-    import json
-
-    import requests
-
-    name = type(error).__name__
-    text = str(error)
-    if name in ("ServerConnectionException", "ShortAnswer", "DatabaseException", "StopIteration"):
-        return True
-    if isinstance(error, requests.exceptions.RequestException | json.JSONDecodeError | ConnectionError):
-        return True
-    if name == "CannotAuthenticate":
-        return "Details: CannotAuthenticate" not in text  # the server's own words; else something in between answered
-    return name == "RucioException" and any(f"status code: {code}" in text for code in (429, 500, 502, 503, 504))
+class IncompleteAnswer(Exception):
+    """A list is shorter than the count recorded elsewhere: the connection was cut at the end of a line."""
 
 
-def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
-    """Say what an exception means.
+@dataclass(frozen=True)
+class Explanation:
+    """What an exception means, and what an operator can do about it."""
 
-    Parameters
-    ----------
-    error : `BaseException`
-        From rucio-clients or what it stands on.
-
-    Returns
-    -------
-    message : `str`
-        One phrase.
-    hints : tuple of `str`
-        What to do.
-    """
-    import json
-
-    import requests
-
-    name = type(error).__name__
-    text = " ".join(clean(error).split())
-    down = ("Is the server up? Is RUCIO_CONFIG right?",)
-    if name == "ServerConnectionException" or isinstance(error, requests.exceptions.ConnectionError | ConnectionError):
-        return "connection refused or lost", down
-    if isinstance(error, requests.exceptions.Timeout):
-        return "no answer in time", ("Is the server overloaded? [rucio] timeout says how long to wait.",)
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the answer was cut off", down
-    if isinstance(error, json.JSONDecodeError) or name == "JSONDecodeError":
-        return "the answer is not Rucio's", ("Is a proxy or a login page in between?",)
-    if name == "ShortAnswer":
-        return f"the answer is incomplete: {text}", ("Was the dataset changed meanwhile? Run again.",)
-    if name == "CannotAuthenticate":
-        if passing(error):
-            return "the server could not check the credentials", ("This is not about the password; run again later.",)
-        return "the server refused the credentials", (
-            "Are account, user and password (or certificate, or token) of rucio.cfg right?",
-        )
-    if name in ("ConfigNotFound", "MissingClientParameter", "NoSectionError", "NoOptionError", "NoAuthInformation"):
-        return f"the client is not configured: {text}", ("Is RUCIO_CONFIG set?",)
-    if name == "DatabaseException":
-        return "the server answers and its database does not", ("Tell the administrators of the server.",)
-    if name == "RucioException" and "status code: 429" in text:
-        return "the server asks for patience (429)", ("Run again later.",)
-    if name == "RucioException" and "status code" in text:
-        code = text.rpartition("status code:")[2].strip(" )'\"")[:3]
-        return f"the server answered {code}", ("Tell the administrators of the server, if it lasts.",)
-    if name == "AccessDenied":
-        return f"the account may not do this: {text[:300]}", ("Ask for the permission, or use another account.",)
-    if name == "InsufficientAccountLimit":
-        return "the account's quota at the RSE does not suffice", ("Ask for more quota there.",)
-    if name == "InvalidRSEExpression":
-        return f"no RSE matches: {text[:300]}", ("Is rse_expression right?",)
-    if name == "StopIteration":
-        return "the server gave an empty answer", down
-    return f"{name}: {text[:300]}", ()
+    message: str
+    hints: tuple[str, ...] = ()
 
 
-@contextlib.contextmanager
-def asking(place: Callable[[], str]) -> Iterator[Retried]:
-    """Ask a server, again where that may help.
+@dataclass
+class Attempts:
+    """Calls a question again while that may help, and counts the calls for the error message."""
 
-    Parameters
-    ----------
-    place : callable
-        Says which server.
+    made: int = 0
+    started: float = field(default_factory=time.monotonic)
 
-    Yields
-    ------
-    retried : callable
-        Calls a question until it is answered.
+    def call(self, question: Callable[[], T]) -> T:
+        """Return the answer to a question, after at most `TRIES` attempts."""
+        import stamina
 
-    Raises
-    ------
-    reconciler.errors.ObserveError
-        If there is no answer that can be trusted.
-    """
-    import stamina
-
-    stamina.instrumentation.set_on_retry_hooks([])  # its own log lines would stand between ours
-    start = time.monotonic()
-    tries = 0
-
-    def retried(question: Callable[[], T]) -> T:
-        nonlocal tries
+        stamina.instrumentation.set_on_retry_hooks([])  # its log lines would mix with our output
 
         @stamina.retry(
-            on=passing, attempts=TRIES, timeout=None, wait_initial=FIRST_PAUSE, wait_max=LONGEST_PAUSE, wait_jitter=FIRST_PAUSE
+            on=is_transient,
+            attempts=TRIES,
+            timeout=None,
+            wait_initial=FIRST_PAUSE,
+            wait_max=LONGEST_PAUSE,
+            wait_jitter=FIRST_PAUSE,
         )
-        def ask() -> T:
-            nonlocal tries
-            tries += 1
+        def attempt() -> T:
+            self.made += 1
             return question()
 
-        return ask()
+        return attempt()
 
-    try:
-        yield retried
-    except ReconcileError:
-        raise
-    except Exception as error:
-        message, hints = explain(error)
-        spent = f" ({tries} tries in {time.monotonic() - start:.0f} s)" if tries > 1 else ""
-        raise ObserveError(f"Rucio at {place()} could not be asked: {message}{spent}", hints) from error
+    def describe(self) -> str:
+        """Write the number of tries and the time they took, if there was more than one."""
+        return f" ({self.made} tries in {time.monotonic() - self.started:.0f} s)" if self.made > 1 else ""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Check whether the same read may succeed a moment later; `False` for everything that the server decided."""
+    import requests
+    from rucio.common import exception as rucio_errors
+
+    if isinstance(error, rucio_errors.CannotAuthenticate):
+        return not _is_refusal(error)
+    # StopIteration: the library takes the first record of an empty response.
+    transient = (
+        *(rucio_errors.ServerConnectionException, rucio_errors.DatabaseException, IncompleteAnswer, StopIteration),
+        *(requests.exceptions.RequestException, json.JSONDecodeError, ConnectionError),
+    )
+    return isinstance(error, transient) or _status_code(error) in RETRIED_STATUS_CODES
+
+
+def explain(error: BaseException) -> Explanation:
+    """Describe an exception of rucio-clients, or of a library below it, to an operator."""
+    if isinstance(error, ImportError):
+        return Explanation(f"rucio-clients can't be imported: {error}")
+    from rucio.common import exception as rucio_errors
+
+    detail = " ".join(clean(error).split())[:LONGEST_DETAIL]
+    if isinstance(error, rucio_errors.CannotAuthenticate):
+        return _explain_login(error)
+    if (code := _status_code(error)) is not None:
+        return _explain_status(code)
+    for classes, message, hint in _explanations():
+        if isinstance(error, classes):
+            return Explanation(message.format(detail=detail), (hint,) if hint else ())
+    return Explanation(f"{type(error).__name__}: {detail}")
+
+
+@functools.cache
+def _explanations() -> list[tuple[tuple[type[BaseException], ...], str, str]]:
+    """List what each class means, the first that fits being used; built on the first error, because the imports are slow."""
+    import requests
+    from rucio.common import exception as rucio_errors
+
+    down = "Is the server up? Is RUCIO_CONFIG right?"
+    unconfigured = (
+        *(rucio_errors.ConfigNotFound, rucio_errors.MissingClientParameter, rucio_errors.NoAuthInformation),
+        *(configparser.NoSectionError, configparser.NoOptionError),
+    )
+    return [
+        # A timeout of the connection itself is both classes; it means a server that is not there.
+        (
+            (rucio_errors.ServerConnectionException, requests.exceptions.ConnectionError, ConnectionError),
+            "connection refused or lost",
+            down,
+        ),
+        (
+            (requests.exceptions.Timeout,),
+            "no answer in time",
+            "Is the server overloaded? Raise `timeout` in [rucio] to wait longer.",
+        ),
+        ((requests.exceptions.ChunkedEncodingError,), "the answer was cut off", down),
+        (
+            (json.JSONDecodeError, requests.exceptions.JSONDecodeError),
+            "the answer isn't from Rucio",
+            "Is there a proxy or a login page in between?",
+        ),
+        ((IncompleteAnswer,), "the answer is incomplete: {detail}", "The dataset may have changed meanwhile; run again."),
+        (unconfigured, "the client isn't configured: {detail}", "Is RUCIO_CONFIG set?"),
+        ((rucio_errors.DatabaseException,), "the server can't use its database", "Report it to the server's administrators."),
+        (
+            (rucio_errors.AccessDenied,),
+            "the account lacks permission: {detail}",
+            "Ask for the permission, or use another account.",
+        ),
+        (
+            (rucio_errors.InsufficientAccountLimit,),
+            "the account's quota at the RSE is too small",
+            "Ask for more quota at that RSE.",
+        ),
+        ((rucio_errors.InvalidRSEExpression,), "no RSE matches: {detail}", "Is rse_expression right?"),
+        ((StopIteration,), "the server sent an empty answer", down),
+    ]
+
+
+def _explain_login(error: BaseException) -> Explanation:
+    if _is_refusal(error):
+        return Explanation(
+            "the server refused the credentials",
+            ("Are the account, user and password (or certificate, or token) in rucio.cfg right?",),
+        )
+    return Explanation("the server could not check the credentials", ("This isn't about the password; run again later.",))
+
+
+def _explain_status(code: int) -> Explanation:
+    if code == 429:
+        return Explanation("the server limits the request rate (429)", ("Run again later.",))
+    return Explanation(f"the server answered {code}", ("If it persists, report it to the server's administrators.",))
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Check whether the server itself refused a login.
+
+    The library raises CannotAuthenticate for every login that fails, also when a proxy answered 503. Only what a Rucio server
+    sent is distinguishable, by its exception class at the start of the text; the library keeps it nowhere else.
+    """
+    return "Details: CannotAuthenticate" in str(error)
+
+
+def _status_code(error: BaseException) -> int | None:
+    """Read the HTTP status of a response that carries no exception of Rucio's.
+
+    The library then raises its base class, and keeps the status only in the text ("no error information passed (http status
+    code: 503)").
+    """
+    from rucio.common.exception import RucioException
+
+    if type(error) is not RucioException:
+        return None
+    found = re.search(r"status code: (\d{3})", str(error))
+    return int(found[1]) if found else None
 
 
 @contextlib.contextmanager
-def telling(place: Callable[[], str], what: str) -> Iterator[None]:
-    """Change something on a server, once.
-
-    Parameters
-    ----------
-    place : callable
-        Says which server.
-    what : `str`
-        What is done.
-
-    Raises
-    ------
-    reconciler.errors.ApplyError
-        If it failed, or nobody knows whether it was done.
-    """
+def translate_read_errors(place: Callable[[], str], attempts: Attempts | None = None) -> Iterator[None]:
+    """Raise `ObserveError` for everything that keeps a server from giving a trustworthy answer; ``place`` names the server."""
     try:
         yield
     except ReconcileError:
         raise
     except Exception as error:
-        message, hints = explain(error)
-        raise ApplyError(f"{what}: Rucio at {place()}: {message}", hints) from error
+        why = explain(error)
+        tries = attempts.describe() if attempts else ""
+        raise ObserveError(f"can't query Rucio at {place()}: {why.message}{tries}", why.hints) from error
+
+
+@contextlib.contextmanager
+def translate_write_errors(place: Callable[[], str], what: str) -> Iterator[None]:
+    """Raise `ApplyError` if a change failed, or if nobody knows whether it was made; ``what`` names the change."""
+    try:
+        yield
+    except ReconcileError:
+        raise
+    except Exception as error:
+        why = explain(error)
+        raise ApplyError(f"{what}: Rucio at {place()}: {why.message}", why.hints) from error

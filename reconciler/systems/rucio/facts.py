@@ -1,44 +1,39 @@
-"""What Rucio says, in our words, and the checks that it is Rucio who says it."""
+"""What Rucio reports, as typed records, and the checks that a response really comes from Rucio."""
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+RuleOptions = Mapping[str, str | int | bool | None]
+"""What update_replication_rule changes, by its names: activity, comment, priority, locked, lifetime."""
 
 
 @dataclass(frozen=True)
 class DidFacts:
-    """What Rucio knows of a dataset or container.
+    """A dataset, container or file.
 
     Parameters
     ----------
     type : `str`
         DATASET, CONTAINER or FILE.
     is_open : `bool`
-        Whether something may be added.
-    length, size : `int` or `None`
-        Files and bytes; `None` while it is open.
+        Whether files or datasets may still be added.
+    length : `int` or `None`
+        Number of files; `None` while it is open.
     """
 
     type: str
     is_open: bool
     length: int | None
-    size: int | None
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A file in a dataset.
-
-    Parameters
-    ----------
-    scope, name : `str`
-        Its DID.
-    size : `int`
-        Bytes.
-    """
+    """A file in a dataset; ``size`` is in bytes."""
 
     scope: str
     name: str
@@ -47,70 +42,159 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How much of some datasets is at an RSE.
+    """How many files of some datasets are available at an RSE.
 
     Parameters
     ----------
     wanted : `int`
-        Files in them.
+        Number of files in the datasets that exist.
     here : frozenset of (`str`, `str`)
-        DIDs of the files that are available there; empty if all are and nobody asked which.
-    available : `int`
-        How many that are.
+        Scope and name of the files that are available.
     missing_dids : tuple of `str`
-        Datasets that do not exist.
+        Datasets that don't exist.
     """
 
     wanted: int
-    available: int
     here: frozenset[tuple[str, str]] = frozenset()
     missing_dids: tuple[str, ...] = ()
+
+    @property
+    def available(self) -> int:
+        return len(self.here)
 
     @property
     def complete(self) -> bool:
         return not self.missing_dids and self.available >= self.wanted
 
 
-def split(did: str) -> tuple[str, str]:
-    """Take a DID apart.
+@dataclass(frozen=True)
+class RuleFacts:
+    """A replication rule of a DID.
 
     Parameters
     ----------
-    did : `str`
-        ``scope:name``.
-
-    Returns
-    -------
-    scope, name : `str`
-        Its parts.
+    id : `str`
+        Rule ID.
+    name : `str`
+        Name of the DID, without its scope.
+    account, rse_expression, copies
+        Its identity for Rucio, together with the DID.
+    state : `str`
+        OK, REPLICATING, STUCK, SUSPENDED, INJECT or WAITING_APPROVAL; later versions of Rucio may add others.
+    locks_ok, locks_replicating, locks_stuck : `int`
+        Number of file copies in each state.
+    created_at, updated_at, expires_at, stuck_at : `datetime.datetime` or `None`
+        UTC, naive, as Rucio stores them.
+    error : `str` or `None`
+        Why it is stuck.
+    child_rule_id : `str` or `None`
+        The rule that replaces it, while it is being moved.
+    activity, comments, priority, locked
+        What can be updated.
     """
+
+    id: str
+    name: str
+    account: str
+    rse_expression: str
+    copies: int
+    state: str
+    locks_ok: int = 0
+    locks_replicating: int = 0
+    locks_stuck: int = 0
+    created_at: datetime.datetime | None = None
+    updated_at: datetime.datetime | None = None
+    expires_at: datetime.datetime | None = None
+    stuck_at: datetime.datetime | None = None
+    error: str | None = None
+    child_rule_id: str | None = None
+    activity: str | None = None
+    comments: str | None = None
+    priority: int | None = None
+    locked: bool | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> RuleFacts:
+        """Read a record of list_replication_rules."""
+        return cls(
+            id=row["id"],
+            name=row["name"],
+            account=row["account"],
+            rse_expression=row["rse_expression"],
+            copies=int(row["copies"]),
+            state=_plain(row["state"]),
+            locks_ok=int(row.get("locks_ok_cnt") or 0),
+            locks_replicating=int(row.get("locks_replicating_cnt") or 0),
+            locks_stuck=int(row.get("locks_stuck_cnt") or 0),
+            created_at=parse_time(row.get("created_at")),
+            updated_at=parse_time(row.get("updated_at")),
+            expires_at=parse_time(row.get("expires_at")),
+            stuck_at=parse_time(row.get("stuck_at")),
+            error=row.get("error"),
+            child_rule_id=row.get("child_rule_id") or None,
+            activity=row.get("activity"),
+            comments=row.get("comments"),
+            priority=row.get("priority"),
+            locked=row.get("locked"),
+        )
+
+
+@dataclass(frozen=True)
+class RuleRequest:
+    """A replication rule to add, named as in add_replication_rule; the server or the client chooses what is `None`."""
+
+    rse_expression: str
+    copies: int
+    account: str | None = None
+    lifetime: int | None = None
+    activity: str | None = None
+    comment: str | None = None
+    priority: int | None = None
+    locked: bool | None = None
+    grouping: str = "DATASET"
+
+
+def did_facts(row: Mapping[str, Any]) -> DidFacts:
+    """Read a record of get_metadata_bulk."""
+    return DidFacts(_plain(row["did_type"]), bool(row["is_open"]), row["length"])
+
+
+def _plain(member: object) -> str:
+    """Write an enum member without its class: the client gives ``OK`` or ``RuleState.OK``, depending on its version."""
+    return str(member).rpartition(".")[2]
+
+
+def parse_time(value: object) -> datetime.datetime | None:
+    """Read a time, which the client gives as text or as a datetime; the result is in UTC and naive."""
+    if value is None or isinstance(value, datetime.datetime):
+        return value
+    from email.utils import parsedate_to_datetime
+
+    text = str(value)
+    try:
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        return parsedate_to_datetime(text).replace(tzinfo=None)
+
+
+def split_did(did: str) -> tuple[str, str]:
+    """Split ``scope:name`` into scope and name."""
     scope, _, name = did.partition(":")
     return scope, name
 
 
-class ShortAnswer(Exception):
-    """A list is shorter than what is recorded elsewhere: the connection was cut at the end of a line."""
+def did_keys(dids: Iterable[str]) -> list[dict[str, str]]:
+    """Write DIDs as the client takes them in a list."""
+    return [{"scope": scope, "name": name} for scope, name in map(split_did, dids)]
 
 
-def rows(answer: Any, *keys: str) -> Iterator[Any]:
-    """Check that an answer is a list of records: a proxy's page with status 200 comes back as text.
-
-    Parameters
-    ----------
-    answer : `object`
-        What the client returned.
-    *keys : `str`
-        What each record is to have.
-
-    Yields
-    ------
-    record : `dict`
-        Each.
+def read_rows(answer: Any, *keys: str) -> Iterator[Any]:
+    """Yield the records of a response, each of which must have all of ``keys``.
 
     Raises
     ------
     json.JSONDecodeError
-        If it is not records.
+        If it isn't records: a proxy's page with status 200 comes back from the client as text.
     """
     if isinstance(answer, str | bytes):
         raise json.JSONDecodeError("not JSON", str(answer)[:200], 0)

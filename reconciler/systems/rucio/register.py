@@ -1,109 +1,90 @@
-"""Registering the datasets of a Butler repository in Rucio, by the library behind rucio-register."""
+"""Registers the datasets of a Butler repository in Rucio, with the library behind rucio-register."""
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import ApplyError, ObserveError
-from reconciler.systems.butler.datasets import Repository
-from reconciler.systems.rucio.server import Rucio
-
-Key = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""A repository, dataset types and collections."""
+from reconciler.systems.butler.repository import Repository
+from reconciler.systems.rucio.server import RucioServer
 
 
-def sources(asked: Iterable[Key]) -> dict[Key, int | None]:
-    """Count what there is to register.
+@dataclass(frozen=True)
+class RegistrationSource:
+    """Datasets of a Butler repository: ``dataset_types`` may have wildcards."""
 
-    Parameters
-    ----------
-    asked : iterable of (`str`, tuple, tuple)
-        Repository, dataset types and collections.
+    repo: str
+    dataset_types: tuple[str, ...]
+    collections: tuple[str, ...]
 
-    Returns
-    -------
-    counts : `dict`
-        By what was asked; `None` for a repository that can't be opened here. Each is opened once.
-    """
-    found: dict[Key, int | None] = {}
+
+def count_sources(sources: Iterable[RegistrationSource]) -> dict[RegistrationSource, int | None]:
+    """Count the datasets of each source; `None` if its repository can't be opened here. Each repository is opened once."""
+    counts: dict[RegistrationSource, int | None] = {}
     opened: dict[str, Repository | None] = {}
-    for key in asked:
-        repo, dataset_types, collections = key
-        if repo not in opened:
-            repository = Repository(repo)
-            try:
-                opened[repo] = repository if repository.ready else None
-            except ObserveError:
-                opened[repo] = None
-        known = opened[repo]
-        if known is None:
-            found[key] = None
+    for source in sources:
+        if source.repo not in opened:
+            opened[source.repo] = _open_if_possible(source.repo)
+        repository = opened[source.repo]
+        if repository is None:
+            counts[source] = None
         else:
-            found[key] = sum(known.count(name, collections) for name in matching(known, dataset_types))
-    for known in opened.values():
-        if known is not None:
-            known.close()
-    return found
+            types = _matching_types(repository, source.dataset_types)
+            counts[source] = sum(repository.count(name, source.collections) for name in types)
+    for repository in opened.values():
+        if repository is not None:
+            repository.close()
+    return counts
 
 
-def matching(repository: Repository, patterns: Sequence[str]) -> list[str]:
-    """Find the dataset types that patterns name.
+def _open_if_possible(uri: str) -> Repository | None:
+    repository = Repository(uri)
+    try:
+        return repository if repository.ready else None
+    except ObserveError:
+        return None
 
-    Parameters
-    ----------
-    repository : `Repository`
-        Whose.
-    patterns : sequence of `str`
-        Names with wildcards.
 
-    Returns
-    -------
-    names : `list` [`str`]
-        Sorted.
-    """
-    import fnmatch
-
+def _matching_types(repository: Repository, patterns: Sequence[str]) -> list[str]:
     return sorted({name for pattern in patterns for name in fnmatch.filter(repository.dataset_types(), pattern)})
 
 
-def register(
-    rucio: Rucio,
-    repo: str,
-    dataset_types: Sequence[str],
-    collections: Sequence[str],
+def register_datasets(
+    rucio: RucioServer,
+    source: RegistrationSource,
     *,
     config: str,
     dataset: str,
     chunk_size: int,
     progress: Callable[[int, int], None],
 ) -> int:
-    """Register datasets as replicas and put them in a Rucio dataset, which is made if absent. Safe to repeat.
+    """Register datasets as replicas and add them to a Rucio dataset, which is created if absent. Safe to repeat.
 
     Parameters
     ----------
-    rucio : `reconciler.systems.rucio.server.Rucio`
+    rucio : `reconciler.systems.rucio.server.RucioServer`
         The server.
-    repo : `str`
-        The source repository.
-    dataset_types, collections : sequence of `str`
+    source : `RegistrationSource`
         What to register.
     config : `str`
-        Configuration file of rucio-register.
+        Path of the configuration of rucio-register.
     dataset : `str`
         DID of the Rucio dataset.
     chunk_size : `int`
         Files in one request.
     progress : callable
-        Told how many are done, of how many.
+        Called after each request with the number of files that are done, and that of all.
 
     Returns
     -------
     count : `int`
-        How many there are.
+        Number of files registered.
 
     Raises
     ------
@@ -111,20 +92,21 @@ def register(
         If it failed; what was registered stays, and a repetition completes it.
     """
     scope, _, name = dataset.partition(":")
-    source = Repository(repo)
+    repository = Repository(source.repo)
     refs: dict[Any, Any] = {}
-    for dataset_type in matching(source, dataset_types):
-        refs |= {ref.id: ref for ref in source.refs(dataset_type, collections, with_records=True)}
-    interface = _interface(rucio, source, config, scope)
+    for dataset_type in _matching_types(repository, source.dataset_types):
+        refs |= {ref.id: ref for ref in repository.refs(dataset_type, source.collections, with_records=True)}
+    interface = _create_interface(rucio, repository, config, scope)
     waiting = iter(refs.values())
     done = 0
     while chunk := list(itertools.islice(waiting, chunk_size)):
-        rucio.write(f"register files in {dataset}", functools.partial(_register_chunk, interface, name, chunk))
+        rucio.connection.write(f"register files in {dataset}", functools.partial(_register_chunk, interface, name, chunk))
         done += len(chunk)
         progress(done, len(refs))
-    source.close()
+    repository.close()
     if not refs:
-        raise ApplyError(f"{', '.join(collections)} in {repo} hold no {', '.join(dataset_types)} to register")
+        types = ", ".join(source.dataset_types)
+        raise ApplyError(f"nothing to register: {', '.join(source.collections)} in {source.repo} contain no {types}")
     return done
 
 
@@ -132,8 +114,8 @@ def _register_chunk(interface: Any, name: str, refs: list[Any], client: Any) -> 
     interface.register_as_replicas(name, refs)
 
 
-def _interface(rucio: Rucio, source: Repository, config: str, scope: str) -> Any:
-    """Make the library's interface, with the client that is logged in already."""
+def _create_interface(rucio: RucioServer, source: Repository, config: str, scope: str) -> Any:
+    """Create the library's interface, with the client that is already logged in."""
     try:
         from lsst.rucio.register.data_type import DataType
         from lsst.rucio.register.rucio_interface import RucioInterface
@@ -146,10 +128,10 @@ def _interface(rucio: Rucio, source: Repository, config: str, scope: str) -> Any
     try:
         settings = RucioRegisterConfig(config)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ApplyError(f"{config}: not a configuration of rucio-register: {error}") from error
+        raise ApplyError(f"{config}: not a valid configuration of rucio-register: {error}") from error
     if settings.scope != scope:
-        raise ApplyError(f'{config}: its scope is "{settings.scope}", and the dataset is in "{scope}"')
-    interface = RucioInterface.__new__(RucioInterface)  # its __init__ would log in anew, by the environment alone
+        raise ApplyError(f'{config}: its scope is "{settings.scope}", but the dataset is in "{scope}"')
+    interface = RucioInterface.__new__(RucioInterface)  # its __init__ would log in again, configured by the environment alone
     interface.butler = source.open()
     interface.rse = settings.rucio_rse
     interface.scope = settings.scope

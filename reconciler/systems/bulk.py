@@ -1,0 +1,50 @@
+"""Bulk work: cut into chunks, reported as it proceeds, and ended between two chunks when the operator asks to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from reconciler.errors import Interrupted
+
+CHUNK = 10_000
+"""Datasets in one ingest: the fastest size that still bounds what an interruption undoes."""
+
+T = TypeVar("T")
+ProgressReport = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+def ignore_progress(what: str, done: int, total: int) -> None:
+    """Report no progress."""
+
+
+@dataclass
+class Cancellation:
+    """The operator's request to stop.
+
+    Parameters
+    ----------
+    requested : `Callable`
+        Returns True once the operator has asked to stop.
+    """
+
+    requested: Callable[[], bool] = lambda: False
+
+    def check(self) -> None:
+        """End the work here if the operator asked to stop.
+
+        Raises
+        ------
+        reconciler.errors.Interrupted
+            If so.
+        """
+        if self.requested():
+            raise Interrupted
+
+
+def split_into_chunks(items: Sequence[T], width: int) -> list[Sequence[T]]:
+    """Cut bulk work into chunks: as large as pays, and at least ``width`` of them so that all workers are busy."""
+    size = min(CHUNK, max(-(-len(items) // width), 1))
+    return [items[start : start + size] for start in range(0, len(items), size)]

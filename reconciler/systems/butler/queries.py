@@ -1,0 +1,61 @@
+"""Every piece of the Butler's query language that the program writes, so that kinds ask by name and contain no query text.
+
+An expression over datasets qualifies a dimension's column (``exposure.day_obs``); one over the records of that dimension alone
+does not (``day_obs``), since the Butler answers it from an index of the dimension's table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+ON_SKY = (
+    "exposure.tracking_ra != NULL AND exposure.tracking_dec != NULL AND exposure.sky_angle != NULL"
+    " AND (exposure.can_see_sky = NULL OR exposure.can_see_sky)"
+)
+"""Exposures that `is_on_sky` accepts."""
+
+
+def is_on_sky(exposure: Any) -> bool:
+    """Return True if an exposure record belongs to a visit, by the rule of obs_base's DefineVisitsTask."""
+    pointing = (exposure.tracking_ra, exposure.tracking_dec, exposure.sky_angle)
+    return all(value is not None for value in pointing) and getattr(exposure, "can_see_sky", None) is not False
+
+
+def with_values(instrument: str, dimension: str, values: Iterable[Any], where: str = "") -> str:
+    """Return the expression for datasets of an instrument with one of these values of a dimension, which satisfy ``where``."""
+    listed = ", ".join(str(value) for value in values)
+    return f"instrument = '{instrument}' AND {dimension} IN ({listed})" + (f" AND ({where})" if where else "")
+
+
+def with_bound_values(instrument: str, dimension: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """Return the expression of `with_values` with the values bound, and what to bind."""
+    return f"instrument = bound_instrument AND {dimension} IN (bound_values)", {
+        "bound_instrument": instrument,
+        "bound_values": values,
+    }
+
+
+def with_value_range(instrument: str, dimension: str, values: Sequence[int]) -> str:
+    """Return the expression for datasets of an instrument from the lowest to the highest of these values of a dimension."""
+    return f"instrument = '{instrument}' AND {dimension} IN ({min(values)}..{max(values)})"
+
+
+def on_nights(instrument: str, nights: Iterable[int], where: str = "") -> str:
+    """Return the expression for datasets of an instrument on these days of observation, which satisfy ``where``."""
+    return with_values(instrument, "exposure.day_obs", nights, where)
+
+
+def between_nights(instrument: str, begin: int, end: int) -> str:
+    """Return the expression for datasets of an instrument from the day of observation ``begin`` to the one before ``end``."""
+    return f"instrument = '{instrument}' AND exposure.day_obs >= {begin} AND exposure.day_obs < {end}"
+
+
+def exposures_on_nights(nights: Iterable[int]) -> str:
+    """Return the expression for exposure records on these days of observation."""
+    return f"day_obs IN ({', '.join(map(str, nights))})"
+
+
+def exposures_between_nights(begin: int, end: int) -> str:
+    """Return the expression for exposure records from the day of observation ``begin`` to the one before ``end``."""
+    return f"day_obs >= {begin} AND day_obs < {end}"

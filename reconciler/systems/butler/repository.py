@@ -1,0 +1,79 @@
+"""A Butler repository as the rest of the program sees it: its connection and its readers behind one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from reconciler.systems.butler.connection import ButlerConnection, Status
+from reconciler.systems.butler.counts import DatasetCounter
+from reconciler.systems.butler.datasets import DatasetReader
+from reconciler.systems.butler.definitions import DefinitionReader
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import DatasetRef as DatasetRef  # for annotations in kinds, which don't import lsst
+
+
+class Repository:
+    """A Butler repository that may not exist yet; then everything in it is empty.
+
+    It delegates to a `ButlerConnection`, which owns the cache of answers, and to the readers that share it:
+    `DefinitionReader`, `DatasetCounter` and `DatasetReader`.
+
+    Parameters
+    ----------
+    uri : `str`
+        Location of the repository, or its label in the repository index.
+    on_statement : callable, optional
+        Called without arguments for each SQL statement that is sent to its registry.
+    """
+
+    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None) -> None:
+        self.connection = connection = ButlerConnection(uri, on_statement)
+        self.uri = uri
+        self.config = connection.config
+        self.open = connection.open
+        self.analyze = connection.analyze
+        self.forget = connection.forget
+        self.forget_connections = connection.forget_connections
+        self.close = connection.close
+
+        definitions = DefinitionReader(connection)
+        self.collections = definitions.collections
+        self.matching_collections = definitions.matching_collections
+        self.flattened = definitions.flattened
+        self.dataset_types = definitions.dataset_types
+        self.required = definitions.required
+        self.universe = definitions.universe
+        self.records = definitions.records
+        self.count_records = definitions.count_records
+        self.make_record = definitions.make_record
+
+        counter = DatasetCounter(connection, definitions)
+        self.count = counter.count
+        self.count_in = counter.count_in
+
+        datasets = DatasetReader(connection, definitions)
+        self.data_ids = datasets.data_ids
+        self.refs = datasets.refs
+        self.refs_in = datasets.refs_in
+        self.members = datasets.members
+        self.members_where = datasets.members_where
+        self.paths = datasets.paths
+        self.files = datasets.files
+        self.certifications = datasets.certifications
+
+    @property
+    def status(self) -> Status:
+        """Whether the repository is absent, ready, or left half-made by an interrupted creation."""
+        return self.connection.status
+
+    @property
+    def ready(self) -> bool:
+        """Whether the repository can be queried."""
+        return self.connection.ready
+
+    @property
+    def many_writers(self) -> bool:
+        """Whether several processes may write at the same time; SQLite allows one writer."""
+        return self.connection.many_writers

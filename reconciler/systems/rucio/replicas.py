@@ -1,0 +1,41 @@
+"""Replicas of a Rucio server: which files are available at an RSE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from reconciler.systems.rucio.connection import RucioConnection
+from reconciler.systems.rucio.dids import DidCatalog, batches
+from reconciler.systems.rucio.facts import Delivery, did_keys, read_rows
+
+
+class ReplicaCatalog:
+    """The replicas of a server."""
+
+    def __init__(self, connection: RucioConnection, dids: DidCatalog) -> None:
+        self._connection = connection
+        self._dids = dids
+
+    def delivery(self, datasets: Iterable[str], rse: str) -> Delivery:
+        """Query how many files of datasets are available at an RSE."""
+        asked = sorted(set(datasets))
+        facts = self._dids.query(asked)
+        existing = [did for did in asked if did in facts]
+        missing = tuple(did for did in asked if did not in facts)
+        return Delivery(len(self._dids.files(existing)), self.available(existing, rse), missing)
+
+    def available(self, dids: Iterable[str], rse: str) -> frozenset[tuple[str, str]]:
+        """Query which files are available at an RSE, as (scope, name); ``dids`` are files, or datasets that contain them."""
+        asked = tuple(sorted(set(dids)))
+        if not asked:
+            return frozenset()
+        return self._connection.ask(("available", asked, rse), lambda: self._read_available(asked, rse))
+
+    def _read_available(self, dids: Sequence[str], rse: str) -> frozenset[tuple[str, str]]:
+        found = set()
+        for batch in batches(dids):
+            answer = self._connection.client.list_replicas(did_keys(batch), rse_expression=rse)
+            for row in read_rows(answer, "scope", "name", "states"):
+                if row["states"].get(rse) == "AVAILABLE":
+                    found.add((row["scope"], row["name"]))
+        return frozenset(found)
