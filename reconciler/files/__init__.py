@@ -1,1 +1,1 @@
-"""The inputs that a state file names: export files, tables of files, lists of visits. Read here without any live system."""
+"""Formats of the files that a state names: export files, tables of files, lists of visits. None of them needs a live system."""

@@ -1,7 +1,7 @@
-"""Large export files, read once: what the YAML of one held is kept under the digest of its bytes.
+"""Cache of parsed export files, keyed by the SHA-256 of their content.
 
-Reading YAML costs more than everything else that is done about an import that is in sync. A digest can't go stale; what is kept
-is JSON, which can hold nothing but data, and whatever is wrong with it only means that the file is read again.
+Parsing YAML is the slowest part of checking an import that is in sync. Entries can't go stale, because the key is a digest of the
+content. They are JSON, which can hold nothing but data; an entry that can't be read is ignored, and the file is parsed again.
 """
 
 from __future__ import annotations
@@ -15,121 +15,89 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from reconciler.files.export_yaml import Encoded, Span, Tai
+from platformdirs import user_cache_path
 
-WORTH_KEEPING = 200_000
-"""Bytes of YAML; less is read in some hundredths of a second."""
-MOST_KEPT = 50
-"""Files; those used last stay."""
-FORM = 1
-"""Raised when what is kept changes its form."""
+from reconciler.files.export_types import Encoded, Span, Tai
 
-
-def folder() -> Path:
-    """Say where it is kept.
-
-    Returns
-    -------
-    folder : `pathlib.Path`
-        Below ``$XDG_CACHE_HOME``.
-    """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "rubin-reconciler" / "exports"
+MIN_BYTES = 200_000
+"""Smaller files are not cached: parsing them takes some hundredths of a second."""
+MAX_ENTRIES = 50
+"""The least recently used entries beyond this number are deleted."""
+FORMAT = 1
+"""Increased when the form of an entry changes."""
 
 
-def knows(content: bytes) -> bool:
-    """Tell whether what a file held is kept.
-
-    Parameters
-    ----------
-    content : `bytes`
-        The file.
-
-    Returns
-    -------
-    known : `bool`
-        Whether `recall` need not read it again.
-    """
-    return _path(content).exists()
+def cache_folder() -> Path:
+    """Return the folder of the cache, below the user's cache folder of the platform."""
+    return user_cache_path("rubin-reconciler") / "exports"
 
 
-def recall(content: bytes) -> Any:
-    """Look up what a file held.
-
-    Parameters
-    ----------
-    content : `bytes`
-        The file.
-
-    Returns
-    -------
-    document : `object` or `None`
-        As `reconciler.files.export_yaml.load` gives it; `None` if it is not known.
-    """
-    if len(content) < WORTH_KEEPING:
+def read_cached(content: bytes) -> Any:
+    """Return the document that the content of an export file was parsed to, or `None` if it is not in the cache."""
+    if len(content) < MIN_BYTES:
         return None
-    path = _path(content)
+    path = _entry_path(content)
     with contextlib.suppress(OSError, ValueError, RecursionError, TypeError):
-        document = json.loads(path.read_bytes(), object_hook=_restored)
+        document = json.loads(path.read_bytes(), object_hook=_decode)
         os.utime(path)
         return document
     return None
 
 
-def keep(content: bytes, document: Any, *, plain: bool) -> None:
-    """Keep what a file held, if that can be done.
+def store(content: bytes, document: Any, *, is_json: bool) -> None:
+    """Store the parsed document of an export file, if JSON can represent it and the cache can be written.
 
     Parameters
     ----------
     content : `bytes`
-        The file.
+        Content of the file.
     document : `object`
-        What it held.
-    plain : `bool`
-        Whether it is JSON as it is, as that of many datasets and nothing else is.
+        What it was parsed to.
+    is_json : `bool`
+        Whether the document consists of JSON values only and needs no encoding, as is usual for files of datasets.
     """
-    if len(content) < WORTH_KEEPING:
+    if len(content) < MIN_BYTES:
         return
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        if not plain:
-            # An alias is written out each time: a file of many may hold more than can be kept.
-            document = _plain(document, itertools.count(), len(content))
+        if not is_json:
+            # JSON repeats an aliased node each time it occurs, so a document of many aliases may be too large to store.
+            document = _encode(document, itertools.count(), len(content))
         text = json.dumps(document, separators=(",", ":"), allow_nan=False)
-        place = folder()
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=place)  # readable by its owner alone
+        folder = cache_folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder)  # readable by its owner only
         with open(handle, "w") as file:
             file.write(text)
-        os.replace(name, _path(content))
-        for old in sorted(place.iterdir(), key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
+        os.replace(name, _entry_path(content))
+        for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[:-MAX_ENTRIES]:
             old.unlink(missing_ok=True)
 
 
-def _path(content: bytes) -> Path:
-    return folder() / f"{hashlib.sha256(content).hexdigest()}.{FORM}.json"
+def _entry_path(content: bytes) -> Path:
+    return cache_folder() / f"{hashlib.sha256(content).hexdigest()}.{FORMAT}.json"
 
 
-def _plain(value: Any, nodes: itertools.count[int], most: int) -> Any:
-    """Write what JSON does not know as a mapping with one key."""
-    if next(nodes) > most:
-        raise ValueError("more than its text")
-    sort = type(value)
-    if sort in (str, int, float, bool) or value is None:
+def _encode(value: Any, nodes: itertools.count[int], max_nodes: int) -> Any:
+    """Represent values that JSON lacks as mappings with one key, such as ``{"!Tai": "…"}``."""
+    if next(nodes) > max_nodes:
+        raise ValueError("the document has more nodes than its file has bytes")
+    kind = type(value)
+    if kind in (str, int, float, bool) or value is None:
         return value
-    if sort is dict:
+    if kind is dict:
         if any(type(key) is not str or key.startswith("!") for key in value):
-            raise ValueError("keys that JSON has not")
-        return {key: _plain(item, nodes, most) for key, item in value.items()}
-    if sort is list:
-        return [_plain(item, nodes, most) for item in value]
-    if sort is Span:
-        return {"!span": [_plain(item, nodes, most) for item in value]}
-    if sort in (Tai, Encoded):
-        return {f"!{sort.__name__}": str(value)}
-    raise ValueError(f"{sort.__name__} is not known to JSON")
+            raise ValueError("a key can't be represented in JSON")
+        return {key: _encode(item, nodes, max_nodes) for key, item in value.items()}
+    if kind is list:
+        return [_encode(item, nodes, max_nodes) for item in value]
+    if kind is Span:
+        return {"!span": [_encode(item, nodes, max_nodes) for item in value]}
+    if kind in (Tai, Encoded):
+        return {f"!{kind.__name__}": str(value)}
+    raise ValueError(f"{kind.__name__} can't be represented in JSON")
 
 
-def _restored(value: dict[str, Any]) -> Any:
+def _decode(value: dict[str, Any]) -> Any:
     match value:
         case {"!span": [begin, end]}:
             return Span(begin, end)

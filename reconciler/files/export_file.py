@@ -1,4 +1,4 @@
-"""Export files of ``butler export``: what they hold, read without the Butler."""
+"""Content of the export files that ``butler export`` writes, read without the Butler."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from reconciler.errors import StateError
 from reconciler.files import export_yaml
-from reconciler.files.export_yaml import Span
-from reconciler.files.text import stamp
+from reconciler.files.export_types import Span
+from reconciler.files.text import get_file_version
 
 NAMESPACE = "daf_butler"
 FORMAT_MAJOR = 1
@@ -25,7 +25,7 @@ class ExportedCollection:
     type : `str`
         RUN, TAGGED, CALIBRATION or CHAINED.
     children : tuple of `str`
-        Of a chain.
+        Children of a CHAINED collection, in search order.
     doc : `str`
         Its documentation.
     """
@@ -37,17 +37,7 @@ class ExportedCollection:
 
 @dataclass(frozen=True)
 class ExportedType:
-    """A dataset type.
-
-    Parameters
-    ----------
-    dimensions : tuple of `str`
-        As written.
-    storage_class : `str`
-        Its name.
-    is_calibration : `bool`
-        Whether it may be certified.
-    """
+    """A dataset type, with its dimensions in the order of the file."""
 
     dimensions: tuple[str, ...]
     storage_class: str
@@ -61,13 +51,13 @@ class ExportedDataset:
     Parameters
     ----------
     dataset_type, run : `str`
-        Of what type, and in which RUN.
+        Names of its dataset type and of its RUN collection.
     data_id : mapping
-        Required dimensions.
+        Values of its required dimensions.
     path : `str`
-        Of its file.
+        Path of its file, relative to the root of the export.
     formatter : `str` or `None`
-        Class that reads it.
+        Name of the class that reads the file.
     """
 
     dataset_type: str
@@ -84,17 +74,19 @@ class ExportFile:
     Parameters
     ----------
     universe_version : `int`
-        Of the dimension universe that it was written with.
+        Version of the dimension universe of the exporting repository.
     universe_namespace : `str`
-        Likewise.
+        Namespace of that universe.
     dimensions : mapping
-        Records by dimension.
-    collections, dataset_types, datasets : mapping
-        By name, by name, by UUID.
+        Dimension records by name of the dimension.
+    collections, dataset_types : mapping
+        Collections and dataset types by name.
+    datasets : mapping
+        Datasets by UUID.
     certifications : tuple of (`str`, `Span`, `str`)
-        Collection, validity range, UUID.
+        CALIBRATION collection, validity range and dataset UUID.
     tags : tuple of (`str`, `str`)
-        TAGGED collection, UUID.
+        TAGGED collection and dataset UUID.
     """
 
     universe_version: int
@@ -108,100 +100,114 @@ class ExportFile:
 
 
 def read(path: str) -> ExportFile:
-    """Read an export file; the same file is read once.
-
-    Parameters
-    ----------
-    path : `str`
-        The file.
-
-    Returns
-    -------
-    content : `ExportFile`
-        What it holds.
+    """Read an export file; the result is cached until the file changes.
 
     Raises
     ------
     reconciler.errors.StateError
-        If it is missing, or no export file.
+        If the file is missing or isn't a valid export file.
     """
-    return _read(path, *stamp(path))
+    return _read(path, *get_file_version(path))
 
 
 @functools.lru_cache(maxsize=64)
-def _read(path: str, changed: int, size: int) -> ExportFile:
+def _read(path: str, mtime: int, size: int) -> ExportFile:
     document = export_yaml.load(path)
     try:
-        return _content(document)
+        return _read_document(document)
     except _NotAnExport as error:
         raise StateError(f"{path}: not an export file: {error}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)[:200]
+        what = f"missing key {error}" if isinstance(error, KeyError) else str(error)[:200]
         raise StateError(f"{path}: not an export file: a record is malformed ({what})") from error
 
 
 class _NotAnExport(Exception):
-    pass
+    """The document isn't an export file of a supported format; the message explains why."""
 
 
-def _content(document: Any) -> ExportFile:
+def _read_document(document: Any) -> ExportFile:
     if not isinstance(document, dict) or "data" not in document or "version" not in document:
-        raise _NotAnExport("it has no version and data")
+        raise _NotAnExport('it has no "version" and "data"')
     version = str(document["version"])
     if version != "0" and version.partition(".")[0] != str(FORMAT_MAJOR):
-        raise _NotAnExport(f"its format is {version}, and {FORMAT_MAJOR}.x is known")
+        raise _NotAnExport(f"unsupported format version {version}; {FORMAT_MAJOR}.x is supported")
     if not isinstance(document["data"], list):
-        raise _NotAnExport("data is not a list")
-    dimensions: dict[str, list[dict[str, Any]]] = {}
-    collections: dict[str, ExportedCollection] = {}
-    types: dict[str, ExportedType] = {}
-    datasets: dict[str, ExportedDataset] = {}
-    certifications: list[tuple[str, Span, str]] = []
-    tags: list[tuple[str, str]] = []
-    for part in document["data"]:
-        match part["type"]:
-            case "dimension":
-                dimensions.setdefault(part["element"], []).extend(part["records"])
-            case "collection":
-                children = tuple(c if isinstance(c, str) else c[0] for c in part.get("children") or ())
-                collections[part["name"]] = ExportedCollection(part["collection_type"].upper(), children, part.get("doc") or "")
-            case "run":
-                collections[part["name"]] = ExportedCollection("RUN")
-            case "dataset_type":
-                types[part["name"]] = ExportedType(
-                    tuple(part["dimensions"]), part["storage_class"], bool(part.get("is_calibration", False))
-                )
-            case "dataset":
-                for record in part["records"]:
-                    ids, data_ids = record["dataset_id"], record["data_id"]
-                    ids = ids if isinstance(ids, list) else [ids]
-                    data_ids = data_ids if isinstance(data_ids, list) else [data_ids]
-                    for id, data_id in zip(ids, data_ids, strict=True):
-                        if not isinstance(id, str):
-                            raise _NotAnExport("it has dataset IDs that are no UUIDs; export it anew")
-                        datasets[id] = ExportedDataset(
-                            part["dataset_type"], part["run"], dict(data_id), record["path"], record.get("formatter")
-                        )
-            case "associations":
-                collection = part["collection"]
-                if part["collection_type"].upper() == "TAGGED":
-                    tags.extend((collection, id) for id in part["dataset_ids"])
-                else:
-                    for entry in part["validity_ranges"]:
-                        span = entry["timespan"] if "timespan" in entry else Span(entry["begin"], entry["end"])
-                        certifications.extend((collection, span, id) for id in entry["dataset_ids"])
-            case unknown:
-                raise _NotAnExport(f'unknown part "{unknown}"')
-    unknown_ids = ({id for *_, id in certifications} | {id for _, id in tags}) - set(datasets)
-    if unknown_ids:
-        raise _NotAnExport(f"{len(unknown_ids)} associated datasets are not in it, such as {min(unknown_ids)}")
+        raise _NotAnExport('"data" is not a list')
+    reader = _EntryReader()
+    for entry in document["data"]:
+        reader.add(entry)
+    reader.check_associations()
     return ExportFile(
         int(document.get("universe_version", 0)),
         str(document.get("universe_namespace", NAMESPACE)),
-        dimensions,
-        collections,
-        types,
-        datasets,
-        tuple(certifications),
-        tuple(tags),
+        reader.dimensions,
+        reader.collections,
+        reader.dataset_types,
+        reader.datasets,
+        tuple(reader.certifications),
+        tuple(reader.tags),
     )
+
+
+class _EntryReader:
+    """Collects the entries of an export file, one method for each type of entry."""
+
+    def __init__(self) -> None:
+        self.dimensions: dict[str, list[dict[str, Any]]] = {}
+        self.collections: dict[str, ExportedCollection] = {}
+        self.dataset_types: dict[str, ExportedType] = {}
+        self.datasets: dict[str, ExportedDataset] = {}
+        self.certifications: list[tuple[str, Span, str]] = []
+        self.tags: list[tuple[str, str]] = []
+
+    def add(self, entry: Any) -> None:
+        match entry["type"]:
+            case "dimension":
+                self.dimensions.setdefault(entry["element"], []).extend(entry["records"])
+            case "collection":
+                children = tuple(c if isinstance(c, str) else c[0] for c in entry.get("children") or ())
+                type_name = entry["collection_type"].upper()
+                self.collections[entry["name"]] = ExportedCollection(type_name, children, entry.get("doc") or "")
+            case "run":
+                self.collections[entry["name"]] = ExportedCollection("RUN")
+            case "dataset_type":
+                self.dataset_types[entry["name"]] = ExportedType(
+                    tuple(entry["dimensions"]), entry["storage_class"], bool(entry.get("is_calibration", False))
+                )
+            case "dataset":
+                self._add_datasets(entry)
+            case "associations":
+                self._add_associations(entry)
+            case unknown:
+                raise _NotAnExport(f'unknown entry type "{unknown}"')
+
+    def _add_datasets(self, entry: Any) -> None:
+        dataset_type, run = entry["dataset_type"], entry["run"]
+        for record in entry["records"]:
+            uuids, data_ids = _as_list(record["dataset_id"]), _as_list(record["data_id"])
+            for uuid, data_id in zip(uuids, data_ids, strict=True):
+                if not isinstance(uuid, str):
+                    raise _NotAnExport("it has dataset IDs that are not UUIDs; export the datasets again with a current stack")
+                self.datasets[uuid] = ExportedDataset(dataset_type, run, dict(data_id), record["path"], record.get("formatter"))
+
+    def _add_associations(self, entry: Any) -> None:
+        collection = entry["collection"]
+        if entry["collection_type"].upper() == "TAGGED":
+            self.tags.extend((collection, uuid) for uuid in entry["dataset_ids"])
+            return
+        for validity in entry["validity_ranges"]:
+            span = validity["timespan"] if "timespan" in validity else Span(validity["begin"], validity["end"])
+            self.certifications.extend((collection, span, uuid) for uuid in validity["dataset_ids"])
+
+    def check_associations(self) -> None:
+        """Raise if a collection contains datasets that the file doesn't."""
+        associated = {uuid for *_, uuid in self.certifications} | {uuid for _, uuid in self.tags}
+        missing = associated - set(self.datasets)
+        if missing:
+            what = "1 associated dataset is" if len(missing) == 1 else f"{len(missing):,} associated datasets are"
+            raise _NotAnExport(f"{what} missing from the file, for example {min(missing)}")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,7 +1,7 @@
-"""YAML of ``butler export`` as plain objects: the text is read in C, and only the Butler's own tags are known.
+"""Parser for the YAML of ``butler export``, using PyYAML's C parser and the Butler's own tags.
 
-Any other tag is an error, so that no file can make an object of its choice. PyYAML's constructor takes longer than the C
-parser, so the few sorts of nodes that export files are made of are built here, and it is asked about the rest only.
+Any other tag is an error, so no file can create an object of its choice. PyYAML's constructor takes longer than its C parser, so
+the few types of nodes that most of an export file consists of are built here; PyYAML builds the rest.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import functools
 import re
 import uuid
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from reconciler.errors import StateError
+from reconciler.files import export_cache
+from reconciler.files.export_types import Encoded, Span, Tai
 
 TEXT = "tag:yaml.org,2002:str"
 INTEGER = "tag:yaml.org,2002:int"
@@ -22,34 +24,8 @@ SEQUENCE = "tag:yaml.org,2002:seq"
 DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 
 
-class Tai(str):
-    """A time: TAI in ISO form, to nanoseconds."""
-
-
-class Encoded(str):
-    """A region on the sky, as the hexadecimal digits of its encoding."""
-
-
-class Span(NamedTuple):
-    """A validity range.
-
-    Parameters
-    ----------
-    begin, end : `str` or `None`
-        TAI in ISO form; `None` for unbounded.
-    """
-
-    begin: str | None
-    end: str | None
-
-
 def load(path: str) -> Any:
-    """Read a YAML file.
-
-    Parameters
-    ----------
-    path : `str`
-        The file.
+    """Read the YAML of an export file, from the cache if it was parsed before.
 
     Returns
     -------
@@ -59,18 +35,16 @@ def load(path: str) -> Any:
     Raises
     ------
     reconciler.errors.StateError
-        If it is no YAML, or holds other tags.
+        If the file can't be read, isn't YAML, or contains other tags.
     """
     import yaml
 
-    from reconciler.files import export_cache
-
     try:
         content = Path(path).read_bytes()
-        document = export_cache.recall(content)
+        document = export_cache.read_cached(content)
         if document is None:
-            document, plain = _parse(content)
-            export_cache.keep(content, document, plain=plain)
+            document, is_json = _parse(content)
+            export_cache.store(content, document, is_json=is_json)
         return document
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -82,70 +56,76 @@ def load(path: str) -> Any:
 
 
 def _parse(content: bytes) -> tuple[Any, bool]:
-    """Give the document, and whether JSON would give it back as it is."""
+    """Return the document, and whether it consists of JSON values only."""
     loader = _loader()(content)
     try:
         node = loader.get_single_node()
         builder = _Builder(loader)
-        return (None if node is None else builder.build(node)), builder.plain
+        return (None if node is None else builder.build(node)), builder.is_json
     finally:
         loader.dispose()
 
 
 class _Builder:
-    """Makes objects of the nodes of one document."""
+    """Builds the objects of one document from its YAML nodes."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
         self.built: dict[int, Any] = {}
-        self.plain = True
-        self.sorts = {TEXT: self.text, UUID: self.uuid, INTEGER: self.integer, MAPPING: self.mapping, SEQUENCE: self.sequence}
+        self.is_json = True
+        self.builders = {
+            TEXT: self.build_text,
+            UUID: self.build_uuid,
+            INTEGER: self.build_integer,
+            MAPPING: self.build_mapping,
+            SEQUENCE: self.build_sequence,
+        }
 
     def build(self, node: Any) -> Any:
-        return self.sorts.get(node.tag, self.other)(node)
+        return self.builders.get(node.tag, self.build_other)(node)
 
-    def mapping(self, node: Any) -> Any:
-        # An alias is the same node again: it is built once, however often it is named.
+    def build_mapping(self, node: Any) -> Any:
+        # An alias is the same node again. Each node is built once, however often it is used.
         key = id(node)
         if key in self.built:
-            self.plain = False
+            self.is_json = False
             return self.built[key]
         if node.id != "mapping":
-            return self.other(node)
-        sorts, other, made = self.sorts, self.other, {}
+            return self.build_other(node)
+        builders, other, made = self.builders, self.build_other, {}
         for name, value in node.value:
             if name.tag != TEXT or name.id != "scalar":
-                return self.other(node)
+                return self.build_other(node)
             if name.value[:1] == "!":
-                self.plain = False
-            made[name.value] = sorts.get(value.tag, other)(value)
+                self.is_json = False
+            made[name.value] = builders.get(value.tag, other)(value)
         self.built[key] = made
         return made
 
-    def sequence(self, node: Any) -> Any:
+    def build_sequence(self, node: Any) -> Any:
         key = id(node)
         if key in self.built:
-            self.plain = False
+            self.is_json = False
             return self.built[key]
         if node.id != "sequence":
-            return self.other(node)
-        sorts, other = self.sorts, self.other
-        made = self.built[key] = [sorts.get(item.tag, other)(item) for item in node.value]
+            return self.build_other(node)
+        builders, other = self.builders, self.build_other
+        made = self.built[key] = [builders.get(item.tag, other)(item) for item in node.value]
         return made
 
-    def text(self, node: Any) -> Any:
-        return node.value if node.id == "scalar" else self.other(node)
+    def build_text(self, node: Any) -> Any:
+        return node.value if node.id == "scalar" else self.build_other(node)
 
-    def uuid(self, node: Any) -> Any:
-        return str(uuid.UUID(hex=node.value)) if node.id == "scalar" else self.other(node)
+    def build_uuid(self, node: Any) -> Any:
+        return str(uuid.UUID(hex=node.value)) if node.id == "scalar" else self.build_other(node)
 
-    def integer(self, node: Any) -> Any:
-        return int(node.value) if node.id == "scalar" and DECIMAL.fullmatch(node.value) else self.other(node)
+    def build_integer(self, node: Any) -> Any:
+        return int(node.value) if node.id == "scalar" and DECIMAL.fullmatch(node.value) else self.build_other(node)
 
-    def other(self, node: Any) -> Any:
-        """Let PyYAML build what is rare, or say what is wrong with it."""
+    def build_other(self, node: Any) -> Any:
+        """Build a rare type of node with PyYAML, which raises if its tag is unknown or its value invalid."""
         made = self.loader.construct_object(node, deep=True)
-        self.plain = self.plain and (made is None or type(made) in (bool, int, float))
+        self.is_json = self.is_json and (made is None or type(made) in (bool, int, float))
         return made
 
 
@@ -153,7 +133,7 @@ class _Builder:
 def _loader() -> Any:
     import yaml
 
-    class Loader(yaml.CSafeLoader):  # the pure Python one reads 10,000 datasets in 8 s
+    class Loader(yaml.CSafeLoader):  # the pure Python loader takes 8 s for 10,000 datasets
         pass
 
     def scalar(loader: Any, node: Any) -> str:
@@ -164,7 +144,7 @@ def _loader() -> Any:
 
     def span(loader: Any, node: Any) -> Span:
         if not isinstance(node, yaml.MappingNode):
-            raise yaml.constructor.ConstructorError(None, None, "an empty validity range", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, "a validity range without begin and end", node.start_mark)
         values = loader.construct_mapping(node)
         return Span(values.get("begin"), values.get("end"))
 

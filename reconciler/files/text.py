@@ -1,67 +1,46 @@
-"""Text files that an operator names, with one clear error for each way in which one can't be read."""
+"""Reading of text files that an operator names, with a clear error for each way in which that can fail."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from reconciler.errors import StateError
-from reconciler.state.braces import meant
+from reconciler.errors import StateError, did_you_mean
 
 
 def read_text(path: Path) -> str:
-    """Read a text file.
-
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        The file.
-
-    Returns
-    -------
-    text : `str`
-        Its content.
+    """Read a UTF-8 text file.
 
     Raises
     ------
     reconciler.errors.StateError
-        If it can't be read.
+        If the file doesn't exist, can't be read or isn't UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise StateError(f"{path}: no such file{meant(path.name, siblings)}") from error
+        raise StateError(f"{path}: no such file{did_you_mean(path.name, siblings)}") from error
     except IsADirectoryError as error:
-        raise StateError(f"{path}: a folder, not a file") from error
+        raise StateError(f"{path}: is a folder, not a file") from error
     except OSError as error:
         raise StateError(f"{path}: can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise StateError(f"{path}: not UTF-8 text (byte {error.start})") from error
+        raise StateError(f"{path}: not UTF-8 text (invalid byte at offset {error.start})") from error
 
 
-def stamp(path: str) -> tuple[int, int]:
-    """Say which version of a file is there, so that the same one is read once.
-
-    Parameters
-    ----------
-    path : `str`
-        The file.
-
-    Returns
-    -------
-    changed, size : `int`
-        Nanoseconds and bytes.
+def get_file_version(path: str) -> tuple[int, int]:
+    """Return the modification time in nanoseconds and the size in bytes of a file, as a key for caches of its content.
 
     Raises
     ------
     reconciler.errors.StateError
-        If it is not there or can't be read.
+        If the file doesn't exist or can't be accessed.
     """
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError as error:
-        raise StateError(f"{path}: no such file", ("it is named relative to the state file",)) from error
+        raise StateError(f"{path}: no such file", ("relative paths start from the folder of the state file",)) from error
     except OSError as error:
         raise StateError(f"{path}: can't be read: {error.strerror}") from error
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size

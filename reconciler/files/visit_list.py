@@ -1,4 +1,4 @@
-"""Lists of visits or exposures, one number a line, as people hand them around."""
+"""Lists of visits or exposures: text files with one number per line, which may end in a comma."""
 
 from __future__ import annotations
 
@@ -9,29 +9,19 @@ from reconciler.files.text import read_text
 
 
 def read(path: str) -> list[int]:
-    """Read a list.
-
-    Parameters
-    ----------
-    path : `str`
-        The file; empty lines and what follows a ``#`` are passed over.
-
-    Returns
-    -------
-    numbers : `list` [`int`]
-        Each once, in the file's order.
+    """Read the distinct numbers of a list in the order of the file; empty lines and ``#`` comments are skipped.
 
     Raises
     ------
     reconciler.errors.StateError
-        If it is missing, or a line holds no number.
+        If the file can't be read, or a line isn't a number.
     """
     numbers: dict[int, None] = {}
-    for number, line in enumerate(read_text(Path(path)).splitlines(), 1):
+    for line_number, line in enumerate(read_text(Path(path)).splitlines(), 1):
         text = line.partition("#")[0].strip().rstrip(",")
         if not text:
             continue
         if not text.isdecimal():
-            raise StateError(f'{path}:{number}: "{text[:40]}" is not the number of a visit or exposure')
+            raise StateError(f'{path}:{line_number}: "{text[:40]}" is not the number of a visit or exposure')
         numbers[int(text)] = None
     return list(numbers)

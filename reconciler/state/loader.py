@@ -1,192 +1,136 @@
-"""From TOML to Specs, and everything that is wrong told at once, with its line."""
+"""Loading of state files: TOML, variables, JSON Schema, Specs, and checks between tables.
+
+The problems of a file are collected and raised as one error, in the order of their lines.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli
 
-from reconciler.engine.model import Id, Spec
-from reconciler.engine.registry import discover
-from reconciler.errors import StateError
+from reconciler.engine.model import Address, DesiredState, Spec
+from reconciler.errors import StateError, did_you_mean
 from reconciler.files.text import read_text
-from reconciler.state import variables as filling
-from reconciler.state.braces import meant
-from reconciler.state.line_numbers import line_of, locate
+from reconciler.state.line_numbers import find_line, find_lines
+from reconciler.state.schema import known_kinds, state_schema
 from reconciler.state.settings import Header, RucioSettings
-from reconciler.state.variables import Problems, Scalar
+from reconciler.state.variables import Problems, Scalar, resolve_variables, substitute
 
 
 @dataclass(frozen=True)
-class State:
-    """What one file wants.
+class StateFile(DesiredState):
+    """The content of one state file: the resources that it declares and how to reach the live systems.
 
     Parameters
     ----------
-    path : `pathlib.Path`
-        The file.
-    header : `reconciler.state.settings.Header`
-        What it is.
-    resources : mapping
-        Specs by address, in the order of the file.
-    lines : mapping
-        The line of each address.
     rucio : `reconciler.state.settings.RucioSettings` or `None`
-        How Rucio is reached.
-    variables : mapping
-        As used.
-    digest : `str`
-        SHA-256 of the file and the variables.
+        Its ``[rucio]`` table.
     """
 
-    path: Path
-    header: Header
-    resources: Mapping[Id, Spec]
-    lines: Mapping[Id, int]
-    rucio: RucioSettings | None
-    variables: Mapping[str, Scalar] = field(default_factory=dict)
-    digest: str = ""
-
-    @property
-    def name(self) -> str:
-        """What the state is called: the file's name less its suffix."""
-        return self.path.stem
-
-    def where(self, id: Id) -> str:
-        """Say where a resource stands in the file.
-
-        Parameters
-        ----------
-        id : `Id`
-            Its address.
-
-        Returns
-        -------
-        place : `str`
-            ``ccms1.toml:88``.
-        """
-        return f"{self.path.name}:{self.lines.get(id, 1)}"
+    rucio: RucioSettings | None = None
 
 
-def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> State:
-    """Read a state file.
+def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile:
+    """Load and validate a state file, without using any live system.
 
     Parameters
     ----------
     path : `pathlib.Path`
         The file.
     variables : mapping, optional
-        What overrides its ``[vars]``.
+        Values that override those of its ``[vars]`` table.
 
     Returns
     -------
-    state : `State`
-        What it wants.
+    state : `StateFile`
+        The validated content.
 
     Raises
     ------
     reconciler.errors.StateError
-        If anything in it is wrong.
+        If the file can't be read or is invalid. All problems of one stage (TOML, schema, tables, references between tables) are
+        reported at once.
     """
     text = read_text(path)
     document = parse(text, path)
-    lines = locate(text)
+    lines = find_lines(text)
     problems = Problems(path, lines)
-    values = filling.variables(document, variables or {}, problems)
-    filled = filling.fill(document, (), values, problems)
-    filled["vars"] = document.get("vars", {}) if isinstance(document.get("vars"), dict) else {}
-    _validate(filled, problems)
-    problems.stop()
-    resources, found = _specs(filled, path.parent, problems)
-    header = Header.model_validate(filled["reconcile"])
-    rucio = RucioSettings.model_validate(filled["rucio"]) if "rucio" in filled else None
+    values = resolve_variables(document, variables or {}, problems)
+    substituted = substitute(document, (), values, problems)
+    _validate_schema(substituted, problems)
+    problems.raise_if_any()
+    resources, resource_lines = _make_specs(substituted, path.parent, problems)
+    header = Header.model_validate(substituted["reconcile"])
+    rucio = RucioSettings.model_validate(substituted["rucio"]) if "rucio" in substituted else None
     if rucio is not None and rucio.config:
         rucio = rucio.model_copy(update={"config": str(path.parent / rucio.config)})
-    _check(resources, rucio, problems)
-    problems.stop()
+    _check_references(resources, rucio, problems)
+    problems.raise_if_any()
     digest = hashlib.sha256(repr((text, sorted(values.items()))).encode()).hexdigest()
-    return State(path, header, resources, found, rucio, values, digest)
+    return StateFile(
+        path=path,
+        resources=resources,
+        kinds=known_kinds(),
+        lines=resource_lines,
+        title=header.title,
+        ticket=header.ticket,
+        variables=values,
+        digest=digest,
+        rucio=rucio,
+    )
 
 
 def parse(text: str, path: Path) -> dict[str, Any]:
-    """Parse TOML.
-
-    Parameters
-    ----------
-    text : `str`
-        The text.
-    path : `pathlib.Path`
-        Where it is from, for messages.
-
-    Returns
-    -------
-    document : `dict`
-        Its content.
+    """Parse TOML; ``path`` is used in messages only.
 
     Raises
     ------
     reconciler.errors.StateError
-        If it is not TOML; twice the same table or key is not.
+        If the text isn't TOML, which includes a key or a table that is defined twice.
     """
     try:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        line = text.count("\n", 0, error.pos) + 1
-        what = error.msg if line <= text.count("\n") + 1 else str(error)
-        hint = ""
-        if "Cannot declare" in what or "Cannot overwrite" in what:
-            hint = "; the same address stands in the file twice"
-        raise StateError(f"{path.name}:{line}: not TOML: {what}{hint}") from error
+        raise StateError(f"{path.name}:{error.lineno}: invalid TOML: {error.msg}") from error
     except RecursionError as error:
-        raise StateError(f"{path.name}: not TOML that can be read: nested too deeply") from error
+        raise StateError(f"{path.name}: invalid TOML: nested too deeply") from error
 
 
 def read_variables(path: Path) -> dict[str, Scalar]:
-    """Read a var-file: a flat table of names and values.
-
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        The file.
-
-    Returns
-    -------
-    variables : `dict`
-        Its values.
+    """Read a var-file: TOML with names and values of variables, and no tables.
 
     Raises
     ------
     reconciler.errors.StateError
-        If it is not a flat table.
+        If the file can't be read, isn't TOML, or contains anything but strings, numbers and booleans.
     """
     text = read_text(path)
     document = parse(text, path)
-    lines = locate(text)
-    wrong = [name for name, value in document.items() if not isinstance(value, Scalar)]
-    if wrong:
-        raise StateError(
-            [f"{path.name}:{line_of(lines, (name,)) or 1}: {name}: a var-file is a flat table of values" for name in wrong]
-        )
+    problems = Problems(path, find_lines(text))
+    for name, value in document.items():
+        if not isinstance(value, Scalar):
+            problems.add((name,), "must be a string, a number, true or false")
+    problems.raise_if_any()
     return document
 
 
-def _validate(document: dict[str, Any], problems: Problems) -> None:
+def _validate_schema(document: dict[str, Any], problems: Problems) -> None:
     from jsonschema import Draft202012Validator
 
-    from reconciler.state import schema_errors
-    from reconciler.state.schema import state_schema
+    from reconciler.state.schema_errors import explain
 
-    for error in Draft202012Validator(state_schema(frozenset(document))).iter_errors(_distinct(document)):
-        for path, text, key in schema_errors.explain(error):
-            problems.add(path, text, key)
+    for error in Draft202012Validator(state_schema(frozenset(document))).iter_errors(_drop_repeated_tables(document)):
+        for problem in explain(error):
+            problems.add(problem.path, problem.text, problem.key)
 
 
-def _distinct(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave one of the tables that brace expansion made of each, so that it is looked at, and complained about, once."""
+def _drop_repeated_tables(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep only one of the equal tables that brace expansion makes of one key, so that each problem is found once."""
     kept: dict[str, Any] = {}
     for key, tables in document.items():
         first = {id(table): name for name, table in reversed(tables.items())} if isinstance(tables, dict) else {}
@@ -195,47 +139,48 @@ def _distinct(document: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _specs(document: Mapping[str, Any], base: Path, problems: Problems) -> tuple[dict[Id, Spec], dict[Id, int]]:
+def _make_specs(document: Mapping[str, Any], base: Path, problems: Problems) -> tuple[dict[Address, Spec], dict[Address, int]]:
+    """Make the Spec of each table; return them and their line numbers in the order of the file."""
     from pydantic import ValidationError
 
-    resources: dict[Id, Spec] = {}
-    found: dict[Id, int] = {}
-    for kind in discover().values():
+    specs: dict[Address, Spec] = {}
+    lines: dict[Address, int] = {}
+    for kind in known_kinds().values():
         if kind.name not in document:
             continue
-        tables = {"": document[kind.name]} if kind.single else document[kind.name]
+        tables = {"": document[kind.name]} if kind.traits.singleton else document[kind.name]
         for name, table in tables.items():
             path = (kind.name, name) if name else (kind.name,)
             try:
                 spec = kind.spec.model_validate(table, context={"base": base})
             except ValidationError as error:
                 for item in error.errors():
-                    message = str(item["msg"]).removeprefix("Value error, ")
-                    problems.add((*path, *item["loc"]), message)
+                    # The message of a validator that raises ValueError has a prefix that means nothing to an operator.
+                    message = item["ctx"]["error"] if item["type"] == "value_error" else item["msg"]
+                    problems.add((*path, *item["loc"]), str(message))
                 continue
-            id = Id(kind.name, name)
-            for message in kind.check(name, spec):
+            address = Address(kind.name, name)
+            for message in kind.validate(name, spec):
                 problems.add(path, message)
-            resources[id] = spec
-            found[id] = line_of(problems.lines, path) or 1
-    ordered = sorted(resources, key=lambda id: found[id])
-    return {id: resources[id] for id in ordered}, found
+            specs[address] = spec
+            lines[address] = find_line(problems.lines, path) or 1
+    ordered = sorted(specs, key=lambda address: lines[address])
+    return {address: specs[address] for address in ordered}, lines
 
 
-def _check(resources: Mapping[Id, Spec], rucio: RucioSettings | None, problems: Problems) -> None:
-    """Check what concerns several tables."""
-    kinds = discover()
-    addresses = {str(id): id for id in resources}
-    has_repository = Id("repository", "") in resources
-    for id, spec in resources.items():
-        path = (id.kind, id.name) if id.name else (id.kind,)
-        for address in spec.requires:
-            if address not in addresses:
-                problems.add((*path, "requires"), f"no table {address}{meant(address, addresses)}")
+def _check_references(resources: Mapping[Address, Spec], rucio: RucioSettings | None, problems: Problems) -> None:
+    """Check what tables need from other tables."""
+    kinds = known_kinds()
+    texts = {str(address) for address in resources}
+    opened = {kinds[address.kind].traits.opens for address in resources} | ({"rucio"} if rucio is not None else set())
+    openers = {kind.traits.opens: kind.name for kind in kinds.values() if kind.traits.opens} | {"rucio": "rucio"}
+    for address, spec in resources.items():
+        path = (address.kind, address.name) if address.name else (address.kind,)
+        for required in spec.requires:
+            if required not in texts:
+                problems.add((*path, "requires"), f"no resource {required} in this file{did_you_mean(required, texts)}")
         if getattr(spec, "delivered_by", ()) and rucio is not None and rucio.rse is None:
-            problems.add(path, "delivered_by needs rse in [rucio]: which RSE is here")
-        systems = kinds[id.kind].systems(spec)
-        if "butler" in systems and not has_repository:
-            problems.add(path, "needs a [repository] table")
-        if "rucio" in systems and rucio is None:
-            problems.add(path, "needs a [rucio] table")
+            problems.add(path, "delivered_by needs rse in [rucio], the RSE of this facility")
+        for system in sorted(kinds[address.kind].requirements(spec).systems):
+            if system not in opened:
+                problems.add(path, f"needs a [{openers[system]}] table")

@@ -1,85 +1,127 @@
-"""What a JSON Schema finds wrong with a state file, in the words of an operator."""
+"""Translation of JSON Schema errors into messages for operators."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from reconciler.state.braces import meant
+from reconciler.errors import did_you_mean
+from reconciler.state.line_numbers import KeyPath
+from reconciler.state.schema import VARIABLE
+
+_TYPE_NAMES = {
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
 
 
-def explain(error: Any) -> Iterator[tuple[list[str | int], str, str | None]]:
-    """Turn an error into words.
+class SchemaProblem(NamedTuple):
+    """What is wrong with the table or value at a path; ``key`` is the key in that table that is wrong, if there is one."""
 
-    Parameters
-    ----------
-    error : `jsonschema.ValidationError`
-        What is wrong.
+    path: KeyPath
+    text: str
+    key: str | None = None
 
-    Yields
-    ------
-    path : `list`
-        Of the table or key.
-    text : `str`
-        What is wrong with it, and what was probably meant.
-    key : `str` or `None`
-        The key in it that is wrong.
-    """
-    path = list(error.absolute_path)
-    if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        what = "key" if path else "table"
-        for key in error.instance:
-            if key not in known:
-                yield path or [key], f'unknown {what} "{key}"{meant(key, known)}', key
-    elif error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
-                yield path, f'needs "{key}"' if path else f"needs a [{key}] table", None
-    elif error.validator in ("anyOf", "oneOf"):
-        options = [inner for inner in error.context if not _is_variable(inner)]
-        deepest = max(options, key=lambda inner: len(inner.absolute_path), default=None)
-        if deepest is not None and len(options) > 1 and len(deepest.absolute_path) == len(path):
-            wanted = [_wanted(inner) for inner in options if inner.validator == "type"]
-            words = list(dict.fromkeys(word for word in wanted if word != "nothing"))
-            yield path, f"{_show(error.instance)} is not {' or '.join(words)}" if words else deepest.message, None
-        elif deepest is not None:
-            yield from explain(deepest)
-        else:
-            yield path, error.message, None
-    elif error.validator == "type":
-        yield path, f"{_show(error.instance)} is not {_wanted(error)}", None
-    elif error.validator == "enum":
-        allowed = ", ".join(f'"{value}"' for value in error.validator_value)
-        guess = meant(str(error.instance), map(str, error.validator_value))
-        yield path, f"{_show(error.instance)} is not one of {allowed}{guess}", None
-    elif error.validator == "const":
-        yield path, f"{_show(error.instance)} is not {error.validator_value!r}, the version this program knows", None
-    elif error.validator in ("minimum", "exclusiveMinimum"):
-        yield path, f"{error.instance} is less than the minimum of {error.validator_value}", None
+
+def explain(error: Any) -> Iterator[SchemaProblem]:
+    """Translate a `jsonschema.ValidationError` into one or more problems, with suggestions for misspelt keys and values."""
+    explanation = _EXPLANATIONS.get(error.validator)
+    if explanation is None:
+        yield SchemaProblem(_path(error), str(error.message)[:300])
     else:
-        yield path, str(error.message)[:300], None
+        yield from explanation(error)
 
 
-def _is_variable(error: Any) -> bool:
-    return bool(error.schema.get("title") == "a variable")
+def _explain_unknown_keys(error: Any) -> Iterator[SchemaProblem]:
+    path, known = _path(error), error.schema.get("properties", {})
+    what = "key" if path else "table"
+    for key in error.instance:
+        if key not in known:
+            yield SchemaProblem(path or (key,), f'unknown {what} "{key}"{did_you_mean(key, known)}', key)
 
 
-def _wanted(error: Any) -> str:
-    words = {
-        "string": "a text",
-        "integer": "a whole number",
-        "number": "a number",
-        "boolean": "true or false",
-        "array": "a list",
-        "object": "a table",
-        "null": "nothing",
-    }
-    wanted = error.validator_value
-    return " or ".join(words.get(w, w) for w in ([wanted] if isinstance(wanted, str) else wanted))
+def _explain_missing_keys(error: Any) -> Iterator[SchemaProblem]:
+    # jsonschema makes one error for each missing key, with its name only in the message; `Problems` drops the repetitions.
+    path = _path(error)
+    for key in error.validator_value:
+        if key not in error.instance:
+            yield SchemaProblem(path, f'needs the key "{key}"' if path else f"needs a [{key}] table")
 
 
-def _show(value: Any) -> str:
+def _explain_alternatives(error: Any) -> Iterator[SchemaProblem]:
+    """Explain the alternative that fits best: the one whose error is deepest in the value."""
+    path = _path(error)
+    options = [option for option in error.context if option.schema.get("pattern") != VARIABLE["pattern"]]
+    deepest = max(options, key=lambda option: len(option.absolute_path), default=None)
+    if deepest is None:
+        yield SchemaProblem(path, str(error.message)[:300])
+    elif len(options) == 1 or len(deepest.absolute_path) > len(path):
+        yield from explain(deepest)
+    else:
+        expected = [_expected_type(option) for option in options if option.validator == "type"]
+        names = [name for name in dict.fromkeys(expected) if name != _TYPE_NAMES["null"]]
+        if names:
+            yield SchemaProblem(path, f"{_format_value(error.instance)} is not {' or '.join(names)}")
+        else:
+            yield from explain(deepest)
+
+
+def _explain_type(error: Any) -> Iterator[SchemaProblem]:
+    yield SchemaProblem(_path(error), f"{_format_value(error.instance)} is not {_expected_type(error)}")
+
+
+def _explain_choice(error: Any) -> Iterator[SchemaProblem]:
+    allowed = ", ".join(f'"{value}"' for value in error.validator_value)
+    suggestion = did_you_mean(str(error.instance), map(str, error.validator_value))
+    yield SchemaProblem(_path(error), f"{_format_value(error.instance)} is not one of {allowed}{suggestion}")
+
+
+def _explain_constant(error: Any) -> Iterator[SchemaProblem]:
+    text = f"{_format_value(error.instance)} is not supported; the only supported value is {_format_value(error.validator_value)}"
+    yield SchemaProblem(_path(error), text)
+
+
+def _explain_minimum(error: Any) -> Iterator[SchemaProblem]:
+    yield SchemaProblem(_path(error), f"{error.instance} is less than the minimum of {error.validator_value}")
+
+
+def _explain_exclusive_minimum(error: Any) -> Iterator[SchemaProblem]:
+    yield SchemaProblem(_path(error), f"{error.instance} is not greater than {error.validator_value}")
+
+
+def _explain_maximum(error: Any) -> Iterator[SchemaProblem]:
+    yield SchemaProblem(_path(error), f"{error.instance} is more than the maximum of {error.validator_value}")
+
+
+_EXPLANATIONS: dict[str, Callable[[Any], Iterator[SchemaProblem]]] = {
+    "additionalProperties": _explain_unknown_keys,
+    "required": _explain_missing_keys,
+    "anyOf": _explain_alternatives,
+    "oneOf": _explain_alternatives,
+    "type": _explain_type,
+    "enum": _explain_choice,
+    "const": _explain_constant,
+    "minimum": _explain_minimum,
+    "exclusiveMinimum": _explain_exclusive_minimum,
+    "maximum": _explain_maximum,
+}
+
+
+def _path(error: Any) -> KeyPath:
+    return tuple(error.absolute_path)
+
+
+def _expected_type(error: Any) -> str:
+    types = error.validator_value
+    return " or ".join(_TYPE_NAMES.get(name, name) for name in ([types] if isinstance(types, str) else types))
+
+
+def _format_value(value: Any) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Variables put in, and braces expanded: the text of a state file becomes what it stands for."""
+"""Substitution of variables and expansion of braces: the steps between the parsed TOML and the validation of its tables."""
 
 from __future__ import annotations
 
@@ -8,71 +8,44 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.errors import StateError
-from reconciler.state.braces import expand, meant
-from reconciler.state.line_numbers import line_of
+from reconciler.errors import StateError, did_you_mean
+from reconciler.state.braces import expand_braces
+from reconciler.state.line_numbers import KeyPath, find_line
 
 Scalar = str | int | float | bool
+"""The value of a variable."""
 
 
 class Problems:
-    """What is wrong with a file, collected to be told in the order of its lines.
+    """Collects the problems of a file, so that all of them are reported at once.
 
     Parameters
     ----------
     path : `pathlib.Path`
         The file.
     lines : `dict`
-        The line of each path of keys.
+        Line numbers from `reconciler.state.line_numbers.find_lines`.
     """
 
-    def __init__(self, path: Path, lines: dict[tuple[str | int, ...], int]) -> None:
+    def __init__(self, path: Path, lines: dict[KeyPath, int]) -> None:
         self.path = path
         self.lines = lines
         self.found: list[tuple[int, str]] = []
 
     def add(self, where: Sequence[str | int], text: str, key: str | None = None) -> None:
-        """Note one.
-
-        Parameters
-        ----------
-        where : sequence
-            Keys, and positions in arrays.
-        text : `str`
-            What is wrong.
-        key : `str`, optional
-            The key there whose line is meant.
-        """
-        line = line_of(self.lines, tuple(where) if key is None else (*where, key)) or 1
-        address = show(where)
+        """Add a problem of the table or value at ``where``, with the line of ``key`` in it if that is given."""
+        line = find_line(self.lines, tuple(where) if key is None else (*where, key)) or 1
+        address = format_path(where)
         self.found.append((line, f"{self.path.name}:{line}: {address}{': ' if address else ''}{text}"))
 
-    def stop(self) -> None:
-        """Go no further if there are any.
-
-        Raises
-        ------
-        reconciler.errors.StateError
-            With all of them.
-        """
+    def raise_if_any(self) -> None:
+        """Raise a `reconciler.errors.StateError` with all problems in the order of their lines, if there are any."""
         if self.found:
-            told = list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda item: item[0])))
-            raise StateError(told)
+            raise StateError(list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda item: item[0]))))
 
 
-def show(path: Sequence[str | int]) -> str:
-    """Write a path as it would stand in TOML.
-
-    Parameters
-    ----------
-    path : sequence
-        Keys, and positions in arrays.
-
-    Returns
-    -------
-    text : `str`
-        ``chain."LSSTComCam/calib".children[2]``.
-    """
+def format_path(path: Sequence[str | int]) -> str:
+    """Format a path of keys and array positions as in TOML: ``chain."LSSTComCam/calib".children[2]``."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -84,49 +57,34 @@ def show(path: Sequence[str | int]) -> str:
     return text
 
 
-def variables(document: Mapping[str, Any], given: Mapping[str, Scalar], problems: Problems) -> dict[str, Scalar]:
-    """Find the value of each variable.
-
-    Parameters
-    ----------
-    document : mapping
-        The file; its ``[vars]`` may refer to each other.
-    given : mapping
-        What overrides them.
-    problems : `Problems`
-        Where to note what is wrong.
-
-    Returns
-    -------
-    variables : `dict`
-        By name.
-    """
+def resolve_variables(document: Mapping[str, Any], overrides: Mapping[str, Scalar], problems: Problems) -> dict[str, Scalar]:
+    """Return the values of ``[vars]`` and of the overrides, which win, with references to other variables resolved."""
     own = document.get("vars", {})
     if not isinstance(own, dict):
-        problems.add(("vars",), "is a table of names and values")
+        problems.add(("vars",), "must be a table of names and values")
         own = {}
     raw: dict[str, Scalar] = {}
     for name, value in own.items():
         if isinstance(value, Scalar):
             raw[name] = value
         else:
-            problems.add(("vars", name), "a variable is a string, a number or a truth value")
-    for name in given:
+            problems.add(("vars", name), "must be a string, a number, true or false")
+    for name in overrides:
         if own and name not in own:
-            problems.add(("vars",), f'no variable "{name}"{meant(name, own)}')
-    raw.update(given)
-    made: dict[str, Scalar] = {}
+            problems.add(("vars",), f'--var or --var-file sets unknown variable "{name}"{did_you_mean(name, own)}')
+    raw.update(overrides)
+    resolved: dict[str, Scalar] = {}
 
-    def resolve(name: str, within: tuple[str, ...]) -> Scalar:
-        if name in made:
-            return made[name]
-        if name in within:
+    def resolve(name: str, referring: tuple[str, ...]) -> Scalar:
+        if name in resolved:
+            return resolved[name]
+        if name in referring:
             raise RecursionError
         value = raw[name]
         if isinstance(value, str):
-            inner = {n: resolve(n, (*within, name)) for n in string.Template(value).get_identifiers() if n in raw}
-            value = _substitute(value, inner, ("vars", name), problems, raw)
-        made[name] = value
+            used = {n: resolve(n, (*referring, name)) for n in string.Template(value).get_identifiers() if n in raw}
+            value = _substitute_text(value, used, ("vars", name), problems, raw)
+        resolved[name] = value
         return value
 
     for name in raw:
@@ -134,23 +92,24 @@ def variables(document: Mapping[str, Any], given: Mapping[str, Scalar], problems
             resolve(name, ())
         except RecursionError:
             problems.add(("vars", name), "refers to itself")
-            made[name] = ""
-    return made
+            resolved[name] = ""
+    return resolved
 
 
-def _substitute(
+def _substitute_text(
     text: str, values: Mapping[str, Scalar], where: Sequence[str | int], problems: Problems, known: Iterable[str]
 ) -> Scalar:
-    template = string.Template(text)
+    """Substitute the variables of a string; a string that is one variable and nothing else takes the variable's type."""
     if "$" not in text:
         return text
+    template = string.Template(text)
     if not template.is_valid():
-        problems.add(where, f'"{text}": a lone $; write $$ for a dollar sign, ${{name}} for a variable')
+        problems.add(where, f'invalid "$" in "{text}"; write ${{name}} for a variable, $$ for a dollar sign')
         return text
     names = template.get_identifiers()
     unknown = [name for name in names if name not in values]
     for name in unknown:
-        problems.add(where, f'unknown variable "{name}"{meant(name, known)}')
+        problems.add(where, f'unknown variable "{name}"{did_you_mean(name, known)}')
     if unknown:
         return text
     if len(names) == 1 and text in (f"${{{names[0]}}}", f"${names[0]}"):
@@ -158,49 +117,46 @@ def _substitute(
     return template.substitute({name: str(value) for name, value in values.items()})
 
 
-def fill(value: Any, where: tuple[str | int, ...], values: Mapping[str, Scalar], problems: Problems) -> Any:
-    """Put variables into string leaves, expand keys of the tables of resources, and make dates text.
+def substitute(value: Any, where: KeyPath, values: Mapping[str, Scalar], problems: Problems) -> Any:
+    """Return a copy of a document, or of the part of it at ``where``, that is ready for validation.
 
-    Parameters
-    ----------
-    value : `object`
-        The file, or a part of it.
-    where : tuple
-        Which part.
-    values : mapping
-        Variables.
-    problems : `Problems`
-        Where to note what is wrong; tables that expansion made take the line of theirs.
-
-    Returns
-    -------
-    filled : `object`
-        Anew.
+    Variables in strings are substituted, the braces of resource names expanded, and dates and times converted to strings, because
+    JSON Schema has no type for them. ``[vars]`` is left out. Resources that come from one key get the line of that key.
     """
     if isinstance(value, dict):
-        made: dict[str, Any] = {}
-        for key, inner in value.items():
-            if where == () and key == "vars":
-                continue
-            path = (*where, key)
-            filled = fill(inner, path, values, problems)
-            names = [key]
-            if len(where) == 1:
-                try:
-                    names = expand(key)
-                except ValueError as error:
-                    problems.add(path, str(error))
-            for name in names:
-                if name in made:
-                    problems.add(path, f'"{name}" stands in the file twice')
-                made[name] = filled
-                if name != key and (line := line_of(problems.lines, path)):
-                    problems.lines.setdefault((*where, name), line)
-        return made
+        return _substitute_table(value, where, values, problems)
     if isinstance(value, list):
-        return [fill(inner, (*where, number), values, problems) for number, inner in enumerate(value)]
+        return [substitute(item, (*where, position), values, problems) for position, item in enumerate(value)]
     if isinstance(value, str):
-        return _substitute(value, values, where, problems, values)
+        return _substitute_text(value, values, where, problems, values)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     return value
+
+
+def _substitute_table(
+    table: Mapping[str, Any], where: KeyPath, values: Mapping[str, Scalar], problems: Problems
+) -> dict[str, Any]:
+    substituted: dict[str, Any] = {}
+    for key, item in table.items():
+        if where == () and key == "vars":
+            continue
+        path = (*where, key)
+        value = substitute(item, path, values, problems)
+        names = _expand_key(path, problems) if len(where) == 1 else [key]  # only keys at this depth are names of resources
+        for name in names:
+            if name in substituted:
+                problems.add(path, f'"{name}" is defined twice in this file')
+            substituted[name] = value
+            if name != key and (line := find_line(problems.lines, path)):
+                problems.lines.setdefault((*where, name), line)
+    return substituted
+
+
+def _expand_key(path: KeyPath, problems: Problems) -> list[str]:
+    key = str(path[-1])
+    try:
+        return expand_braces(key)
+    except ValueError as error:
+        problems.add(path, str(error))
+        return [key]
