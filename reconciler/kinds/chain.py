@@ -1,137 +1,179 @@
 """Chains: ordered lists of collections that users search by one name.
 
-Order is meaning here: a dataset is found in the first child that has it. So a chain that holds the right children in another
-order is as wrong as one that lacks a child, and the two are told apart. A child that nobody asked for is taken out only under
+The order has meaning: a dataset is found in the first child that contains it. A chain with the right children in the wrong order
+is therefore reported as a change, separately from missing children. Children that the state doesn't list are removed only under
 --prune.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Condition, Kind, Members, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Links
+from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.kinds.shared.registry_calls import registry_call
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 
 class ChainSpec(Spec):
-    """A CHAINED collection."""
+    """A CHAINED collection; the key is its name."""
 
     children: tuple[str, ...] = Field(description="Collections in search order.", examples=[["HSC/raw/all", "HSC/calib"]])
     mode: Literal["exact", "contains"] = Field(
-        "exact", description="exact: these children and no others; contains: others may stand behind them."
+        "exact", description="exact: these children and no others; contains: others may follow the listed ones."
     )
-    flatten: bool = Field(False, description="Whether children that are chains are replaced by their own children.")
-    doc: str | None = Field(None, description="Its documentation.")
+    flatten: bool = Field(False, description="Whether to replace children that are chains by their own children.")
+    doc: str | None = Field(None, description="Documentation string of the chain; not compared if it is left out.")
 
 
-class ChainKind(Kind[ChainSpec]):
+class RedefineChain(Action):
+    """Set the children of a chain, creating it if necessary."""
+
+    verb: Literal["redefine"] = "redefine"
+    children: tuple[str, ...]
+    flatten: bool
+    doc: str | None
+
+
+class DocumentChain(Action):
+    """Set the documentation of a chain."""
+
+    verb: Literal["document"] = "document"
+    doc: str
+
+
+@dataclass(frozen=True)
+class ObservedChain(Observed[ChainSpec]):
+    """A chain that exists.
+
+    Parameters
+    ----------
+    children : `tuple` [`str`, ...]
+        Its children, in order.
+    flat : `tuple` [`str`, ...]
+        The desired children, flattened if the state asks for that.
+    """
+
+    children: tuple[str, ...] = ()
+    flat: tuple[str, ...] = ()
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """The children that the state doesn't list."""
+        return tuple(child for child in self.children if child not in self.flat)
+
+
+class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
     """The kind of ``chain`` tables."""
 
     name = "chain"
     spec = ChainSpec
-    summary = "Chains of collections."
-    rank = 80
+    traits = KindTraits(summary="Chains of collections.", order=80)
 
-    def provides(self, name: str, spec: ChainSpec) -> Iterable[str]:
-        yield f"collection:{name}"
+    def links(self, name: str, spec: ChainSpec) -> Links:
+        return Links(provides=[f"collection:{name}"], needs=[f"collection:{child}" for child in spec.children])
 
-    def needs(self, name: str, spec: ChainSpec) -> Iterable[str]:
-        yield from (f"collection:{child}" for child in spec.children)
-
-    def check(self, name: str, spec: ChainSpec) -> Iterable[str]:
+    def validate(self, name: str, spec: ChainSpec) -> Iterable[str]:
         twice = {child for child in spec.children if spec.children.count(child) > 1}
         yield from (f'children: "{child}" is named twice' for child in sorted(twice))
 
-    def observe(self, live: Live, desired: Mapping[str, ChainSpec]) -> Mapping[str, Seen[ChainSpec]]:
-        there = live.butler.collections()
-        seen = {}
+    def observe(self, context: Context, desired: Mapping[str, ChainSpec]) -> Mapping[str, Observed[ChainSpec]]:
+        collections = context.butler.collections()
+        observed: dict[str, Observed[ChainSpec]] = {}
         for name, spec in desired.items():
-            if name not in there:
+            if name not in collections:
                 continue
-            if there[name].type != "CHAINED":
-                text = f"the name is taken by a {there[name].type} collection"
-                seen[name] = Seen(spec, conditions=(Condition("conflict", text),), facts={"taken": True})
-                continue
-            children = there[name].children
-            wanted = self._wanted(live, spec)
-            extra = [child for child in children if child not in wanted]
-            known = tuple(child for child in children if child in wanted)
-            if known == wanted and spec.mode == "contains" and children[: len(wanted)] != wanted:
-                known = tuple(children)  # a stranger stands in front, and hides what is behind it
-            doc = spec.doc if spec.doc is None else there[name].doc
-            found = spec.model_copy(update={"children": spec.children if known == wanted else known, "doc": doc})
-            members: tuple[Members, ...] = ()
-            if spec.mode == "exact" and extra:
-                members = (Members("children", len(wanted), len(known), extra=tuple({"collection": c} for c in extra)),)
-            facts = {"children": list(children), "wanted": list(wanted)}
-            seen[name] = Seen(found, members, facts=facts)
-        return seen
+            existing = collections[name]
+            if existing.type == "CHAINED":
+                flat = _flatten(context, spec.children) if spec.flatten else spec.children
+                observed[name] = _compare_children(spec, flat, existing.children, existing.doc)
+            else:
+                text = f"the name is taken by a {existing.type} collection"
+                observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+        return observed
 
-    def _wanted(self, live: Live, spec: ChainSpec) -> tuple[str, ...]:
-        if not spec.flatten:
-            return spec.children
-        flat = (leaf for child in spec.children for leaf in live.butler.flattened(child) or [child])
-        return tuple(dict.fromkeys(flat))
+    def plan(self, change: Change[ChainSpec]) -> Iterable[RedefineChain | DocumentChain]:
+        address, desired, observed = change.address, change.desired, change.observed
+        flatten, doc = desired.flatten, desired.doc
+        if not change.exists:
+            children, reason = desired.children, "no such chain"
+            yield RedefineChain(address=address, children=children, flatten=flatten, doc=doc, reason=reason)
+        if not isinstance(observed, ObservedChain):
+            return  # the chain is absent, or its name is taken
+        redefinition = _redefine(change, observed)
+        if redefinition is not None:
+            yield redefinition
+        if doc is not None and "doc" in change.fields:
+            yield DocumentChain(address=address, doc=doc, reason="documentation differs")
 
-    def plan(self, missing: Missing[ChainSpec]) -> Iterable[Action]:
-        facts = missing.seen.facts
-        if facts.get("taken"):
-            return
-        children, wanted = facts.get("children", []), facts.get("wanted", list(missing.desired.children))
-        extra = [child for child in children if child not in wanted]
-        args = {"children": wanted, "flatten": missing.desired.flatten, "doc": missing.desired.doc}
-        fields = {difference.field for difference in missing.differences}
-        if extra and missing.prune and missing.desired.mode == "exact" and not missing.desired.protect:
-            yield Action(missing.id, "redefine", args, f"takes out {', '.join(extra)}", destroys=len(extra))
-        elif missing.seen.spec is None or ("children" in {f for f in fields if f} and why(wanted, children)):
-            reason = "no such chain" if missing.seen.spec is None else why(wanted, children)
-            yield Action(missing.id, "redefine", args | {"children": [*wanted, *extra]}, reason)
-        if missing.seen.spec is not None and "doc" in fields:
-            yield Action(missing.id, "document", args, "documented otherwise")
-
-    def apply(self, live: Live, action: Action) -> None:
+    def apply(self, context: Context, action: RedefineChain | DocumentChain) -> None:
         from reconciler.systems.butler.write_definitions import define_chain, set_doc
 
-        if action.verb == "document":
-            set_doc(live.butler, action.id.name, action.args["doc"])
-            return
-        children = action.args["children"]
-        if action.args["flatten"]:
-            children = list(dict.fromkeys(leaf for child in children for leaf in live.butler.flattened(child) or [child]))
-        define_chain(live.butler, action.id.name, children, action.args["doc"] or "")
+        match action:
+            case RedefineChain():
+                children = _flatten(context, action.children) if action.flatten else action.children
+                define_chain(context.butler, action.address.name, children, action.doc or "")
+            case DocumentChain():
+                set_doc(context.butler, action.address.name, action.doc)
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        flag = ["--flatten"] if action.args["flatten"] else []
-        doc = ["--doc", action.args["doc"]] if action.args["doc"] else []
-        yield ["butler", "collection-chain", *flag, *doc, "$REPO", action.id.name, ",".join(action.args["children"])]
+    def commands(self, action: RedefineChain | DocumentChain) -> Iterable[Command]:
+        name = action.address.name
+        match action:
+            case RedefineChain():
+                flag = ["--flatten"] if action.flatten else []
+                doc = ["--doc", action.doc] if action.doc else []
+                yield Command("butler", "collection-chain", *flag, *doc, "$REPO", name, ",".join(action.children))
+            case DocumentChain():
+                yield registry_call(f"setCollectionDocumentation({name!r}, {action.doc!r})")
 
 
-def why(wanted: Sequence[str], there: Sequence[str]) -> str:
-    """Say in one phrase why a chain is not as wanted.
+def _flatten(context: Context, children: Sequence[str]) -> tuple[str, ...]:
+    """Replace children that are chains by their own children; collections that don't exist are kept."""
+    flat = (leaf for child in children for leaf in context.butler.flattened(child) or [child])
+    return tuple(dict.fromkeys(flat))
 
-    Parameters
-    ----------
-    wanted, there : sequence of `str`
-        Children.
 
-    Returns
-    -------
-    reason : `str`
-        Empty if only strangers stand behind the wanted ones.
-    """
-    lacking = [child for child in wanted if child not in there]
-    if lacking:
-        return f"lacks {', '.join(lacking)}"
-    return (
-        ""
-        if [child for child in there if child in wanted] == list(wanted) and there[: len(wanted)] == list(wanted)
-        else "children in another order"
+def _compare_children(spec: ChainSpec, flat: tuple[str, ...], children: tuple[str, ...], doc: str) -> ObservedChain:
+    unlisted = tuple(child for child in children if child not in flat)
+    listed = tuple(child for child in children if child in flat)
+    if listed == flat and spec.mode == "contains" and children[: len(flat)] != flat:
+        listed = children  # an unlisted child comes before a listed one, and hides its datasets
+    found = spec.model_copy(
+        update={"children": spec.children if listed == flat else listed, "doc": spec.doc if spec.doc is None else doc}
     )
+    members: tuple[Members, ...] = ()
+    if spec.mode == "exact" and unlisted:
+        unwanted = tuple({"collection": child} for child in unlisted)
+        members = (Members("children", len(flat), len(listed), unwanted=unwanted),)
+    return ObservedChain(found, members, children=children, flat=flat)
+
+
+def _redefine(change: Change[ChainSpec], observed: ObservedChain) -> RedefineChain | None:
+    """Return the action that gives an existing chain its children; unlisted ones follow the others unless they are pruned."""
+    desired, unlisted = change.desired, observed.unlisted
+    children, removes = (*observed.flat, *unlisted), 0
+    reason = _explain(observed.flat, observed.children) if "children" in change.fields else ""
+    if unlisted and change.prune and desired.mode == "exact" and not desired.protect:
+        children, removes, reason = observed.flat, len(unlisted), f"removes {', '.join(unlisted)}"
+    if not reason:
+        return None
+    return RedefineChain(
+        address=change.address, children=children, flatten=desired.flatten, doc=desired.doc, reason=reason, removes=removes
+    )
+
+
+def _explain(desired: Sequence[str], children: Sequence[str]) -> str:
+    """Return in one phrase what is wrong with a chain; nothing if only unlisted children follow the desired ones."""
+    missing = [child for child in desired if child not in children]
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    return "" if children[: len(desired)] == desired else "children in another order"
 
 
 KIND = ChainKind()

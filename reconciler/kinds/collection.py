@@ -1,92 +1,92 @@
-"""Collections that stand for themselves: a RUN, TAGGED or CALIBRATION collection of a given type, perhaps documented."""
+"""Collections that no other table makes: a RUN, TAGGED or CALIBRATION collection, perhaps with its documentation."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Condition, Kind, Missing, Seen, Spec
-from reconciler.state.braces import is_glob
+from reconciler.engine.kind import Kind, KindTraits, Links
+from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
+from reconciler.kinds.shared.registry_calls import registry_call
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 
 class CollectionSpec(Spec):
-    """A collection."""
+    """A collection; the key is its name."""
 
-    type: Literal["RUN", "TAGGED", "CALIBRATION"] = Field(description="Its type; chains have a table of their own.")
-    doc: str | None = Field(None, description="Its documentation.")
+    type: Literal["RUN", "TAGGED", "CALIBRATION"] = Field(
+        description="Type of the collection; for a CHAINED collection use a chain table."
+    )
+    doc: str | None = Field(None, description="Documentation string of the collection; not compared if it is left out.")
 
 
-class CollectionKind(Kind[CollectionSpec]):
+class RegisterCollection(Action):
+    """Make a collection."""
+
+    verb: Literal["register"] = "register"
+    type: Literal["RUN", "TAGGED", "CALIBRATION"]
+    doc: str | None
+
+
+class DocumentCollection(Action):
+    """Set the documentation of a collection."""
+
+    verb: Literal["document"] = "document"
+    doc: str
+
+
+class CollectionKind(Kind[CollectionSpec, RegisterCollection | DocumentCollection]):
     """The kind of ``collection`` tables."""
 
     name = "collection"
     spec = CollectionSpec
-    summary = "RUN, TAGGED and CALIBRATION collections."
-    rank = 60
-    answers = ("collection",)
+    traits = KindTraits(summary="RUN, TAGGED and CALIBRATION collections.", order=60)
 
-    def provides(self, name: str, spec: CollectionSpec) -> Iterable[str]:
-        yield f"collection:{name}"
+    def links(self, name: str, spec: CollectionSpec) -> Links:
+        return Links(provides=[f"collection:{name}"])
 
-    def exists(self, live: Live, tokens: Collection[str]) -> Collection[str]:
-        import fnmatch
-
-        names = live.butler.collections()
-        found = set()
-        for token in tokens:
-            wanted = token.partition(":")[2]
-            if wanted in names or (is_glob(wanted) and fnmatch.filter(names, wanted)):
-                found.add(token)
-        return found
-
-    def observe(self, live: Live, desired: Mapping[str, CollectionSpec]) -> Mapping[str, Seen[CollectionSpec]]:
-        there = live.butler.collections()
-        seen = {}
+    def observe(self, context: Context, desired: Mapping[str, CollectionSpec]) -> Mapping[str, Observed[CollectionSpec]]:
+        collections = context.butler.collections()
+        observed = {}
         for name, spec in desired.items():
-            if name not in there:
+            if name not in collections:
                 continue
+            existing = collections[name]
             conditions: tuple[Condition, ...] = ()
-            if there[name].type != spec.type:
-                text = f"the name is taken by a {there[name].type} collection, and the type of one can't be changed"
-                conditions = (Condition("conflict", text),)
-            doc = spec.doc if spec.doc is None else there[name].doc
-            seen[name] = Seen(spec.model_copy(update={"type": there[name].type, "doc": doc}), conditions=conditions)
-        return seen
+            if existing.type != spec.type:
+                text = f"the name is taken by a {existing.type} collection, and the type of a collection can't be changed"
+                conditions = (Condition(DifferenceKind.CONFLICT, text),)
+            doc = spec.doc if spec.doc is None else existing.doc
+            observed[name] = Observed(spec.model_copy(update={"type": existing.type, "doc": doc}), conditions=conditions)
+        return observed
 
-    def plan(self, missing: Missing[CollectionSpec]) -> Iterable[Action]:
-        spec, there = missing.desired, missing.seen.spec
-        args = {"type": spec.type, "doc": spec.doc}
-        if there is None:
-            yield Action(missing.id, "register", args, "no such collection")
-        elif there.type == spec.type:
-            yield Action(missing.id, "document", args, "documented otherwise")
+    def plan(self, change: Change[CollectionSpec]) -> Iterable[RegisterCollection | DocumentCollection]:
+        desired, existing = change.desired, change.observed.spec
+        if existing is None:
+            yield RegisterCollection(address=change.address, type=desired.type, doc=desired.doc, reason="no such collection")
+        elif existing.type == desired.type and desired.doc is not None:
+            yield DocumentCollection(address=change.address, doc=desired.doc, reason="documentation differs")
 
-    def apply(self, live: Live, action: Action) -> None:
+    def apply(self, context: Context, action: RegisterCollection | DocumentCollection) -> None:
         from reconciler.systems.butler.write_definitions import register_collection, set_doc
 
-        if action.verb == "register":
-            register_collection(live.butler, action.id.name, action.args["type"], action.args["doc"] or "")
-        else:
-            set_doc(live.butler, action.id.name, action.args["doc"])
+        match action:
+            case RegisterCollection():
+                register_collection(context.butler, action.address.name, action.type, action.doc or "")
+            case DocumentCollection():
+                set_doc(context.butler, action.address.name, action.doc)
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        call = (
-            f"registerCollection({action.id.name!r}, CollectionType.{action.args['type']}, {action.args['doc']!r})"
-            if action.verb == "register"
-            else f"setCollectionDocumentation({action.id.name!r}, {action.args['doc']!r})"
-        )
-        yield _python(f"butler.registry.{call}")
-
-
-def _python(call: str) -> list[str]:
-    """The butler command has no subcommand for it, so an operator types Python."""
-    code = "import os; from lsst.daf.butler import Butler, CollectionType; butler = Butler(os.environ['REPO'], writeable=True); "
-    return ["python", "-c", code + call]
+    def commands(self, action: RegisterCollection | DocumentCollection) -> Iterable[Command]:
+        name = action.address.name
+        match action:
+            case RegisterCollection():
+                yield registry_call(f"registerCollection({name!r}, CollectionType.{action.type}, {action.doc!r})")
+            case DocumentCollection():
+                yield registry_call(f"setCollectionDocumentation({name!r}, {action.doc!r})")
 
 
 KIND = CollectionKind()

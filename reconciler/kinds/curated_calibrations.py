@@ -1,19 +1,20 @@
-"""Curated calibrations: the camera and what the instrument's package keeps as text, certified in one collection.
+"""Curated calibrations: the camera and the calibrations that the instrument's package keeps as text, certified in one collection.
 
-What else besides the camera an instrument has is known only to its package, so the state may name the types to look for.
+Only that package knows which types an instrument has besides the camera, so the state may name the types to check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Condition, Kind, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
+from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 CAMERA = "camera"
 
@@ -21,78 +22,86 @@ CAMERA = "camera"
 class CuratedCalibrationsSpec(Spec):
     """Curated calibrations; the key is their CALIBRATION collection."""
 
-    instrument: str = Field(description="Name or class.", examples=["lsst.obs.lsst.LsstComCam"])
-    label: str = Field(description="What stands in the names of the collections.", examples=["DM-48650"])
-    dataset_types: tuple[str, ...] = Field((CAMERA,), description="Dataset types that have to be certified.")
+    instrument: str = Field(
+        description="Name of the instrument, or its fully qualified Python class.", examples=["lsst.obs.lsst.LsstComCam"]
+    )
+    label: str = Field(description="Label that becomes part of the collection names, usually a ticket.", examples=["DM-48650"])
+    dataset_types: tuple[str, ...] = Field((CAMERA,), description="Dataset types of which datasets must be certified.")
 
 
-class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec]):
+class WriteCuratedCalibrations(Action):
+    """Write and certify the curated calibrations of an instrument."""
+
+    verb: Literal["write"] = "write"
+    instrument: str
+    label: str
+    collection: str | None
+
+
+class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrations]):
     """The kind of ``curated_calibrations`` tables."""
 
     name = "curated_calibrations"
     spec = CuratedCalibrationsSpec
-    summary = "Calibrations that an instrument's package keeps."
-    rank = 40
+    traits = KindTraits(summary="Calibrations that an instrument's package keeps.", order=40)
 
-    def provides(self, name: str, spec: CuratedCalibrationsSpec) -> Iterable[str]:
-        yield f"collection:{name}"
-        yield f"collection:{name}/unbounded"
+    def links(self, name: str, spec: CuratedCalibrationsSpec) -> Links:
+        return Links(
+            provides=[f"collection:{name}", f"collection:{name}/unbounded"],
+            contributes=[f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types],
+            needs=[f"instrument:{spec.instrument}"] if "." not in spec.instrument else [],
+            after=["instrument:*"],
+        )
 
-    def contributes(self, name: str, spec: CuratedCalibrationsSpec) -> Iterable[str]:
-        yield from (f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types)
+    def requirements(self, spec: CuratedCalibrationsSpec) -> Requirements:
+        return Requirements(butler_commands=["write-curated-calibrations"])
 
-    def needs(self, name: str, spec: CuratedCalibrationsSpec) -> Iterable[str]:
-        if "." not in spec.instrument:
-            yield f"instrument:{spec.instrument}"
-
-    def follows(self, name: str, spec: CuratedCalibrationsSpec) -> Iterable[str]:
-        yield "instrument:*"
-
-    def subcommands(self, spec: CuratedCalibrationsSpec) -> Iterable[str]:
-        yield "write-curated-calibrations"
-
-    def observe(self, live: Live, desired: Mapping[str, CuratedCalibrationsSpec]) -> Mapping[str, Seen[CuratedCalibrationsSpec]]:
-        wanted = {dataset_type for spec in desired.values() for dataset_type in spec.dataset_types}
-        certified = {(c.collection, c.dataset_type) for c in live.butler.certifications(sorted(wanted), desired)}
-        seen = {}
+    def observe(
+        self, context: Context, desired: Mapping[str, CuratedCalibrationsSpec]
+    ) -> Mapping[str, Observed[CuratedCalibrationsSpec]]:
+        types = {dataset_type for spec in desired.values() for dataset_type in spec.dataset_types}
+        certified = {(c.collection, c.dataset_type) for c in context.butler.certifications(sorted(types), desired)}
+        observed = {}
         for name, spec in desired.items():
-            there = live.butler.collections().get(name)
-            if there is None:
+            existing = context.butler.collections().get(name)
+            if existing is None:
                 continue
-            if there.type != "CALIBRATION":
-                text = f"the name is taken by a {there.type} collection"
-                seen[name] = Seen(spec, conditions=(Condition("conflict", text),))
+            if existing.type != "CALIBRATION":
+                text = f"the name is taken by a {existing.type} collection"
+                observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
                 continue
-            found = tuple(t for t in spec.dataset_types if (name, t) in certified)
-            begun = bool(live.butler.count(CAMERA, [f"{name}/unbounded"]))
-            if not found and not begun:
+            found = tuple(dataset_type for dataset_type in spec.dataset_types if (name, dataset_type) in certified)
+            if not found and not context.butler.count(CAMERA, [f"{name}/unbounded"]):
                 continue
             conditions: tuple[Condition, ...] = ()
             if len(found) < len(spec.dataset_types):
-                text = "it was interrupted, and write-curated-calibrations fails on what is there: remove its RUNs, then apply"
-                conditions = (Condition("blocked", text),)
-            seen[name] = Seen(spec.model_copy(update={"dataset_types": found}), conditions=conditions)
-        return seen
+                text = (
+                    "its creation was interrupted, and write-curated-calibrations fails if some of its datasets exist: "
+                    "remove its RUN collections, then apply"
+                )
+                conditions = (Condition(DifferenceKind.BLOCKED, text),)
+            observed[name] = Observed(spec.model_copy(update={"dataset_types": found}), conditions=conditions)
+        return observed
 
-    def plan(self, missing: Missing[CuratedCalibrationsSpec]) -> Iterable[Action]:
-        if missing.seen.spec is None:
-            spec = missing.desired
-            default = missing.id.name == f"{missing.id.name.partition('/')[0]}/calib/{spec.label}"
-            collection = None if default else missing.id.name
-            args = {"instrument": spec.instrument, "label": spec.label, "collection": collection}
-            yield Action(missing.id, "write", args, "no such calibrations")
+    def plan(self, change: Change[CuratedCalibrationsSpec]) -> Iterable[WriteCuratedCalibrations]:
+        if not change.exists:
+            name, instrument, label = change.address.name, change.desired.instrument, change.desired.label
+            collection = None if name == f"{name.partition('/')[0]}/calib/{label}" else name
+            reason = "no such calibrations"
+            yield WriteCuratedCalibrations(
+                address=change.address, instrument=instrument, label=label, collection=collection, reason=reason
+            )
 
-    def apply(self, live: Live, action: Action) -> None:
-        list(live.run_butler([_write(action, live.butler.uri)]))
+    def apply(self, context: Context, action: WriteCuratedCalibrations) -> None:
+        list(context.run_butler([_arguments(action, context.butler.uri)]))
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        yield ["butler", *_write(action, "$REPO")]
+    def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
+        yield Command("butler", *_arguments(action, "$REPO"))
 
 
-def _write(action: Action, repository: str) -> list[str]:
-    collection = ["--collection", action.args["collection"]] if action.args["collection"] else []
-    instrument, label = action.args["instrument"], action.args["label"]
-    return ["write-curated-calibrations", repository, instrument, "--label", label, *collection]
+def _arguments(action: WriteCuratedCalibrations, repository: str) -> list[str]:
+    collection = ["--collection", action.collection] if action.collection else []
+    return ["write-curated-calibrations", repository, action.instrument, "--label", action.label, *collection]
 
 
 KIND = CuratedCalibrationsKind()

@@ -1,79 +1,90 @@
-"""Dataset types: defined once, and never redefined, since datasets may lean on the definition."""
+"""Dataset types: defined once, and never redefined, since existing datasets may depend on the definition."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Condition, Kind, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Links
+from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 
 class DatasetTypeSpec(Spec):
-    """A dataset type."""
+    """A dataset type; the key is its name."""
 
-    storage_class: str = Field(description="Its storage class.", examples=["SimpleCatalog"])
-    dimensions: tuple[str, ...] = Field(description="Its dimensions; those they need may be left out.", examples=[["htm7"]])
-    is_calibration: bool = Field(False, description="Whether its datasets may be certified.")
+    storage_class: str = Field(description="Name of the storage class.", examples=["SimpleCatalog"])
+    dimensions: tuple[str, ...] = Field(
+        description="Names of the dimensions; those that others require may be left out.", examples=[["htm7"]]
+    )
+    is_calibration: bool = Field(
+        False, description="Whether its datasets may be certified in CALIBRATION collections, with a validity range."
+    )
 
 
-class DatasetTypeKind(Kind[DatasetTypeSpec]):
+class RegisterDatasetType(Action):
+    """Define a dataset type."""
+
+    verb: Literal["register"] = "register"
+    storage_class: str
+    dimensions: tuple[str, ...]
+    is_calibration: bool
+
+
+class DatasetTypeKind(Kind[DatasetTypeSpec, RegisterDatasetType]):
     """The kind of ``dataset_type`` tables."""
 
     name = "dataset_type"
     spec = DatasetTypeSpec
-    summary = "Dataset types."
-    holds = False
-    rank = 50
-    answers = ("dataset_type",)
+    traits = KindTraits(summary="Dataset types.", order=50, affects_content=False)
 
-    def provides(self, name: str, spec: DatasetTypeSpec) -> Iterable[str]:
-        yield f"dataset_type:{name}"
+    def links(self, name: str, spec: DatasetTypeSpec) -> Links:
+        return Links(provides=[f"dataset_type:{name}"])
 
-    def exists(self, live: Live, tokens: Collection[str]) -> Collection[str]:
-        return {f"dataset_type:{name}" for name in live.butler.dataset_types()} & set(tokens)
-
-    def observe(self, live: Live, desired: Mapping[str, DatasetTypeSpec]) -> Mapping[str, Seen[DatasetTypeSpec]]:
-        types = live.butler.dataset_types()
-        seen = {}
+    def observe(self, context: Context, desired: Mapping[str, DatasetTypeSpec]) -> Mapping[str, Observed[DatasetTypeSpec]]:
+        types = context.butler.dataset_types()
+        observed = {}
         for name, spec in desired.items():
             if name not in types:
                 continue
-            there = types[name]
-            same = there.dimensions == live.butler.required(spec.dimensions)
-            found = DatasetTypeSpec.model_validate(
-                spec.model_dump()
-                | {
-                    "storage_class": there.storage_class,
-                    "dimensions": spec.dimensions if same else there.dimensions,
-                    "is_calibration": there.is_calibration,
+            existing = types[name]
+            same_dimensions = existing.dimensions == context.butler.required(spec.dimensions)
+            found = spec.model_copy(
+                update={
+                    "storage_class": existing.storage_class,
+                    "dimensions": spec.dimensions if same_dimensions else existing.dimensions,
+                    "is_calibration": existing.is_calibration,
                 }
             )
-            text = "it is defined otherwise, and a dataset type can't be redefined; is the state right?"
-            seen[name] = Seen(found, conditions=(Condition("conflict", text),) if found != spec else ())
-        return seen
+            text = "its definition differs, and a dataset type can't be redefined; is the state correct?"
+            conflict = Condition(DifferenceKind.CONFLICT, text)
+            observed[name] = Observed(found, conditions=(conflict,) if found != spec else ())
+        return observed
 
-    def plan(self, missing: Missing[DatasetTypeSpec]) -> Iterable[Action]:
-        if missing.seen.spec is None:
-            args = missing.desired.model_dump(mode="json", include={"storage_class", "dimensions", "is_calibration"})
-            yield Action(missing.id, "register", args, "no such dataset type")
+    def plan(self, change: Change[DatasetTypeSpec]) -> Iterable[RegisterDatasetType]:
+        if not change.exists:
+            yield RegisterDatasetType(
+                address=change.address,
+                storage_class=change.desired.storage_class,
+                dimensions=change.desired.dimensions,
+                is_calibration=change.desired.is_calibration,
+                reason="no such dataset type",
+            )
 
-    def apply(self, live: Live, action: Action) -> None:
+    def apply(self, context: Context, action: RegisterDatasetType) -> None:
         from reconciler.systems.butler.write_definitions import register_dataset_type
 
-        args = action.args
-        register_dataset_type(
-            live.butler, action.id.name, args["dimensions"], args["storage_class"], is_calibration=args["is_calibration"]
-        )
+        name, dimensions, storage_class = action.address.name, action.dimensions, action.storage_class
+        register_dataset_type(context.butler, name, dimensions, storage_class, is_calibration=action.is_calibration)
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        flag = ["--is-calibration"] if action.args["is_calibration"] else []
-        definition = [action.args["storage_class"], *action.args["dimensions"]]
-        yield ["butler", "register-dataset-type", *flag, "$REPO", action.id.name, *definition]
+    def commands(self, action: RegisterDatasetType) -> Iterable[Command]:
+        flag = ["--is-calibration"] if action.is_calibration else []
+        definition = [action.storage_class, *action.dimensions]
+        yield Command("butler", "register-dataset-type", *flag, "$REPO", action.address.name, *definition)
 
 
 KIND = DatasetTypeKind()

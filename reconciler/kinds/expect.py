@@ -1,122 +1,155 @@
-"""Expectations: how many datasets there have to be. Nothing is ever done about one that fails; it says what is missing."""
+"""Expectations: how many datasets there must be. They are only checked; one that fails reports what is missing."""
 
 from __future__ import annotations
 
 import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Condition, Kind, Missing, Seen, Spec
-from reconciler.kinds.shared.incomplete_nights import among, between, exposures, incomplete
+from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
+from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
+from reconciler.kinds.shared.exposure_members import describe_exposure_member
+from reconciler.kinds.shared.incomplete_nights import count_exposures, find_incomplete_nights
+from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 
 class ExpectSpec(Spec):
-    """How many datasets there have to be."""
+    """An expected number of datasets; the key is a name of your choice."""
 
-    dataset_type: str = Field(description="Of which type.", examples=["raw"])
-    collections: tuple[str, ...] = Field(min_length=1, description="Where; chains are searched through.")
-    where: str = Field("", description="A Butler query expression.", examples=["exposure.observation_type = 'science'"])
-    count: int | None = Field(None, ge=0, description="Exactly so many.", examples=[148845])
-    min: int | None = Field(None, ge=0, description="At least so many.")
-    max: int | None = Field(None, ge=0, description="At most so many.")
-    did: str | None = Field(None, description="As many as this Rucio dataset or these have files, scope:name with wildcards.")
-    files: str = Field("*", description="Which files of it count.", examples=["*.fits"])
+    dataset_type: str = Field(description="Dataset type to count.", examples=["raw"])
+    collections: tuple[str, ...] = Field(
+        min_length=1, description="Collections to count in; chains are searched, and names may contain wildcards."
+    )
+    where: str = Field(
+        "",
+        description="Butler query expression that selects the datasets to count.",
+        examples=["exposure.observation_type = 'science'"],
+    )
+    count: int | None = Field(None, ge=0, description="Exact number of datasets.", examples=[148845])
+    min: int | None = Field(None, ge=0, description="Minimum number of datasets.")
+    max: int | None = Field(None, ge=0, description="Maximum number of datasets.")
+    did: str | None = Field(
+        None,
+        description="Rucio dataset, scope:name with wildcards; there must be as many Butler datasets as there are files in it, "
+        "or in all that match.",
+    )
+    files: str = Field("*", description="Which files of did to count, as a pattern of file names.", examples=["*.fits"])
 
 
-class ExpectKind(Kind[ExpectSpec]):
+class ExpectKind(Kind[ExpectSpec, Action]):
     """The kind of ``expect`` tables."""
 
     name = "expect"
     spec = ExpectSpec
-    summary = "Expected numbers of datasets."
-    rank = 90
-    derived = True
+    traits = KindTraits(summary="Expected numbers of datasets.", order=90, depends_on_content=True)
 
-    def systems(self, spec: ExpectSpec) -> frozenset[Literal["butler", "rucio"]]:
-        return frozenset({"butler", "rucio"} if spec.did else {"butler"})
+    def links(self, name: str, spec: ExpectSpec) -> Links:
+        return Links(needs=[f"collection:{collection}" for collection in spec.collections])
 
-    def needs(self, name: str, spec: ExpectSpec) -> Iterable[str]:
-        yield from (f"collection:{collection}" for collection in spec.collections)
+    def requirements(self, spec: ExpectSpec) -> Requirements:
+        return Requirements(systems=frozenset({"butler", "rucio"}) if spec.did else frozenset({"butler"}))
 
-    def check(self, name: str, spec: ExpectSpec) -> Iterable[str]:
+    def validate(self, name: str, spec: ExpectSpec) -> Iterable[str]:
         if spec.count is None and spec.min is None and spec.max is None and spec.did is None:
             yield 'needs "count", "min", "max" or "did"'
         if spec.count is not None and spec.did is not None:
-            yield 'wants "count" and "did"; name one'
+            yield 'has both "count" and "did"; set only one of them'
         if spec.min is not None and spec.max is not None and spec.min > spec.max:
-            yield f"min: {spec.min} is more than max, {spec.max}"
+            yield f"min: {spec.min} is greater than max, {spec.max}"
 
-    def observe(self, live: Live, desired: Mapping[str, ExpectSpec]) -> Mapping[str, Seen[ExpectSpec]]:
-        return {name: self._see(live, spec) for name, spec in desired.items()}
+    def observe(self, context: Context, desired: Mapping[str, ExpectSpec]) -> Mapping[str, Observed[ExpectSpec]]:
+        return {name: _observe_expectation(context, spec) for name, spec in desired.items()}
 
-    def _see(self, live: Live, spec: ExpectSpec) -> Seen[ExpectSpec]:
-        count = live.butler.count(spec.dataset_type, spec.collections, spec.where)
-        wanted, lowest, highest = spec.count, spec.min, spec.max
-        if spec.did is not None:
-            files = live.rucio.files(live.rucio.matching(spec.did))
-            wanted = sum(fnmatch.fnmatchcase(file.name, spec.files) for file in files)
-        facts = {"count": count, "wanted": wanted, "min": lowest, "max": highest}
-        text = ""
-        if wanted is not None and count != wanted:
-            text = f"{count:,} datasets, {wanted:,} wanted"
-        elif lowest is not None and count < lowest:
-            text = f"{count:,} datasets, at least {lowest:,} wanted"
-        elif highest is not None and count > highest:
-            text = f"{count:,} datasets, at most {highest:,} wanted"
-        if not text:
-            return Seen(spec, facts=facts)
-        short = count < (wanted if wanted is not None else lowest or 0)
-        members = tuple(_incomplete(live, spec)) if short else ()
-        if members:
-            text += "; these lack detectors"
-        return Seen(spec, conditions=(Condition("failed", text, members, "count"),), facts=facts)
-
-    def plan(self, missing: Missing[ExpectSpec]) -> Iterable[Action]:
+    def plan(self, change: Change[ExpectSpec]) -> Iterable[Action]:
         return ()
 
-    def apply(self, live: Live, action: Action) -> None:
+    def apply(self, context: Context, action: Action) -> None:
         return None
 
+    def describe(self, member: JsonObject) -> MemberText:
+        if "exposure" in member and "detector" in member:
+            return describe_exposure_member(member)
+        return super().describe(member)
 
-def _incomplete(live: Live, spec: ExpectSpec) -> Iterable[dict[str, Any]]:
-    """Name the exposures of which detectors are missing."""
-    known = live.butler.dataset_types().get(spec.dataset_type)
-    if known is None or not {"exposure", "detector"} <= set(known.dimensions):
+
+def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectSpec]:
+    count = context.butler.count(spec.dataset_type, spec.collections, spec.where)
+    expected = spec.count if spec.did is None else _count_files(context, spec.did, spec.files)
+    text = _explain_failure(spec, count, expected)
+    if not text:
+        return Observed(spec)
+    is_short = count < (expected if expected is not None else spec.min or 0)
+    members = tuple(_find_missing_datasets(context, spec)) if is_short else ()
+    if members:
+        text += "; these exposures lack detectors"
+    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, members, "count"),))
+
+
+def _count_files(context: Context, did: str, pattern: str) -> int:
+    """Count the files of Rucio datasets whose names match a pattern."""
+    files = context.rucio.files(context.rucio.matching(did))
+    return sum(fnmatch.fnmatchcase(file.name, pattern) for file in files)
+
+
+def _explain_failure(spec: ExpectSpec, count: int, expected: int | None) -> str:
+    """Return why an expectation fails; nothing if it holds."""
+    if expected is not None and count != expected:
+        return f"{count:,} datasets, {expected:,} expected"
+    if spec.min is not None and count < spec.min:
+        return f"{count:,} datasets, at least {spec.min:,} expected"
+    if spec.max is not None and count > spec.max:
+        return f"{count:,} datasets, at most {spec.max:,} expected"
+    return ""
+
+
+def _find_missing_datasets(context: Context, spec: ExpectSpec) -> Iterable[JsonObject]:
+    """Find the exposures without datasets of some detectors, for a dataset type that has both."""
+    dataset_type = context.butler.dataset_types().get(spec.dataset_type)
+    if dataset_type is None or not {"exposure", "detector"} <= set(dataset_type.dimensions):
         return
-    for instrument in sorted({record.instrument for record in live.butler.records("detector")}):
-        yield from _lacking(live, spec, instrument)
+    for instrument in sorted({record.instrument for record in context.butler.records("detector")}):
+        yield from _find_missing_detectors(context, spec, instrument)
 
 
-def _lacking(live: Live, spec: ExpectSpec, instrument: str) -> Iterable[dict[str, Any]]:
-    """Name them for one instrument; of many datasets, only the nights that are not complete are listed."""
-    detectors = {record.id for record in live.butler.records("detector", instrument=instrument)}
+def _find_missing_detectors(context: Context, spec: ExpectSpec, instrument: str) -> Iterable[JsonObject]:
+    """Find them for one instrument; if there are many datasets, only those of incomplete nights are listed."""
+    butler = context.butler
+    detectors = {record.id for record in butler.records("detector", instrument=instrument)}
     where, days = spec.where, ""
-    if live.counts(live.butler.count(spec.dataset_type, spec.collections, spec.where)):
-
-        def surplus(begin: int, end: int) -> int:
-            # Without spec.where, so that other expectations, and raw, ask the same.
-            there = live.butler.count(spec.dataset_type, spec.collections, between(instrument, begin, end))
-            return there - len(detectors) * exposures(live, instrument, begin, end)
-
-        nights = incomplete(sorted(record.id for record in live.butler.records("day_obs", instrument=instrument)), surplus)
+    if context.policy.compares_by_count(butler.count(spec.dataset_type, spec.collections, spec.where)):
+        nights = _find_nights(context, spec, instrument, len(detectors))
         if not nights:
             return
-        where, days = among(instrument, nights, spec.where), f"day_obs IN ({', '.join(map(str, nights))})"
-    have: dict[int, set[int]] = defaultdict(set)
-    rows = live.butler.data_ids(spec.dataset_type, spec.collections, ["instrument", "exposure", "detector"], where)
-    for whose, exposure, detector in rows:
-        if whose == instrument:
-            have[exposure].add(detector)
-    short = {exposure: detectors - there for exposure, there in sorted(have.items()) if detectors - there}
-    night_of = {r.id: r.day_obs for r in live.butler.records("exposure", days, instrument=instrument)} if short else {}
-    for exposure, lacking in short.items():
-        yield from ({"exposure": exposure, "detector": detector, "day_obs": night_of[exposure]} for detector in sorted(lacking))
+        where, days = queries.on_nights(instrument, nights, spec.where), queries.exposures_on_nights(nights)
+    present: dict[int, set[int]] = defaultdict(set)
+    rows = butler.data_ids(spec.dataset_type, spec.collections, ["instrument", "exposure", "detector"], where)
+    for its_instrument, exposure, detector in rows:
+        if its_instrument == instrument:
+            present[exposure].add(detector)
+    missing = {exposure: detectors - found for exposure, found in sorted(present.items()) if detectors - found}
+    night_of = {r.id: r.day_obs for r in butler.records("exposure", days, instrument=instrument)} if missing else {}
+    for exposure, lacking in missing.items():
+        for detector in sorted(lacking):
+            yield {"exposure": exposure, "detector": detector, "day_obs": night_of[exposure]}
+
+
+def _find_nights(context: Context, spec: ExpectSpec, instrument: str, detectors: int) -> list[int]:
+    """Find the nights that don't have one dataset for each exposure and detector."""
+
+    def surplus(begin: int, end: int) -> int:
+        # Without spec.where, so that other expectations, and raw, make the same queries.
+        where = queries.between_nights(instrument, begin, end)
+        count = context.butler.count(spec.dataset_type, spec.collections, where)
+        return count - detectors * count_exposures(context, instrument, begin, end)
+
+    nights = sorted(record.id for record in context.butler.records("day_obs", instrument=instrument))
+    return find_incomplete_nights(nights, surplus)
 
 
 KIND = ExpectKind()

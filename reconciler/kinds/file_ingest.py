@@ -1,169 +1,228 @@
-"""Files to ingest from a table, as reference catalogs are: one row a file, with its data ID.
+"""Files to ingest from a table, such as reference catalogs: each row names one file and its data ID.
 
-Compared by data ID, since UUIDs of such ingests are random. A data ID that is there under another path is reported and never
-overwritten: somebody meant one of the two.
+Files are compared by data ID, because an ingest gives them random UUIDs. A data ID that exists with another file is reported and
+never overwritten: only a person knows which of the two is right.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, SkipValidation
 
-from reconciler.engine.model import Action, Cost, InputPath, Kind, Members, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
+from reconciler.engine.model import (
+    Action,
+    Change,
+    Command,
+    Comment,
+    Condition,
+    Cost,
+    InputPath,
+    JsonObject,
+    Made,
+    Members,
+    Observed,
+    Spec,
+)
 from reconciler.errors import StateError
 from reconciler.files import table
-from reconciler.kinds.raw import Transfer, split_arrived
-from reconciler.kinds.shared.delivery import DELIVERED_BY, arrivals
-from reconciler.kinds.shared.storage_check import VERIFY, verified
+from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, split_delivered, systems_for
+from reconciler.kinds.shared.storage_check import VERIFY, check_stored_files
+from reconciler.kinds.shared.transfer import TRANSFER, Transfer
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 
 class FileIngestSpec(Spec):
-    """Files of a table; the key is their RUN collection."""
+    """Files of a table; the key is the name of their RUN collection."""
 
-    dataset_type: str = Field(description="Their dataset type.", examples=["the_monster_20240904"])
+    dataset_type: str = Field(description="Dataset type of the files.", examples=["the_monster_20240904"])
     table: InputPath = Field(
-        description="ECSV, CSV or FITS; the first column names the file, the others are the data ID.",
+        description="Table in ECSV, CSV or FITS: the first column is the path of a file, the others are its data ID.",
         examples=["the_monster_20240904.ecsv"],
     )
     prefix: str = Field(
-        "", description="What paths in it are relative to.", examples=["${data}/raw/refcats/the_monster_20240904/"]
+        "",
+        description="Folder of the relative paths in the table.",
+        examples=["${data}/raw/refcats/the_monster_20240904/"],
     )
-    transfer: Transfer = Field("direct", description="How the datastore takes the files.")
-    formatter: str | None = Field(None, description="Class that reads them; that of the storage class if left out.")
+    transfer: Transfer = TRANSFER
+    formatter: str | None = Field(
+        None, description="Class that reads the files. By default the formatter of the dataset type's storage class."
+    )
     delivered_by: tuple[str, ...] = DELIVERED_BY
     verify: str = VERIFY
 
 
-class FileIngestKind(Kind[FileIngestSpec]):
+class IngestFiles(Action):
+    """Ingest files of a table into a RUN collection.
+
+    Parameters
+    ----------
+    dataset_type, table, prefix, transfer, formatter
+        As in `FileIngestSpec`.
+    files : `tuple` [`JsonObject`, ...]
+        The data ID of each file, and its ``path``.
+    whole : `bool`
+        Whether these are all files of the table, so that ``butler ingest-files`` does the same.
+    """
+
+    verb: Literal["ingest"] = "ingest"
+    dataset_type: str
+    table: str
+    prefix: str
+    transfer: Transfer
+    formatter: str | None = None
+    files: SkipValidation[tuple[JsonObject, ...]]
+    whole: bool = False
+
+
+class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
     """The kind of ``file_ingest`` tables."""
 
     name = "file_ingest"
     spec = FileIngestSpec
-    summary = "Files to ingest from tables."
-    rank = 55
+    traits = KindTraits(summary="Files to ingest from tables.", order=55)
 
-    def systems(self, spec: FileIngestSpec) -> frozenset[Literal["butler", "rucio"]]:
-        return frozenset({"butler", "rucio"} if spec.delivered_by else {"butler"})
+    def links(self, name: str, spec: FileIngestSpec) -> Links:
+        return Links(
+            provides=[f"collection:{name}"],
+            needs=[f"dataset_type:{spec.dataset_type}"],
+            after=delivery_tokens(spec.delivered_by),
+        )
 
-    def provides(self, name: str, spec: FileIngestSpec) -> Iterable[str]:
-        yield f"collection:{name}"
+    def requirements(self, spec: FileIngestSpec) -> Requirements:
+        return Requirements(
+            systems=systems_for(spec.delivered_by),
+            input_files=[spec.table],
+            classes=[spec.formatter] if spec.formatter else [],
+        )
 
-    def needs(self, name: str, spec: FileIngestSpec) -> Iterable[str]:
-        yield f"dataset_type:{spec.dataset_type}"
+    def observe(self, context: Context, desired: Mapping[str, FileIngestSpec]) -> Mapping[str, Observed[FileIngestSpec]]:
+        return {name: _observe_files(context, name, spec) for name, spec in desired.items()}
 
-    def follows(self, name: str, spec: FileIngestSpec) -> Iterable[str]:
-        yield from (f"did:{pattern}" for pattern in spec.delivered_by)
-
-    def inputs(self, spec: FileIngestSpec) -> Iterable[str]:
-        yield spec.table
-
-    def imports(self, spec: FileIngestSpec) -> Iterable[str]:
-        if spec.formatter:
-            yield spec.formatter
-
-    def observe(self, live: Live, desired: Mapping[str, FileIngestSpec]) -> Mapping[str, Seen[FileIngestSpec]]:
-        seen = {}
-        for name, spec in desired.items():
-            found = self._see(live, name, spec)
-            if spec.verify != "none":
-                refs = list(live.butler.members(spec.dataset_type, [name]).values())
-                found = dataclasses.replace(
-                    found, conditions=(*found.conditions, *verified(live, spec.verify, [refs], len(refs)))
-                )
-            seen[name] = found
-        return seen
-
-    def _see(self, live: Live, name: str, spec: FileIngestSpec) -> Seen[FileIngestSpec]:
-        known = live.butler.dataset_types().get(spec.dataset_type)
-        count, named = table.glance(spec.table)
-        fits = known is not None and named.issuperset(known.dimensions)
-        if fits and live.counts(count) and live.butler.count(spec.dataset_type, [name]) == count:
-            return Seen(spec, (Members.counted("files", count),), facts={"untouched": False})
-        rows = table.read(spec.table)
-        dimensions = known.dimensions if known is not None else tuple(sorted(table.columns(rows)))
-        lacking = set(dimensions) - table.columns(rows)
-        if rows and lacking:
-            raise StateError(f"{spec.table}: lacks the column {', '.join(sorted(lacking))}, a dimension of {spec.dataset_type}")
-        wanted: dict[Hashable, dict[str, Any]] = {}
-        for row in rows:
-            key = tuple(row.data_id[dimension] for dimension in dimensions)
-            path = row.path if "://" in row.path or row.path.startswith("/") else f"{spec.prefix.rstrip('/')}/{row.path}"
-            if key in wanted and wanted[key]["path"] != path:
-                raise StateError(f"{spec.table}: two files for {dict(row.data_id)}: {wanted[key]['path']} and {path}")
-            wanted[key] = {**row.data_id, "path": path}
-        refs = {tuple(r.dataId[d] for d in dimensions): r for r in live.butler.members(spec.dataset_type, [name]).values()}
-        paths = live.butler.paths([ref for key, ref in refs.items() if key in wanted])
-        moved = [
-            {**wanted[key], "there": paths.get(str(ref.id), "nowhere in the datastore")}
-            for key, ref in refs.items()
-            if key in wanted and spec.transfer == "direct" and not _same(paths.get(str(ref.id)), wanted[key]["path"])
-        ]
-        strangers = [dict(zip(dimensions, key, strict=True)) for key in refs if key not in wanted]
-        members = Members.compare("files", wanted, refs, changed=moved)
-        members = dataclasses.replace(members, extra=tuple({**facts, "kept": True} for facts in strangers))
-        come = arrivals(live, spec.delivered_by if members.missing else (), [facts["path"] for facts in members.missing])
-        members = split_arrived(members, come)
-        conditions = (come.condition,) if come.condition is not None and members.awaited else ()
-        return Seen(spec if name in live.butler.collections() else None, (members,), conditions, {"untouched": not refs})
-
-    def plan(self, missing: Missing[FileIngestSpec]) -> Iterable[Action]:
-        (members,) = missing.seen.members
-        spec = missing.desired
-        if members.awaited and not members.missing:
+    def plan(self, change: Change[FileIngestSpec]) -> Iterable[IngestFiles]:
+        (members,) = change.observed.members
+        if not members.missing and (members.awaited or change.exists):
             return
-        if missing.seen.spec is not None and not members.missing:
-            return
-        args = {
-            **spec.model_dump(mode="json", include={"dataset_type", "table", "prefix", "transfer", "formatter"}),
-            "files": [dict(facts) for facts in members.missing],
-            "all": bool(missing.seen.facts["untouched"]) and not members.awaited,
-        }
-        count = len(members.missing)
-        yield Action(missing.id, "ingest", args, f"{count:,} files not ingested", Cost(count, count))
+        spec, count = change.desired, len(members.missing)
+        yield IngestFiles(
+            address=change.address,
+            dataset_type=spec.dataset_type,
+            table=spec.table,
+            prefix=spec.prefix,
+            transfer=spec.transfer,
+            formatter=spec.formatter,
+            files=members.missing,
+            whole=not (members.present or members.unmanaged or members.awaited),
+            reason=f"{count:,} files not ingested",
+            cost=Cost(count),
+        )
 
-    def apply(self, live: Live, action: Action) -> Mapping[str, Any]:
+    def apply(self, context: Context, action: IngestFiles) -> Made:
         from reconciler.systems.butler import write_datasets, write_definitions
 
-        args = action.args
-        write_definitions.register_collection(live.butler, action.id.name, "RUN")
+        write_definitions.register_collection(context.butler, action.address.name, "RUN")
         rows = [
             {
-                "dataset_type": args["dataset_type"],
-                "run": action.id.name,
-                "data_id": {key: value for key, value in facts.items() if key != "path"},
-                "path": facts["path"],
-                "formatter": args["formatter"],
+                "dataset_type": action.dataset_type,
+                "run": action.address.name,
+                "data_id": {dimension: value for dimension, value in file.items() if dimension != "path"},
+                "path": file["path"],
+                "formatter": action.formatter,
             }
-            for facts in args["files"]
+            for file in action.files
         ]
-        write_datasets.ingest(live, rows, root="", transfer=args["transfer"], what="files")
+        write_datasets.ingest(context, rows, root="", transfer=action.transfer, what="files")
         return {"datasets": len(rows)}
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        args = action.args
-        prefix = ["--prefix", args["prefix"]] if args["prefix"] else []
-        formatter = ["--formatter", args["formatter"]] if args["formatter"] else []
-        if not args["all"]:
-            yield [
-                "#",
-                f"{action.id}: butler ingest-files can't do a part of a table; for {len(args['files']):,} rows, cut the table",
-            ]
-        yield [
-            "butler", "ingest-files", "$REPO", args["dataset_type"], action.id.name,
-            *prefix, "--transfer", args["transfer"], *formatter, args["table"],
-        ]  # fmt: skip
+    def commands(self, action: IngestFiles) -> Iterable[Command | Comment]:
+        prefix = ["--prefix", action.prefix] if action.prefix else []
+        formatter = ["--formatter", action.formatter] if action.formatter else []
+        if not action.whole:
+            text = f"butler ingest-files ingests whole tables; first cut this one to the missing rows ({len(action.files):,})"
+            yield Comment(f"{action.address}: {text}")
+        yield Command(
+            "butler", "ingest-files", "$REPO", action.dataset_type, action.address.name,
+            *prefix, "--transfer", action.transfer, *formatter, action.table,
+        )  # fmt: skip
 
 
-def _same(there: str | None, wanted: str) -> bool:
-    from reconciler.systems.storage import plain
+def _observe_files(context: Context, name: str, spec: FileIngestSpec) -> Observed[FileIngestSpec]:
+    members = _compare_counts(context, name, spec) or _compare_files(context, name, spec)
+    members, waiting = split_delivered(context, spec.delivered_by, members)
+    exists = name in context.butler.collections()
+    return Observed(spec if exists else None, (members,), waiting + _check_storage(context, name, spec))
 
-    return there is not None and there == plain(wanted)
+
+def _compare_counts(context: Context, name: str, spec: FileIngestSpec) -> Members | None:
+    """Compare the number of rows with the number of ingested files; return None if the files have to be listed."""
+    definition = context.butler.dataset_types().get(spec.dataset_type)
+    count, columns = table.summarize(spec.table)
+    if definition is None or not columns.issuperset(definition.dimensions) or not context.policy.compares_by_count(count):
+        return None
+    return Members.counted("files", count) if context.butler.count(spec.dataset_type, [name]) == count else None
+
+
+def _compare_files(context: Context, name: str, spec: FileIngestSpec) -> Members:
+    """Compare the files of the table with the ingested ones by data ID."""
+    rows = table.read(spec.table)
+    definition = context.butler.dataset_types().get(spec.dataset_type)
+    dimensions = definition.dimensions if definition is not None else tuple(sorted(table.columns(rows)))
+    desired = _find_desired_files(spec, rows, dimensions)
+    refs = {
+        tuple(ref.dataId[dimension] for dimension in dimensions): ref
+        for ref in context.butler.members(spec.dataset_type, [name]).values()
+    }
+    paths = context.butler.paths([ref for key, ref in refs.items() if key in desired])
+    existing = {key: paths.get(str(ref.id)) for key, ref in refs.items() if key in desired}
+    moved = [
+        {**desired[key], "existing_path": path or "none in the datastore"}
+        for key, path in existing.items()
+        if spec.transfer == "direct" and not _is_same_file(path, desired[key]["path"])
+    ]
+    unmanaged = [dict(zip(dimensions, key, strict=True)) for key in refs if key not in desired]
+    return Members.compare("files", desired, refs, unmanaged=unmanaged, changed=moved)
+
+
+def _find_desired_files(
+    spec: FileIngestSpec, rows: tuple[table.Row, ...], dimensions: Sequence[str]
+) -> dict[Hashable, JsonObject]:
+    """Return the files of a table by data ID.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If the table lacks a dimension, or has two files for one data ID.
+    """
+    desired: dict[Hashable, JsonObject] = {}
+    lacking = set(dimensions) - table.columns(rows)
+    if rows and lacking:
+        raise StateError(f"{spec.table}: lacks the column {', '.join(sorted(lacking))}, a dimension of {spec.dataset_type}")
+    for row in rows:
+        key = tuple(row.data_id[dimension] for dimension in dimensions)
+        path = row.path if "://" in row.path or row.path.startswith("/") else f"{spec.prefix.rstrip('/')}/{row.path}"
+        if key in desired and desired[key]["path"] != path:
+            raise StateError(f"{spec.table}: two files for {dict(row.data_id)}: {desired[key]['path']} and {path}")
+        desired[key] = {**row.data_id, "path": path}
+    return desired
+
+
+def _is_same_file(existing: str | None, path: str) -> bool:
+    from reconciler.systems.storage import normalize_uri
+
+    return existing is not None and existing == normalize_uri(path)
+
+
+def _check_storage(context: Context, name: str, spec: FileIngestSpec) -> tuple[Condition, ...]:
+    """Check the files of all ingested datasets."""
+    if spec.verify == "none":
+        return ()
+    refs = list(context.butler.members(spec.dataset_type, [name]).values())
+    return check_stored_files(context, spec.verify, [refs], len(refs))
 
 
 KIND = FileIngestKind()

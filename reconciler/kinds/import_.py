@@ -1,198 +1,285 @@
 """Imports: the part of an export file that the repository lacks, and nothing else.
 
-``butler import`` run twice fails, and before it fails it resets every chain that the file mentions. So the file is compared
-with the repository, and only what is missing is done. A chain is set when it is absent; one that differs is a difference,
-unless a table of its own says what it is to be.
+Running ``butler import`` a second time fails, but not before it has reset every chain in the file. So the file is compared with
+the repository, and only what is missing is imported. An absent chain is created; one that differs is reported, unless a table of
+its own defines it.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, SkipValidation
 
-from reconciler.engine.model import Action, Cost, InputPath, Kind, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
+from reconciler.engine.model import (
+    Action,
+    Change,
+    Command,
+    Comment,
+    Cost,
+    DifferenceKind,
+    InputPath,
+    Made,
+    Observed,
+    Spec,
+)
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
-from reconciler.kinds.raw import Transfer
-from reconciler.kinds.shared.delivery import DELIVERED_BY
-from reconciler.kinds.shared.export_comparison import compare
+from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, systems_for
+from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
 from reconciler.kinds.shared.storage_check import VERIFY
+from reconciler.kinds.shared.transfer import TRANSFER, Transfer
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.butler.repository import DatasetRef
+    from reconciler.systems.context import Context
 
 
 class ImportSpec(Spec):
-    """What an export file holds."""
+    """An export file to import; the key is any name."""
 
-    export_file: InputPath = Field(description="The file that butler export wrote.", examples=["ccms1/DM-48520/export.yaml"])
-    root: str = Field(description="What paths in it are relative to.", examples=["${data}/ancillary"])
-    transfer: Transfer = Field("direct", description="How the datastore takes the files.")
+    export_file: InputPath = Field(
+        description="Export file, as written by `butler export`.", examples=["ccms1/DM-48520/export.yaml"]
+    )
+    root: str = Field(description="Folder of the relative paths in the export file.", examples=["${data}/ancillary"])
+    transfer: Transfer = TRANSFER
     delivered_by: tuple[str, ...] = DELIVERED_BY
     verify: str = VERIFY
     replace: dict[str, str] = Field(
-        default_factory=dict, description="Beginnings of paths in the file, and what to put in their place."
+        default_factory=dict,
+        description="Replacements for the beginnings of paths in the export file: old beginning = new beginning.",
     )
 
-    def path(self, path: str) -> str:
-        """Complete a path of the file.
 
-        Parameters
-        ----------
-        path : `str`
-            As exported.
+class CertifiedRange(NamedTuple):
+    """A dataset (by UUID) that is valid in a CALIBRATION collection from begin to end, in TAI nanoseconds."""
 
-        Returns
-        -------
-        path : `str`
-            Where the file is at this facility.
-        """
-        for old, new in self.replace.items():
-            if path.startswith(old):
-                path = new + path[len(old) :]
-        return path if "://" in path or path.startswith("/") else f"{self.root.rstrip('/')}/{path}"
+    collection: str
+    dataset_id: str
+    begin: int
+    end: int
 
 
-class ImportKind(Kind[ImportSpec]):
+class TaggedDataset(NamedTuple):
+    """A dataset (by UUID) that is a member of a TAGGED collection."""
+
+    collection: str
+    dataset_id: str
+
+
+class ImportDatasets(Action):
+    """Import a part of an export file.
+
+    Parameters
+    ----------
+    export_file, root, replace, transfer
+        As in `ImportSpec`.
+    dataset_types, collections, chains : `tuple` [`str`, ...]
+        Names of the definitions to create.
+    datasets : `tuple` [`str`, ...]
+        UUIDs of the datasets to ingest.
+    certifications : `tuple` [`CertifiedRange`, ...]
+        Validity ranges to certify.
+    tags : `tuple` [`TaggedDataset`, ...]
+        Memberships of TAGGED collections to add.
+    whole : `bool`
+        Whether this is all that the file contains, so that ``butler import`` does the same.
+    """
+
+    verb: Literal["import"] = "import"
+    export_file: str
+    root: str
+    replace: dict[str, str]
+    transfer: Transfer
+    dataset_types: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    certifications: SkipValidation[tuple[CertifiedRange, ...]] = ()
+    tags: SkipValidation[tuple[TaggedDataset, ...]] = ()
+    whole: bool = False
+
+    @property
+    def contents(self) -> dict[str, int]:
+        """The number of things to import by noun; empty if there is nothing to do."""
+        parts = {
+            "dataset types": self.dataset_types,
+            "collections": self.collections,
+            "chains": self.chains,
+            "datasets": self.datasets,
+            "certifications": self.certifications,
+            "tags": self.tags,
+        }
+        return {noun: len(part) for noun, part in parts.items() if part}
+
+
+@dataclass(frozen=True)
+class FormatterNames:
+    """The formatters in an export file, which is read only when they are iterated."""
+
+    export_file: str
+
+    def __iter__(self) -> Iterator[str]:
+        datasets = export_file.read(self.export_file).datasets.values()
+        return iter(sorted({dataset.formatter for dataset in datasets if dataset.formatter}))
+
+
+class ImportKind(Kind[ImportSpec, ImportDatasets]):
     """The kind of ``import`` tables."""
 
     name = "import"
     spec = ImportSpec
-    summary = "Export files to import."
-    rank = 45
+    traits = KindTraits(summary="Export files to import.", order=45)
 
-    def systems(self, spec: ImportSpec) -> frozenset[Literal["butler", "rucio"]]:
-        return frozenset({"butler", "rucio"} if spec.delivered_by else {"butler"})
-
-    def contributes(self, name: str, spec: ImportSpec) -> Iterable[str]:
+    def links(self, name: str, spec: ImportSpec) -> Links:
         content = export_file.read(spec.export_file)
-        yield from (f"collection:{collection}" for collection in content.collections)
-        yield from (f"dataset_type:{dataset_type}" for dataset_type in content.dataset_types)
+        children = [child for collection in content.collections.values() for child in collection.children]
+        visits = ["visits:*"] if {"visit", "exposure"} & set(content.dimensions) else []
+        return Links(
+            contributes=[
+                *(f"collection:{collection}" for collection in content.collections),
+                *(f"dataset_type:{dataset_type}" for dataset_type in content.dataset_types),
+            ],
+            needs=[f"collection:{child}" for child in children if child not in content.collections],
+            after=["instrument:*", *visits, *delivery_tokens(spec.delivered_by)],
+        )
 
-    def needs(self, name: str, spec: ImportSpec) -> Iterable[str]:
-        content = export_file.read(spec.export_file)
-        for collection in content.collections.values():
-            yield from (f"collection:{c}" for c in collection.children if c not in content.collections)
+    def requirements(self, spec: ImportSpec) -> Requirements:
+        return Requirements(systems=systems_for(spec.delivered_by), classes=FormatterNames(spec.export_file))
 
-    def follows(self, name: str, spec: ImportSpec) -> Iterable[str]:
-        yield "instrument:*"
-        if {"visit", "exposure"} & set(export_file.read(spec.export_file).dimensions):
-            yield "visits:*"
-        yield from (f"did:{pattern}" for pattern in spec.delivered_by)
+    def observe(self, context: Context, desired: Mapping[str, ImportSpec]) -> Mapping[str, Observed[ImportSpec]]:
+        observed = {}
+        for name, parts in compare_exports(context, {name: _to_source(spec) for name, spec in desired.items()}).items():
+            absent = parts.untouched and parts.datasets.desired
+            observed[name] = Observed(None if absent else desired[name], parts.members, parts.conditions)
+        return observed
 
-    def exports(self, spec: ImportSpec) -> Iterable[str]:
-        yield spec.export_file
-
-    def imports(self, spec: ImportSpec) -> Iterable[str]:
-        content = export_file.read(spec.export_file)
-        yield from sorted({dataset.formatter for dataset in content.datasets.values() if dataset.formatter})
-
-    def observe(self, live: Live, desired: Mapping[str, ImportSpec]) -> Mapping[str, Seen[ImportSpec]]:
-        return compare(live, desired)
-
-    def plan(self, missing: Missing[ImportSpec]) -> Iterable[Action]:
-        facts, seen = missing.seen.facts, missing.seen
-        parts = {members.field: members for members in seen.members}
-        datasets = [m["id"] for m in parts["datasets"].missing]
-        awaited = {m["id"] for m in parts["datasets"].awaited}
-        if any(condition.sort == "conflict" for condition in seen.conditions) or (awaited and not datasets):
+    def plan(self, change: Change[ImportSpec]) -> Iterable[ImportDatasets]:
+        parts = ExportParts.from_members(change.observed.members)
+        datasets = tuple(member["id"] for member in parts.datasets.missing)
+        awaited = {member["id"] for member in parts.datasets.awaited}
+        conflicts = any(condition.kind is DifferenceKind.CONFLICT for condition in change.observed.conditions)
+        if conflicts or (awaited and not datasets):
             return
-        certifications = [
-            [m["collection"], m["id"], m["begin"], m["end"]] for m in parts["certifications"].missing if m["id"] not in awaited
-        ]
-        tags = [[m["collection"], m["id"]] for m in parts["tags"].missing if m["id"] not in awaited]
-        args: dict[str, Any] = {
-            "export_file": missing.desired.export_file,
-            "root": missing.desired.root,
-            "replace": dict(missing.desired.replace),
-            "transfer": missing.desired.transfer,
-            "dataset_types": [m["name"] for m in parts["dataset types"].missing],
-            "collections": [m["collection"] for m in parts["collections"].missing],
-            "chains": [m["collection"] for m in parts["chains"].missing],
-            "datasets": datasets,
-            "certifications": certifications,
-            "tags": tags,
-        }
-        todo = ("dataset_types", "collections", "chains", "datasets", "certifications", "tags")
-        if any(args[key] for key in todo):
-            args["all"] = bool(facts["untouched"]) and not awaited
-            words = {key.replace("_", " "): len(args[key]) for key in todo if args[key]}
-            reason = "lacks " + ", ".join(f"{count:,} {word}" for word, count in words.items())
-            yield Action(missing.id, "import", args, reason, Cost(len(datasets), len(datasets)))
+        spec = change.desired
+        action = ImportDatasets(
+            address=change.address,
+            export_file=spec.export_file,
+            root=spec.root,
+            replace=spec.replace,
+            transfer=spec.transfer,
+            dataset_types=tuple(member["name"] for member in parts.dataset_types.missing),
+            collections=tuple(member["collection"] for member in parts.collections.missing),
+            chains=tuple(member["collection"] for member in parts.chains.missing),
+            datasets=datasets,
+            certifications=tuple(
+                CertifiedRange(member["collection"], member["id"], member["begin"], member["end"])
+                for member in parts.certifications.missing
+                if member["id"] not in awaited
+            ),
+            tags=tuple(
+                TaggedDataset(member["collection"], member["id"]) for member in parts.tags.missing if member["id"] not in awaited
+            ),
+            whole=parts.untouched and not awaited,
+            cost=Cost(len(datasets)),
+        )
+        if action.contents:
+            reason = "lacks " + ", ".join(f"{count:,} {noun}" for noun, count in action.contents.items())
+            yield action.model_copy(update={"reason": reason})
 
-    def apply(self, live: Live, action: Action) -> Mapping[str, Any]:
+    def apply(self, context: Context, action: ImportDatasets) -> Made:
         from reconciler.systems.butler import write_datasets, write_definitions
 
-        args = action.args
-        spec = ImportSpec(export_file=args["export_file"], root=args["root"], replace=args["replace"], transfer=args["transfer"])
-        content = export_file.read(spec.export_file)
-        for name in args["dataset_types"]:
+        content = export_file.read(action.export_file)
+        for name in action.dataset_types:
             definition = content.dataset_types[name]
             write_definitions.register_dataset_type(
-                live.butler,
+                context.butler,
                 name,
                 definition.dimensions,
                 definition.storage_class,
                 is_calibration=definition.is_calibration,
             )
-        for name in args["collections"]:
-            write_definitions.register_collection(
-                live.butler, name, content.collections[name].type, content.collections[name].doc
-            )
-        if args["datasets"]:
-            write_definitions.insert_records(live.butler, content.dimensions)
+        for name in action.collections:
+            collection = content.collections[name]
+            write_definitions.register_collection(context.butler, name, collection.type, collection.doc)
+        if action.datasets:
+            write_definitions.insert_records(context.butler, content.dimensions)
         rows = [
             {
-                "id": id,
-                "dataset_type": content.datasets[id].dataset_type,
-                "run": content.datasets[id].run,
-                "data_id": content.datasets[id].data_id,
-                "path": spec.path(content.datasets[id].path),
-                "formatter": content.datasets[id].formatter,
+                "id": dataset_id,
+                "dataset_type": content.datasets[dataset_id].dataset_type,
+                "run": content.datasets[dataset_id].run,
+                "data_id": content.datasets[dataset_id].data_id,
+                "path": locate_file(content.datasets[dataset_id].path, root=action.root, replace=action.replace),
+                "formatter": content.datasets[dataset_id].formatter,
             }
-            for id in args["datasets"]
+            for dataset_id in action.datasets
         ]
-        write_datasets.ingest(live, rows, root=spec.root, transfer=spec.transfer, what="datasets")
-        live.forget()
-        _associate(live, content, args)
-        for name in args["chains"]:
+        write_datasets.ingest(context, rows, root=action.root, transfer=action.transfer, what="datasets")
+        context.forget()
+        _certify_and_tag(context, content, action)
+        for name in action.chains:
             chain = content.collections[name]
-            write_definitions.define_chain(live.butler, name, chain.children, chain.doc)
-        return {"datasets": len(rows), "certifications": len(args["certifications"])}
+            write_definitions.define_chain(context.butler, name, chain.children, chain.doc)
+        return {"datasets": len(rows), "certifications": len(action.certifications)}
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        args = action.args
-        whole = ["butler", "import", "$REPO", args["root"], "--export-file", args["export_file"], "--transfer", args["transfer"]]
-        if args["all"]:
-            yield whole
+    def commands(self, action: ImportDatasets) -> Iterable[Command | Comment]:
+        if action.whole:
+            yield Command(
+                "butler", "import", "$REPO", action.root,
+                "--export-file", action.export_file, "--transfer", action.transfer,
+            )  # fmt: skip
         else:
-            yield ["#", f"{action.id}: {action.reason}.", "butler import can't do a part of a file; reconcile apply does"]
+            text = f"{action.reason}; butler import can't import a part of a file, but reconcile apply can"
+            yield Comment(f"{action.address}: {text}")
 
 
-def _associate(live: Live, content: ExportFile, args: Mapping[str, Any]) -> None:
+def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:
+    """Return where a file is at this facility, given its path in the export file."""
+    for old, new in replace.items():
+        if path.startswith(old):
+            path = new + path[len(old) :]
+    return path if "://" in path or path.startswith("/") else f"{root.rstrip('/')}/{path}"
+
+
+def _to_source(spec: ImportSpec) -> ExportSource:
+    locate = functools.partial(locate_file, root=spec.root, replace=spec.replace)
+    return ExportSource(spec.export_file, locate, spec.delivered_by, spec.verify)
+
+
+def _certify_and_tag(context: Context, content: ExportFile, action: ImportDatasets) -> None:
     """Certify and tag, collection by collection."""
     from reconciler.systems.butler import write_datasets
 
-    needed = {id for _, id, *_ in args["certifications"]} | {id for _, id in args["tags"]}
-    refs: dict[str, Any] = {}
-    runs: dict[str, set[str]] = defaultdict(set)
-    for id in needed:
-        runs[content.datasets[id].dataset_type].add(content.datasets[id].run)
-    for dataset_type, names in runs.items():
-        refs |= live.butler.members(dataset_type, sorted(names))
+    certified_ids = {certification.dataset_id for certification in action.certifications}
+    refs = _find_datasets(context, content, certified_ids | {tag.dataset_id for tag in action.tags})
     certified: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
-    for collection, id, begin, end in args["certifications"]:
-        certified[collection].append((id, begin, end))
+    for collection, dataset_id, begin, end in action.certifications:
+        certified[collection].append((dataset_id, begin, end))
     for collection, ranges in certified.items():
-        write_datasets.certify(live.butler, ranges, refs, collection)
-    tagged: dict[str, list[Any]] = defaultdict(list)
-    for collection, id in args["tags"]:
-        tagged[collection].append(refs[id])
+        write_datasets.certify(context.butler, ranges, refs, collection)
+    tagged: dict[str, list[DatasetRef]] = defaultdict(list)
+    for collection, dataset_id in action.tags:
+        tagged[collection].append(refs[dataset_id])
     for collection, members in tagged.items():
-        write_datasets.associate(live.butler, collection, members, lambda done: None)
+        write_datasets.associate(context.butler, collection, members, lambda done: None)
+
+
+def _find_datasets(context: Context, content: ExportFile, dataset_ids: Iterable[str]) -> dict[str, DatasetRef]:
+    """Return all datasets of the types and RUN collections of some datasets, by UUID."""
+    runs: dict[str, set[str]] = defaultdict(set)
+    for dataset_id in dataset_ids:
+        runs[content.datasets[dataset_id].dataset_type].add(content.datasets[dataset_id].run)
+    refs: dict[str, DatasetRef] = {}
+    for dataset_type, names in runs.items():
+        refs |= context.butler.members(dataset_type, sorted(names))
+    return refs
 
 
 KIND = ImportKind()

@@ -1,47 +1,54 @@
-"""Instruments: the records of one, its detectors and its filters, written by its class."""
+"""Instruments: the records of an instrument, its detectors and its filters, written by its class."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Kind, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Links
+from reconciler.engine.model import Action, Change, Command, Observed, Spec
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 
 class InstrumentSpec(Spec):
     """An instrument; the key is its short name."""
 
-    class_name: str = Field(alias="class", description="Full name of its class.", examples=["lsst.obs.lsst.LsstComCam"])
-    detectors: int | None = Field(None, ge=0, description="How many detectors it has to have.", examples=[9])
-    filters: int | None = Field(None, ge=0, description="How many physical filters it has to have at least.")
+    class_name: str = Field(
+        alias="class",
+        description="Fully qualified name of the instrument's Python class.",
+        examples=["lsst.obs.lsst.LsstComCam"],
+    )
+    detectors: int | None = Field(None, ge=0, description="Exact number of detectors that must be registered.", examples=[9])
+    filters: int | None = Field(None, ge=0, description="Minimum number of physical filters that must be registered.")
 
 
-class InstrumentKind(Kind[InstrumentSpec]):
+class RegisterInstrument(Action):
+    """Write the records of an instrument, or update them."""
+
+    verb: Literal["register"] = "register"
+    class_name: str
+    update: bool
+
+
+class InstrumentKind(Kind[InstrumentSpec, RegisterInstrument]):
     """The kind of ``instrument`` tables."""
 
     name = "instrument"
     spec = InstrumentSpec
-    summary = "Instruments: their detectors and filters."
-    holds = False
-    rank = 20
-    answers = ("instrument",)
+    traits = KindTraits(summary="Instruments: their detectors and filters.", order=20, affects_content=False)
 
-    def provides(self, name: str, spec: InstrumentSpec) -> Iterable[str]:
-        yield f"instrument:{name}"
+    def links(self, name: str, spec: InstrumentSpec) -> Links:
+        return Links(provides=[f"instrument:{name}"])
 
-    def exists(self, live: Live, tokens: Collection[str]) -> Collection[str]:
-        return {f"instrument:{record.name}" for record in live.butler.records("instrument")} & set(tokens)
-
-    def observe(self, live: Live, desired: Mapping[str, InstrumentSpec]) -> Mapping[str, Seen[InstrumentSpec]]:
-        records = {record.name: record for record in live.butler.records("instrument")}
-        detectors = [record.instrument for record in live.butler.records("detector")]
-        filters = [record.instrument for record in live.butler.records("physical_filter")]
-        seen = {}
+    def observe(self, context: Context, desired: Mapping[str, InstrumentSpec]) -> Mapping[str, Observed[InstrumentSpec]]:
+        records = {record.name: record for record in context.butler.records("instrument")}
+        detectors = [record.instrument for record in context.butler.records("detector")]
+        filters = [record.instrument for record in context.butler.records("physical_filter")]
+        observed = {}
         for name, spec in desired.items():
             if name not in records:
                 continue
@@ -51,22 +58,22 @@ class InstrumentKind(Kind[InstrumentSpec]):
             elif not detectors.count(name):
                 found["detectors"] = 0
             if spec.filters is not None:
-                found["filters"] = min(spec.filters, filters.count(name))  # more than that is fine
-            seen[name] = Seen(spec.model_copy(update=found))
-        return seen
+                found["filters"] = min(spec.filters, filters.count(name))  # additional filters are no difference
+            observed[name] = Observed(spec.model_copy(update=found))
+        return observed
 
-    def plan(self, missing: Missing[InstrumentSpec]) -> Iterable[Action]:
-        absent = missing.seen.spec is None
-        reason = "no such instrument" if absent else "its records differ"
-        yield Action(missing.id, "register", {"class": missing.desired.class_name, "update": not absent}, reason)
+    def plan(self, change: Change[InstrumentSpec]) -> Iterable[RegisterInstrument]:
+        reason = "its records differ" if change.exists else "no such instrument"
+        class_name = change.desired.class_name
+        yield RegisterInstrument(address=change.address, class_name=class_name, update=change.exists, reason=reason)
 
-    def apply(self, live: Live, action: Action) -> None:
+    def apply(self, context: Context, action: RegisterInstrument) -> None:
         from reconciler.systems.butler.write_definitions import register_instrument
 
-        register_instrument(live.butler, action.args["class"], update=action.args["update"])
+        register_instrument(context.butler, action.class_name, update=action.update)
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        yield ["butler", "register-instrument", *(["--update"] if action.args["update"] else []), "$REPO", action.args["class"]]
+    def commands(self, action: RegisterInstrument) -> Iterable[Command]:
+        yield Command("butler", "register-instrument", *(["--update"] if action.update else []), "$REPO", action.class_name)
 
 
 KIND = InstrumentKind()

@@ -1,79 +1,94 @@
-"""The repository itself: created once, with its seed configuration, and never changed after.
+"""The Butler repository itself: created once, with its seed configuration, and never changed afterwards.
 
-Creation writes ``butler.yaml`` before the tables, so an interrupted one leaves a yaml without a schema. That is told apart from a
-repository, and completed, because nothing can be in it.
+Creation writes ``butler.yaml`` before the tables, so an interrupted creation leaves a ``butler.yaml`` without tables. That is
+recognised and completed; it is safe because such a repository can't contain anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Condition, InputPath, Kind, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Requirements
+from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 
 class RepositorySpec(Spec):
     """The Butler repository that all other tables are about."""
 
-    uri: str = Field(description="Where it is, or its label in the repository index.", examples=["${repo}"])
+    uri: str = Field(description="Location of the repository, or its label in the Butler repository index.", examples=["${repo}"])
     seed_config: InputPath | None = Field(
-        None, description="Seed configuration for its creation: datastore root and name, registry database and namespace."
+        None,
+        description="Butler seed configuration, used only to create the repository: datastore root and name, registry database "
+        "and namespace.",
     )
-    override: bool = Field(False, description="Whether the seed's values hold where the location would decide.")
+    override: bool = Field(
+        False,
+        description="Use the datastore root and the registry database of the seed configuration, even where they would be "
+        "derived from the location of the repository.",
+    )
 
 
-class RepositoryKind(Kind[RepositorySpec]):
-    """The kind of ``repository`` tables."""
+class CreateRepository(Action):
+    """Create the repository, or complete an interrupted creation."""
+
+    verb: Literal["create"] = "create"
+    seed_config: str | None
+    override: bool
+    resume: bool
+
+
+@dataclass(frozen=True)
+class HalfMadeRepository(Observed[RepositorySpec]):
+    """A repository whose creation was interrupted."""
+
+
+class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
+    """The kind of the ``repository`` table."""
 
     name = "repository"
     spec = RepositorySpec
-    single = True
-    summary = "The Butler repository."
-    holds = False
-    rank = 10
+    traits = KindTraits(summary="The Butler repository.", order=10, singleton=True, opens="butler", affects_content=False)
 
-    def provides(self, name: str, spec: RepositorySpec) -> Iterable[str]:
-        yield "repository:"
+    def requirements(self, spec: RepositorySpec) -> Requirements:
+        return Requirements(input_files=[spec.seed_config] if spec.seed_config else [])
 
-    def inputs(self, spec: RepositorySpec) -> Iterable[str]:
-        if spec.seed_config:
-            yield spec.seed_config
-
-    def observe(self, live: Live, desired: Mapping[str, RepositorySpec]) -> Mapping[str, Seen[RepositorySpec]]:
+    def observe(self, context: Context, desired: Mapping[str, RepositorySpec]) -> Mapping[str, Observed[RepositorySpec]]:
         (spec,) = desired.values()
-        status = live.butler.status
+        status = context.butler.status
         if status == "ready":
-            return {"": Seen(spec)}
+            return {"": Observed(spec)}
         if status == "half-made":
-            return {
-                "": Seen(
-                    None,
-                    conditions=(Condition("later", "butler.yaml is there and its tables are not"),),
-                    facts={"half_made": True},
-                )
-            }
+            text = "butler.yaml exists, but the registry has no tables"
+            return {"": HalfMadeRepository(None, conditions=(Condition(DifferenceKind.LATER, text),))}
         return {}
 
-    def plan(self, missing: Missing[RepositorySpec]) -> Iterable[Action]:
-        if missing.seen.spec is None:
-            half_made = bool(missing.seen.facts.get("half_made"))
-            spec = missing.desired
-            args = {"seed_config": spec.seed_config, "override": spec.override, "mend": half_made}
-            yield Action(missing.id, "create", args, "its creation was interrupted" if half_made else "no such repository")
+    def plan(self, change: Change[RepositorySpec]) -> Iterable[CreateRepository]:
+        if not change.exists:
+            resume = isinstance(change.observed, HalfMadeRepository)
+            yield CreateRepository(
+                address=change.address,
+                seed_config=change.desired.seed_config,
+                override=change.desired.override,
+                resume=resume,
+                reason="its creation was interrupted" if resume else "no such repository",
+            )
 
-    def apply(self, live: Live, action: Action) -> None:
+    def apply(self, context: Context, action: CreateRepository) -> None:
         from reconciler.systems.butler.write_definitions import create
 
-        create(live.butler, action.args["seed_config"], override=action.args["override"], mend=action.args["mend"])
+        create(context.butler, action.seed_config, override=action.override, repair=action.resume)
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        seed = ["--seed-config", action.args["seed_config"]] if action.args["seed_config"] else []
-        yield ["butler", "create", *seed, *(["--override"] if action.args["override"] else []), "$REPO"]
+    def commands(self, action: CreateRepository) -> Iterable[Command]:
+        seed = ["--seed-config", action.seed_config] if action.seed_config else []
+        override = ["--override"] if action.override else []
+        yield Command("butler", "create", *seed, *override, "$REPO")
 
 
 KIND = RepositoryKind()

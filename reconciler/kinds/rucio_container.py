@@ -1,105 +1,104 @@
-"""Rucio containers: that they exist and hold what they have to. What else is in one is reported, never detached."""
+"""Rucio containers: whether they exist and contain what they should. Other contents are reported, never detached."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Condition, Kind, Members, Missing, Seen, Spec
-from reconciler.kinds.rucio_dataset import check_did
+from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
+from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Made, Members, Observed, Spec
+from reconciler.kinds.shared.dids import check_did
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
-
-CHUNK = 500
+    from reconciler.systems.context import Context
 
 
 class RucioContainerSpec(Spec):
     """A Rucio container; the key is its DID."""
 
     contents: tuple[str, ...] = Field(
-        description="Datasets and containers in it, scope:name.", examples=[["raw:Dataset/LSSTComCam/raw/20241108"]]
+        description="Datasets and containers it must contain, scope:name.", examples=[["raw:Dataset/LSSTComCam/raw/20241108"]]
     )
 
 
-class RucioContainerKind(Kind[RucioContainerSpec]):
+class CreateContainer(Action):
+    """Create an empty container."""
+
+    verb: Literal["create"] = "create"
+
+
+class AttachContents(Action):
+    """Attach datasets and containers to a container."""
+
+    verb: Literal["attach"] = "attach"
+    contents: tuple[str, ...]
+
+
+RucioContainerAction = CreateContainer | AttachContents
+
+
+class RucioContainerKind(Kind[RucioContainerSpec, RucioContainerAction]):
     """The kind of ``rucio_container`` tables."""
 
     name = "rucio_container"
     spec = RucioContainerSpec
-    summary = "Rucio containers."
-    changes = "rucio"
-    rank = 6
+    traits = KindTraits(summary="Rucio containers.", order=6, writes_to="rucio")
 
-    def systems(self, spec: RucioContainerSpec) -> frozenset[Literal["butler", "rucio"]]:
-        return frozenset({"rucio"})
+    def links(self, name: str, spec: RucioContainerSpec) -> Links:
+        return Links(provides=[f"did:{name}"], needs=[f"did:{did}" for did in spec.contents])
 
-    def provides(self, name: str, spec: RucioContainerSpec) -> Iterable[str]:
-        yield f"did:{name}"
+    def requirements(self, spec: RucioContainerSpec) -> Requirements:
+        return Requirements(systems=frozenset({"rucio"}))
 
-    def needs(self, name: str, spec: RucioContainerSpec) -> Iterable[str]:
-        yield from (f"did:{did}" for did in spec.contents)
-
-    def check(self, name: str, spec: RucioContainerSpec) -> Iterable[str]:
+    def validate(self, name: str, spec: RucioContainerSpec) -> Iterable[str]:
         yield from check_did(name)
         for did in spec.contents:
             yield from (f"contents: {problem}" for problem in check_did(did))
 
-    def observe(self, live: Live, desired: Mapping[str, RucioContainerSpec]) -> Mapping[str, Seen[RucioContainerSpec]]:
-        there = live.rucio.dids(desired)
-        contents = live.rucio.contents(sorted(name for name, facts in there.items() if facts.type == "CONTAINER"))
-        seen = {}
+    def observe(self, context: Context, desired: Mapping[str, RucioContainerSpec]) -> Mapping[str, Observed[RucioContainerSpec]]:
+        dids = context.rucio.dids(desired)
+        contents = context.rucio.contents(sorted(name for name, facts in dids.items() if facts.type == "CONTAINER"))
+        observed = {}
         for name, spec in desired.items():
-            if name not in there:
+            if name not in dids:
                 continue
             if name not in contents:
-                text = f"{name} is a {there[name].type.lower()} in Rucio, not a container"
-                seen[name] = Seen(spec, conditions=(Condition("conflict", text),))
+                text = f"{name} is a {dids[name].type.lower()} in Rucio, not a container"
+                observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
                 continue
             members = Members.compare(
                 "contents",
                 {did: {"did": did} for did in spec.contents},
                 contents[name],
-                extra=[{"did": did, "kept": True} for did in sorted(contents[name] - set(spec.contents))],
+                unmanaged=[{"did": did} for did in sorted(contents[name] - set(spec.contents))],
             )
-            seen[name] = Seen(spec, (members,))
-        return seen
+            observed[name] = Observed(spec, (members,))
+        return observed
 
-    def plan(self, missing: Missing[RucioContainerSpec]) -> Iterable[Action]:
-        contents = list(missing.desired.contents)
-        if missing.seen.spec is None:
-            yield Action(missing.id, "create", {}, "no such container")
-        elif not missing.seen.members:
-            return
+    def plan(self, change: Change[RucioContainerSpec]) -> Iterable[RucioContainerAction]:
+        if not change.exists:
+            yield CreateContainer(address=change.address, reason="no such container")
+            missing = change.desired.contents
         else:
-            contents = [facts["did"] for facts in missing.seen.members[0].missing]
-        if contents:
-            yield Action(missing.id, "attach", {"contents": contents}, f"lacks {len(contents):,} of its contents")
+            missing = tuple(member["did"] for part in change.observed.members for member in part.missing)
+        if missing:
+            reason = f"{len(missing):,} of its contents missing"
+            yield AttachContents(address=change.address, contents=missing, reason=reason)
 
-    def apply(self, live: Live, action: Action) -> Mapping[str, Any] | None:
-        scope, _, name = action.id.name.partition(":")
-        if action.verb == "create":
-            live.rucio.write(f"make container {action.id.name}", lambda client: client.add_container(scope, name))
+    def apply(self, context: Context, action: RucioContainerAction) -> Made | None:
+        if isinstance(action, CreateContainer):
+            context.rucio.create_container(action.address.name)
             return None
-        dids = [dict(zip(("scope", "name"), did.split(":", 1), strict=True)) for did in action.args["contents"]]
-        for start in range(0, len(dids), CHUNK):
-            chunk = dids[start : start + CHUNK]
-            attach = functools.partial(_attach, scope, name, chunk)
-            live.rucio.write(f"attach to {action.id.name}", attach)
-        return {"attached": len(dids)}
+        context.rucio.attach(action.address.name, action.contents)
+        return {"attached": len(action.contents)}
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        if action.verb == "create":
-            yield ["rucio", "did", "add", "--type", "container", action.id.name]
+    def commands(self, action: RucioContainerAction) -> Iterable[Command]:
+        if isinstance(action, CreateContainer):
+            yield Command("rucio", "did", "add", "--type", "container", action.address.name)
         else:
-            yield ["rucio", "did", "content", "add", "--to-did", action.id.name, *action.args["contents"]]
-
-
-def _attach(scope: str, name: str, dids: list[dict[str, str]], client: Any) -> None:
-    client.attach_dids(scope, name, dids)
+            yield Command("rucio", "did", "content", "add", "--to-did", action.address.name, *action.contents)
 
 
 KIND = RucioContainerKind()

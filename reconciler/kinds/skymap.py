@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import Action, Condition, InputPath, Kind, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
+from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
 
 RUN = "skymaps"
 DATASET_TYPE = "skyMap"
@@ -19,59 +20,60 @@ DATASET_TYPE = "skyMap"
 class SkymapSpec(Spec):
     """A sky map; the key is its name."""
 
-    config: InputPath = Field(description="Configuration file of the map.", examples=["lsst_cells_v1.skymap.config"])
-    tracts: int | None = Field(None, ge=1, description="How many tracts it has to have.")
+    config: InputPath = Field(
+        description="Configuration file of the sky map, as register-skymap takes it.", examples=["lsst_cells_v1.skymap.config"]
+    )
+    tracts: int | None = Field(None, ge=1, description="Exact number of tracts that must be registered.")
 
 
-class SkymapKind(Kind[SkymapSpec]):
+class RegisterSkymap(Action):
+    """Write the records and the dataset of a sky map."""
+
+    verb: Literal["register"] = "register"
+    config: str
+
+
+class SkymapKind(Kind[SkymapSpec, RegisterSkymap]):
     """The kind of ``skymap`` tables."""
 
     name = "skymap"
     spec = SkymapSpec
-    summary = "Sky maps with their tracts and patches."
-    rank = 25
-    answers = ("skymap",)
+    traits = KindTraits(summary="Sky maps with their tracts and patches.", order=25)
 
-    def provides(self, name: str, spec: SkymapSpec) -> Iterable[str]:
-        yield f"skymap:{name}"
+    def links(self, name: str, spec: SkymapSpec) -> Links:
+        return Links(provides=[f"skymap:{name}"], contributes=[f"collection:{RUN}", f"dataset_type:{DATASET_TYPE}"])
 
-    def contributes(self, name: str, spec: SkymapSpec) -> Iterable[str]:
-        yield f"collection:{RUN}"
-        yield f"dataset_type:{DATASET_TYPE}"
+    def requirements(self, spec: SkymapSpec) -> Requirements:
+        return Requirements(input_files=[spec.config], butler_commands=["register-skymap"])
 
-    def exists(self, live: Live, tokens: Collection[str]) -> Collection[str]:
-        return {f"skymap:{record.name}" for record in live.butler.records("skymap")} & set(tokens)
-
-    def observe(self, live: Live, desired: Mapping[str, SkymapSpec]) -> Mapping[str, Seen[SkymapSpec]]:
-        names = {record.name for record in live.butler.records("skymap")}
-        stored = live.butler.data_ids(DATASET_TYPE, [RUN], ["skymap"])
-        seen = {}
+    def observe(self, context: Context, desired: Mapping[str, SkymapSpec]) -> Mapping[str, Observed[SkymapSpec]]:
+        names = {record.name for record in context.butler.records("skymap")}
+        stored = context.butler.data_ids(DATASET_TYPE, [RUN], ["skymap"])
+        observed = {}
         for name, spec in desired.items():
             if name not in names:
                 continue
             if (name,) not in stored:
-                text = f"its records are there and its dataset in {RUN} is not: its registration was interrupted"
-                seen[name] = Seen[SkymapSpec](None, conditions=(Condition("later", text),))
+                text = f"its records exist, but its dataset in {RUN} doesn't: its registration was interrupted"
+                observed[name] = Observed[SkymapSpec](None, conditions=(Condition(DifferenceKind.LATER, text),))
                 continue
-            tracts = live.butler.count_records("tract", skymap=name) if spec.tracts is not None else None
-            seen[name] = Seen(spec.model_copy(update={"tracts": tracts}))
-        return seen
+            tracts = context.butler.count_records("tract", skymap=name) if spec.tracts is not None else None
+            observed[name] = Observed(spec.model_copy(update={"tracts": tracts}))
+        return observed
 
-    def plan(self, missing: Missing[SkymapSpec]) -> Iterable[Action]:
-        if missing.seen.spec is None:
-            yield Action(missing.id, "register", {"config": missing.desired.config}, "no such sky map")
+    def plan(self, change: Change[SkymapSpec]) -> Iterable[RegisterSkymap]:
+        if not change.exists:
+            yield RegisterSkymap(address=change.address, config=change.desired.config, reason="no such sky map")
 
-    def apply(self, live: Live, action: Action) -> None:
-        list(live.run_butler([["register-skymap", "--config-file", action.args["config"], live.butler.uri]]))
+    def apply(self, context: Context, action: RegisterSkymap) -> None:
+        list(context.run_butler([_arguments(action, context.butler.uri)]))
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        yield ["butler", "register-skymap", "--config-file", action.args["config"], "$REPO"]
+    def commands(self, action: RegisterSkymap) -> Iterable[Command]:
+        yield Command("butler", *_arguments(action, "$REPO"))
 
-    def inputs(self, spec: SkymapSpec) -> Iterable[str]:
-        yield spec.config
 
-    def subcommands(self, spec: SkymapSpec) -> Iterable[str]:
-        yield "register-skymap"
+def _arguments(action: RegisterSkymap, repository: str) -> list[str]:
+    return ["register-skymap", "--config-file", action.config, repository]
 
 
 KIND = SkymapKind()

@@ -1,273 +1,334 @@
-"""TAGGED collections: which datasets are in one, by a query, by a list of visits or exposures, or by a list of UUIDs.
+"""TAGGED collections, whose members are defined by a query expression, a list of visits or exposures, or a list of UUIDs.
 
-Wanted and present members are compared as sets; only the difference is associated. What should not be in it is reported, and
-taken out only under --prune.
+Desired and present members are compared as sets, and only missing ones are associated. Unwanted members are reported, and removed
+only with --prune.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import contextlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
-from reconciler.engine.model import Action, Condition, InputPath, Kind, Members, Missing, Seen, Spec
+from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
+from reconciler.engine.model import (
+    Action,
+    Change,
+    Command,
+    Condition,
+    DifferenceKind,
+    InputPath,
+    JsonObject,
+    Made,
+    Members,
+    Observed,
+    Spec,
+)
 from reconciler.errors import ObserveError
 from reconciler.files import visit_list
 from reconciler.files.text import read_text
+from reconciler.kinds.shared.exposure_members import describe_exposure_member
+from reconciler.kinds.shared.registry_calls import registry_call
+from reconciler.systems.butler.queries import with_values
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import DatasetRef
-
-    from reconciler.systems.context import Live
+    from reconciler.systems.butler.repository import DatasetRef
+    from reconciler.systems.context import Context
 
 
 class TaggedSpec(Spec):
-    """A TAGGED collection."""
+    """A TAGGED collection; the key is its name."""
 
-    dataset_type: str | tuple[str, ...] = Field(description="Dataset types of its members.", examples=["raw"])
+    dataset_type: str | tuple[str, ...] = Field(
+        description="Dataset type of the members, or a list of several.", examples=["raw"]
+    )
     sources: tuple[str, ...] = Field(
         alias="from",
         min_length=1,
-        description="Collections that they come from, with wildcards.",
+        description="Collections that contain the members; may have wildcards.",
         examples=[["LSSTComCam/raw/all"]],
     )
-    where: str = Field("", description="A Butler query expression that they satisfy.", examples=["instrument = 'LSSTComCam'"])
-    instrument: str | None = Field(None, description="Whose visits or exposures are listed.", examples=["LSSTComCam"])
-    visits: InputPath | None = Field(None, description="A file that lists their visits, one a line.")
-    exposures: InputPath | None = Field(None, description="A file that lists their exposures, one a line.")
-    ids: InputPath | None = Field(None, description="A file that lists their UUIDs, one a line.")
+    where: str = Field(
+        "", description="Butler query expression that the members satisfy.", examples=["instrument = 'LSSTComCam'"]
+    )
+    instrument: str | None = Field(None, description="Instrument of the listed visits or exposures.", examples=["LSSTComCam"])
+    visits: InputPath | None = Field(None, description="File that lists the visits of the members, one number per line.")
+    exposures: InputPath | None = Field(None, description="File that lists the exposures of the members, one number per line.")
+    ids: InputPath | None = Field(None, description="File that lists the UUIDs of the members, one per line.")
     doc: str | None = Field(None, description="Documentation of the collection.")
 
     @property
     def dataset_types(self) -> tuple[str, ...]:
         return (self.dataset_type,) if isinstance(self.dataset_type, str) else self.dataset_type
 
+    @property
+    def listed_dimension(self) -> str:
+        """The dimension whose values a file lists: visit, exposure, or none."""
+        return "visit" if self.visits else "exposure" if self.exposures else ""
 
-class TaggedKind(Kind[TaggedSpec]):
+    def read_numbers(self) -> list[int]:
+        """Read the listed visits or exposures."""
+        return visit_list.read(self.visits or self.exposures or "")
+
+
+class AssociateMembers(Action):
+    """Associate datasets (by UUID) with a TAGGED collection, which is created if it doesn't exist."""
+
+    verb: Literal["associate"] = "associate"
+    spec: TaggedSpec
+    ids: tuple[str, ...]
+
+    @field_serializer("spec")
+    def _serialize_spec(self, spec: TaggedSpec) -> dict[str, Any]:
+        return spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+class DisassociateMembers(Action):
+    """Remove datasets (by UUID) from a TAGGED collection."""
+
+    verb: Literal["disassociate"] = "disassociate"
+    dataset_types: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+class DocumentTagged(Action):
+    """Set the documentation of a TAGGED collection."""
+
+    verb: Literal["document"] = "document"
+    doc: str
+
+
+TaggedAction = AssociateMembers | DisassociateMembers | DocumentTagged
+
+
+class TaggedKind(Kind[TaggedSpec, TaggedAction]):
     """The kind of ``tagged`` tables."""
 
     name = "tagged"
     spec = TaggedSpec
-    summary = "TAGGED collections with their members."
-    rank = 70
-    derived = True
+    traits = KindTraits(summary="TAGGED collections with their members.", order=70, depends_on_content=True)
 
-    def provides(self, name: str, spec: TaggedSpec) -> Iterable[str]:
-        yield f"collection:{name}"
+    def links(self, name: str, spec: TaggedSpec) -> Links:
+        instruments = [f"instrument:{spec.instrument}"] if spec.instrument else []
+        return Links(
+            provides=[f"collection:{name}"],
+            needs=[*(f"collection:{source}" for source in spec.sources), *instruments],
+            after=[f"visits:{spec.instrument}"] if spec.visits else [],
+        )
 
-    def needs(self, name: str, spec: TaggedSpec) -> Iterable[str]:
-        yield from (f"collection:{source}" for source in spec.sources)
-        if spec.instrument:
-            yield f"instrument:{spec.instrument}"
+    def requirements(self, spec: TaggedSpec) -> Requirements:
+        return Requirements(input_files=[path for path in (spec.visits, spec.exposures, spec.ids) if path])
 
-    def follows(self, name: str, spec: TaggedSpec) -> Iterable[str]:
-        if spec.visits:
-            yield f"visits:{spec.instrument}"
-
-    def inputs(self, spec: TaggedSpec) -> Iterable[str]:
-        yield from filter(None, (spec.visits, spec.exposures, spec.ids))
-
-    def check(self, name: str, spec: TaggedSpec) -> Iterable[str]:
+    def validate(self, name: str, spec: TaggedSpec) -> Iterable[str]:
         lists = [field for field in ("visits", "exposures", "ids") if getattr(spec, field)]
         if len(lists) > 1:
-            yield f"{' and '.join(lists)}: name one list"
-        if (spec.visits or spec.exposures) and not spec.instrument:
+            yield f"{' and '.join(lists)}: set only one of them"
+        if spec.listed_dimension and not spec.instrument:
             yield f'{lists[0]}: needs "instrument" too'
 
-    def observe(self, live: Live, desired: Mapping[str, TaggedSpec]) -> Mapping[str, Seen[TaggedSpec]]:
-        return {name: self._see(live, name, spec) for name, spec in desired.items()}
+    def observe(self, context: Context, desired: Mapping[str, TaggedSpec]) -> Mapping[str, Observed[TaggedSpec]]:
+        return {name: _observe_members(context, name, spec) for name, spec in desired.items()}
 
-    def _see(self, live: Live, name: str, spec: TaggedSpec) -> Seen[TaggedSpec]:
-        there = live.butler.collections().get(name)
-        conditions: list[Condition] = []
-        if there is not None and there.type != "TAGGED":
-            return Seen(spec, conditions=(Condition("conflict", f"the name is taken by a {there.type} collection"),))
-        count = _count(live, spec) if there is not None else 0
-        if there is not None and live.counts(count) and count == sum(live.butler.count(t, [name]) for t in spec.dataset_types):
-            members = Members.counted("members", count)
-            doc = spec.doc if spec.doc is None else there.doc
-            return Seen(spec.model_copy(update={"doc": doc}), (members,))
-        refs, notes = wanted(live, spec)
-        conditions += notes
-        present = {id: ref for t in spec.dataset_types for id, ref in live.butler.members(t, [name]).items()}
-        members = Members.compare(
-            "members",
-            {id: facts_of(ref) for id, ref in refs.items()},
-            present,
-            extra=[facts_of(ref) for id, ref in present.items() if id not in refs],
-        )
-        if there is None:
-            return Seen[TaggedSpec](None, (members,), tuple(conditions))
-        doc = spec.doc if spec.doc is None else there.doc
-        return Seen(spec.model_copy(update={"doc": doc}), (members,), tuple(conditions))
-
-    def plan(self, missing: Missing[TaggedSpec]) -> Iterable[Action]:
-        if not missing.seen.members:
+    def plan(self, change: Change[TaggedSpec]) -> Iterable[TaggedAction]:
+        if not change.observed.members:
             return
-        (members,) = missing.seen.members
-        spec = missing.desired
-        args = {"spec": spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
-        if members.missing or missing.seen.spec is None:
-            ids = [facts["id"] for facts in members.missing]
-            reason = "no such collection" if missing.seen.spec is None else f"{len(ids):,} members missing"
-            whole = missing.seen.spec is None
-            yield Action(missing.id, "associate", {**args, "ids": ids, "all": whole}, reason)
-        if members.extra and missing.prune and not spec.protect:
-            ids = [facts["id"] for facts in members.extra]
-            reason = f"{len(ids):,} members that should not be in it"
-            yield Action(missing.id, "disassociate", {**args, "ids": ids}, reason, destroys=len(ids))
-        if missing.seen.spec is not None and missing.seen.spec.doc != spec.doc:
-            yield Action(missing.id, "document", {**args, "doc": spec.doc}, "documented otherwise")
+        (members,) = change.observed.members
+        spec, existing = change.desired, change.observed.spec
+        if members.missing or existing is None:
+            ids = tuple(member["id"] for member in members.missing)
+            reason = "no such collection" if existing is None else f"{len(ids):,} members missing"
+            yield AssociateMembers(address=change.address, spec=spec, ids=ids, reason=reason)
+        if members.unwanted and change.prune and not spec.protect:
+            yield DisassociateMembers(
+                address=change.address,
+                dataset_types=spec.dataset_types,
+                ids=tuple(member["id"] for member in members.unwanted),
+                reason=f"{len(members.unwanted):,} unwanted members",
+                removes=len(members.unwanted),
+            )
+        if existing is not None and spec.doc is not None and existing.doc != spec.doc:
+            yield DocumentTagged(address=change.address, doc=spec.doc, reason="documentation differs")
 
-    def apply(self, live: Live, action: Action) -> Mapping[str, Any] | None:
+    def apply(self, context: Context, action: TaggedAction) -> Made | None:
         from reconciler.systems.butler import write_datasets, write_definitions
 
-        spec = TaggedSpec.model_validate(action.args["spec"])
-        name = action.id.name
-        if action.verb == "document":
-            write_definitions.set_doc(live.butler, name, action.args["doc"])
-            return None
-        ids = set(action.args["ids"])
-        if action.verb == "disassociate":
-            there = {id: ref for t in spec.dataset_types for id, ref in live.butler.members(t, [name]).items()}
-            write_datasets.disassociate(live.butler, name, [ref for id, ref in there.items() if id in ids])
-            return {"disassociated": len(ids)}
-        refs, _ = wanted(live, spec)
-        chosen = [ref for id, ref in refs.items() if id in ids]
-        write_definitions.register_collection(live.butler, name, "TAGGED", spec.doc or "")
-        write_datasets.associate(live.butler, name, chosen, lambda done: live.progress("members", done, len(chosen)))
-        return {"associated": len(chosen)}
+        name = action.address.name
+        match action:
+            case AssociateMembers():
+                desired, _ = _find_desired(context, action.spec)
+                ids = set(action.ids)
+                chosen = [ref for dataset_id, ref in desired.items() if dataset_id in ids]
+                write_definitions.register_collection(context.butler, name, "TAGGED", action.spec.doc or "")
+                write_datasets.associate(
+                    context.butler, name, chosen, lambda done: context.report_progress("members", done, len(chosen))
+                )
+                return {"associated": len(chosen)}
+            case DisassociateMembers():
+                present = _list_present(context, name, action.dataset_types)
+                ids = set(action.ids)
+                chosen = [ref for dataset_id, ref in present.items() if dataset_id in ids]
+                write_datasets.disassociate(context.butler, name, chosen)
+                return {"disassociated": len(ids)}
+            case DocumentTagged():
+                write_definitions.set_doc(context.butler, name, action.doc)
+                return None
 
-    def commands(self, action: Action) -> Iterable[Sequence[str]]:
-        if action.verb != "associate":
+    def commands(self, action: TaggedAction) -> Iterable[Command]:
+        if isinstance(action, DocumentTagged):
+            yield registry_call(f"setCollectionDocumentation({action.address.name!r}, {action.doc!r})")
+        if not isinstance(action, AssociateMembers):
             return
-        spec = TaggedSpec.model_validate(action.args["spec"])
-        types = [word for t in spec.dataset_types for word in ("--dataset-type", t)]
+        spec = action.spec
+        dataset_types = [word for dataset_type in spec.dataset_types for word in ("--dataset-type", dataset_type)]
         where = spec.where
-        if spec.visits or spec.exposures:
-            dimension = "visit" if spec.visits else "exposure"
-            numbers = ", ".join(str(number) for number in visit_list.read(spec.visits or spec.exposures or ""))
-            where = " AND ".join(filter(None, [where, f"instrument='{spec.instrument}' AND {dimension} IN ({numbers})"]))
+        if spec.listed_dimension:
+            where = with_values(spec.instrument or "", spec.listed_dimension, spec.read_numbers(), where)
         clause = ["--where", where] if where else []
         sources = ",".join(spec.sources)
-        yield ["butler", "associate", "$REPO", action.id.name, *types, "--collections", sources, *clause, "--limit", "0"]
+        yield Command(
+            "butler", "associate", "$REPO", action.address.name, *dataset_types, "--collections", sources, *clause, "--limit", "0"
+        )
+
+    def describe(self, member: JsonObject) -> MemberText:
+        return describe_exposure_member(member) if {"exposure", "detector"} <= member.keys() else super().describe(member)
 
 
-def facts_of(ref: DatasetRef) -> dict[str, Any]:
-    """Describe a dataset.
+def _observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[TaggedSpec]:
+    collection = context.butler.collections().get(name)
+    if collection is not None and collection.type != "TAGGED":
+        text = f"the name is taken by a {collection.type} collection"
+        return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+    existing = None
+    if collection is not None:
+        existing = spec if spec.doc is None else spec.model_copy(update={"doc": collection.doc})
+        count = _count_desired(context, spec)
+        if context.policy.compares_by_count(count):
+            present_count = sum(context.butler.count(dataset_type, [name]) for dataset_type in spec.dataset_types)
+            if present_count == count:
+                return Observed(existing, (Members.counted("members", count),))
+    desired, conditions = _find_desired(context, spec)
+    present = _list_present(context, name, spec.dataset_types)
+    members = Members.compare(
+        "members",
+        {dataset_id: _to_member(ref) for dataset_id, ref in desired.items()},
+        present,
+        unwanted=[_to_member(ref) for dataset_id, ref in present.items() if dataset_id not in desired],
+    )
+    return Observed(existing, (members,), tuple(conditions))
 
-    Parameters
-    ----------
-    ref : `lsst.daf.butler.DatasetRef`
-        The dataset.
 
-    Returns
-    -------
-    facts : `dict`
-        Its UUID, type and data ID; with the night where an exposure or visit number tells it.
-    """
-    facts = {"id": str(ref.id), "dataset_type": ref.datasetType.name, **dict(ref.dataId.required)}
-    number = facts.get("exposure", facts.get("visit"))
+def _list_present(context: Context, name: str, dataset_types: Iterable[str]) -> dict[str, DatasetRef]:
+    """Return the members of a collection by UUID."""
+    present: dict[str, DatasetRef] = {}
+    for dataset_type in dataset_types:
+        present |= context.butler.members(dataset_type, [name])
+    return present
+
+
+def _to_member(ref: DatasetRef) -> JsonObject:
+    """Return UUID, dataset type and data ID of a dataset, and its night if the exposure or visit number contains it."""
+    member: dict[str, Any] = {"id": str(ref.id), "dataset_type": ref.datasetType.name, **dict(ref.dataId.required)}
+    number = member.get("exposure", member.get("visit"))
     if isinstance(number, int) and 20_000_000 <= number // 100_000 <= 21_000_000:
-        facts["day_obs"] = number // 100_000
-    return facts
+        member["day_obs"] = number // 100_000
+    return member
 
 
-def wanted(live: Live, spec: TaggedSpec) -> tuple[dict[str, DatasetRef], list[Condition]]:
-    """Find the datasets that are to be members.
+@contextlib.contextmanager
+def _named_expression(where: str) -> Iterator[None]:
+    """Name the query expression in the message of an error, since the Butler doesn't."""
+    try:
+        yield
+    except ObserveError as error:
+        raise ObserveError(f"where = {where!r}: {error}", error.hints) from error
 
-    Parameters
-    ----------
-    live : `reconciler.systems.context.Live`
-        With the repository.
-    spec : `TaggedSpec`
-        Which.
 
-    Returns
-    -------
-    refs : `dict`
-        Datasets by UUID.
-    conditions : `list` [`reconciler.engine.model.Condition`]
-        What was listed and can't be found yet.
+def _find_desired(context: Context, spec: TaggedSpec) -> tuple[dict[str, DatasetRef], list[Condition]]:
+    """Return the datasets that should be members by UUID, and conditions for listed ones that don't exist yet.
 
     Raises
     ------
     reconciler.errors.ObserveError
-        If the expression is not one.
+        If the query expression is invalid.
     """
-    names = list(spec.sources)
-    ids = None
-    if spec.ids:
-        from pathlib import Path
-
-        ids = {line.strip() for line in read_text(Path(spec.ids)).splitlines() if line.strip() and not line.startswith("#")}
+    ids = _read_ids(spec.ids) if spec.ids else None
     refs: dict[str, DatasetRef] = {}
     conditions: list[Condition] = []
     for dataset_type in spec.dataset_types:
-        if spec.visits or spec.exposures:
-            found, notes = _listed(live, spec, dataset_type, names)
-            conditions += notes
+        if spec.listed_dimension:
+            found, missing = _find_listed(context, spec, dataset_type)
+            conditions += missing
         else:
-            try:
-                found = live.butler.members_where(dataset_type, names, spec.where)
-            except ObserveError as error:
-                raise ObserveError(f"where = {spec.where!r}: {error}", error.hints) from error
+            with _named_expression(spec.where):
+                found = context.butler.members_where(dataset_type, spec.sources, spec.where)
         refs |= {str(ref.id): ref for ref in found if ids is None or str(ref.id) in ids}
     if ids is not None and len(ids) > len(refs):
-        conditions.append(
-            Condition("waiting", f"{len(ids) - len(refs):,} of {len(ids):,} listed datasets are not in {', '.join(spec.sources)}")
-        )
+        text = f"{len(ids) - len(refs):,} of {len(ids):,} listed datasets are not in {', '.join(spec.sources)}"
+        conditions.append(Condition(DifferenceKind.WAITING, text))
     return refs, conditions
 
 
-def _count(live: Live, spec: TaggedSpec) -> int:
-    """Count the datasets that are to be members; 0 where that takes listing them, or where some that are listed have none."""
-    if spec.ids or ((spec.visits or spec.exposures) and spec.where):
+def _read_ids(path: str) -> set[str]:
+    lines = read_text(Path(path)).splitlines()
+    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def _count_desired(context: Context, spec: TaggedSpec) -> int:
+    """Count the datasets that should be members; return 0 if they have to be listed, or if a listed number has none."""
+    if spec.ids or (spec.listed_dimension and spec.where):
         return 0
     count = 0
     for dataset_type in spec.dataset_types:
-        if spec.visits or spec.exposures:
-            numbers = visit_list.read(spec.visits or spec.exposures or "")
-            dimension = "visit" if spec.visits else "exposure"
-            found, having = live.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
-            if having != len(set(numbers)):
+        if spec.listed_dimension:
+            numbers = spec.read_numbers()
+            found, with_datasets = context.butler.count_in(
+                dataset_type, spec.sources, spec.listed_dimension, numbers, spec.instrument or ""
+            )
+            if with_datasets != len(set(numbers)):
                 return 0
             count += found
         else:
-            try:
-                count += live.butler.count(dataset_type, spec.sources, spec.where)
-            except ObserveError as error:
-                raise ObserveError(f"where = {spec.where!r}: {error}", error.hints) from error
+            with _named_expression(spec.where):
+                count += context.butler.count(dataset_type, spec.sources, spec.where)
     return count
 
 
-def _listed(live: Live, spec: TaggedSpec, dataset_type: str, names: Sequence[str]) -> tuple[list[DatasetRef], list[Condition]]:
-    assert spec.instrument is not None
-    numbers: list[int] = visit_list.read(spec.visits or spec.exposures or "")
-    known = live.butler.dataset_types().get(dataset_type)
-    if known is None:
-        return [], [Condition("later", f"there is no dataset type {dataset_type} yet")]
-    dimension = "visit" if spec.visits else "exposure"
-    lost: set[Hashable] = set()
-    if dimension not in known.dimensions and dimension == "visit":
-        exposures: dict[int, list[int]] = {}
-        for record in live.butler.records("visit_definition", instrument=spec.instrument):
-            exposures.setdefault(record.visit, []).append(record.exposure)
-        lost = {number for number in numbers if number not in exposures}
-        numbers = [exposure for number in numbers for exposure in exposures.get(number, ())]
+def _find_listed(context: Context, spec: TaggedSpec, dataset_type: str) -> tuple[list[DatasetRef], list[Condition]]:
+    """Return the datasets of the listed visits or exposures, and a condition for those that have none."""
+    instrument, dimension, numbers = spec.instrument or "", spec.listed_dimension, spec.read_numbers()
+    definition = context.butler.dataset_types().get(dataset_type)
+    if definition is None:
+        return [], [Condition(DifferenceKind.LATER, f"dataset type {dataset_type} doesn't exist yet")]
+    missing: set[Hashable] = set()
+    if dimension == "visit" and dimension not in definition.dimensions:
+        exposures = _find_exposures(context, instrument)
+        missing = {visit for visit in numbers if visit not in exposures}
+        numbers = [exposure for visit in numbers for exposure in exposures.get(visit, ())]
         dimension = "exposure"
-    found = live.butler.refs_in(dataset_type, names, dimension, numbers, spec.instrument)
+    found = context.butler.refs_in(dataset_type, spec.sources, dimension, numbers, instrument)
     if spec.where:
-        chosen = set(live.butler.data_ids(dataset_type, names, known.dimensions, spec.where))
-        found = [ref for ref in found if tuple(ref.dataId[d] for d in known.dimensions) in chosen]
-    have = {ref.dataId[dimension] for ref in found}
-    lost |= {number for number in numbers if number not in have} if not spec.where else set()
-    if not lost:
+        with _named_expression(spec.where):
+            selected = context.butler.data_ids(dataset_type, spec.sources, definition.dimensions, spec.where)
+        found = [ref for ref in found if tuple(ref.dataId[name] for name in definition.dimensions) in selected]
+    else:
+        missing |= set(numbers) - {ref.dataId[dimension] for ref in found}
+    if not missing:
         return found, []
-    what = "visits" if spec.visits else "exposures"
-    text = f"{len(lost):,} listed {what} have no {dataset_type} in {', '.join(spec.sources)} yet"
-    return found, [Condition("waiting", text, tuple({dimension: number} for number in sorted(lost, key=str)))]
+    text = f"{len(missing):,} listed {spec.listed_dimension}s have no {dataset_type} in {', '.join(spec.sources)} yet"
+    members = tuple({dimension: number} for number in sorted(missing, key=str))
+    return found, [Condition(DifferenceKind.WAITING, text, members)]
+
+
+def _find_exposures(context: Context, instrument: str) -> Mapping[int, Sequence[int]]:
+    """Return the exposures of each defined visit."""
+    exposures: dict[int, list[int]] = defaultdict(list)
+    for record in context.butler.records("visit_definition", instrument=instrument):
+        exposures[record.visit].append(record.exposure)
+    return exposures
 
 
 KIND = TaggedKind()

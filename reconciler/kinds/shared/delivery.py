@@ -1,10 +1,11 @@
-"""What Rucio has delivered of the files that a table needs, shared by the kinds that ingest files.
+"""What Rucio has delivered of the files that a table needs, for the kinds that ingest files.
 
-Rucio knows a file by its name, the Butler by a URI; with the naming that Rubin's sites use the one is the end of the other.
+Rucio identifies a file by its name, the Butler by a URI. With the naming that Rubin's sites use, the URI ends with the name.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,162 +13,180 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from reconciler.engine.model import Condition
+from reconciler.engine.kind import System
+from reconciler.engine.model import Condition, DifferenceKind, Members
 from reconciler.errors import ObserveError
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Live
+    from reconciler.systems.context import Context
     from reconciler.systems.rucio.facts import Delivery
 
-NAME = re.compile(r"[A-Za-z0-9][/A-Za-z0-9.\-_]*")
-"""Names that every schema of Rucio's allows."""
-MOST_ASKED_ALONE = 200
-"""Files that are asked about by name, rather than through the datasets that hold them."""
+RUCIO_NAME = re.compile(r"[A-Za-z0-9][/A-Za-z0-9.\-_]*")
+"""Names that every schema of Rucio allows; a server refuses queries for others."""
+MAX_FILES_QUERIED_BY_NAME = 200
+"""Up to this many files are queried by name rather than through the datasets that contain them."""
 
 DELIVERED_BY = Field(
     (),
-    description="Rucio datasets that bring the files, scope:name with wildcards; what they have not brought is waited for.",
+    description=(
+        "Rucio datasets that deliver the files, as `scope:name` with wildcards. Files that aren't available at this facility's "
+        "RSE yet are reported as waiting, not as missing."
+    ),
     examples=[["ancillary:Dataset/LSSTComCam/dstyps/DM-48520"]],
 )
 
 
 @dataclass(frozen=True)
-class Arrivals:
-    """What is here and what is not.
+class DeliveryState:
+    """Which files have been delivered.
 
     Parameters
     ----------
-    is_here : callable
-        Tells of a URI whether its file is here.
-    condition : `reconciler.engine.model.Condition` or `None`
-        What is waited for.
+    is_delivered : `Callable`
+        Returns True if the file of a URI is available at this facility.
+    condition : `Condition` or `None`
+        What is being waited for.
     """
 
-    is_here: Callable[[str], bool]
+    is_delivered: Callable[[str], bool]
     condition: Condition | None = None
 
 
-def arrivals(live: Live, patterns: Iterable[str], uris: Sequence[str]) -> Arrivals:
-    """Ask Rucio what it has delivered here.
+def systems_for(delivered_by: Sequence[str]) -> frozenset[System]:
+    """Return the live systems that are asked about files: Rucio only if it delivers them."""
+    return frozenset[System]({"butler", "rucio"} if delivered_by else {"butler"})
+
+
+def delivery_tokens(delivered_by: Iterable[str]) -> list[str]:
+    """Return the tokens of the Rucio datasets that deliver files, for `Links.after`."""
+    return [f"did:{pattern}" for pattern in delivered_by]
+
+
+def split_delivered(context: Context, patterns: Sequence[str], members: Members) -> tuple[Members, tuple[Condition, ...]]:
+    """Query which missing members Rucio has delivered, and move the others to ``awaited``.
 
     Parameters
     ----------
-    live : `reconciler.systems.context.Live`
-        With the name of this facility's RSE.
-    patterns : iterable of `str`
+    context : `reconciler.systems.context.Context`
+        The live systems.
+    patterns : `Sequence` [`str`]
         DIDs with wildcards.
-    uris : sequence of `str`
-        The files that matter; of few, only they are asked about.
+    members : `Members`
+        Each missing member has the URI of its file as ``path``.
 
     Returns
     -------
-    arrivals : `Arrivals`
-        Everything is here where there are no patterns.
+    members : `Members`
+        The missing ones have been delivered.
+    conditions : `tuple` [`Condition`, ...]
+        What is being waited for, if any member is.
+    """
+    state = query_delivery(context, patterns if members.missing else (), [member["path"] for member in members.missing])
+    missing = tuple(member for member in members.missing if state.is_delivered(member["path"]))
+    if len(missing) == len(members.missing):
+        return members, ()
+    delivered = {member["path"] for member in missing}
+    awaited = tuple(member for member in members.missing if member["path"] not in delivered)
+    conditions = (state.condition,) if state.condition is not None else ()
+    return dataclasses.replace(members, missing=missing, awaited=awaited), conditions
+
+
+def query_delivery(context: Context, patterns: Sequence[str], uris: Sequence[str]) -> DeliveryState:
+    """Query which files Rucio has delivered to this facility.
+
+    Parameters
+    ----------
+    context : `reconciler.systems.context.Context`
+        The live systems; it has the name of this facility's RSE.
+    patterns : `Sequence` [`str`]
+        DIDs with wildcards; without any, every file counts as delivered.
+    uris : `Sequence` [`str`]
+        The files that matter; if they are few, only they are queried.
 
     Raises
     ------
     reconciler.errors.ObserveError
         If Rucio can't be asked.
     """
-    wanted = list(patterns)
-    if not wanted:
-        return Arrivals(lambda uri: True)
-    if live.rse is None:
-        raise ObserveError("delivered_by needs this facility's RSE", ("name it as rse in [rucio]",))
-    dids = [did for pattern in wanted for did in live.rucio.matching(pattern)]
-    if dids and len(uris) <= MOST_ASKED_ALONE:
-        alone = _alone(live, dids, live.rse, uris)
-        if alone is not None:
-            lacking, among_them = alone
-            text = f"waiting for {', '.join(wanted)}, {lacking:,} of these files not here yet"
-            return Arrivals(among_them, Condition("waiting", text) if lacking else None)
-    delivery = live.rucio.delivery(dids, live.rse)
+    if not patterns:
+        return DeliveryState(lambda uri: True)
+    if context.rse is None:
+        raise ObserveError("delivered_by needs the name of this facility's RSE", ("set rse in [rucio]",))
+    dids = [did for pattern in patterns for did in context.rucio.matching(pattern)]
+    state = _query_by_name(context, context.rse, patterns, dids, uris)
+    return state if state is not None else _query_by_dataset(context, context.rse, patterns, dids)
+
+
+def _query_by_dataset(context: Context, rse: str, patterns: Sequence[str], dids: Sequence[str]) -> DeliveryState:
+    delivery = context.rucio.delivery(dids, rse)
     if delivery.complete and dids:
-        return Arrivals(lambda uri: True)
-    names = {file.name for file in live.rucio.files(did for did in dids if did not in delivery.missing_dids)}
-    here = {name for _, name in delivery.here}
+        return DeliveryState(lambda uri: True)
+    names = {file.name for file in context.rucio.files(did for did in dids if did not in delivery.missing_dids)}
+    available = {name for _, name in delivery.here}
     all_exist = bool(dids) and not delivery.missing_dids
 
-    def is_here(uri: str) -> bool:
-        name = known_end(uri, names)
-        return all_exist if name is None else name in here
+    def is_delivered(uri: str) -> bool:
+        name = match_name_suffix(uri, names)
+        return all_exist if name is None else name in available  # what no dataset contains isn't waited for
 
-    return Arrivals(is_here, Condition("waiting", _describe(wanted, delivery, bool(dids))))
+    text = _describe(patterns, delivery, any_exist=bool(dids))
+    return DeliveryState(is_delivered, Condition(DifferenceKind.WAITING, text))
 
 
-def _alone(live: Live, dids: Sequence[str], rse: str, uris: Sequence[str]) -> tuple[int, Callable[[str], bool]] | None:
-    """Ask about a few files of large datasets by the names that their URIs end with.
-
-    Gives how many are not here, and which are; `None` where the names do not tell about all of them.
-    """
+def _query_by_name(
+    context: Context, rse: str, patterns: Sequence[str], dids: Sequence[str], uris: Sequence[str]
+) -> DeliveryState | None:
+    """Query a few files of large datasets by the names that their URIs end with; return None if that can't find them all."""
     scopes = {did.partition(":")[0] for did in dids}
-    facts = live.rucio.dids(dids)
-    if len(scopes) > 1 or len(facts) < len(dids) or not live.counts(sum(known.length or 0 for known in facts.values())):
+    if len(scopes) != 1 or len(uris) > MAX_FILES_QUERIED_BY_NAME:
+        return None
+    datasets = context.rucio.dids(dids)
+    total = sum(facts.length or 0 for facts in datasets.values())
+    if len(datasets) < len(dids) or not context.policy.compares_by_count(total):
         return None
     (scope,) = scopes
-    ends = {uri: _ends(uri) for uri in uris}
-    known = live.rucio.dids(f"{scope}:{name}" for names in ends.values() for name in names)
-    names = {did.partition(":")[2] for did, facts in known.items() if facts.type == "FILE"}
-    found = {uri: next((name for name in ends[uri] if name in names), None) for uri in uris}
-    if None in found.values():
+    suffixes = {uri: _find_possible_names(uri) for uri in uris}
+    known = context.rucio.dids(f"{scope}:{name}" for names in suffixes.values() for name in names)
+    files = {did.partition(":")[2] for did, facts in known.items() if facts.type == "FILE"}
+    names = {uri: next((name for name in suffixes[uri] if name in files), None) for uri in uris}
+    if None in names.values():
         return None
-    here = {name for _, name in live.rucio.available([f"{scope}:{name}" for name in found.values()], rse)}
-    return len(uris) - len(here), lambda uri: found.get(uri) in here
+    available = {name for _, name in context.rucio.available([f"{scope}:{name}" for name in names.values()], rse)}
+    lacking = len(uris) - len(available)
+    text = f"waiting for {', '.join(patterns)}, {lacking:,} of these files not here yet"
+    return DeliveryState(lambda uri: names.get(uri) in available, Condition(DifferenceKind.WAITING, text) if lacking else None)
 
 
-def _ends(uri: str) -> list[str]:
-    """Give the names that a file of this URI may have, the longest first; a server refuses to be asked about others."""
+def _find_possible_names(uri: str) -> list[str]:
+    """Return the names that the file of a URI may have in Rucio, the longest first."""
     parts = (uri.partition("://")[2].partition("/")[2] if "://" in uri else uri).split("/")
-    ends = ("/".join(parts[at:]) for at in range(len(parts)) if parts[at])
-    return [end for end in ends if NAME.fullmatch(end)]
+    suffixes = ("/".join(parts[start:]) for start in range(len(parts)) if parts[start])
+    return [suffix for suffix in suffixes if RUCIO_NAME.fullmatch(suffix)]
 
 
-def known_end(uri: str, names: set[str]) -> str | None:
-    """Find the name that a URI ends with.
-
-    Parameters
-    ----------
-    uri : `str`
-        Where a file is.
-    names : `set` [`str`]
-        Names of files in Rucio.
-
-    Returns
-    -------
-    name : `str` or `None`
-        The longest that fits.
-    """
-    at = -1
+def match_name_suffix(uri: str, names: set[str]) -> str | None:
+    """Return the longest name of a file in Rucio that a URI ends with, or None."""
+    slash = -1
     while True:
-        tail = uri[at + 1 :]
-        if tail in names:
-            return tail
-        at = uri.find("/", at + 1)
-        if at < 0:
+        suffix = uri[slash + 1 :]
+        if suffix in names:
+            return suffix
+        slash = uri.find("/", slash + 1)
+        if slash < 0:
             return None
 
 
-def _describe(patterns: list[str], delivery: Delivery, any_exist: bool) -> str:
+def _describe(patterns: Sequence[str], delivery: Delivery, *, any_exist: bool) -> str:
     names = ", ".join(patterns)
-    if not any_exist or (len(delivery.missing_dids) and not delivery.wanted):
+    if not any_exist or (delivery.missing_dids and not delivery.wanted):
         return f"waiting for {names}, not registered in Rucio yet"
     return f"waiting for {names}, {delivery.available:,} of {delivery.wanted:,} files here"
 
 
-def under(location: str, name: str) -> str:
-    """Find where a file that Rucio delivers lies below a location.
+def local_path(location: str, name: str) -> str:
+    """Return where a file that Rucio delivers is below a location, which may end with the first parts of the file's name.
 
-    Parameters
-    ----------
-    location : `str`
-        A folder; its last parts may be the first of the name.
-    name : `str`
-        Of the file in Rucio.
-
-    Returns
-    -------
-    uri : `str`
-        ``…/raw/LSSTComCam`` and ``LSSTComCam/20241108/x.fits`` make ``…/raw/LSSTComCam/20241108/x.fits``.
+    ``…/raw/LSSTComCam`` and ``LSSTComCam/20241108/x.fits`` make ``…/raw/LSSTComCam/20241108/x.fits``.
     """
     folder = location.rstrip("/")
     parts = name.split("/")

@@ -1,217 +1,299 @@
-"""What an export file holds against what the repository holds: by UUID, validity range, definition and chain."""
+"""Compare export files with the repository: by UUID, validity range, definition and chain.
+
+Counts are compared first, and members only of the dataset types whose counts differ.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.engine.model import Condition, Members, Seen
+from reconciler.engine.model import Comparison, Condition, DifferenceKind, JsonObject, Members
 from reconciler.errors import StateError
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
-from reconciler.kinds.raw import split_arrived
-from reconciler.kinds.shared.delivery import arrivals
-from reconciler.kinds.shared.storage_check import verified
+from reconciler.kinds.shared.delivery import split_delivered
+from reconciler.kinds.shared.storage_check import check_stored_files
 
 if TYPE_CHECKING:
-    from reconciler.kinds.import_ import ImportSpec
-    from reconciler.systems.context import Live
+    from reconciler.systems.butler.datasets import Certification
+    from reconciler.systems.butler.repository import DatasetRef
+    from reconciler.systems.context import Context
 
 FIXED_ELEMENTS = ("instrument", "detector", "physical_filter", "skymap", "tract", "patch")
-"""Dimensions whose records say what a thing is: two repositories that differ in them do not mean the same thing."""
+"""Dimensions whose records define what data IDs mean: data IDs of repositories that differ in them aren't comparable."""
 EARLIEST_UNIVERSE_WITH_OBSERVATIONS = 6
-"""Before this version exposures and visits were recorded otherwise, and a record can't be taken as it is."""
+"""Records of exposures and visits changed with this version; older ones can't be inserted as they are."""
+
+Existing = Mapping[str, Mapping[str, "DatasetRef"] | None]
+"""The datasets of each dataset type by UUID; None if their number is as desired, so that they were not listed."""
 
 
-def compare(live: Live, desired: Mapping[str, ImportSpec]) -> Mapping[str, Seen[ImportSpec]]:
-    """Compare export files with the repository: counts first, members where those differ.
+@dataclass(frozen=True)
+class ExportSource:
+    """An export file and its datasets at this facility.
 
     Parameters
     ----------
-    live : `reconciler.systems.context.Live`
-        The live systems.
-    desired : mapping
-        Specs by name; the files share one query for each dataset type.
+    path : `str`
+        The export file.
+    locate : `Callable`
+        Returns where a file is at this facility, given its path in the export file.
+    delivered_by : `tuple` [`str`, ...]
+        Rucio datasets that deliver the files.
+    verify : `str`
+        Which files to check on storage.
+    """
 
-    Returns
-    -------
-    seen : mapping
-        What is there of each, by name.
+    path: str
+    locate: Callable[[str], str]
+    delivered_by: tuple[str, ...] = ()
+    verify: str = "none"
+
+
+@dataclass(frozen=True)
+class ExportParts:
+    """The parts of an export file, compared with the repository."""
+
+    datasets: Members
+    certifications: Members
+    collections: Members
+    chains: Members
+    dataset_types: Members
+    tags: Members
+    conditions: tuple[Condition, ...] = ()
+
+    @classmethod
+    def from_members(cls, members: Iterable[Members]) -> ExportParts:
+        """Find the parts among the members of an observed resource, without the conditions."""
+        parts = {part.field: part for part in members}
+        return cls(
+            parts["datasets"],
+            parts["certifications"],
+            parts["collections"],
+            parts["chains"],
+            parts["dataset types"],
+            parts["tags"],
+        )
+
+    @property
+    def members(self) -> tuple[Members, ...]:
+        """The parts, in the order in which reports show them."""
+        return self.datasets, self.certifications, self.collections, self.chains, self.dataset_types, self.tags
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the repository contains no dataset, certification or collection of the export file."""
+        return not (self.datasets.present or self.certifications.present or self.collections.present)
+
+
+def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> dict[str, ExportParts]:
+    """Compare export files with the repository; they share one query for each dataset type.
 
     Raises
     ------
     reconciler.errors.StateError
-        If a file was written with a dimension universe that the repository does not have.
+        If a file was written with a dimension universe that the repository doesn't have.
     """
-    contents = {name: export_file.read(spec.export_file) for name, spec in desired.items()}
+    contents = {name: export_file.read(source.path) for name, source in sources.items()}
     for name, content in contents.items():
-        _check_universe(live, desired[name], content)
+        _check_universe(context, sources[name].path, content)
     runs: dict[str, set[str]] = defaultdict(set)
-    calibs: dict[str, set[str]] = defaultdict(set)
+    calibrations: dict[str, set[str]] = defaultdict(set)
     for content in contents.values():
         for dataset in content.datasets.values():
             runs[dataset.dataset_type].add(dataset.run)
-        for collection, _, id in content.certifications:
-            calibs[content.datasets[id].dataset_type].add(collection)
-    counts = Counter(d.dataset_type for content in contents.values() for d in content.datasets.values())
-    there = {t: _there(live, t, sorted(names), counts[t]) for t, names in sorted(runs.items())}
-    certified = {c for t, names in sorted(calibs.items()) for c in live.butler.certifications([t], sorted(names))}
-    seen = {name: _see(live, spec, contents[name], there, certified) for name, spec in desired.items()}
-    if None in there.values() and any(part.missing for found in seen.values() for part in found.members):
+        for collection, _, dataset_id in content.certifications:
+            calibrations[content.datasets[dataset_id].dataset_type].add(collection)
+    desired = Counter(dataset.dataset_type for content in contents.values() for dataset in content.datasets.values())
+    existing: Existing = {t: _list_unless_counted(context, t, sorted(runs[t]), desired[t]) for t in sorted(runs)}
+    certified = {
+        certification
+        for dataset_type, names in sorted(calibrations.items())
+        for certification in context.butler.certifications([dataset_type], sorted(names))
+    }
+    compared = {n: _compare(context, source, contents[n], existing, certified) for n, source in sources.items()}
+    if None in existing.values() and any(part.missing for parts in compared.values() for part in parts.members):
         # What lacks a certification or a tag may lack the dataset too, under a count that agrees.
-        there = {t: live.butler.members(t, sorted(names)) for t, names in sorted(runs.items())}
-        seen = {name: _see(live, spec, contents[name], there, certified) for name, spec in desired.items()}
-    return seen
+        existing = {t: context.butler.members(t, sorted(runs[t])) for t in sorted(runs)}
+        compared = {n: _compare(context, source, contents[n], existing, certified) for n, source in sources.items()}
+    return compared
 
 
-def _check_universe(live: Live, spec: ImportSpec, content: ExportFile) -> None:
-    """Refuse what the Butler itself would take without complaint and then hold wrongly."""
-    universe = live.butler.universe()
+def _check_universe(context: Context, path: str, content: ExportFile) -> None:
+    """Refuse files whose records the Butler would accept silently and store incorrectly."""
+    universe = context.butler.universe()
     namespace, version = content.universe_namespace, content.universe_version
     if namespace != (universe.namespace if universe else export_file.NAMESPACE):
-        raise StateError(f'{spec.export_file}: written with the dimension universe "{namespace}", which is not the repository\'s')
+        raise StateError(f'{path}: written with the dimension universe "{namespace}", which the repository doesn\'t use')
     newest = universe.version if universe else version
     if not 1 <= version <= newest:
         raise StateError(
-            f"{spec.export_file}: written with version {version} of the dimension universe; the repository has {newest}",
-            ("export it anew from a repository of the same or an earlier version",),
+            f"{path}: written with version {version} of the dimension universe; the repository has version {newest}",
+            ("export the datasets again from a repository of the same or an earlier version",),
         )
     if version < EARLIEST_UNIVERSE_WITH_OBSERVATIONS and {"exposure", "visit"} & set(content.dimensions):
         raise StateError(
-            f"{spec.export_file}: holds exposures or visits as version {version} of the dimension universe wrote them",
-            ("export it anew with a current stack",),
+            f"{path}: contains exposures or visits in the form of version {version} of the dimension universe",
+            ("export the datasets again with a current stack",),
         )
 
 
-def _see(
-    live: Live,
-    spec: ImportSpec,
-    content: ExportFile,
-    there: Mapping[str, Mapping[str, Any] | None],
-    certified: set[Any],
-) -> Seen[ImportSpec]:
+def _list_unless_counted(context: Context, dataset_type: str, runs: list[str], desired: int) -> Mapping[str, DatasetRef] | None:
+    """List the datasets of a type; return None if they are as many as all export files together contain."""
+    if context.policy.compares_by_count(desired) and context.butler.count(dataset_type, runs) == desired:
+        return None
+    return context.butler.members(dataset_type, runs)
+
+
+def _compare(
+    context: Context, source: ExportSource, content: ExportFile, existing: Existing, certified: set[Certification]
+) -> ExportParts:
     """Compare one export file with the repository."""
+    datasets, conflicts = _compare_datasets(content, source, existing)
+    datasets, waiting = split_delivered(context, source.delivered_by, datasets)
+    collections, dataset_types = context.butler.collections(), context.butler.dataset_types()
+    plain: dict[Hashable, JsonObject] = {
+        name: {"collection": name, "type": c.type} for name, c in content.collections.items() if c.type != "CHAINED"
+    }
+    conditions = (
+        *_find_definition_conflicts(context, content),
+        *conflicts,
+        *waiting,
+        *_find_record_differences(context, content),
+        *_check_storage(context, source, content),
+    )
+    return ExportParts(
+        datasets,
+        _compare_certifications(content, certified),
+        Members.compare("collections", plain, collections),
+        _compare_chains(context, content),
+        Members.compare("dataset types", {name: {"name": name} for name in content.dataset_types}, dataset_types),
+        _compare_tags(context, content),
+        conditions,
+    )
+
+
+def _find_definition_conflicts(context: Context, content: ExportFile) -> Iterator[Condition]:
+    """Find collections and dataset types that the repository defines in another way."""
+    collections, dataset_types = context.butler.collections(), context.butler.dataset_types()
+    for name, collection in content.collections.items():
+        if name in collections and collections[name].type != collection.type:
+            text = f"{name} is a {collections[name].type} collection in the repository, {collection.type} in the file"
+            yield Condition(DifferenceKind.CONFLICT, text)
+    for name, definition in content.dataset_types.items():
+        if name not in dataset_types:
+            continue
+        same = (
+            dataset_types[name].dimensions == context.butler.required(definition.dimensions)
+            and dataset_types[name].storage_class == definition.storage_class
+            and dataset_types[name].is_calibration == definition.is_calibration
+        )
+        if not same:
+            text = f"the definition of dataset type {name} differs between the repository and the file"
+            yield Condition(DifferenceKind.CONFLICT, text)
+
+
+def _compare_datasets(content: ExportFile, source: ExportSource, existing: Existing) -> tuple[Members, tuple[Condition, ...]]:
+    """Compare datasets by UUID, and find data IDs that belong to another UUID."""
+    counted = {dataset_type for dataset_type, refs in existing.items() if refs is None}
+    if counted and all(dataset.dataset_type in counted for dataset in content.datasets.values()):
+        return Members.counted("datasets", len(content.datasets)), ()
+    owners: dict[Hashable, str] = {}
+    for dataset_type, refs in existing.items():
+        for dataset_id, ref in (refs or {}).items():
+            owners[dataset_type, ref.run, frozenset(ref.dataId.required.items())] = dataset_id
+    desired: dict[Hashable, JsonObject] = {}
+    conflicts: list[JsonObject] = []
+    for dataset_id, dataset in content.datasets.items():
+        member = {"id": dataset_id, "dataset_type": dataset.dataset_type, "run": dataset.run, **dataset.data_id}
+        owner = owners.get((dataset.dataset_type, dataset.run, frozenset(dataset.data_id.items())))
+        if owner is not None and owner != dataset_id:
+            conflicts.append({**member, "existing_id": owner})
+        desired[dataset_id] = {**member, "path": source.locate(dataset.path)}
+    present = {dataset_id for refs in existing.values() for dataset_id in refs or ()}
+    present |= {dataset_id for dataset_id, dataset in content.datasets.items() if dataset.dataset_type in counted}
+    members = Members.compare("datasets", desired, present)
+    members = dataclasses.replace(members, compared=Comparison.COUNT if counted else Comparison.MEMBERS)
+    if not conflicts:
+        return members, ()
+    text = f"data IDs that exist with another UUID: {len(conflicts):,}; is it another version of the export?"
+    return members, (Condition(DifferenceKind.CONFLICT, text, tuple(conflicts)),)
+
+
+def _compare_certifications(content: ExportFile, certified: set[Certification]) -> Members:
     from reconciler.systems.butler.export_values import nanoseconds
 
-    collections, types = live.butler.collections(), live.butler.dataset_types()
-    conditions: list[Condition] = []
-    plain = {name: c for name, c in content.collections.items() if c.type != "CHAINED"}
-    for name, c in content.collections.items():
-        if name in collections and collections[name].type != c.type:
-            conditions.append(
-                Condition("conflict", f"{name} is a {collections[name].type} collection here, {c.type} in the file")
-            )
-    for name, definition in content.dataset_types.items():
-        if name in types:
-            same = (
-                types[name].dimensions == live.butler.required(definition.dimensions)
-                and types[name].storage_class == definition.storage_class
-                and types[name].is_calibration == definition.is_calibration
-            )
-            if not same:
-                conditions.append(Condition("conflict", f"dataset type {name} is defined otherwise here than in the file"))
-    datasets, conflicts = _datasets(content, spec, there)
-    if conflicts:
-        text = f"{len(conflicts):,} data IDs are there under another UUID; is it another version of the export?"
-        conditions.append(Condition("conflict", text, tuple(conflicts)))
-    come = arrivals(live, spec.delivered_by if datasets.missing else (), [facts["path"] for facts in datasets.missing])
-    datasets = split_arrived(datasets, come)
-    if come.condition is not None and datasets.awaited:
-        conditions.append(come.condition)
-    ranges: dict[Hashable, dict[str, Any]] = {}
-    for collection, span, id in content.certifications:
+    desired: dict[Hashable, JsonObject] = {}
+    for collection, span, dataset_id in content.certifications:
         begin, end = nanoseconds(span.begin, span.end)
-        dataset_type = content.datasets[id].dataset_type
-        ranges[collection, dataset_type, id, begin, end] = {
-            "collection": collection, "dataset_type": dataset_type, "id": id, "begin": begin, "end": end,
+        dataset_type = content.datasets[dataset_id].dataset_type
+        desired[collection, dataset_type, dataset_id, begin, end] = {
+            "collection": collection, "dataset_type": dataset_type, "id": dataset_id, "begin": begin, "end": end,
         }  # fmt: skip
-    certifications = Members.compare("certifications", ranges, {tuple(c) for c in certified})
-    in_tags = {(t, id) for t, id in content.tags if id in live.butler.members(content.datasets[id].dataset_type, [t])}
-    tags = Members.compare("tags", {(t, id): {"collection": t, "id": id} for t, id in content.tags}, in_tags)
-    chains = {n: c for n, c in content.collections.items() if c.type == "CHAINED" and f"collection:{n}" not in live.owners}
+    return Members.compare("certifications", desired, certified)
+
+
+def _compare_chains(context: Context, content: ExportFile) -> Members:
+    """Compare the chains that no other table of the state defines."""
+    collections = context.butler.collections()
+    chains = {
+        name: collection
+        for name, collection in content.collections.items()
+        if collection.type == "CHAINED" and f"collection:{name}" not in context.owners
+    }
     differing = [
-        {"collection": n, "there": list(collections[n].children), "in_file": list(c.children)}
-        for n, c in chains.items()
-        if n in collections and collections[n].children != c.children
+        {"collection": name, "in_repository": list(collections[name].children), "in_file": list(chain.children)}
+        for name, chain in chains.items()
+        if name in collections and collections[name].children != chain.children
     ]
-    members = (
-        datasets,
-        certifications,
-        Members.compare("collections", {n: {"collection": n, "type": c.type} for n, c in plain.items()}, collections),
-        Members.compare("chains", {n: {"collection": n} for n in chains}, collections, changed=differing),
-        Members.compare("dataset types", {n: {"name": n} for n in content.dataset_types}, types),
-        tags,
-    )
-    conditions += _records(live, content)
-    if spec.verify != "none":
-        refs = _refs(live, content)
-        conditions += verified(live, spec.verify, [refs], len(refs))
-    untouched = not datasets.present and not certifications.present and not members[2].present
-    return Seen(None if untouched and content.datasets else spec, members, tuple(conditions), {"untouched": untouched})
+    return Members.compare("chains", {name: {"collection": name} for name in chains}, collections, changed=differing)
 
 
-def _refs(live: Live, content: ExportFile) -> list[Any]:
-    """List those datasets of an export file that are there."""
-    runs: dict[str, set[str]] = defaultdict(set)
-    for dataset in content.datasets.values():
-        runs[dataset.dataset_type].add(dataset.run)
-    there = {id: ref for t, names in runs.items() for id, ref in live.butler.members(t, sorted(names)).items()}
-    return [there[id] for id in content.datasets if id in there]
+def _compare_tags(context: Context, content: ExportFile) -> Members:
+    desired: dict[Hashable, JsonObject] = {
+        (collection, dataset_id): {"collection": collection, "id": dataset_id} for collection, dataset_id in content.tags
+    }
+    present = {
+        (collection, dataset_id)
+        for collection, dataset_id in content.tags
+        if dataset_id in context.butler.members(content.datasets[dataset_id].dataset_type, [collection])
+    }
+    return Members.compare("tags", desired, present)
 
 
-def _there(live: Live, dataset_type: str, runs: list[str], wanted: int) -> Mapping[str, Any] | None:
-    """List the datasets of a type; `None` where there are as many as all export files together want, and nobody looked which."""
-    if live.counts(wanted) and live.butler.count(dataset_type, runs) == wanted:
-        return None
-    return live.butler.members(dataset_type, runs)
-
-
-def _datasets(
-    content: ExportFile, spec: ImportSpec, there: Mapping[str, Mapping[str, Any] | None]
-) -> tuple[Members, list[dict[str, Any]]]:
-    """Compare datasets by UUID, and find data IDs that another UUID has taken."""
-    counted = {dataset_type for dataset_type, refs in there.items() if refs is None}
-    if all(dataset.dataset_type in counted for dataset in content.datasets.values()) and counted:
-        return Members.counted("datasets", len(content.datasets)), []
-    taken: dict[Hashable, str] = {}
-    for dataset_type, refs in there.items():
-        for id, ref in (refs or {}).items():
-            taken[dataset_type, ref.run, frozenset(ref.dataId.required.items())] = id
-    wanted: dict[Hashable, dict[str, Any]] = {}
-    conflicts = []
-    for id, dataset in content.datasets.items():
-        facts = {"id": id, "dataset_type": dataset.dataset_type, "run": dataset.run, **dataset.data_id}
-        other = taken.get((dataset.dataset_type, dataset.run, frozenset(dataset.data_id.items())))
-        if other is not None and other != id:
-            conflicts.append({**facts, "there": other})
-        wanted[id] = {**facts, "path": spec.path(dataset.path)}
-    present = {id for refs in there.values() for id in refs or ()}
-    present |= {id for id, dataset in content.datasets.items() if dataset.dataset_type in counted}
-    members = Members.compare("datasets", wanted, present)
-    return dataclasses.replace(members, compared="count" if counted else "members"), conflicts
-
-
-def _records(live: Live, content: ExportFile) -> list[Condition]:
-    """Find records that the Butler would silently keep though the file says otherwise."""
+def _find_record_differences(context: Context, content: ExportFile) -> Iterator[Condition]:
+    """Find dimension records that differ from the file's, of which the Butler would silently keep the existing ones."""
     from reconciler.systems.butler.export_values import record_values
 
-    differing: list[dict[str, Any]] = []
+    differing: list[JsonObject] = []
     for element, rows in content.dimensions.items():
         if element not in FIXED_ELEMENTS:
             continue
-        here = {frozenset(r.dataId.required.items()): r for r in live.butler.records(element)}
-        for row in rows if here else ():
-            record = live.butler.make_record(element, record_values(row))
-            there = here.get(frozenset(record.dataId.required.items()))
-            if there is not None and there != record:
+        existing = {frozenset(record.dataId.required.items()): record for record in context.butler.records(element)}
+        for row in rows if existing else ():
+            record = context.butler.make_record(element, record_values(row))
+            other = existing.get(frozenset(record.dataId.required.items()))
+            if other is not None and other != record:
                 differing.append({"element": element, **dict(record.dataId.required)})
-    if not differing:
-        return []
-    names = ", ".join(sorted({facts["element"] for facts in differing}))
-    return [
-        Condition(
-            "unwell", f"{len(differing):,} records of {names} differ from the file's; the repository's are kept", tuple(differing)
-        )
-    ]
+    if differing:
+        names = ", ".join(sorted({member["element"] for member in differing}))
+        text = f"{len(differing):,} records of {names} differ from the file's; the repository's are kept"
+        yield Condition(DifferenceKind.DEGRADED, text, tuple(differing))
+
+
+def _check_storage(context: Context, source: ExportSource, content: ExportFile) -> tuple[Condition, ...]:
+    """Check the files of those datasets of an export file that exist."""
+    if source.verify == "none":
+        return ()
+    runs: dict[str, set[str]] = defaultdict(set)
+    for dataset in content.datasets.values():
+        runs[dataset.dataset_type].add(dataset.run)
+    existing: dict[str, Any] = {}
+    for dataset_type, names in runs.items():
+        existing |= context.butler.members(dataset_type, sorted(names))
+    refs = [existing[dataset_id] for dataset_id in content.datasets if dataset_id in existing]
+    return check_stored_files(context, source.verify, [refs], len(refs))

@@ -1,6 +1,6 @@
-"""Whether files that the registry knows are on storage, shared by the kinds that ingest files.
+"""Check that files which the registry knows exist on storage, for the kinds that ingest files.
 
-What is missing there is told and never mended: only a person knows whether the file can come back.
+Missing files are reported and never restored: only a person knows whether a file can come back.
 """
 
 from __future__ import annotations
@@ -11,91 +11,77 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from reconciler.engine.model import Condition
+from reconciler.engine.model import Condition, DifferenceKind
 from reconciler.errors import ApplyError, ObserveError
 
 if TYPE_CHECKING:
-    from lsst.daf.butler import DatasetRef
-
-    from reconciler.systems.context import Live
+    from reconciler.systems.butler.repository import DatasetRef
+    from reconciler.systems.context import Context
 
 VERIFY = Field(
     "none",
     pattern=r"^(none|all|sample:[1-9]\d*)$",
-    description="Which files are looked for on storage, with the size that the datastore recorded: none, all, or a sample.",
+    description="Files to check on storage for existence and recorded size: `none`, `all`, or `sample:N` for N random files.",
     examples=["sample:100"],
 )
 
 
-def sample(verify: str) -> int | None:
-    """Tell how many datasets are to be looked for.
-
-    Parameters
-    ----------
-    verify : `str`
-        ``all``, or ``sample:N``.
-
-    Returns
-    -------
-    count : `int` or `None`
-        `None` for all of them.
-    """
+def sample_size(verify: str) -> int | None:
+    """Return the number of datasets to check, given ``all`` or ``sample:N``; None for all."""
     return None if verify == "all" else int(verify.partition(":")[2])
 
 
-def verified(live: Live, verify: str, batches: Iterable[Sequence[DatasetRef]], total: int) -> tuple[Condition, ...]:
-    """Look for the files of datasets on storage; of all that is read, only what is wrong is kept.
+def check_stored_files(
+    context: Context, verify: str, batches: Iterable[Sequence[DatasetRef]], total: int
+) -> tuple[Condition, ...]:
+    """Return a condition if files of datasets are missing from storage or differ from their record.
 
     Parameters
     ----------
-    live : `reconciler.systems.context.Live`
-        With the repository and workers.
+    context : `reconciler.systems.context.Context`
+        The live systems and the workers.
     verify : `str`
-        ``all``, or ``sample:N`` for so many at random of the first batch, others each time.
+        ``all``, or ``sample:N`` for N random datasets of the first batch.
     batches : iterable of sequence of `lsst.daf.butler.DatasetRef`
-        The datasets, as many at a time as may be held.
+        The datasets, as many at a time as memory allows; only problems are kept.
     total : `int`
-        How many they are, for the progress.
-
-    Returns
-    -------
-    conditions : tuple of `reconciler.engine.model.Condition`
-        One if anything is not as recorded.
+        Number of datasets, for the progress display.
     """
-    count = sample(verify)
+    count = sample_size(verify)
     if count is not None:
         first = next(iter(batches), ())
         batches = [random.sample(first, min(count, len(first)))]
         total = len(batches[0])
-    bad: list[dict[str, Any]] = []
-    looked = 0
+    problems: list[dict[str, Any]] = []
+    checked = 0
     try:
         for batch in batches:
-            found, files = _look(live, batch, looked, total)
-            bad += found
-            looked += files
-    except ApplyError as error:  # a worker tells everything as a failed action; not to have looked is not one
-        raise ObserveError(f"files on storage could not be looked for: {error}", error.hints) from error
-    if not bad:
+            found, files = _check_batch(context, batch, checked, total)
+            problems += found
+            checked += files
+    except ApplyError as error:  # workers report every error as ApplyError; here it is a failed observation
+        raise ObserveError(f"files on storage could not be checked: {error}", error.hints) from error
+    if not problems:
         return ()
-    text = f"{len(bad):,} of {looked:,} files looked for are in the registry, not on storage or not as recorded"
-    return (Condition("unwell", text, tuple(bad), "storage"),)
+    text = f"{len(problems):,} of {checked:,} files checked are missing from storage or differ from their recorded size"
+    return (Condition(DifferenceKind.DEGRADED, text, tuple(problems), "storage"),)
 
 
-def _look(live: Live, refs: Sequence[DatasetRef], before: int, total: int) -> tuple[list[dict[str, Any]], int]:
-    """Give the facts of files that are not as recorded, and the number of files looked for; tell of every chunk."""
+def _check_batch(context: Context, refs: Sequence[DatasetRef], before: int, total: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the problems and the number of files checked, and report progress after each chunk."""
     from reconciler.systems import storage
 
-    files = live.butler.files(refs)
+    files = context.butler.files(refs)
     by_id = {str(ref.id): ref for ref in refs}
-    asked = [(file.id, file.uri, file.size, file.checksum) for file in files]
-    chunks = [(asked[start : start + storage.CHECKED],) for start in range(0, len(asked), storage.CHECKED)]
-    results = live.workers.each(storage.check, chunks) if len(chunks) > 1 else (storage.check(*chunk) for chunk in chunks)
+    chunks = [(files[start : start + storage.FILES_PER_CHECK],) for start in range(0, len(files), storage.FILES_PER_CHECK)]
+    results = context.workers.each(storage.check, chunks) if len(chunks) > 1 else (storage.check(*chunk) for chunk in chunks)
     stored = {file.id for file in files}
     unknown = [ref for id, ref in by_id.items() if id not in stored]
-    bad: list[dict[str, Any]] = [{**ref.dataId.required, "uri": "", "problem": "unknown to the datastore"} for ref in unknown]
-    for number, problems in enumerate(results, 1):
-        done = before + min(number * storage.CHECKED, len(asked))
-        live.progress("files on storage", done, max(done, total))
-        bad += [{**by_id[id].dataId.required, "uri": uri, "problem": problem} for id, uri, problem in problems]
-    return bad, len(asked) + len(unknown)
+    problems: list[dict[str, Any]] = [
+        {**ref.dataId.required, "uri": "", "problem": "unknown to the datastore"} for ref in unknown
+    ]
+    for number, found in enumerate(results, 1):
+        done = before + min(number * storage.FILES_PER_CHECK, len(files))
+        context.report_progress("files on storage", done, max(done, total))
+        problems += [{**by_id[id].dataId.required, "uri": uri, "problem": problem} for id, uri, problem in found]
+    return problems, len(files) + len(unknown)
