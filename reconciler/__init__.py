@@ -1,3 +1,3 @@
-"""Keep a Butler repository and its Rucio datasets as one file says they are."""
+"""Keep a Butler repository and its Rucio datasets in the state that a TOML file describes."""
 
 __version__ = "0.1.0"

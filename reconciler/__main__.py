@@ -1,4 +1,4 @@
-"""``python -m reconciler`` is ``reconcile``."""
+"""Run the command line program with ``python -m reconciler``."""
 
 from reconciler.cli import main
 

@@ -1,84 +1,87 @@
-"""One state file and its live systems, from loading to a plan: what `diff` and `apply` have in common."""
+"""One state file with its live systems, from loading to a plan: what `diff` and `apply` have in common."""
 
 from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.engine import graph as graphs
-from reconciler.engine.graph import Graph
-from reconciler.engine.model import Id
-from reconciler.engine.observe import Observation, check_provided, observe
+from reconciler.engine.graph import Graph, build_graph
+from reconciler.engine.model import Address
+from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
-from reconciler.engine.registry import discover
-from reconciler.engine.requirements import unable
-from reconciler.errors import StateError, clean
-from reconciler.files.prefetch import reading_ahead
+from reconciler.engine.requirements import find_unmet_requirements
+from reconciler.errors import StateError, clean, did_you_mean
 from reconciler.kinds.repository import RepositorySpec
-from reconciler.state.braces import meant
-from reconciler.state.loader import State, load
+from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
-from reconciler.systems.context import Live
+from reconciler.systems.context import Context
+from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.workers import Workers
 
 
 @dataclass
 class Session:
-    """A state with its graph and its live systems.
+    """A state file with its graph and its live systems.
 
     Parameters
     ----------
-    state : `reconciler.state.loader.State`
-        What is wanted.
-    graph : `reconciler.engine.graph.Graph`
-        The order.
-    live : `reconciler.systems.context.Live`
+    state : `StateFile`
+        What is desired.
+    graph : `Graph`
+        In which order.
+    context : `Context`
         The live systems.
+    started : `float`
+        When loading began, in seconds of the monotonic clock.
+    unmet : `Mapping` [`Address`, `str`]
+        Why the actions of an address can't be executed on this machine; known after `plan`.
     """
 
-    state: State
+    state: StateFile
     graph: Graph
-    live: Live
+    context: Context
     started: float = 0.0
-    unable: Mapping[Id, str] | None = None
+    unmet: Mapping[Address, str] = field(default_factory=dict)
+
+    @property
+    def repository_spec(self) -> RepositorySpec | None:
+        """The [repository] table."""
+        return find_repository(self.state)
 
     @property
     def butler_name(self) -> str | None:
-        return clean(self.live.repository.uri) if self.live.repository else None
+        """The location of the repository, without credentials."""
+        return clean(self.context.repository.uri) if self.context.repository else None
 
     @property
     def rucio_name(self) -> str | None:
         """The server and the account, without asking either."""
-        if self.live.server is None:
+        if self.context.server is None:
             return None
-        account = self.live.server.settings.account
-        return self.live.server.place() + (f" as {account}" if account else "")
+        account = self.context.server.settings.account
+        return self.context.server.place() + (f" as {account}" if account else "")
 
     @property
     def elapsed(self) -> float:
+        """Seconds since loading began."""
         return time.monotonic() - self.started
 
     def plan(
         self, only: Sequence[str] = (), without: Sequence[str] = (), *, with_needs: bool = False, prune: bool = False
     ) -> Plan:
-        """Look at everything and say what is to be done.
+        """Observe resources and plan what to do.
 
         Parameters
         ----------
-        only, without : sequence of `str`
+        only, without : `Sequence` [`str`]
             Globs of addresses to take, all if empty, and to leave out.
         with_needs : `bool`
-            Whether what the chosen need is taken too.
+            Whether to take what the chosen resources need, too.
         prune : `bool`
-            Whether anything may be removed.
-
-        Returns
-        -------
-        plan : `reconciler.engine.plan.Plan`
-            What is to be done.
+            Whether unwanted members may be removed.
 
         Raises
         ------
@@ -89,109 +92,97 @@ class Session:
         if without:
             chosen -= select(self.state, without)
         if with_needs:
-            chosen = self.graph.closure(chosen)
-        seen = observe(self.state, self.live, chosen)
-        with self.live.stats.phase("plan"):
-            return self._plan(seen, chosen, prune)
+            chosen = self.graph.with_predecessors(chosen)
+        observation = observe(self.state, self.context, chosen)
+        with self.context.phase("plan"):
+            return self._plan(observation, chosen, prune)
 
-    def _plan(self, seen: Observation, chosen: Collection[Id], prune: bool) -> Plan:
-        known = [id for id in chosen if id not in seen.unknown]
-        check_provided(self.state, self.live, self.graph, known)
-        first = plan(self.state, self.graph, seen, only=chosen, prune=prune)
-        self.unable = unable(self.state.resources, [entry.id for entry in first.entries if entry.actions])
-        if not self.unable:
+    def _plan(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
+        known = [address for address in chosen if address not in observation.unknown]
+        check_unprovided(self.state, self.context, self.graph, known)
+        first = plan(self.state, self.graph, observation, only=chosen, prune=prune)
+        acting = [entry.address for entry in first.entries if entry.actions]
+        self.unmet = find_unmet_requirements(self.state, self.context, acting)
+        if not self.unmet:
             return first
-        return plan(self.state, self.graph, seen, only=chosen, prune=prune, unable=self.unable)
+        return plan(self.state, self.graph, observation, only=chosen, prune=prune, unmet=self.unmet)
+
+    def close(self) -> None:
+        """Close connections and workers."""
+        self.context.close()
 
 
 def start(
     path: Path, variables: Mapping[str, Scalar], *, deep: bool = False, counted: bool = False, workers: Workers | None = None
 ) -> Session:
-    """Load a state and get ready to ask its live systems.
+    """Load a state file and prepare its live systems; nothing is asked yet.
 
     Parameters
     ----------
     path : `pathlib.Path`
         The state file.
-    variables : mapping
-        What overrides its variables.
+    variables : `Mapping`
+        Values that override its ``[vars]``.
     deep : `bool`
-        Whether members are compared everywhere.
+        Whether members are always listed.
     counted : `bool`
-        Whether statements and calls are counted.
-    workers : `reconciler.systems.workers.Workers`, optional
-        Who does bulk work; one process if left out.
-
-    Returns
-    -------
-    session : `Session`
-        Nothing was asked yet.
+        Whether to count SQL statements and Rucio calls.
+    workers : `Workers`, optional
+        Where bulk work is done; one process by default.
 
     Raises
     ------
     reconciler.errors.ReconcileError
-        If the state is not right.
+        If the state file is wrong.
     """
     started = time.monotonic()
-    live = Live(deep=deep, workers=workers or Workers())
-    with live.stats.phase("load"):
+    context = Context(policy=ComparisonPolicy(deep=deep), workers=workers or Workers())
+    with context.phase("load"):
         state = load(path, variables)
-    repository = state.resources.get(Id("repository", ""))
-    if isinstance(repository, RepositorySpec):
+    repository = find_repository(state)
+    if repository is not None:
         from reconciler.systems.butler.connection import import_butler
-        from reconciler.systems.butler.datasets import Repository
+        from reconciler.systems.butler.repository import Repository
 
-        with live.stats.phase("import lsst.daf.butler"), reading_ahead(_exports(state)):
+        with context.phase("import lsst.daf.butler"):
             import_butler()
-        live.repository = Repository(repository.uri)
-        if counted:
-            live.stats.count_statements()
-    with live.stats.phase("load"):
-        graph = graphs.build(state)
-        live.owners = {token: str(id) for token, id in graph.owners.items()}
+        context.repository = Repository(repository.uri, on_statement=context.stats.count_statement if counted else None)
+    with context.phase("load"):
+        graph = build_graph(state)
+        context.owners = {token: str(address) for token, address in graph.owners.items()}
     if state.rucio is not None:
-        from reconciler.systems.rucio.server import Rucio
+        from reconciler.systems.rucio.connection import RucioConnectionSettings
+        from reconciler.systems.rucio.server import RucioServer
 
-        live.server = Rucio(state.rucio)
-        live.rse = state.rucio.rse
+        settings = RucioConnectionSettings(state.rucio.config, state.rucio.account, state.rucio.timeout)
+        context.server = RucioServer(settings)
+        context.rse = state.rucio.rse
         if counted:
-            live.server.counted = live.stats.count_calls
-    return Session(state, graph, live, started)
+            context.server.counted = context.stats.count_calls
+    return Session(state, graph, context, started)
 
 
-def _exports(state: State) -> Iterable[str]:
-    kinds = discover()
-    return (path for id, spec in state.resources.items() for path in kinds[id.kind].exports(spec))
+def find_repository(state: StateFile) -> RepositorySpec | None:
+    """Return the [repository] table of a state."""
+    return next((spec for spec in state.resources.values() if isinstance(spec, RepositorySpec)), None)
 
 
-def select(state: State, only: Sequence[str]) -> set[Id]:
-    """Choose resources by globs of their addresses.
-
-    Parameters
-    ----------
-    state : `reconciler.state.loader.State`
-        What is wanted.
-    only : sequence of `str`
-        ``chain.*``, ``rucio_dataset."raw:*"``; quotes may be left out.
-
-    Returns
-    -------
-    ids : `set` [`Id`]
-        Those that match any; all for no globs.
+def select(state: StateFile, patterns: Sequence[str]) -> set[Address]:
+    """Return the addresses that match any of some globs, such as ``chain.*`` or ``rucio_dataset."raw:*"``; all for none.
 
     Raises
     ------
     reconciler.errors.StateError
         If a glob matches nothing.
     """
-    if not only:
+    if not patterns:
         return set(state.resources)
-    found: set[Id] = set()
-    for pattern in only:
+    names = {address.plain: address for address in state.resources}
+    found: set[Address] = set()
+    for pattern in patterns:
         plain = pattern.replace('"', "")
-        names = {(f"{id.kind}.{id.name}" if id.name else id.kind): id for id in state.resources}
         matched = {names[name] for name in fnmatch.filter(names, plain)}
         if not matched:
-            raise StateError(f"{state.path.name}: no address matches {pattern}{meant(plain, names)}")
+            raise StateError(f"{state.path.name}: no address matches {pattern}{did_you_mean(plain, names)}")
         found |= matched
     return found

@@ -1,4 +1,4 @@
-"""The command line, one file for each command."""
+"""The command line: one file for each command, and what they share."""
 
 from reconciler.cli.main import main
 

@@ -1,4 +1,4 @@
-"""What every command prints with, and the exit codes that scripts read."""
+"""Printing, error messages and exit codes shared by all commands."""
 
 from __future__ import annotations
 
@@ -6,51 +6,36 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.errors import ReconcileError, StateError, clean
-from reconciler.report.formatting import Line
+
+if TYPE_CHECKING:
+    from reconciler.report.formatting import Line
 
 IN_SYNC, ERROR, DIFFERENCES, INTERRUPTED = 0, 1, 2, 130
 
 
 def show(lines: Iterable[Line]) -> None:
-    """Print lines, coloured where the output is a terminal.
-
-    Parameters
-    ----------
-    lines : iterable of `Line`
-        What to print.
-    """
+    """Print lines, in colour on a terminal unless ``NO_COLOR`` is set."""
     colour = None if not os.environ.get("NO_COLOR") else False
     for line in lines:
         click.secho(line.text, fg=line.colour, bold=line.bold or None, color=colour)
 
 
-def guarded(command: Callable[..., int]) -> Callable[..., None]:
-    """Turn errors into one clear message and an exit code.
-
-    Parameters
-    ----------
-    command : callable
-        Returns its exit code.
-
-    Returns
-    -------
-    command : callable
-        For click.
-    """
+def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
+    """Wrap a command: exit with the code that it returns; an error is printed and exits with 1, Ctrl-C exits with 130."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             code = command(*args, **kwargs)
         except ReconcileError as error:
-            if click.get_current_context().find_root().obj["debug"]:
+            if _debugging():
                 raise
-            code = tell(error)
+            code = print_error(error)
         except KeyboardInterrupt:
             click.echo("\ninterrupted", err=True)
             code = INTERRUPTED
@@ -60,29 +45,22 @@ def guarded(command: Callable[..., int]) -> Callable[..., None]:
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if click.get_current_context().find_root().obj["debug"]:
+            if _debugging():
                 raise
             click.echo(f"error: {type(error).__name__}: {clean(error)}", err=True)
-            click.echo("  This is a fault of the program; --debug shows where. Please report it.", err=True)
+            click.echo("  This is a bug in reconcile. Please report it with the output of reconcile --debug.", err=True)
             code = ERROR
         sys.exit(code)
 
     return run
 
 
-def tell(error: ReconcileError) -> int:
-    """Show an error.
+def _debugging() -> bool:
+    return bool(click.get_current_context().find_root().obj["debug"])
 
-    Parameters
-    ----------
-    error : `reconciler.errors.ReconcileError`
-        What went wrong.
 
-    Returns
-    -------
-    code : `int`
-        The exit code for it.
-    """
+def print_error(error: ReconcileError) -> int:
+    """Print an error with its hints, and return 1, the exit code of all errors."""
     problems = str(error).splitlines() or [type(error).__name__]
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
@@ -91,3 +69,9 @@ def tell(error: ReconcileError) -> int:
     if isinstance(error, StateError) and len(problems) > 1:
         click.echo(f"{len(problems)} errors; nothing was changed.", err=True)
     return ERROR
+
+
+def worst_code(codes: Iterable[int]) -> int:
+    """Return the exit code of a command that handled several state files: an error outranks differences."""
+    codes = set(codes)
+    return ERROR if ERROR in codes else max(codes, default=IN_SYNC)

@@ -1,85 +1,98 @@
-"""``reconcile playground``: put a world up, look at it, deliver in it, put it down."""
+"""``reconcile playground``: start, fill, inspect and stop an embedded Rucio server with Butler repositories."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import guarded
+from reconciler.cli.console import DIFFERENCES, IN_SYNC, handle_errors
 from reconciler.errors import ReconcileError
+
+if TYPE_CHECKING:
+    from reconciler.playground.world import World
+
+EXISTING_DIRECTORY = click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
 
 
 @click.group()
 def playground() -> None:
-    """An embedded world to try things in: a real Rucio server, real repositories, made-up data."""
+    """Try reconcile with an embedded Rucio server and made-up data."""
 
 
 @playground.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--nights", default=3, show_default=True, type=click.IntRange(1), help="Nights of raws.")
-@click.option("--exposures", default=12, show_default=True, type=click.IntRange(1), help="Exposures a night.")
-@click.option("--shards", default=28, show_default=True, type=click.IntRange(1, 131072), help="Files of each reference catalog.")
-@click.option("--like-production", is_flag=True, help="Registry on PostgreSQL, files behind WebDAV.")
-@click.option("--mover/--no-mover", default=True, show_default=True, help="Deliver in the background what rules ask for.")
-@guarded
+@click.option("--nights", default=3, show_default=True, type=click.IntRange(1), help="Number of nights of raws.")
+@click.option("--exposures", default=12, show_default=True, type=click.IntRange(1), help="Exposures per night.")
+@click.option(
+    "--shards", default=28, show_default=True, type=click.IntRange(1, 131072), help="Number of files of each reference catalog."
+)
+@click.option("--like-production", is_flag=True, help="Use a PostgreSQL registry, and serve files by WebDAV.")
+@click.option(
+    "--mover/--no-mover", default=True, show_default=True, help="Copy files in the background as replication rules require."
+)
+@handle_errors
 def up(directory: Path, nights: int, exposures: int, shards: int, like_production: bool, mover: bool) -> int:
-    """Make a world in DIRECTORY, or start again the one that is there."""
+    """Create a playground in DIRECTORY, or restart the one that exists there."""
     from reconciler.playground.processes import PlaygroundError
-    from reconciler.playground.up import up as put_up
-    from reconciler.playground.world import Sizes, World
+    from reconciler.playground.up import up as start_playground
+    from reconciler.playground.world import Sizes
 
-    world = World(directory.resolve())
+    world = _open_world(directory)
     try:
-        put_up(world, Sizes(nights, exposures, shards, like_production), mover=mover, say=click.echo)
+        start_playground(world, Sizes(nights, exposures, shards, like_production), mover=mover, say=click.echo)
     except (PlaygroundError, ImportError) as error:
         raise ReconcileError(str(error), ("the playground needs pip install 'rubin-reconciler[playground]'",)) from error
     click.echo(f"up. For butler and rucio:  . {world.environment_file}\nFor reconcile:  --var-file {world.site}")
-    return 0
+    return IN_SYNC
 
 
 @playground.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@guarded
+@EXISTING_DIRECTORY
+@handle_errors
 def down(directory: Path) -> int:
-    """Stop what `up` started; the data stays."""
-    from reconciler.playground.up import down as put_down
-    from reconciler.playground.world import World
+    """Stop the services that `up` started; the data stays."""
+    from reconciler.playground.up import down as stop_playground
 
-    stopped = put_down(World(directory.resolve()))
+    stopped = stop_playground(_open_world(directory))
     click.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
-    return 0
+    return IN_SYNC
 
 
 @playground.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@guarded
+@EXISTING_DIRECTORY
+@handle_errors
 def deliver(directory: Path) -> int:
-    """Move now what replication rules ask for."""
+    """Copy now the files that replication rules require."""
     import os
 
     from reconciler.playground import catalog, mover
-    from reconciler.playground.world import World
 
-    world = World(directory.resolve())
+    world = _open_world(directory)
     os.environ.update(world.environment())
     counts = mover.deliver(catalog.connect(world), world)
     click.echo(f"{counts['delivered']} files delivered, {counts['failed']} failed")
-    return 2 if counts["failed"] else 0
+    return DIFFERENCES if counts["failed"] else IN_SYNC
 
 
 @playground.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False, exists=True))
-@guarded
+@EXISTING_DIRECTORY
+@handle_errors
 def status(directory: Path) -> int:
-    """Say what runs."""
+    """List the services and whether they run."""
     from reconciler.playground import processes
-    from reconciler.playground.world import World
 
-    world = World(directory.resolve())
-    names = world.recall().get("processes", {})
+    world = _open_world(directory)
+    names = world.read_record().get("processes", {})
     for name in names:
         click.echo(f"{name:<14} {'running' if processes.is_running(world, name) else 'not running'}")
     if not names:
         click.echo("nothing was started here")
-    return 0
+    return IN_SYNC
+
+
+def _open_world(directory: Path) -> World:
+    from reconciler.playground.world import World
+
+    return World(directory.resolve())

@@ -1,1 +1,1 @@
-"""How it is told: terminal, JSON, shell. Words, layout and colour are made here and nowhere else."""
+"""Output formats: text, JSON, shell. All wording, layout and colour of reports is defined here."""

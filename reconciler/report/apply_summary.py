@@ -1,71 +1,52 @@
-"""What an operator is told of an apply: what it is going to do, and how it ended."""
+"""What an apply is going to do, and how it ended, as lines for an operator."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 
-from reconciler.engine.executor import recap
-from reconciler.engine.model import Outcome
+from reconciler.engine.executor import count_statuses
+from reconciler.engine.model import Outcome, Status
 from reconciler.engine.plan import Plan
-from reconciler.report.formatting import Line, plural, seconds, size
+from reconciler.report.formatting import Line, format_seconds, format_size, plural
+
+WORDS = {
+    Status.FAILED: "Failed",
+    Status.BLOCKED: "Blocked",
+    Status.WAITING: "Waiting",
+    Status.LEFT: "Not in sync",
+    Status.UNKNOWN: "Could not be checked",
+    Status.REFUSED: "Refused",
+}
+"""Statuses that are listed one by one at the end."""
+COLOURS = {Status.WAITING: "cyan", Status.BLOCKED: "magenta", Status.LEFT: "magenta"}
 
 
-def proposal(plan: Plan) -> Line:
-    """Say in one line what would be done.
-
-    Parameters
-    ----------
-    plan : `reconciler.engine.plan.Plan`
-        The plan.
-
-    Returns
-    -------
-    line : `Line`
-        ``Plan: 4 actions, 12 datasets to ingest (0.3 GB), nothing to remove.``
-    """
+def summarize_plan(plan: Plan) -> Line:
+    """Return one line such as ``Plan: 4 actions, 12 datasets to ingest or register (0.3 GB), nothing to remove.``"""
     cost, actions = plan.cost, plan.actions
     parts = [plural(len(actions), "action")]
     if cost.datasets:
-        parts.append(f"{plural(cost.datasets, 'dataset')} to ingest or register" + (f" ({size(cost.size)})" if cost.size else ""))
-    rules = sum(action.verb == "replicate" for action in actions)
-    if rules:
-        parts.append(f"{plural(rules, 'rule')} to add")
-    removed = sum(action.destroys for action in actions)
+        size = f" ({format_size(cost.size)})" if cost.size else ""
+        parts.append(f"{plural(cost.datasets, 'dataset')} to ingest or register{size}")
+    added = Counter(action.adds for action in actions if action.adds)
+    parts += [f"{plural(count, noun)} to add" for noun, count in added.items()]
+    removed = sum(action.removes for action in actions)
     parts.append(f"{plural(removed, 'member')} to remove" if removed else "nothing to remove")
     return Line(f"Plan: {', '.join(parts)}.", bold=True)
 
 
-def ending(outcomes: Collection[Outcome], elapsed: float, run: str) -> Iterator[Line]:
-    """Say how a run ended.
-
-    Parameters
-    ----------
-    outcomes : collection of `reconciler.engine.model.Outcome`
-        Of all resources.
-    elapsed : `float`
-        Seconds it took.
-    run : `str`
-        Its name in the journal.
-
-    Yields
-    ------
-    line : `Line`
-        The counts, then what is not done and why.
-    """
-    counts = recap(outcomes)
-    shown = [f"ok {counts['ok'] + counts['already']}", f"changed {counts['changed']}", f"waiting {counts['waiting']}"]
-    shown += [f"blocked {counts['blocked']}", f"failed {counts['failed']}"]
-    if counts["left"]:
-        shown.append(f"not in sync {counts['left']}")
-    if counts["refused"]:
-        shown.append(f"refused {counts['refused']}")
-    if counts["unknown"]:
-        shown.append(f"could not be checked {counts['unknown']}")
-    yield Line(f"{'   '.join(shown)}        {seconds(elapsed)}       run {run}", bold=True)
+def summarize_run(outcomes: Collection[Outcome], elapsed: float, run: str) -> Iterator[Line]:
+    """Yield the number of resources by status, then what is not done and why."""
+    counts = count_statuses(outcomes)
+    shown = [f"ok {counts[Status.OK] + counts[Status.ALREADY]}"]
+    shown += [f"{status} {counts[status]}" for status in (Status.CHANGED, Status.WAITING, Status.BLOCKED, Status.FAILED)]
+    rare = ((Status.LEFT, "not in sync"), (Status.REFUSED, "refused"), (Status.UNKNOWN, "could not be checked"))
+    shown += [f"{words} {counts[status]}" for status, words in rare if counts[status]]
+    yield Line(f"{'   '.join(shown)}        {format_seconds(elapsed)}       run {run}", bold=True)
     for outcome in outcomes:
-        if outcome.state in ("failed", "blocked", "waiting", "left", "unknown", "refused"):
-            word = {"left": "Not in sync", "unknown": "Could not be checked"}.get(outcome.state, outcome.state.capitalize())
-            colour = {"waiting": "cyan", "blocked": "magenta", "left": "magenta"}.get(outcome.state, "red")
-            yield Line(f"{word}: {outcome.id}: {outcome.detail}", colour)
-    if counts["waiting"]:
+        if outcome.status in WORDS:
+            colour = COLOURS.get(outcome.status, "red")
+            yield Line(f"{WORDS[outcome.status]}: {outcome.address}: {outcome.detail}", colour)
+    if counts[Status.WAITING]:
         yield Line("Run again, or use --wait, for what is waiting.")

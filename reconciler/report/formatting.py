@@ -1,25 +1,21 @@
-"""Numbers, sizes, times and names as operators read them."""
+"""Sizes, durations and counts as text for operators, and the lines that reports are made of."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
-
-from reconciler.engine.model import Facts
+from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """A line of output.
+    """A line of terminal output; colour adds no information.
 
     Parameters
     ----------
     text : `str`
-        All it says.
+        The text, complete without colour.
     colour : `str` or `None`
-        What repeats it.
+        Name of a terminal colour that click knows.
     bold : `bool`
-        Whether it stands out.
+        Whether it is printed in bold.
     """
 
     text: str
@@ -27,105 +23,25 @@ class Line(NamedTuple):
     bold: bool = False
 
 
-MOST_LINES = 10
-HIDDEN = {"id", "kept", "path", "bytes", "run"}
-"""Facts of a member that are long, and told better by the others."""
+COLUMN = 72
+"""Width of the column of addresses."""
 
 
-def size(count: int) -> str:
-    """Write a number of bytes in decimal units.
+def format_size(count: int) -> str:
+    """Format a number of bytes in decimal units, as in ``300.0 MB``."""
+    from rich.filesize import decimal  # not at the top, because --help imports this module
 
-    Parameters
-    ----------
-    count : `int`
-        Bytes.
-
-    Returns
-    -------
-    text : `str`
-        ``0.3 GB``.
-    """
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError
+    return decimal(count)
 
 
-def seconds(value: float) -> str:
-    """Write a duration.
-
-    Parameters
-    ----------
-    value : `float`
-        Seconds.
-
-    Returns
-    -------
-    text : `str`
-        ``1.9 s``, ``3 min``.
-    """
-    if value < 60:
-        return f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 3600 else f"{value / 3600:.1f} h"
+def format_seconds(value: float) -> str:
+    """Format a duration, as in ``1.9 s``, ``14 s``, ``3 min``, ``2.5 h`` or ``3 d``; no library of ours has this form."""
+    for limit, divisor, form in ((9.95, 1, ".1f} s"), (60, 1, ".0f} s"), (3600, 60, ".0f} min"), (86400, 3600, ".1f} h")):
+        if value < limit:
+            return ("{:" + form).format(value / divisor)
+    return f"{value / 86400:.0f} d"
 
 
 def plural(count: int, word: str) -> str:
-    """Write a count with its noun.
-
-    Parameters
-    ----------
-    count : `int`
-        How many.
-    word : `str`
-        The noun in the singular.
-
-    Returns
-    -------
-    text : `str`
-        ``1 dataset``, ``12 datasets``.
-    """
+    """Format a count with its noun, as in ``1 dataset`` and ``12 datasets``."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
-def members(found: Sequence[Facts], most: int = MOST_LINES) -> Iterator[str]:
-    """Name members, grouped by exposure where they are of exposures.
-
-    Parameters
-    ----------
-    found : sequence of mapping
-        Facts of each.
-    most : `int`
-        Lines at most; what is left out is said.
-
-    Yields
-    ------
-    line : `str`
-        One for an exposure, or for a member.
-    """
-    if found and all("exposure" in facts and "detector" in facts for facts in found):
-        lines = list(_by_exposure(found))
-        what = "exposure"
-    else:
-        lines = [_plain(facts) for facts in found]
-        what = "member"
-    yield from lines[:most]
-    if len(lines) > most:
-        yield f"… and {plural(len(lines) - most, f'more {what}')}"
-
-
-def _by_exposure(found: Iterable[Facts]) -> Iterator[str]:
-    groups: dict[tuple[Any, Any], list[Any]] = defaultdict(list)
-    for facts in found:
-        groups[facts.get("day_obs", ""), facts["exposure"]].append(facts["detector"])
-    for (night, exposure), detectors in sorted(groups.items(), key=lambda item: (str(item[0][0]), str(item[0][1]))):
-        word = "detector" if len(detectors) == 1 else "detectors"
-        yield f"{night:<10} {exposure}   {word} {', '.join(str(d) for d in sorted(detectors))}"
-
-
-def _plain(facts: Facts) -> str:
-    shown = {key: value for key, value in facts.items() if key not in HIDDEN} or dict(facts)
-    if len(shown) == 1:
-        return str(next(iter(shown.values())))
-    return "  ".join(f"{key}={value}" for key, value in shown.items())

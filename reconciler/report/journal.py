@@ -1,67 +1,57 @@
-"""The journal as an operator reads it."""
+"""The journal as text: one line for each run, or one for each action."""
 
 from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.report.formatting import Line
 
 
-def runs(events: Iterable[Mapping[str, Any]]) -> Iterator[Line]:
-    """List the runs, the oldest first.
+@dataclass
+class _RunSummary:
+    begun: str = ""
+    user: str = ""
+    state: str = ""
+    done: int = 0
+    failed: int = 0
+    end: str = "did not end"
 
-    Parameters
-    ----------
-    events : iterable of mapping
-        The journal.
-
-    Yields
-    ------
-    line : `reconciler.cli.console.Line`
-        One for each run.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for event in events:
-        run = found.setdefault(str(event["run"]), {"done": 0, "failed": 0})
+    def add(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "begin":
-            run |= {"time": event["time"], "who": f"{event.get('user')}@{event.get('host')}", "state": event.get("state")}
+            self.begun, self.state = str(event["time"]), str(event.get("state"))
+            self.user = f"{event.get('user')}@{event.get('host')}"
         elif event["event"] == "action ended":
-            run["failed" if event.get("outcome") == "failed" else "done"] += 1
+            if event.get("outcome") == "failed":
+                self.failed += 1
+            else:
+                self.done += 1
         elif event["event"] == "end":
-            run["end"] = "interrupted" if event.get("interrupted") else "ended"
-    for name, run in found.items():
-        counts = f"{run['done']} done, {run['failed']} failed"
-        parts = [name, run.get("time", ""), run.get("who", ""), counts, run.get("end", "did not end"), run.get("state", "")]
-        text = "   ".join(str(part) for part in parts)
-        yield Line(text, "red" if run["failed"] else None)
+            self.end = "interrupted" if event.get("interrupted") else "ended"
 
 
-def actions(events: Iterable[Mapping[str, Any]], run: str | None, address: str | None) -> Iterator[Line]:
-    """List actions.
+def list_runs(events: Iterable[Mapping[str, Any]]) -> Iterator[Line]:
+    """Yield one line for each run in the journal, oldest first."""
+    summaries: dict[str, _RunSummary] = {}
+    for event in events:
+        summaries.setdefault(str(event["run"]), _RunSummary()).add(event)
+    for name, run in summaries.items():
+        parts = (name, run.begun, run.user, f"{run.done} done, {run.failed} failed", run.end, run.state)
+        yield Line("   ".join(parts), "red" if run.failed else None)
 
-    Parameters
-    ----------
-    events : iterable of mapping
-        The journal.
-    run : `str` or `None`
-        Of which run; of all for `None`.
-    address : `str` or `None`
-        Glob of addresses; all for `None`.
 
-    Yields
-    ------
-    line : `reconciler.cli.console.Line`
-        One for each action that ended, and for each that never did.
+def list_actions(events: Iterable[Mapping[str, Any]], run: str | None, address: str | None) -> Iterator[Line]:
+    """Yield one line for each action of a run (all if `None`) on addresses that match a glob (all if `None`).
+
+    Actions that began and never ended come last.
     """
     begun: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for event in events:
+        if not _matches(event, run, address):
+            continue
         where = str(event.get("address", ""))
-        if run is not None and event["run"] != run:
-            continue
-        if address is not None and not fnmatch.fnmatchcase(where.replace('"', ""), address.replace('"', "")):
-            continue
         key = (str(event["run"]), where, str(event.get("verb")))
         if event["event"] == "action begins":
             begun[key] = event
@@ -71,8 +61,16 @@ def actions(events: Iterable[Mapping[str, Any]], run: str | None, address: str |
             text = f"{first['time']}   {event['run']}   {where}   {event.get('verb')}   {event.get('outcome')}"
             rest = "   ".join(filter(None, [str(first.get("reason") or ""), made, str(event.get("detail") or "")]))
             yield Line(f"{text}   {rest}", "red" if event.get("outcome") == "failed" else None)
-    for event in begun.values():
+    for (_, where, verb), event in begun.items():
         yield Line(
-            f"{event['time']}   {event['run']}   {event['address']}   {event['verb']}   never ended   {event.get('reason')}",
+            f"{event['time']}   {event['run']}   {where}   {verb}   never ended   {event.get('reason')}",
             "red",
         )
+
+
+def _matches(event: Mapping[str, Any], run: str | None, address: str | None) -> bool:
+    if run is not None and event["run"] != run:
+        return False
+    # Quotes are left out, so that a glob needs no quotes inside the shell's.
+    where = str(event.get("address", "")).replace('"', "")
+    return address is None or fnmatch.fnmatchcase(where, address.replace('"', ""))

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler import __version__
-from reconciler.engine.plan import Plan
+from reconciler.engine.model import Action, Comparison, Difference, DifferenceKind
+from reconciler.engine.plan import Entry, Plan
 from reconciler.systems.stats import Stats
 
 MOST_MEMBERS = 1000
 
 
 class DifferenceReport(BaseModel):
-    """One thing that differs."""
+    """One difference."""
 
     model_config = ConfigDict(extra="forbid")
 
-    sort: Literal["make", "change", "remove", "waiting", "unwell", "failed", "blocked", "conflict", "unknown", "later"]
-    field: str | None = Field(description="Which part; null for the whole resource.")
+    sort: DifferenceKind = Field(description="What it means.")
+    field: str | None = Field(description="The key that differs; null for the whole resource.")
     observed: Any = None
     desired: Any = None
     detail: str = ""
-    count: int = Field(0, ge=0, description="Members concerned.")
+    count: int = Field(0, ge=0, description="Number of members concerned.")
     members: list[dict[str, Any]] = Field(default_factory=list, description=f"The first {MOST_MEMBERS} of them.")
 
 
 class ComparedReport(BaseModel):
-    """How a bulk part was compared."""
+    """How the members of one part were compared."""
 
     model_config = ConfigDict(extra="forbid")
 
     field: str
     wanted: int
     present: int
-    compared: Literal["members", "count"]
+    compared: Comparison
 
 
 class ActionReport(BaseModel):
-    """One thing to do."""
+    """One action."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -66,13 +67,13 @@ class ResourceReport(BaseModel):
 
 
 class StatsReport(BaseModel):
-    """What it took, with ``--stats``."""
+    """Number of queries and calls, with ``--stats``."""
 
     model_config = ConfigDict(extra="forbid")
 
-    statements: int = Field(description="Of SQL, by the Butler.")
-    calls: int = Field(description="Of HTTP, to Rucio.")
-    seconds: dict[str, float] = Field(description="By phase; what is looked at side by side overlaps.")
+    statements: int = Field(description="SQL statements of the Butler.")
+    calls: int = Field(description="HTTP requests to Rucio.")
+    seconds: dict[str, float] = Field(description="Time of each phase; phases that run at the same time overlap.")
 
 
 class DiffReport(BaseModel):
@@ -92,64 +93,19 @@ class DiffReport(BaseModel):
 
 
 def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, stats: Stats | None = None) -> DiffReport:
-    """Write a plan as JSON.
+    """Return a plan as JSON.
 
     Parameters
     ----------
-    plan : `reconciler.engine.plan.Plan`
-        What was found.
+    plan : `Plan`
+        The plan.
     butler, rucio : `str` or `None`
         The live systems.
     elapsed : `float`
-        Seconds it took.
-    stats : `reconciler.systems.stats.Stats`, optional
-        What it took besides.
-
-    Returns
-    -------
-    report : `DiffReport`
-        To be printed.
+        Seconds that it took.
+    stats : `Stats`, optional
+        Counts of statements and calls, if they were asked for.
     """
-    resources = []
-    for entry in plan.entries:
-        differences = [
-            DifferenceReport(
-                sort=d.sort,
-                field=d.field or None,
-                observed=d.observed,
-                desired=d.desired,
-                detail=d.detail,
-                count=len(d.members),
-                members=[dict(facts) for facts in d.members[:MOST_MEMBERS]],
-            )
-            for d in entry.differences
-        ]
-        compared = [
-            ComparedReport(field=m.field, wanted=m.wanted, present=m.present, compared=m.compared)
-            for m in (entry.seen.members if entry.seen else ())
-        ]
-        actions = [
-            ActionReport(
-                verb=a.verb,
-                reason=a.reason,
-                datasets=a.cost.datasets,
-                files=a.cost.files,
-                bytes=a.cost.size,
-                destroys=a.destroys,
-            )
-            for a in entry.actions
-        ]
-        resources.append(
-            ResourceReport(
-                address=str(entry.id),
-                line=plan.state.lines.get(entry.id, 1),
-                in_sync=entry.in_sync,
-                error=None if entry.error is None else str(entry.error),
-                differences=differences,
-                compared=compared,
-                actions=actions,
-            )
-        )
     return DiffReport(
         program=f"reconcile {__version__}",
         state=str(plan.state.path),
@@ -159,16 +115,48 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, st
         in_sync=plan.in_sync,
         seconds=round(elapsed, 3),
         stats=None if stats is None else StatsReport(statements=stats.statements, calls=stats.calls, seconds=stats.seconds),
-        resources=resources,
+        resources=[_report_resource(plan, entry) for entry in plan.entries],
     )
 
 
 def report_schema() -> dict[str, Any]:
-    """Make the schema of the report.
-
-    Returns
-    -------
-    schema : `dict`
-        JSON Schema, draft 2020-12.
-    """
+    """Return the JSON Schema (draft 2020-12) of the report."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **DiffReport.model_json_schema()}
+
+
+def _report_resource(plan: Plan, entry: Entry) -> ResourceReport:
+    return ResourceReport(
+        address=str(entry.address),
+        line=plan.state.lines.get(entry.address, 1),
+        in_sync=entry.in_sync,
+        error=None if entry.error is None else str(entry.error),
+        differences=[_report_difference(difference) for difference in entry.differences],
+        compared=[
+            ComparedReport(field=part.field, wanted=part.desired, present=part.present, compared=part.compared)
+            for part in (entry.observed.members if entry.observed else ())
+        ],
+        actions=[_report_action(action) for action in entry.actions],
+    )
+
+
+def _report_difference(difference: Difference) -> DifferenceReport:
+    return DifferenceReport(
+        sort=difference.kind,
+        field=difference.field or None,
+        observed=difference.observed,
+        desired=difference.desired,
+        detail=difference.detail,
+        count=len(difference.members),
+        members=[dict(member) for member in difference.members[:MOST_MEMBERS]],
+    )
+
+
+def _report_action(action: Action) -> ActionReport:
+    return ActionReport(
+        verb=action.verb,
+        reason=action.reason,
+        datasets=action.cost.datasets,
+        files=action.cost.datasets,
+        bytes=action.cost.size,
+        destroys=action.removes,
+    )

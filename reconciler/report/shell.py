@@ -1,29 +1,16 @@
-"""The missing work as the commands that an operator would type, quoted and in order."""
+"""A plan as a shell script: the `butler` and `rucio` commands that an operator would type, quoted and in order."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from reconciler.engine.plan import Plan, once_delivered
-from reconciler.engine.registry import discover
+from reconciler.engine.model import Command, Comment, DifferenceKind
+from reconciler.engine.plan import Entry, Plan, plan_once_delivered
 
 
 def script(plan: Plan, repository: str | None) -> Iterator[str]:
-    """Write a plan as a shell script.
-
-    Parameters
-    ----------
-    plan : `reconciler.engine.plan.Plan`
-        What is to be done.
-    repository : `str` or `None`
-        Where the Butler repository is.
-
-    Yields
-    ------
-    line : `str`
-        Of the script.
-    """
+    """Yield the lines of a shell script that does what a plan would do; `repository` is the URI that ``$REPO`` stands for."""
     yield "#!/bin/sh"
     yield f"# {plan.state.name}: what reconcile apply {plan.state.path} would do, as commands"
     yield "set -eu"
@@ -32,36 +19,30 @@ def script(plan: Plan, repository: str | None) -> Iterator[str]:
     if plan.in_sync:
         yield "# nothing to do"
     for entry in plan.entries:
-        waits = [difference for difference in entry.differences if difference.sort in ("waiting", "blocked")]
-        if not entry.actions and not waits and entry.error is None:
-            continue
-        yield ""
-        yield f"# {entry.id} ({plan.state.where(entry.id)})" + (f": {entry.actions[0].reason}" if entry.actions else "")
-        if entry.error is not None:
-            yield f"# could not be checked: {' '.join(str(entry.error).split())}"
-        yield from (f"# {difference.sort}: {difference.detail}" for difference in waits if not difference.members)
-        for condition in entry.seen.conditions if entry.seen else ():
-            yield from (f"#   at the source: {words(command)}" for command in condition.commands)
-        for action in once_delivered(entry):
-            commands = list(discover()[action.id.kind].commands(action))
-            yield from map(words, commands)
-            if not commands:
-                yield f"# {action.verb} {action.id}: no butler or rucio command does this; reconcile apply does"
+        yield from _entry(plan, entry)
 
 
-def words(command: Sequence[str]) -> str:
-    """Quote a command; ``$REPO`` stays a variable, and what begins with ``#`` a comment.
+def quote(command: Command | Comment) -> str:
+    """Quote a command for a shell; ``$REPO`` stays a variable."""
+    if isinstance(command, Comment):
+        return f"# {command.text}"
+    return " ".join('"$REPO"' if word == "$REPO" else shlex.quote(word) for word in command.words)
 
-    Parameters
-    ----------
-    command : sequence of `str`
-        Its words.
 
-    Returns
-    -------
-    line : `str`
-        For a shell.
-    """
-    if command and command[0] == "#":
-        return " ".join(command)
-    return " ".join('"$REPO"' if word == "$REPO" else shlex.quote(word) for word in command)
+def _entry(plan: Plan, entry: Entry) -> Iterator[str]:
+    hindrances = [d for d in entry.differences if d.kind in (DifferenceKind.WAITING, DifferenceKind.BLOCKED)]
+    if not entry.actions and not hindrances and entry.error is None:
+        return
+    yield ""
+    reason = f": {entry.actions[0].reason}" if entry.actions else ""
+    yield f"# {entry.address} ({plan.state.where(entry.address)}){reason}"
+    if entry.error is not None:
+        yield f"# could not be checked: {' '.join(str(entry.error).split())}"
+    yield from (f"# {difference.kind}: {difference.detail}" for difference in hindrances if not difference.members)
+    for condition in entry.observed.conditions if entry.observed else ():
+        yield from (f"#   at the source: {quote(command)}" for command in condition.commands)
+    for action in plan_once_delivered(plan.state, entry):
+        commands = list(plan.state.kind_of(action.address).commands(action))
+        yield from map(quote, commands)
+        if not commands:
+            yield f"# {action.verb} {action.address}: no butler or rucio command does this; reconcile apply does"

@@ -1,97 +1,85 @@
-"""What an operator sees of a diff: lines that say the same with and without colour."""
+"""A diff as an operator reads it: lines that mean the same with and without colour."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reconciler.engine.model import Difference
+from reconciler.engine.kind import Kind
+from reconciler.engine.model import Difference, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
-from reconciler.report.formatting import Line, members, plural, seconds, size
+from reconciler.report.formatting import COLUMN, Line, format_seconds, format_size, plural
+from reconciler.report.members import list_members
 from reconciler.systems.stats import Stats
 
 GLYPHS = {
-    "make": "+",
-    "change": "~",
-    "remove": "-",
-    "waiting": "…",
-    "unwell": "!",
-    "blocked": "!",
-    "conflict": "!",
-    "failed": "≠",
-    "unknown": "?",
-    "later": "…",
+    DifferenceKind.MAKE: "+",
+    DifferenceKind.CHANGE: "~",
+    DifferenceKind.REMOVE: "-",
+    DifferenceKind.WAITING: "…",
+    DifferenceKind.DEGRADED: "!",
+    DifferenceKind.BLOCKED: "!",
+    DifferenceKind.CONFLICT: "!",
+    DifferenceKind.FAILED: "≠",
+    DifferenceKind.LATER: "…",
 }
 COLOURS = {
-    "make": "green",
-    "change": "yellow",
-    "remove": "red",
-    "waiting": "cyan",
-    "unwell": "magenta",
-    "blocked": "magenta",
-    "conflict": "red",
-    "failed": "red",
-    "unknown": "red",
-    "later": "cyan",
+    DifferenceKind.MAKE: "green",
+    DifferenceKind.CHANGE: "yellow",
+    DifferenceKind.REMOVE: "red",
+    DifferenceKind.WAITING: "cyan",
+    DifferenceKind.DEGRADED: "magenta",
+    DifferenceKind.BLOCKED: "magenta",
+    DifferenceKind.CONFLICT: "red",
+    DifferenceKind.FAILED: "red",
+    DifferenceKind.LATER: "cyan",
 }
-COLUMN = 72
+REST = (
+    ("waiting", DifferenceKind.WAITING),
+    ("in conflict", DifferenceKind.CONFLICT),
+    ("blocked", DifferenceKind.BLOCKED),
+    ("degraded", DifferenceKind.DEGRADED),
+    ("failing", DifferenceKind.FAILED),
+)
+"""How resources without actions are counted in the summary, each once."""
 
 
 def header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
-    """Say what is looked at.
-
-    Parameters
-    ----------
-    plan : `reconciler.engine.plan.Plan`
-        The plan.
-    butler, rucio : `str` or `None`
-        The live systems.
-
-    Yields
-    ------
-    line : `Line`
-        Two lines.
-    """
-    about = plan.state.header
-    yield Line(" · ".join(part for part in (plan.state.name, about.title, about.ticket) if part), bold=True)
+    """Yield two lines: what the state is for, and the live systems."""
+    state = plan.state
+    yield Line(" · ".join(part for part in (state.name, state.title, state.ticket) if part), bold=True)
     systems = [f"Butler  {butler}" if butler else "", f"Rucio  {rucio}" if rucio else ""]
     yield Line("     ".join(part for part in systems if part))
 
 
-def diff(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = False) -> Iterator[Line]:
-    """Say what differs.
+def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = False) -> Iterator[Line]:
+    """Yield the report of a plan: differences, removals, unknown resources, summary.
 
     Parameters
     ----------
-    plan : `reconciler.engine.plan.Plan`
-        What was found.
+    plan : `Plan`
+        The plan.
     elapsed : `float`
-        Seconds it took.
+        Seconds that it took.
     verbose : `bool`
-        Whether resources that are in sync are told too.
+        Whether to list resources that are in sync, and notes.
     prune : `bool`
-        Whether what is not wanted is going to be removed.
-
-    Yields
-    ------
-    line : `Line`
-        In the order of the plan.
+        Whether unwanted members are going to be removed.
     """
     if plan.in_sync:
         if verbose:
-            yield from _in_sync(plan.entries)
-        yield Line(
-            f"{plan.state.name} is in sync: {plural(len(plan.entries), 'resource')}, checked in {seconds(elapsed)}.", "green"
-        )
+            yield from map(_in_sync, plan.entries)
+        count = plural(len(plan.entries), "resource")
+        yield Line(f"{plan.state.name} is in sync: {count}, checked in {format_seconds(elapsed)}.", "green")
         return
     for entry in plan.entries:
-        shown = [d for d in entry.differences if d.sort != "remove"]
+        shown = [difference for difference in entry.differences if difference.kind is not DifferenceKind.REMOVE]
         if shown:
             yield _title(plan, entry)
-            yield from _entry(entry, shown)
+            yield from _EntryReport(plan.state.kind_of(entry.address), entry).lines(shown)
         elif verbose and entry.in_sync:
-            yield from _in_sync([entry])
+            yield _in_sync(entry)
         if verbose and entry.spec.note and (entry.differences or entry.in_sync):
             yield Line(f"  note: {entry.spec.note}")
     yield from _removals(plan, prune)
@@ -100,207 +88,180 @@ def diff(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = Fal
     yield _summary(plan, elapsed)
 
 
+def report_unchecked_needs(plan: Plan) -> Iterator[Line]:
+    """Yield a line about what the chosen resources need that was not chosen; none if nothing was left out."""
+    chosen = {entry.address for entry in plan.entries}
+    needed = {other for address in chosen for other in plan.graph.needs[address]} - chosen
+    if needed:
+        names = ", ".join(str(address) for address in plan.graph.order if address in needed)
+        yield Line(f"Not checked, but needed: {names}; --with-needs includes them.")
+
+
+def stats(counts: Stats) -> Iterator[Line]:
+    """Yield the number of queries and calls, and the time of each phase, the longest first."""
+    yield Line(f"{plural(counts.statements, 'SQL statement')}, {plural(counts.calls, 'Rucio call')}")
+    for phase, taken in sorted(counts.seconds.items(), key=lambda item: -item[1]):
+        yield Line(f"  {phase:<24} {taken:7.3f} s")
+
+
+def _in_sync(entry: Entry) -> Line:
+    compared = [_compared(part) for part in (entry.observed.members if entry.observed else ())]
+    return Line(f"  = {entry.address}" + (f"   {', '.join(compared)}" if compared else ""))
+
+
+def _compared(part: Members) -> str:
+    return f"{part.present:,} {part.field} by {part.compared}"
+
+
+def _title(plan: Plan, entry: Entry) -> Line:
+    return Line(f"{entry.address!s:<{COLUMN}} {plan.state.where(entry.address)}", bold=True)
+
+
+class _EntryReport:
+    """The lines about one resource."""
+
+    def __init__(self, kind: Kind[Any, Any], entry: Entry) -> None:
+        self.kind, self.entry = kind, entry
+        differences = entry.differences
+        self.absent = any(d.kind is DifferenceKind.MAKE and d.field is None for d in differences)
+        self.absence = next((d.detail for d in differences if d.kind is DifferenceKind.MAKE and d.field is None), "")
+        self.has_waiting_text = any(d.kind is DifferenceKind.WAITING and not d.members for d in differences)
+
+    def lines(self, differences: Sequence[Difference]) -> Iterator[Line]:
+        if self.absent:
+            yield Line(f"  + {self._missing(differences)}", COLOURS[DifferenceKind.MAKE])
+        for difference in differences:
+            yield from self._difference(difference)
+        for condition in self.entry.observed.conditions if self.entry.observed else ():
+            for command in condition.commands:
+                yield Line("      $ " + " ".join(command.words))
+
+    def _difference(self, difference: Difference) -> Iterator[Line]:
+        if difference.kind is DifferenceKind.MAKE:
+            if not self.absent:
+                yield from self._counted(difference)
+        elif difference.kind is DifferenceKind.CHANGE:
+            yield from self._changed(difference)
+        elif difference.awaited:
+            if not self.has_waiting_text or difference.observed:
+                yield from self._counted(difference)
+        elif difference.detail and not (self.absent and difference.detail == self.absence):
+            field = f"{difference.field}: " if difference.field and difference.listed and difference.members else ""
+            yield self._line(difference, field + difference.detail)
+            if difference.listed:
+                yield from self._members(difference)
+
+    def _line(self, difference: Difference, text: str) -> Line:
+        return Line(f"  {GLYPHS[difference.kind]} {text}", COLOURS[difference.kind])
+
+    def _counted(self, difference: Difference) -> Iterator[Line]:
+        """Yield how many members are missing, and which."""
+        total = sum(int(member.get("bytes") or 0) for member in difference.members)
+        size = f" ({format_size(total)})" if total else ""
+        count = f"{len(difference.members):,} of {difference.desired:,} {difference.detail}"
+        yield self._line(difference, f"{difference.field}: {count}{size}")
+        yield from self._members(difference)
+
+    def _members(self, difference: Difference) -> Iterator[Line]:
+        yield from (Line(f"      {text}") for text in list_members(self.kind, difference.members))
+
+    def _changed(self, difference: Difference) -> Iterator[Line]:
+        """Yield how a key changes; where actions are clearer than two values, what they do."""
+        actions = [a for a in self.entry.actions if a.subject and a.changes_field == difference.field]
+        if actions:
+            texts = [f"{difference.field}   {action.verb} {action.subject}: {action.reason}" for action in actions]
+        else:
+            texts = [*self._change(difference)]
+        glyph = GLYPHS[difference.kind]
+        for number, text in enumerate(texts):
+            yield Line(f"  {glyph if number == 0 else ' '} {text}", COLOURS[difference.kind])
+
+    def _change(self, difference: Difference) -> Iterator[str]:
+        observed, desired = difference.observed, difference.desired
+        if isinstance(desired, list) and isinstance(observed, list):
+            lead = f"{difference.field}   "
+            for text in list_changes([self._value(item) for item in observed], [self._value(item) for item in desired]):
+                yield lead + text
+                lead = " " * len(lead)
+        else:
+            yield f"{difference.field}   {self._value(observed)} → {self._value(desired)}"
+
+    def _value(self, value: Any) -> str:
+        if isinstance(value, Mapping):
+            return self.kind.describe({key: inner for key, inner in value.items() if inner is not None}).text
+        if isinstance(value, list):
+            return ", ".join(map(self._value, value)) or "nothing"
+        return "nothing" if value is None else str(value)
+
+    def _missing(self, differences: Sequence[Difference]) -> str:
+        """Return what a resource that is absent would contain."""
+        kinds = (DifferenceKind.MAKE, DifferenceKind.WAITING)
+        parts = [f"{d.desired:,} {d.field}" for d in differences if d.members and d.field and d.kind in kinds and d.desired]
+        if parts:
+            return f"missing: {', '.join(dict.fromkeys(parts))}"
+        return self.absence or (self.entry.actions[0].reason if self.entry.actions else "missing")
+
+
+def list_changes(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """Return how one ordered list becomes another: what is added, removed and moved, with positions from 1."""
+    lines = [f"+ {item} at {at} (of {len(after)})" for at, item in enumerate(after, 1) if item not in before]
+    lines += [f"- {item}" for item in before if item not in after]
+    kept_before = [item for item in before if item in after]
+    kept_after = [item for item in after if item in before]
+    if kept_before != kept_after:
+        moved = [item for item in kept_after if kept_before.index(item) != kept_after.index(item)]
+        lines += [f"↕ {item} from {before.index(item) + 1} to {after.index(item) + 1}" for item in moved]
+    return lines
+
+
+def _removals(plan: Plan, prune: bool) -> Iterator[Line]:
+    unwanted = [(entry, d) for entry in plan.entries for d in entry.differences if d.kind is DifferenceKind.REMOVE]
+    if not unwanted:
+        return
+    yield Line("")
+    yield Line("To be removed:" if prune else "Unwanted, and kept without --prune:", "red", bold=True)
+    for entry, difference in unwanted:
+        yield _title(plan, entry)
+        protected = "   (protected: kept)" if entry.spec.protect else ""
+        yield Line(f"  - {len(difference.members):,} {difference.field}{protected}", "red")
+        kind = plan.state.kind_of(entry.address)
+        yield from (Line(f"      {text}") for text in list_members(kind, difference.members))
+
+
 def _unknown(plan: Plan) -> Iterator[Line]:
-    """Say what could not be checked, once for each cause, and what was checked all the same."""
+    """Yield what could not be checked, once for each cause, and what was checked all the same."""
     causes: dict[str, list[Entry]] = defaultdict(list)
     for entry in plan.unknown:
         causes[str(entry.error)].append(entry)
     for message, entries in causes.items():
-        kinds = list(dict.fromkeys(entry.id.kind for entry in entries))
-        names = str(entries[0].id) if len(entries) == 1 else ", ".join(f"{kind}.*" for kind in kinds)
+        kinds = list(dict.fromkeys(entry.address.kind for entry in entries))
+        names = str(entries[0].address) if len(entries) == 1 else ", ".join(f"{kind}.*" for kind in kinds)
         yield Line("")
         yield Line(f"? error: {names}: {message}", "red", bold=True)
         error = entries[0].error
         yield from (Line(f"  {hint}", "red") for hint in (error.hints if error is not None else ()))
     if causes:
         known = len(plan.entries) - len(plan.unknown)
-        count = f"{plural(known, 'resource')}, {len(plan.differing):,} differ"
+        differ = len(plan.differing)
+        count = f"{plural(known, 'resource')}, {differ:,} {'differs' if differ == 1 else 'differ'}"
         yield Line(f"  The rest was checked: {count}. {plural(len(plan.unknown), 'resource')} unknown.")
-
-
-def _in_sync(entries: Sequence[Entry]) -> Iterator[Line]:
-    for entry in entries:
-        compared = [f"{m.present:,} {m.field} by {m.compared}" for m in (entry.seen.members if entry.seen else ())]
-        yield Line(f"  = {entry.id}" + (f"   {', '.join(compared)}" if compared else ""))
-
-
-def _title(plan: Plan, entry: Entry) -> Line:
-    address = str(entry.id)
-    return Line(f"{address:<{COLUMN}} {plan.state.where(entry.id)}", bold=True)
-
-
-def _entry(entry: Entry, differences: Sequence[Difference]) -> Iterator[Line]:
-    whole = any(d.sort == "make" and d.field is None for d in differences)
-    if whole:
-        yield Line(f"  + {_missing(entry, differences)}", COLOURS["make"])
-    told_by_condition = any(d.sort == "waiting" and not d.members for d in differences)
-    for difference in differences:
-        glyph, colour = GLYPHS[difference.sort], COLOURS[difference.sort]
-        first = f"  {glyph} "
-        if difference.sort == "make":
-            if not whole:
-                yield Line(first + _count(difference, "missing"), colour)
-                yield from (Line(f"      {text}") for text in members(difference.members))
-        elif difference.sort == "change":
-            for text in _rules(entry) if difference.field == "rules" and entry.actions else _change(difference):
-                yield Line(first + text, colour)
-                first = "    "
-        elif difference.sort == "waiting" and difference.detail == "awaited":
-            if not told_by_condition or difference.observed:
-                yield Line(first + _count(difference, "not delivered yet"), colour)
-                yield from (Line(f"      {text}") for text in members(difference.members))
-        elif difference.detail and not (whole and difference.detail == _absence(entry)):
-            field = f"{difference.field}: " if difference.field and difference.field != "rules" and difference.members else ""
-            yield Line(first + field + difference.detail, colour)
-            if difference.field != "rules":
-                yield from (Line(f"      {text}") for text in members(difference.members))
-    for condition in entry.seen.conditions if entry.seen else ():
-        for command in condition.commands:
-            yield Line("      $ " + " ".join(command))
-
-
-def _rules(entry: Entry) -> Iterator[str]:
-    """Say what happens to each rule: that tells more than two lists of rules do."""
-    for action in entry.actions:
-        if rule := action.args.get("rule"):
-            yield f"rules   {action.verb} {_value(dict(rule))}: {action.reason}"
-
-
-def _missing(entry: Entry, differences: Sequence[Difference]) -> str:
-    """Say of a resource that is not there at all what it would hold."""
-    parts = [
-        f"{d.desired:,} {d.field}" for d in differences if d.members and d.field and d.sort in ("make", "waiting") and d.desired
-    ]
-    if parts:
-        return f"missing: {', '.join(dict.fromkeys(parts))}"
-    return _absence(entry) or (entry.actions[0].reason if entry.actions else "missing")
-
-
-def _absence(entry: Entry) -> str:
-    return next((d.detail for d in entry.differences if d.sort == "make" and d.field is None), "")
-
-
-def _count(difference: Difference, words: str) -> str:
-    total = sum(int(facts.get("bytes") or 0) for facts in difference.members)
-    count = f"{len(difference.members):,} of {difference.desired:,}"
-    return f"{difference.field}: {count} {words}" + (f" ({size(total)})" if total else "")
-
-
-def _change(difference: Difference) -> Iterator[str]:
-    there, wanted = difference.observed, difference.desired
-    if isinstance(wanted, list) and isinstance(there, list):
-        lead = f"{difference.field}   "
-        for text in changed_list(there, wanted):
-            yield lead + text
-            lead = " " * len(lead)
-    else:
-        yield f"{difference.field}   {_value(there)} → {_value(wanted)}"
-
-
-def changed_list(there: list[Any], wanted: list[Any]) -> list[str]:
-    """Say how one ordered list becomes another.
-
-    Parameters
-    ----------
-    there, wanted : `list`
-        Before and after.
-
-    Returns
-    -------
-    changes : `list` [`str`]
-        What is added, taken out and moved; positions from 1.
-    """
-    lines = [f"+ {_value(item)} at {at} (of {len(wanted)})" for at, item in enumerate(wanted, 1) if item not in there]
-    lines += [f"- {_value(item)}" for item in there if item not in wanted]
-    before = [item for item in there if item in wanted]
-    after = [item for item in wanted if item in there]
-    if before != after:
-        moved = [item for item in after if before.index(item) != after.index(item)]
-        lines += [f"↕ {_value(item)} from {there.index(item) + 1} to {wanted.index(item) + 1}" for item in moved]
-    return lines
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        if "rse_expression" in value:
-            return f"rule {value['rse_expression']} × {value['copies']}"
-        return ", ".join(f"{key} = {inner}" for key, inner in value.items() if inner is not None)
-    if isinstance(value, list):
-        return ", ".join(map(_value, value)) or "nothing"
-    return "nothing" if value is None else str(value)
-
-
-def _removals(plan: Plan, prune: bool) -> Iterator[Line]:
-    doomed = [(entry, d) for entry in plan.entries for d in entry.differences if d.sort == "remove"]
-    if not doomed:
-        return
-    yield Line("")
-    yield Line("To be removed:" if prune else "Not wanted, and left alone without --prune:", "red", bold=True)
-    for entry, difference in doomed:
-        yield _title(plan, entry)
-        protected = "   (protected: stays)" if entry.spec.protect else ""
-        yield Line(f"  - {len(difference.members):,} {difference.field}{protected}", "red")
-        yield from (Line(f"      {text}") for text in members(difference.members))
 
 
 def _summary(plan: Plan, elapsed: float) -> Line:
     differing = plan.differing
-    act = [entry for entry in plan.entries if entry.actions]
+    acting = [entry for entry in plan.entries if entry.actions]
     rest = [entry for entry in differing if not entry.actions]
-    parts = [f"{len(act):,} to change"] if act else []
-    for word, sorts in (
-        ("waiting", ("waiting",)),
-        ("in conflict", ("conflict",)),
-        ("blocked", ("blocked",)),
-        ("unwell", ("unwell",)),
-        ("failing", ("failed",)),
-    ):
-        found = [entry for entry in rest if entry.has(*sorts)]
+    parts = [f"{len(acting):,} to change"] if acting else []
+    for word, kind in REST:
+        found = [entry for entry in rest if entry.has(kind)]
         rest = [entry for entry in rest if entry not in found]
         if found:
             parts.append(f"{len(found):,} {word}")
-    doomed = sum(entry.has("remove") for entry in plan.entries)
-    text = f"{len(differing):,} of {plural(len(plan.entries), 'resource')} differ"
+    text = f"{len(differing):,} of {plural(len(plan.entries), 'resource')} {'differs' if len(differing) == 1 else 'differ'}"
     text += f": {', '.join(parts)}." if parts else "."
     if plan.unknown:
         text += f" {plural(len(plan.unknown), 'resource')} could not be checked."
-    text += f" {plural(doomed, 'resource')} hold what is not wanted." if doomed else " Nothing to remove."
-    return Line(f"{text}       {seconds(elapsed)}", bold=True)
-
-
-def outside(plan: Plan) -> Iterator[Line]:
-    """Say what the chosen resources need that was not chosen.
-
-    Parameters
-    ----------
-    plan : `reconciler.engine.plan.Plan`
-        Of some resources of a state.
-
-    Yields
-    ------
-    line : `reconciler.cli.console.Line`
-        None if nothing was left out.
-    """
-    chosen = {entry.id for entry in plan.entries}
-    needed = {other for id in chosen for other in plan.graph.needs[id]} - chosen
-    if needed:
-        names = ", ".join(str(id) for id in plan.graph.order if id in needed)
-        yield Line(f"Not looked at, and needed: {names}; --with-needs takes them in.")
-
-
-def stats(counts: Stats) -> Iterator[Line]:
-    """Say what the looking took.
-
-    Parameters
-    ----------
-    counts : `reconciler.systems.stats.Stats`
-        The counts.
-
-    Yields
-    ------
-    line : `Line`
-        The counts, and the phases that took the longest.
-    """
-    yield Line(f"{plural(counts.statements, 'statement')} of SQL, {plural(counts.calls, 'call')} of Rucio")
-    for phase, taken in sorted(counts.seconds.items(), key=lambda item: -item[1]):
-        yield Line(f"  {phase:<24} {taken:7.3f} s")
+    losing = sum(entry.has(DifferenceKind.REMOVE) for entry in plan.entries)
+    verb = "contains" if losing == 1 else "contain"
+    text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)." if losing else " Nothing to remove."
+    return Line(f"{text}       {format_seconds(elapsed)}", bold=True)

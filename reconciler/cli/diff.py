@@ -1,0 +1,119 @@
+"""``reconcile diff``: compare state files with the live systems and change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, handle_errors, show, worst_code
+from reconciler.cli.options import bulk_options, find_state_files, merge_variables, selection_options, state_arguments
+from reconciler.errors import StateError
+
+if TYPE_CHECKING:
+    from reconciler.engine.plan import Plan
+    from reconciler.report.json import DiffReport
+    from reconciler.session import Session
+
+
+@click.command()
+@state_arguments
+@selection_options
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "shell"]),
+    default="text",
+    show_default=True,
+    help="Output format.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to this file, for apply.")
+@click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
+@click.option("-v", "--verbose", is_flag=True, help="List every resource and how it was compared.")
+@bulk_options
+@click.option("--stats", is_flag=True, help="Show the number of SQL statements and Rucio requests, and the time of each phase.")
+@handle_errors
+def diff(
+    state: tuple[Path, ...],
+    var_files: tuple[Path, ...],
+    pairs: tuple[str, ...],
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    with_needs: bool,
+    output_format: str,
+    out: Path | None,
+    prune: bool,
+    verbose: bool,
+    deep: bool,
+    jobs: int,
+    parsl: str | None,
+    stats: bool,
+) -> int:
+    """Show what differs and why. Changes nothing.
+
+    Without STATE, all files state/*.toml are compared. STATE may be given more than once.
+    """
+    from reconciler.session import start
+    from reconciler.systems.workers import Workers
+
+    variables = merge_variables(var_files, pairs)
+    paths = find_state_files(state)
+    if out is not None and len(paths) > 1:
+        raise StateError("--out saves the plan of one state file; name one")
+    codes = []
+    reports: list[DiffReport] = []
+    for path in paths:
+        session = start(path, variables, deep=deep, counted=stats, workers=Workers(jobs, parsl))
+        try:
+            plan = session.plan(only, without, with_needs=with_needs, prune=prune)
+        finally:
+            session.close()
+        codes.append(_exit_code(plan))
+        if output_format == "json":
+            reports.append(_json_report(session, plan, stats=stats))
+        elif output_format == "shell":
+            _print_shell(session, plan)
+        else:
+            _print_text(session, plan, verbose=verbose, prune=prune, stats=stats)
+        if out is not None:
+            from reconciler.engine.plan_file import save_plan
+
+            count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
+            click.echo(f"Saved {count} actions in {out}. To run them: reconcile apply {out}", err=output_format != "text")
+    if output_format == "json":
+        from pydantic_core import to_json
+
+        click.echo(to_json(reports[0] if len(reports) == 1 else reports, indent=2))
+    return worst_code(codes)
+
+
+def _exit_code(plan: Plan) -> int:
+    if plan.unknown or plan.conflicts:
+        return ERROR
+    return IN_SYNC if plan.in_sync else DIFFERENCES
+
+
+def _json_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
+    from reconciler.report.json import report
+
+    return report(plan, session.butler_name, session.rucio_name, session.elapsed, session.context.stats if stats else None)
+
+
+def _print_shell(session: Session, plan: Plan) -> None:
+    from reconciler.report.shell import script
+
+    for line in script(plan, session.butler_name):
+        click.echo(line)
+
+
+def _print_text(session: Session, plan: Plan, *, verbose: bool, prune: bool, stats: bool) -> None:
+    from reconciler.report import text
+
+    if not plan.in_sync or verbose:
+        show(text.header(plan, session.butler_name, session.rucio_name))
+        click.echo()
+    show(text.report_plan(plan, session.elapsed, verbose=verbose, prune=prune))
+    show(text.report_unchecked_needs(plan))
+    if stats:
+        show(text.stats(session.context.stats))

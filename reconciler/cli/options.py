@@ -1,0 +1,131 @@
+"""Arguments, options and option types that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reconciler.cli.console import ERROR
+from reconciler.errors import StateError
+
+if TYPE_CHECKING:
+    from reconciler.state.variables import Scalar
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+class InvalidDuration(click.BadParameter):
+    """A value that isn't a duration. Exits with 1, because click's own code for usage errors, 2, means differences here."""
+
+    exit_code = ERROR
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
+    """A duration such as ``90s``, ``30m``, ``2h`` or ``1d``, converted to seconds; a plain number is in seconds."""
+
+    name = "duration"
+    units = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}  # noqa: RUF012
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the duration in seconds."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?", value.strip())
+        if match is None:
+            raise InvalidDuration(f'"{value}" is not a duration; write 90s, 30m or 2h', ctx, param)
+        return float(match[1]) * self.units[match[2] or "s"]
+
+
+def state_arguments(command: C) -> C:
+    """Add the state files and the options that override their variables."""
+    return _add(
+        command,
+        click.argument("state", nargs=-1, type=click.Path(path_type=Path)),
+        click.option(
+            "--var-file",
+            "var_files",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="TOML file with values for [vars]. Later files override earlier ones.",
+        ),
+        click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="Value for one variable. Overrides --var-file."),
+    )
+
+
+def selection_options(command: C) -> C:
+    """Add the options that select resources."""
+    return _add(
+        command,
+        click.option("--only", multiple=True, metavar="GLOB", help='Only resources with these addresses, such as "chain.*".'),
+        click.option("--except", "without", multiple=True, metavar="GLOB", help="All resources but those with these addresses."),
+        click.option("--with-needs", is_flag=True, help="Include the resources that the selected ones depend on."),
+    )
+
+
+def bulk_options(command: C) -> C:
+    """Add the options for comparing and writing many members."""
+    return _add(
+        command,
+        click.option("--deep", is_flag=True, help="Compare members one by one even where their counts agree."),
+        click.option(
+            "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Number of worker processes for bulk steps."
+        ),
+        click.option(
+            "--parsl",
+            type=click.Path(exists=True, dir_okay=False),
+            help="Python file with a Parsl `config`; bulk steps run on its workers.",
+        ),
+    )
+
+
+def journal_option(command: C) -> C:
+    """Add the option for another journal file."""
+    return _add(
+        command, click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Path of the journal file.")
+    )
+
+
+def _add(command: C, *decorators: Callable[[C], C]) -> C:
+    """Apply decorators so that ``--help`` lists their options in the order given."""
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, Scalar]:
+    """Merge the values of ``--var-file`` and ``--var``; later ones override earlier ones, and ``--var`` overrides files.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If a file can't be read, or an argument of ``--var`` isn't NAME=VALUE.
+    """
+    from reconciler.state.loader import read_variables
+
+    merged: dict[str, Scalar] = {}
+    for file in files:
+        merged |= read_variables(file)
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise StateError(f"--var {pair}: write --var name=value")
+        merged[name] = {"true": True, "false": False}.get(value, int(value) if value.lstrip("-").isdecimal() else value)
+    return merged
+
+
+def find_state_files(paths: tuple[Path, ...]) -> list[Path]:
+    """Return the files of the command line, or ``state/*.toml`` if it names none.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If there are no such files either.
+    """
+    files = list(paths) or sorted(Path("state").glob("*.toml"))
+    if not files:
+        raise StateError("no state file given, and the current folder has no state/*.toml")
+    return files
