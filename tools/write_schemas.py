@@ -1,4 +1,4 @@
-"""Write the schemas that the project ships: ``python -m reconciler.schemas``."""
+"""Write the JSON Schemas of state files, diff reports and saved plans to ``schemas/``: ``make schemas``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,7 @@ from reconciler.state.schema import state_schema
 
 
 def write(folder: Path) -> list[Path]:
-    """Write all schemas that the project ships.
-
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        ``schemas/``.
-
-    Returns
-    -------
-    files : `list` [`pathlib.Path`]
-        What was written.
-    """
+    """Write all schemas to a folder, and return their paths."""
     written = []
     for name, schema in (("state", state_schema()), ("diff", report_schema()), ("plan", plan_schema())):
         file = folder / f"{name}.schema.json"

@@ -1,5 +1,5 @@
-"""An embedded world in one folder: a real Rucio server, real Butler repositories, real files, and an honest mover.
+"""A complete test world in one folder: a real Rucio server, real Butler repositories, and a mover that copies and checks files.
 
-Nothing outside the folder is touched and nothing but loopback is listened on. The product never imports this package; only
-the command line does, to make a tour and to test against.
+It writes only to its folder and the user's cache folder, and listens only on the loopback interface. Only the command line
+and the tests import this package.
 """

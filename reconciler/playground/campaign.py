@@ -1,6 +1,6 @@
-"""Made-up nights of raw exposures, with the index files that let them be ingested without reading pixels.
+"""Made-up nights of raw exposures, with index files so that they can be ingested without reading pixels.
 
-As in the real campaign most exposures are science, some are calibrations that no visit is made of, and some lack a detector.
+As in the real campaign, most exposures are science, some are calibrations that belong to no visit, and some lack a detector.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Exposure:
     Parameters
     ----------
     night : `int`
-        Day of observation, as 20241108.
+        Day of observation as a number, such as 20241108.
     sequence : `int`
-        Its number in the night, from 1.
+        Sequence number within the night, starting at 1.
     """
 
     night: int
@@ -52,73 +52,29 @@ class Exposure:
         return tuple(number for number in range(9) if number != lost)
 
 
-def nights(sizes: Sizes) -> list[int]:
-    """Name the nights.
-
-    Parameters
-    ----------
-    sizes : `Sizes`
-        How many.
-
-    Returns
-    -------
-    nights : `list` [`int`]
-        Consecutive days of observation.
-    """
+def list_nights(sizes: Sizes) -> list[int]:
+    """Return the days of observation, which are consecutive."""
     import datetime
 
     first = datetime.date(*FIRST_NIGHT)
     return [int((first + datetime.timedelta(days=n)).strftime("%Y%m%d")) for n in range(sizes.nights)]
 
 
-def exposures(sizes: Sizes) -> Iterator[Exposure]:
-    """Give all exposures of the campaign.
-
-    Parameters
-    ----------
-    sizes : `Sizes`
-        How many nights and exposures a night.
-
-    Yields
-    ------
-    exposure : `Exposure`
-        In the order they were taken.
-    """
-    for night in nights(sizes):
+def list_exposures(sizes: Sizes) -> Iterator[Exposure]:
+    """Yield all exposures of the campaign, in the order they were taken."""
+    for night in list_nights(sizes):
         for sequence in range(1, sizes.exposures + 1):
             yield Exposure(night, sequence)
 
 
-def selected(sizes: Sizes) -> list[int]:
-    """Choose the visits that are processed, as the procedure's list of 1,792 good ones does.
-
-    Parameters
-    ----------
-    sizes : `Sizes`
-        Of the campaign.
-
-    Returns
-    -------
-    visits : `list` [`int`]
-        Most science exposures.
-    """
-    science = [exposure.id for exposure in exposures(sizes) if exposure.is_science]
+def select_visits(sizes: Sizes) -> list[int]:
+    """Return the visits to process: nine of ten science exposures, like the 1,792 good visits that the procedure lists."""
+    science = [exposure.id for exposure in list_exposures(sizes) if exposure.is_science]
     return [visit for number, visit in enumerate(science) if number % 10]
 
 
-def index(exposure: Exposure) -> dict[str, object]:
-    """Describe an exposure as astrometadata's index files do.
-
-    Parameters
-    ----------
-    exposure : `Exposure`
-        Which.
-
-    Returns
-    -------
-    content : `dict`
-        The JSON of ``_index.json``.
-    """
+def index_content(exposure: Exposure) -> dict[str, object]:
+    """Return the content of ``_index.json`` for an exposure, in the format of astrometadata."""
     seconds = exposure.sequence * 40
     clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     later = f"{(seconds + 30) // 3600:02d}:{(seconds + 30) // 60 % 60:02d}:{(seconds + 30) % 60:02d}"
@@ -147,24 +103,11 @@ def index(exposure: Exposure) -> dict[str, object]:
     return {"__CONTENT__": "translated", "__COMMON__": common, **files}
 
 
-def write(folder: Path, exposure: Exposure) -> list[Path]:
-    """Write the files of an exposure.
-
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        The instrument's folder of raws.
-    exposure : `Exposure`
-        Which.
-
-    Returns
-    -------
-    files : `list` [`pathlib.Path`]
-        The raws and the index file.
-    """
+def write_exposure(folder: Path, exposure: Exposure) -> list[Path]:
+    """Write the raws and the index file of an exposure below an instrument's folder, and return their paths."""
     place = folder / str(exposure.night) / exposure.name
     place.mkdir(parents=True, exist_ok=True)
-    content = index(exposure)
+    content = index_content(exposure)
     written = []
     for name in content:
         if name.endswith(".fits"):

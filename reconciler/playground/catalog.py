@@ -1,4 +1,4 @@
-"""Tell the playground's Rucio what there is: RSEs, scopes, accounts, quotas, and the files that exist at SLAC."""
+"""What the playground's Rucio server contains: RSEs, scopes, quotas, distances, and the files that exist at SLAC."""
 
 from __future__ import annotations
 
@@ -17,25 +17,14 @@ CHUNK = 500
 
 
 def connect(world: World) -> Any:
-    """Open a client with all rights.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    client : `rucio.client.Client`
-        As root.
-    """
+    """Return a Rucio client with the rights of root."""
     from rucio.client import Client
     from rucio.common.config import clean_cached_config
 
     # One process may speak to several worlds, and each has a configuration and a token of its own.
     os.environ["RUCIO_CONFIG"] = str(world.client_config)
     clean_cached_config()
-    facts = world.recall()
+    facts = world.read_record()
     return Client(
         rucio_host=facts["rucio_url"],
         auth_host=facts["rucio_url"],
@@ -46,16 +35,8 @@ def connect(world: World) -> Any:
     )
 
 
-def found(client: Any, world: World) -> None:
-    """Make RSEs on folders, scopes and quotas; leave alone what is there.
-
-    Parameters
-    ----------
-    client : `rucio.client.Client`
-        As root.
-    world : `World`
-        The playground.
-    """
+def create_rses_and_scopes(client: Any, world: World) -> None:
+    """Create the RSEs, each backed by a folder, and the scopes, quotas and distances. What exists is left unchanged."""
     from rucio.common.exception import Duplicate
 
     for rse in RSES:
@@ -88,21 +69,7 @@ def found(client: Any, world: World) -> None:
 
 
 def register(client: Any, world: World, scope: str, datasets: Mapping[str, Iterable[Path]], close: bool) -> None:
-    """Register files at SLAC and put them in datasets.
-
-    Parameters
-    ----------
-    client : `rucio.client.Client`
-        As root.
-    world : `World`
-        The playground.
-    scope : `str`
-        Of files and datasets.
-    datasets : mapping of `str` to iterable of `pathlib.Path`
-        Files under the scope's folder at SLAC, by the name of their dataset.
-    close : `bool`
-        Whether the datasets are closed then.
-    """
+    """Register files below the scope's folder at SLAC, add them to datasets by name, and close the datasets if asked to."""
     from rucio.common.exception import DataIdentifierAlreadyExists
 
     root = world.storage(SLAC) / scope
@@ -123,17 +90,7 @@ def register(client: Any, world: World, scope: str, datasets: Mapping[str, Itera
 
 
 def replicate(client: Any, scope: str, names: Iterable[str]) -> None:
-    """Ask for copies at IN2P3, as the standing subscription for raws does in production.
-
-    Parameters
-    ----------
-    client : `rucio.client.Client`
-        As root.
-    scope : `str`
-        Of the datasets.
-    names : iterable of `str`
-        Their names.
-    """
+    """Add rules for copies at IN2P3, as the standing subscription for raws does in production."""
     from rucio.common.exception import DuplicateRule
 
     for name in names:

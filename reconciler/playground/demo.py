@@ -1,6 +1,6 @@
-"""The tour of the product: ``make demo``.
+"""The product tour: ``make demo``.
 
-Every line that begins with ``$`` is a command that is really run, in the playground's environment, and could be typed by hand.
+Every line that begins with ``$`` is a command that was really run in the playground's environment; it can be typed by hand.
 """
 
 from __future__ import annotations
@@ -20,53 +20,30 @@ STATE = Path("state/ccms1.toml")
 
 
 class TourError(Exception):
-    """A step of the tour did not end as it has to."""
+    """A command of the tour exited with an unexpected code."""
 
 
 class Tour:
-    """Runs commands and shows them.
-
-    Parameters
-    ----------
-    world : `World`
-        Where.
-    """
+    """Prints and runs the commands of the tour."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.environment = dict(os.environ)
 
     def say(self, text: str) -> None:
-        """Show what comes next.
-
-        Parameters
-        ----------
-        text : `str`
-            One sentence.
-        """
+        """Print what the next commands show."""
         print(f"\n\033[1m# {text}\033[0m" if sys.stdout.isatty() else f"\n# {text}", flush=True)
 
     def run(self, command: str, expect: int = 0, *, quiet: bool = False) -> str:
-        """Run a command.
+        """Print and run a command, and return its output.
 
-        Parameters
-        ----------
-        command : `str`
-            As typed; split as a shell would, and run without one.
-        expect : `int`
-            The exit code that it has to have.
-        quiet : `bool`
-            Whether its output is kept back.
-
-        Returns
-        -------
-        output : `str`
-            What it printed.
+        The command is split as a shell would split it, but no shell runs it. With ``quiet`` the output is printed only on
+        failure.
 
         Raises
         ------
         TourError
-            If it ends otherwise.
+            If its exit code isn't `expect`.
         """
         print(f"$ {command}", flush=True)
         words = [os.path.expandvars(word) for word in shlex.split(command)]
@@ -83,63 +60,46 @@ class Tour:
 
 
 def tour(folder: Path) -> None:
-    """Walk through the product.
-
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        Where the playground is put up; what was there is removed.
-
-    Raises
-    ------
-    TourError
-        If a step does not end as it has to.
-    """
+    """Run the tour in a new playground; an earlier one in the folder is removed."""
     started = time.monotonic()
     world = World(folder.resolve())
     if world.record.exists():
         down(world)
     shutil.rmtree(world.root, ignore_errors=True)
     guide = Tour(world)
-    guide.say("A world to try things in: a real Rucio server, USDF's repository, three nights of raws, a mover.")
+    guide.say("Create a playground: a real Rucio server, USDF's repository, three nights of raws, a mover.")
     guide.run(f"reconcile playground up {folder}")
     guide.environment |= world.environment() | {"REPO": str(world.repository)}
     os.environ |= {"REPO": str(world.repository)}
-    told = f"{STATE} --var-file {world.site}"
+    arguments = f"{STATE} --var-file {world.site}"
     guide.say("The whole procedure is one file. Is it valid?")
-    guide.run(f"reconcile validate {told}")
-    guide.say("What differs? Everything is missing; exit code 2 tells scripts.")
-    guide.run(f"reconcile diff {told}", expect=2)
-    guide.say("The same as the commands that an operator would type, in order.")
-    script = guide.run(f"reconcile diff {told} --only chain.* --format shell", expect=2, quiet=True)
+    guide.run(f"reconcile validate {arguments}")
+    guide.say("What differs? Everything is missing. Scripts see that from exit code 2.")
+    guide.run(f"reconcile diff {arguments}", expect=2)
+    guide.say("The missing work as butler commands, in order.")
+    script = guide.run(f"reconcile diff {arguments} --only chain.* --format shell", expect=2, quiet=True)
     print("".join(line for line in script.splitlines(keepends=True) if line.startswith("butler")), end="")
-    guide.say("Do it: what Rucio has to deliver first is waited for.")
-    guide.run(f"reconcile apply {told} --yes --wait 5m")
+    guide.say("Apply it. What Rucio has to deliver first is waited for.")
+    guide.run(f"reconcile apply {arguments} --yes --wait 5m")
     guide.say("Now it is in sync, and a second apply does nothing.")
-    guide.run(f"reconcile diff {told}")
-    guide.run(f"reconcile apply {told} --yes")
-    guide.say("What users search: the tree of the procedure.")
+    guide.run(f"reconcile diff {arguments}")
+    guide.run(f"reconcile apply {arguments} --yes")
+    guide.say("The tree of collections that users search, as in the procedure.")
     guide.run("butler query-collections --chains=tree $REPO LSSTComCam/DP1/defaults")
     guide.say("Somebody breaks a few things by hand.")
     break_things(guide)
-    guide.say("Diff tells each of them, and why.")
-    guide.run(f"reconcile diff {told}", expect=2)
-    guide.say("Apply mends just that.")
-    guide.run(f"reconcile apply {told} --yes --wait 5m")
-    guide.run(f"reconcile diff {told}")
-    guide.say("The end. The playground is put down.")
+    guide.say("The diff shows each difference and its reason.")
+    guide.run(f"reconcile diff {arguments}", expect=2)
+    guide.say("Apply repairs exactly that.")
+    guide.run(f"reconcile apply {arguments} --yes --wait 5m")
+    guide.run(f"reconcile diff {arguments}")
+    guide.say("The end. Stop the playground.")
     guide.run(f"reconcile playground down {folder}")
     print(f"\nThe tour took {time.monotonic() - started:.0f} s.")
 
 
 def break_things(guide: Tour) -> None:
-    """Take out a chain child, tags, raws and a rule with the ordinary commands.
-
-    Parameters
-    ----------
-    guide : `Tour`
-        Runs them.
-    """
+    """Remove a chain child, tags, raws and a rule with ordinary butler and rucio commands."""
     guide.run("butler collection-chain --mode=remove $REPO LSSTComCam/calib LSSTComCam/calib/DM-48650", quiet=True)
     guide.run(
         "butler prune-datasets $REPO LSSTComCam/raw/DP1-RC3/DM-49594 --datasets raw"

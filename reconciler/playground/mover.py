@@ -1,6 +1,6 @@
-"""Deliver what rules ask for, as FTS would: real bytes from a source replica, checked, then told to Rucio.
+"""Delivery of the files that replication rules require, as FTS does it: copy from a source replica, check the copy, update Rucio.
 
-A copy whose checksum or size is not what Rucio recorded is removed and reported as failed, and Rucio marks the rule stuck.
+A copy whose checksum or size differs from Rucio's record is deleted and reported as failed, and Rucio marks the rule as stuck.
 """
 
 from __future__ import annotations
@@ -22,18 +22,7 @@ _LOG = logging.getLogger("reconciler.playground.mover")
 
 
 def adler32(path: Path) -> str:
-    """Compute the checksum that Rucio keeps.
-
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        A file.
-
-    Returns
-    -------
-    checksum : `str`
-        Eight hexadecimal digits.
-    """
+    """Return a file's Adler-32 checksum as eight hexadecimal digits, the form that Rucio records."""
     value = 1
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -41,21 +30,8 @@ def adler32(path: Path) -> str:
     return f"{value & 0xFFFFFFFF:08x}"
 
 
-def copy(source: Path, target: Path, replica: dict[str, Any]) -> bool:
-    """Copy one file and check it.
-
-    Parameters
-    ----------
-    source, target : `pathlib.Path`
-        From and to.
-    replica : `dict`
-        What Rucio recorded: ``bytes`` and ``adler32``.
-
-    Returns
-    -------
-    good : `bool`
-        Whether the target is there with the recorded size and checksum.
-    """
+def copy_checked(source: Path, target: Path, replica: dict[str, Any]) -> bool:
+    """Copy a file; return whether the copy has the ``bytes`` and the ``adler32`` that Rucio recorded for the replica."""
     partial = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -71,20 +47,7 @@ def copy(source: Path, target: Path, replica: dict[str, Any]) -> bool:
 
 
 def deliver(client: Any, world: World) -> dict[str, int]:
-    """Move the files of every rule that is not satisfied.
-
-    Parameters
-    ----------
-    client : `rucio.client.Client`
-        With the right to tell Rucio of replicas.
-    world : `World`
-        Whose RSEs are folders.
-
-    Returns
-    -------
-    counts : `dict` [`str`, `int`]
-        Files ``delivered`` and ``failed``.
-    """
+    """Copy the files of all rules that aren't satisfied, and return the numbers of files ``delivered`` and ``failed``."""
     counts = {"delivered": 0, "failed": 0}
     locks: dict[tuple[str, str], set[str]] = defaultdict(set)
     for state in ("R", "S"):
@@ -92,16 +55,16 @@ def deliver(client: Any, world: World) -> dict[str, int]:
             for lock in client.list_replica_locks(rule["id"]):
                 if lock["state"] != "OK":
                     locks[lock["scope"], lock["name"]].add(lock["rse"])
-    wanted = sorted(locks)
-    for start in range(0, len(wanted), 500):
-        dids = [{"scope": scope, "name": name} for scope, name in wanted[start : start + 500]]
+    locked = sorted(locks)
+    for start in range(0, len(locked), 500):
+        dids = [{"scope": scope, "name": name} for scope, name in locked[start : start + 500]]
         states: dict[str, list[dict[str, str]]] = defaultdict(list)
         for replica in client.list_replicas(dids):
             key = (replica["scope"], replica["name"])
             sources = [Path(unquote(urlparse(pfns[0]).path)) for pfns in replica["rses"].values()]
             for rse in locks[key]:
                 target = world.storage(rse) / key[0] / key[1]
-                good = any(copy(source, target, replica) for source in sources)
+                good = any(copy_checked(source, target, replica) for source in sources)
                 counts["delivered" if good else "failed"] += 1
                 states[rse].append({"scope": key[0], "name": key[1], "state": "A" if good else "U"})
         for rse, files in states.items():
@@ -109,16 +72,8 @@ def deliver(client: Any, world: World) -> dict[str, int]:
     return counts
 
 
-def run(world: World, interval: float) -> None:
-    """Deliver again and again, as long as the playground is up.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-    interval : `float`
-        Seconds between rounds.
-    """
+def deliver_until_stopped(world: World, interval: float) -> None:
+    """Deliver in rounds for as long as the playground's record exists."""
     from rucio.client import Client
 
     client = Client(timeout=30)
@@ -135,4 +90,4 @@ def run(world: World, interval: float) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
-    run(World(Path(sys.argv[1])), float(sys.argv[2]))
+    deliver_until_stopped(World(Path(sys.argv[1])), float(sys.argv[2]))

@@ -1,7 +1,7 @@
-"""Processes of a playground: started in the background, waited for, ended.
+"""Background processes of a playground: start, wait for, stop.
 
-Each is recorded with its process id and start time before it is used, so that `stop` after a crash ends exactly what was
-started here and never a stranger that got the same process id.
+Each process is recorded with its process id and start time before it is used. After a crash, `stop_all` ends exactly the
+processes that were started here, and never another one that was given the same process id since.
 """
 
 from __future__ import annotations
@@ -18,17 +18,11 @@ from reconciler.playground.world import World
 
 
 class PlaygroundError(Exception):
-    """The playground could not do what was asked; the message says why."""
+    """A playground command failed; the message gives the reason."""
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on.
-
-    Returns
-    -------
-    port : `int`
-        On 127.0.0.1.
-    """
+    """Return a TCP port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -36,33 +30,14 @@ def free_port() -> int:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, as it may hold a password.
-
-    Parameters
-    ----------
-    path : `pathlib.Path`
-        Replaced if there.
-    text : `str`
-        Its content.
-    """
+    """Write a file that only its owner can read, because it may contain a password; an existing file is replaced."""
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
         stream.write(text)
 
 
-def started_at(pid: int) -> str | None:
-    """Tell when a process was started.
-
-    Parameters
-    ----------
-    pid : `int`
-        Its id.
-
-    Returns
-    -------
-    ticks : `str` or `None`
-        The kernel's start time of it; `None` if there is none, or only its corpse.
-    """
+def read_start_time(pid: int) -> str | None:
+    """Return the start time of a process in the kernel's clock ticks, or `None` if it doesn't run or is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -71,19 +46,7 @@ def started_at(pid: int) -> str | None:
 
 
 def spawn(world: World, name: str, command: list[str], environment: dict[str, str]) -> None:
-    """Start a program in the background and record it.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-    name : `str`
-        What to call it in the record and the logs.
-    command : `list` [`str`]
-        The program and its arguments.
-    environment : `dict` [`str`, `str`]
-        Laid over this process's own.
-    """
+    """Start a program in the background, with variables added to this process's environment, and record it under a name."""
     with (world.logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -93,47 +56,23 @@ def spawn(world: World, name: str, command: list[str], environment: dict[str, st
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    processes = world.recall().get("processes", {})
-    world.remember(processes=processes | {name: {"pid": process.pid, "started": started_at(process.pid)}})
+    processes = world.read_record().get("processes", {})
+    world.update_record(processes=processes | {name: {"pid": process.pid, "started": read_start_time(process.pid)}})
 
 
 def is_running(world: World, name: str) -> bool:
-    """Tell whether a process that this playground started still runs.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-    name : `str`
-        As given to `spawn`.
-
-    Returns
-    -------
-    running : `bool`
-        `False` too if its id belongs to another process by now.
-    """
-    entry = world.recall().get("processes", {}).get(name)
-    return entry is not None and entry["started"] is not None and started_at(entry["pid"]) == entry["started"]
+    """Return whether a recorded process still runs; `False` if its id belongs to another process by now."""
+    entry = world.read_record().get("processes", {}).get(name)
+    return entry is not None and entry["started"] is not None and read_start_time(entry["pid"]) == entry["started"]
 
 
 def wait_for_http(world: World, name: str, url: str, seconds: float = 60) -> None:
-    """Wait until a server answers.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-    name : `str`
-        The process that is to answer.
-    url : `str`
-        What to ask it.
-    seconds : `float`
-        How long at most.
+    """Wait until a server answers at a URL.
 
     Raises
     ------
     PlaygroundError
-        If it ends or does not answer in time; with the end of its log.
+        If its process ends or it doesn't answer within `seconds`; the message includes the end of its log.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -147,24 +86,13 @@ def wait_for_http(world: World, name: str, url: str, seconds: float = 60) -> Non
     raise PlaygroundError(f"{name} does not answer at {url}\n{log}")
 
 
-def stop(world: World) -> list[str]:
-    """End every process that this playground started and that still runs.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    stopped : `list` [`str`]
-        Their names.
-    """
+def stop_all(world: World) -> list[str]:
+    """Stop all recorded processes that still run, and return their names."""
     stopped = []
-    for name in reversed(world.recall().get("processes", {})):
+    for name in reversed(world.read_record().get("processes", {})):
         if not is_running(world, name):
             continue
-        pid = world.recall()["processes"][name]["pid"]
+        pid = world.read_record()["processes"][name]["pid"]
         # SIGINT asks PostgreSQL for a fast shutdown; the others have nothing to save.
         os.kill(pid, 2 if name == "postgres" else 15)
         deadline = time.monotonic() + 20
@@ -175,5 +103,5 @@ def stop(world: World) -> list[str]:
                 os.waitpid(pid, os.WNOHANG)
             time.sleep(0.05)
         stopped.append(name)
-    world.remember(processes={})
+    world.update_record(processes={})
     return stopped

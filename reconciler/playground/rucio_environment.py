@@ -1,8 +1,8 @@
-"""The virtual environment that the Rucio server of a playground runs in.
+"""The virtual environment of a playground's Rucio server.
 
-The server's package pins libraries that the Butler and the Rucio client don't pin, such as urllib3. In an environment of its own
-these pins reach nobody. It is made with pip the first time a playground needs it, kept in the user's cache folder, and shared by
-all playgrounds of the same Python version.
+The server's package pins libraries, such as urllib3, that neither the Butler nor the Rucio client pins. Its own environment
+keeps those pins away from everything else. pip creates it when a playground first needs it, in the user's cache folder, where
+all playgrounds of the same Python version share it.
 """
 
 from __future__ import annotations
@@ -21,26 +21,18 @@ from platformdirs import user_cache_path
 from reconciler.playground.processes import PlaygroundError
 
 REQUIREMENTS = ("rucio>=41,<42", "waitress>=3", "psycopg[binary]>=3.1")
-"""Packages of the server. Rucio speaks to PostgreSQL through psycopg and is served by waitress."""
+"""Packages of the server. Rucio connects to PostgreSQL with psycopg, and waitress serves its REST interface."""
 
 
 def ensure_server_python(say: Callable[[str], None] = print) -> Path:
-    """Return the Python interpreter of the server's environment, and make the environment if there is none.
+    """Return the Python interpreter of the server's environment; create the environment if necessary.
 
-    Parameters
-    ----------
-    say : callable
-        Called with a line of text before the environment is made, which takes about half a minute.
-
-    Returns
-    -------
-    python : `pathlib.Path`
-        The interpreter.
+    `say` is called with a line of text before the environment is created, which takes about half a minute.
 
     Raises
     ------
     PlaygroundError
-        If the environment can't be made, with the end of what pip printed.
+        If the environment can't be created; the message includes the end of pip's output.
     """
     folder = _folder()
     python = folder / "bin" / "python"
@@ -48,7 +40,7 @@ def ensure_server_python(say: Callable[[str], None] = print) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not complete.exists():
-            say(f"an environment for the Rucio server, in {folder} …")
+            say(f"creating an environment for the Rucio server in {folder} …")
             shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted attempt
             _run([sys.executable, "-m", "venv", str(folder)])
             _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS])
@@ -68,4 +60,4 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         printed = (done.stdout + done.stderr).strip()[-2000:]
-        raise PlaygroundError(f"the environment of the Rucio server could not be made: {' '.join(command)}\n{printed}")
+        raise PlaygroundError(f"the environment of the Rucio server could not be created: {' '.join(command)}\n{printed}")

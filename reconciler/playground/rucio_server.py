@@ -1,11 +1,12 @@
-"""The real Rucio server: makes its schema when there is none, then serves REST, in one process unless more are asked for.
+"""The real Rucio server: creates its database schema if there is none, then serves REST from one or more processes.
 
-This file is run by its path, in an environment that has Rucio and nothing of ours; see `reconciler.playground.rucio_environment`.
+This file is run by its path, in an environment that contains Rucio but not this project; see
+`reconciler.playground.rucio_environment`.
 
-Two things differ from production, both because there is no memcached: the cache is in memory, which is coherent exactly when
-there is one process; and ``POST /_playground/daemon?run=...`` runs Rucio's own daemons once, in this process, where a
-deployment has them as services. Several processes are for measuring what questions cost a server that, like those in
-production, answers several at the same time; then nothing that Rucio caches, such as its RSEs, may change.
+Two things differ from production, both because there is no memcached. The cache is in memory, which is coherent only with a
+single process. And ``POST /_playground/daemon?run=...`` runs Rucio's own daemons once in this process, where a deployment
+runs them as services. Several processes are for benchmarks, because production servers answer requests in parallel too; then
+nothing that Rucio caches, such as its RSEs, may change.
 """
 
 from __future__ import annotations
@@ -29,14 +30,8 @@ DAEMONS: dict[str, tuple[str, str, dict[str, Any]]] = {
 """Module, function and options of each daemon that the playground can run."""
 
 
-def cache_in_memory() -> list[Any]:
-    """Put an in-process cache where Rucio looks for memcached; without one it silently runs five times slower.
-
-    Returns
-    -------
-    regions : `list`
-        The cache regions, as they come to be made.
-    """
+def use_memory_cache() -> list[Any]:
+    """Make Rucio use an in-process cache instead of memcached, and return the list to which its cache regions are added."""
     from rucio.common import cache
 
     regions: list[Any] = []
@@ -50,7 +45,7 @@ def cache_in_memory() -> list[Any]:
 
 
 def ensure_schema() -> None:
-    """Make tables, virtual organisation and root account where there are none."""
+    """Create the tables, the virtual organisation and the root account if there are none."""
     import sqlalchemy
     from rucio.db.sqla.session import DEFAULT_SCHEMA_NAME, get_engine
     from rucio.db.sqla.util import build_database, create_base_vo, create_root_account
@@ -62,18 +57,7 @@ def ensure_schema() -> None:
 
 
 def run_daemon(name: str) -> float:
-    """Run one of Rucio's daemons once.
-
-    Parameters
-    ----------
-    name : `str`
-        A key of `DAEMONS`.
-
-    Returns
-    -------
-    seconds : `float`
-        How long it took.
-    """
+    """Run one of the `DAEMONS` once, and return how many seconds it took."""
     module_name, function, options = DAEMONS[name]
     module = importlib.import_module(module_name)
     stop = getattr(module, "GRACEFUL_STOP", None)
@@ -85,37 +69,29 @@ def run_daemon(name: str) -> float:
 
 
 def serve(port: int, processes: int = 1) -> None:
-    """Serve until killed.
-
-    Parameters
-    ----------
-    port : `int`
-        On 127.0.0.1.
-    processes : `int`
-        How many answer.
-    """
-    regions = cache_in_memory()
+    """Serve on a port of 127.0.0.1 from a number of processes, until killed."""
+    regions = use_memory_cache()
     ensure_schema()
     listening = socket.create_server(("127.0.0.1", port), backlog=100)
     context = multiprocessing.get_context("spawn")  # a fork would share the connections to the database
     for _ in range(processes - 1):
-        context.Process(target=_answer_beside, args=(listening,)).start()
-    _answer(listening, regions)
+        context.Process(target=_serve_in_child, args=(listening,)).start()
+    _serve_socket(listening, regions)
 
 
-def _answer_beside(listening: socket.socket) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _answer(listening, cache_in_memory())
+def _serve_in_child(listening: socket.socket) -> None:
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    _serve_socket(listening, use_memory_cache())
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
     os._exit(1)
 
 
-def _answer(listening: socket.socket, regions: list[Any]) -> None:
+def _serve_socket(listening: socket.socket, regions: list[Any]) -> None:
     import waitress
     from flask import jsonify, request
     from rucio.web.rest.main import application

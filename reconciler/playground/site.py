@@ -1,4 +1,4 @@
-"""What an operator of the playground is handed: the var-file, the environment, and the inputs that the note only names."""
+"""Files that a playground provides to its user: site.toml, env.sh, and the input files that the procedure mentions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tomli_w
 
-from reconciler.playground.campaign import selected
+from reconciler.playground.campaign import select_visits
 from reconciler.playground.processes import write_private
 from reconciler.playground.world import IN2P3, SLAC, World
 
@@ -16,34 +16,15 @@ CATALOGS = ("the_monster_20240904", "the_monster_20250219")
 CATALOG_PARTS = 14
 
 
-def shards(world: World) -> list[int]:
-    """Name the shards of a reference catalog.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    pixels : `list` [`int`]
-        htm7 pixels.
-    """
+def list_shards(world: World) -> list[int]:
+    """Return the htm7 pixels of a reference catalog's shards."""
     return list(range(FIRST_SHARD, FIRST_SHARD + world.sizes.shards))
 
 
 def write_catalogs(world: World) -> dict[str, list[Path]]:
     """Write the files of both reference catalogs at SLAC, and their tables.
 
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    datasets : `dict`
-        Files by the name of their Rucio dataset: one for the first catalog, fourteen for the second.
+    Returns the files by the name of their Rucio dataset: one dataset for the first catalog, fourteen for the second.
     """
     datasets: dict[str, list[Path]] = {}
     world.inputs.mkdir(parents=True, exist_ok=True)
@@ -52,7 +33,7 @@ def write_catalogs(world: World) -> dict[str, list[Path]]:
         folder.mkdir(parents=True, exist_ok=True)
         table = ["# %ECSV 1.0", "# ---", "# datatype:", "# - {name: filename, datatype: string}"]
         table += ["# - {name: htm7, datatype: int64}", "# schema: astropy-2.0", "filename htm7"]
-        for number, pixel in enumerate(shards(world)):
+        for number, pixel in enumerate(list_shards(world)):
             file = folder / f"{pixel}.fits"
             file.write_bytes(f"made-up stars of {catalog} in {pixel}\n".encode() * 10)
             table.append(f"{pixel}.fits {pixel}")
@@ -62,20 +43,9 @@ def write_catalogs(world: World) -> dict[str, list[Path]]:
     return datasets
 
 
-def seed(world: World) -> str:
-    """Write the seed configuration of the repository.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    text : `str`
-        YAML.
-    """
-    facts = world.recall()
+def seed_config(world: World) -> str:
+    """Return the seed configuration of the repository as YAML."""
+    facts = world.read_record()
     if world.sizes.like_production:
         registry = f"  db: postgresql://postgres@/lsstprod?host={facts['postgres']}\n  namespace: ccms1\n"
     else:
@@ -85,40 +55,23 @@ def seed(world: World) -> str:
 
 
 def repository_uri(world: World) -> str:
-    """Say where the repository is to be.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    uri : `str`
-        A path, or a ``dav://`` address.
-    """
+    """Return the URI of the repository to build: a path, or a ``dav://`` URL."""
     if world.sizes.like_production:
-        return f"dav://127.0.0.1:{world.recall()['webdav_port']}/butler/ccms1"
+        return f"dav://127.0.0.1:{world.read_record()['webdav_port']}/butler/ccms1"
     return str(world.repository)
 
 
 def write_inputs(world: World) -> None:
-    """Write the seed, the skymap's configuration, the list of visits and the configuration of rucio-register.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-    """
+    """Write the repository's seed, the sky map's configuration, the list of visits and the configuration of rucio-register."""
     world.inputs.mkdir(parents=True, exist_ok=True)
     world.repository.parent.mkdir(parents=True, exist_ok=True)
     if not world.sizes.like_production:
         world.repository.mkdir(exist_ok=True)
-    (world.inputs / "butler-seed_ccms1.yaml").write_text(seed(world))
+    (world.inputs / "butler-seed_ccms1.yaml").write_text(seed_config(world))
     (world.inputs / "lsst_cells_v1.skymap.config").write_text(
         'config.name = "lsst_cells_v1"\nconfig.skyMap = "rings"\nconfig.skyMap["rings"].numRings = 3\n'
     )
-    visits = selected(world.sizes)
+    visits = select_visits(world.sizes)
     (world.inputs / "dp1_good_visits.txt").write_text("".join(f"{visit}\n" for visit in visits))
     slac = world.storage(SLAC)
     (world.inputs / "main-calib-config.yaml").write_text(
@@ -126,26 +79,15 @@ def write_inputs(world: World) -> None:
     )
 
 
-def variables(world: World) -> dict[str, str | int]:
-    """Give the variables that point ``state/ccms1.toml`` at this world.
+def site_variables(world: World) -> dict[str, str | int]:
+    """Return the content of ``site.toml``: variables that make ``state/ccms1.toml`` describe this playground."""
+    from reconciler.playground.campaign import list_exposures
 
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-
-    Returns
-    -------
-    variables : `dict`
-        The flat table of ``site.toml``.
-    """
-    from reconciler.playground.campaign import exposures
-
-    facts = world.recall()
+    facts = world.read_record()
     data = str(world.storage(IN2P3))
     if world.sizes.like_production:
         data = f"dav://127.0.0.1:{facts['webdav_port']}/storage/{IN2P3}"
-    everything = list(exposures(world.sizes))
+    everything = list(list_exposures(world.sizes))
     return {
         "repo": repository_uri(world),
         "data": data,
@@ -158,19 +100,13 @@ def variables(world: World) -> dict[str, str | int]:
         "good_visits": str(world.inputs / "dp1_good_visits.txt"),
         "n_raws": sum(len(exposure.detectors) for exposure in everything),
         "n_science_raws": sum(len(exposure.detectors) for exposure in everything if exposure.is_science),
-        "n_selected_visits": len(selected(world.sizes)),
+        "n_selected_visits": len(select_visits(world.sizes)),
     }
 
 
 def write_site(world: World) -> None:
-    """Write ``site.toml`` and ``env.sh``.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-    """
-    world.site.write_text(tomli_w.dumps(variables(world)))
+    """Write ``site.toml`` and ``env.sh``."""
+    world.site.write_text(tomli_w.dumps(site_variables(world)))
     lines = ["# source this: then butler and rucio mean this playground"]
     for name, value in world.environment().items():
         lines.append(f"export {name}={shlex.quote(value)}")

@@ -1,4 +1,7 @@
-"""Put a playground up, step by step; each step leaves alone what is there, so `up` after a crash completes the world."""
+"""Start and stop a playground.
+
+Each step of `up` leaves alone what exists, so running it again after a crash completes the playground.
+"""
 
 from __future__ import annotations
 
@@ -12,77 +15,68 @@ from reconciler.playground import campaign, catalog, processes, services, site
 from reconciler.playground.world import INSTRUMENT, SLAC, Sizes, World
 
 
-def up(world: World, sizes: Sizes, *, mover: bool = True, answering: int = 1, say: Callable[[str], None] = print) -> None:
-    """Make the world and start its services.
+def up(world: World, sizes: Sizes, *, mover: bool = True, rucio_processes: int = 1, say: Callable[[str], None] = print) -> None:
+    """Create the playground if necessary, and start its services.
 
     Parameters
     ----------
     world : `World`
-        Where.
+        The playground's folder.
     sizes : `Sizes`
-        How large; the sizes of an existing world stay as they are.
+        Amount of data to create. An existing playground keeps its sizes.
     mover : `bool`
-        Whether files that rules ask for are delivered in the background.
-    answering : `int`
-        Processes of the Rucio server.
+        Whether a background process delivers files as rules require.
+    rucio_processes : `int`
+        Number of processes of the Rucio server.
     say : callable
-        Told what is being done.
+        Called with a line of text before each slow step.
 
     Raises
     ------
     reconciler.playground.processes.PlaygroundError
-        If a service does not come up.
+        If a service doesn't start.
     """
     for folder in (world.root, world.logs, world.inputs):
         folder.mkdir(parents=True, exist_ok=True)
-    if not world.recall().get("sizes"):
+    if not world.read_record().get("sizes"):
         world.set_sizes(sizes)
     sizes = world.sizes
     os.environ.update(world.environment())
-    say("PostgreSQL …")
+    say("starting PostgreSQL …")
     services.start_postgres(world)
     if not processes.is_running(world, "rucio-server"):
-        say("Rucio …")
-        services.start_rucio(world, answering, say)
+        say("starting Rucio …")
+        services.start_rucio(world, rucio_processes, say)
     if sizes.like_production and not processes.is_running(world, "webdav"):
-        say("WebDAV …")
+        say("starting WebDAV …")
         services.start_webdav(world)
-    if not world.recall().get("complete"):
-        fill(world, sizes, say)
+    if not world.read_record().get("complete"):
+        create_data(world, sizes, say)
     if mover and not processes.is_running(world, "mover"):
         services.start_mover(world)
     site.write_site(world)
 
 
-def fill(world: World, sizes: Sizes, say: Callable[[str], None]) -> None:
-    """Make the data and register it.
-
-    Parameters
-    ----------
-    world : `World`
-        With its services running.
-    sizes : `Sizes`
-        How large.
-    say : callable
-        Told what is being done.
+def create_data(world: World, sizes: Sizes, say: Callable[[str], None]) -> None:
+    """Create the data and register it in Rucio.
 
     Raises
     ------
     reconciler.playground.processes.PlaygroundError
-        If USDF's repository can't be made.
+        If USDF's repository can't be created.
     """
     client = catalog.connect(world)
-    catalog.found(client, world)
-    say(f"{sizes.nights} nights of {sizes.exposures} exposures, {sizes.shards} shards of each reference catalog …")
+    catalog.create_rses_and_scopes(client, world)
+    say(f"creating {sizes.nights} nights of {sizes.exposures} exposures, {sizes.shards} shards of each reference catalog …")
     by_night: dict[str, list[Path]] = {}
-    for exposure in campaign.exposures(sizes):
-        files = campaign.write(world.storage(SLAC) / "raw" / INSTRUMENT, exposure)
+    for exposure in campaign.list_exposures(sizes):
+        files = campaign.write_exposure(world.storage(SLAC) / "raw" / INSTRUMENT, exposure)
         by_night.setdefault(f"Dataset/{INSTRUMENT}/raw/{exposure.night}", []).extend(files)
     catalog.register(client, world, "raw", by_night, close=True)
     catalog.register(client, world, "raw", site.write_catalogs(world), close=True)
     catalog.replicate(client, "raw", by_night)
     site.write_inputs(world)
-    say("the repository of USDF …")
+    say("creating the repository of USDF …")
     built = subprocess.run(
         [sys.executable, "-m", "reconciler.playground.usdf", str(world.root)],
         env=os.environ | world.environment(),
@@ -90,21 +84,10 @@ def fill(world: World, sizes: Sizes, say: Callable[[str], None]) -> None:
         text=True,
     )
     if built.returncode:
-        raise processes.PlaygroundError(f"USDF's repository could not be made\n{built.stderr[-2000:]}")
-    world.remember(complete=True)
+        raise processes.PlaygroundError(f"USDF's repository could not be created\n{built.stderr[-2000:]}")
+    world.update_record(complete=True)
 
 
 def down(world: World) -> list[str]:
-    """Stop what `up` started; the data stays.
-
-    Parameters
-    ----------
-    world : `World`
-        Where.
-
-    Returns
-    -------
-    stopped : `list` [`str`]
-        Names of the services that were running.
-    """
-    return processes.stop(world)
+    """Stop the services, and return the names of those that were running; the data stays."""
+    return processes.stop_all(world)

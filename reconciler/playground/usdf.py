@@ -1,6 +1,7 @@
-"""The repository that stands for USDF's: calibrations, pretrained model, FGCM table, ephemerides; and the exports of them.
+"""A stand-in for USDF's repository, with calibrations, a pretrained model, an FGCM table and ephemerides, and their
+export files.
 
-Runs as a process of its own in the playground's environment, because it needs the stand-in observatory:
+It is created by a process in the playground's environment, because it needs the stand-in observatory:
 ``python -m reconciler.playground.usdf DIR``.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from reconciler.playground.campaign import selected
+from reconciler.playground.campaign import select_visits
 from reconciler.playground.world import INSTRUMENT, SLAC, World
 
 CALIBRATIONS: dict[str, tuple[str, ...]] = {
@@ -59,14 +60,8 @@ FGCM_ID = "bb573ca3-6159-45d9-88e3-866e01da4882"
 EPHEMERIDES_RUN = "u/jkurla/dp1_ephem_2/20250409T013000Z"
 
 
-class Main:
-    """USDF's repository while it is being made.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground.
-    """
+class UsdfRepository:
+    """USDF's repository, open for writing; it is created if it doesn't exist."""
 
     def __init__(self, world: World) -> None:
         from lsst.daf.butler import Butler
@@ -77,25 +72,14 @@ class Main:
             Butler.makeRepo(str(world.usdf))
         self.butler = Butler.from_config(str(world.usdf), writeable=True)
 
-    def write(self, path: str) -> Path:
-        """Write a made-up file.
-
-        Parameters
-        ----------
-        path : `str`
-            Under the ancillary folder at SLAC.
-
-        Returns
-        -------
-        file : `pathlib.Path`
-            The file.
-        """
+    def write_file(self, path: str) -> Path:
+        """Write a made-up file at a path below the ancillary folder at SLAC."""
         file = self.ancillary / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(f"made-up content of {path}\n".encode() * 10)
         return file
 
-    def add(
+    def ingest_files(
         self,
         name: str,
         storage_class: str,
@@ -108,27 +92,10 @@ class Main:
         is_calibration: bool = False,
         ids: Iterable[str] = (),
     ) -> list[Any]:
-        """Write files and ingest them.
+        """Write one made-up file for each data ID, ingest the files, and return their dataset references.
 
-        Parameters
-        ----------
-        name, storage_class, dimensions, is_calibration
-            The dataset type.
-        run : `str`
-            The RUN.
-        data_ids : iterable of `dict`
-            One for each dataset.
-        path : callable
-            Gives a dataset's path under the ancillary folder for a data ID.
-        formatter : `str`
-            Its class.
-        ids : iterable of `str`
-            UUIDs, where they are given.
-
-        Returns
-        -------
-        refs : `list` [`lsst.daf.butler.DatasetRef`]
-            The datasets.
+        `path` maps a data ID to the file's path below the ancillary folder; `ids` gives UUIDs for the first datasets, and the
+        others get UUIDs derived from their data IDs, so that every playground has the same.
         """
         from lsst.daf.butler import DatasetRef, DatasetType, FileDataset
 
@@ -145,21 +112,14 @@ class Main:
             full = butler.registry.expandDataId(data_id, dimensions=dataset_type.dimensions)
             ref = DatasetRef(dataset_type, full, run=run, id=uuid.UUID(str(key)))
             refs.append(ref)
-            files.append(FileDataset(path=self.write(path(data_id)).as_uri(), refs=[ref], formatter=formatter))
+            files.append(FileDataset(path=self.write_file(path(data_id)).as_uri(), refs=[ref], formatter=formatter))
         butler.ingest(*files, transfer="direct")
         return refs
 
     def export(self, target: Path, refs: Iterable[Any], collections: Iterable[str]) -> None:
-        """Export datasets, with paths relative to the ancillary folder.
+        """Write an export file of datasets and further collections, with paths relative to the ancillary folder.
 
-        Parameters
-        ----------
-        target : `pathlib.Path`
-            The export file.
-        refs : iterable of `lsst.daf.butler.DatasetRef`
-            The datasets.
-        collections : iterable of `str`
-            Further collections, children before their chains.
+        In `collections` children come before their chains.
         """
         root = self.ancillary.as_uri() + "/"
 
@@ -175,18 +135,7 @@ class Main:
 
 
 def data_ids(stem: str) -> Iterator[dict[str, Any]]:
-    """Give the data IDs of a calibration.
-
-    Parameters
-    ----------
-    stem : `str`
-        Such as ``flat-y`` or ``bias``.
-
-    Yields
-    ------
-    data_id : `dict`
-        For each detector, and each filter where the type has one.
-    """
+    """Yield a data ID for each detector, and each filter if the dataset type has one, of a calibration such as ``flat-y``."""
     name, _, band = stem.partition("-")
     if name == "illuminationCorrection":
         bands = ["g", "r", "i"]
@@ -202,18 +151,12 @@ def data_ids(stem: str) -> Iterator[dict[str, Any]]:
             yield base
 
 
-def make_calibrations(main: Main) -> None:
-    """Make the ten calibration collections, and export each.
-
-    Parameters
-    ----------
-    main : `Main`
-        The repository.
-    """
+def create_calibrations(usdf: UsdfRepository) -> None:
+    """Create the calibration collections and the chain of each ticket, and export each chain."""
     from astropy.time import Time
     from lsst.daf.butler import CollectionType, Timespan
 
-    butler = main.butler
+    butler = usdf.butler
     for ticket, members in CALIBRATIONS.items():
         chain = f"{INSTRUMENT}/calib/{ticket}"
         everything, names = [], []
@@ -231,7 +174,7 @@ def make_calibrations(main: Main) -> None:
                 return f"{run}/{name}/{name}_{rest}.fits"
 
             formatter = EXPOSURE if STORAGE[name] == "ExposureF" else GENERIC
-            refs = main.add(name, STORAGE[name], dimensions, run, data_ids(stem), path, formatter, is_calibration=True)
+            refs = usdf.ingest_files(name, STORAGE[name], dimensions, run, data_ids(stem), path, formatter, is_calibration=True)
             butler.collections.register(collection, CollectionType.CALIBRATION)
             begin = f"{date[:4]}-{date[4:6]}-{date[6:8]}T00:00:00"
             butler.registry.certify(collection, refs, Timespan(Time(begin, scale="tai"), None))
@@ -239,43 +182,31 @@ def make_calibrations(main: Main) -> None:
             names.append(collection)
         butler.collections.register(chain, CollectionType.CHAINED)
         butler.collections.redefine_chain(chain, names)
-        main.export(main.world.inputs / ticket / "export.yaml", everything, [*names, chain])
+        usdf.export(usdf.world.inputs / ticket / "export.yaml", everything, [*names, chain])
 
 
-def make_ephemerides(main: Main) -> None:
-    """Make the solar-system ephemerides of the selected visits, and export them.
-
-    Parameters
-    ----------
-    main : `Main`
-        The repository, with raws and visits.
-    """
-    refs = main.add(
+def create_ephemerides(usdf: UsdfRepository) -> None:
+    """Create the solar-system ephemerides of the selected visits, and export them; needs the visits."""
+    refs = usdf.ingest_files(
         "preloaded_DRP_SsObjects",
         "ArrowAstropy",
         ("instrument", "visit"),
         EPHEMERIDES_RUN,
-        ({"instrument": INSTRUMENT, "visit": visit} for visit in selected(main.world.sizes)),
+        ({"instrument": INSTRUMENT, "visit": visit} for visit in select_visits(usdf.world.sizes)),
         lambda data_id: f"{EPHEMERIDES_RUN}/preloaded_DRP_SsObjects/{data_id['visit']}.parq",
         "lsst.daf.butler.formatters.parquet.ParquetFormatter",
     )
-    main.export(main.world.inputs / "DM-49977" / "export.yaml", refs, [])
+    usdf.export(usdf.world.inputs / "DM-49977" / "export.yaml", refs, [])
 
 
-def make(world: World) -> None:
-    """Make all of it.
-
-    Parameters
-    ----------
-    world : `World`
-        The playground; raws lie at SLAC already.
-    """
+def create_repository(world: World) -> None:
+    """Create the whole repository, unless its calibrations exist; the raws must be at SLAC."""
     from lsst.pipe.base import Instrument
     from standin.ingest import ingest
     from standin.visits import define_visits
 
-    main = Main(world)
-    butler = main.butler
+    usdf = UsdfRepository(world)
+    butler = usdf.butler
     if butler.collections.query("LSSTComCam/calib/*"):
         return
     Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
@@ -290,8 +221,8 @@ def make(world: World) -> None:
         track_file_attrs=True,
     )
     define_visits(butler, "", False)
-    make_calibrations(main)
-    main.add(
+    create_calibrations(usdf)
+    usdf.ingest_files(
         "pretrainedModelPackage",
         "NNModelPackagePayload",
         (),
@@ -301,7 +232,7 @@ def make(world: World) -> None:
         MODEL,
         ids=[MODEL_ID],
     )
-    main.add(
+    usdf.ingest_files(
         "fgcmLookUpTable",
         "Catalog",
         ("instrument",),
@@ -311,8 +242,8 @@ def make(world: World) -> None:
         GENERIC,
         ids=[FGCM_ID],
     )
-    make_ephemerides(main)
+    create_ephemerides(usdf)
 
 
 if __name__ == "__main__":
-    make(World(Path(sys.argv[1])))
+    create_repository(World(Path(sys.argv[1])))

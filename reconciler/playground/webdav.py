@@ -1,4 +1,4 @@
-"""The process of the WebDAV server: wsgidav over one folder, for everybody on loopback."""
+"""The WebDAV server's process: serve one folder on the loopback interface, without authentication."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ import sys
 
 
 def serve(root: str, port: int) -> None:
-    """Serve until killed.
-
-    Parameters
-    ----------
-    root : `str`
-        The folder.
-    port : `int`
-        On 127.0.0.1.
-    """
+    """Serve a folder on a port of 127.0.0.1, until killed."""
     from cheroot import wsgi
     from wsgidav.wsgidav_app import WsgiDAVApp
 

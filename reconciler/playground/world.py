@@ -1,4 +1,4 @@
-"""Where everything of a playground lies, and how large it is."""
+"""The folder layout, the record and the sizes of a playground."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ OBSERVATORY = Path(__file__).parent / "observatory"
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of a campaign is made up.
+    """Amount of made-up data.
 
     Parameters
     ----------
     nights : `int`
-        Nights of raws.
+        Number of nights of raws.
     exposures : `int`
-        Exposures a night.
+        Exposures per night.
     shards : `int`
-        Files of each reference catalog; 131,072 in the real one.
+        Files of each reference catalog; the real ones have 131,072.
     like_production : `bool`
-        Whether the repository's registry is on PostgreSQL and its files behind WebDAV.
+        Whether the repository's registry is on PostgreSQL and its files are behind WebDAV.
     """
 
     nights: int = 3
@@ -39,13 +39,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class World:
-    """The folder of a playground.
-
-    Parameters
-    ----------
-    root : `pathlib.Path`
-        An absolute path.
-    """
+    """The folder of a playground, given as an absolute path."""
 
     root: Path
 
@@ -67,18 +61,7 @@ class World:
         return self.root / "logs"
 
     def storage(self, rse: str) -> Path:
-        """Give the folder behind an RSE.
-
-        Parameters
-        ----------
-        rse : `str`
-            Its name.
-
-        Returns
-        -------
-        folder : `pathlib.Path`
-            Its root.
-        """
+        """Return the root folder of an RSE."""
         return self.root / "storage" / rse
 
     @property
@@ -88,12 +71,12 @@ class World:
 
     @property
     def inputs(self) -> Path:
-        """Export files, tables and lists that the procedure was handed."""
+        """Export files, tables and lists that the procedure takes as given."""
         return self.root / "inputs"
 
     @property
     def repository(self) -> Path:
-        """The repository to be built."""
+        """The repository that the procedure builds."""
         return self.root / "butler" / "ccms1"
 
     @property
@@ -106,30 +89,18 @@ class World:
 
     @property
     def record(self) -> Path:
-        """What `up` started and how: ports, process ids, sizes."""
+        """The file that records sizes, ports and process ids."""
         return self.root / "playground.json"
 
-    def remember(self, **facts: Any) -> None:
-        """Add facts to the record, replacing the file in one step.
-
-        Parameters
-        ----------
-        **facts
-            JSON values.
-        """
+    def update_record(self, **facts: Any) -> None:
+        """Set keys of the record to JSON values; the file is replaced atomically."""
         fresh = self.root / f"playground.json.{os.getpid()}"
-        fresh.write_text(json.dumps(self.recall() | facts, indent=2) + "\n")
+        fresh.write_text(json.dumps(self.read_record() | facts, indent=2) + "\n")
         fresh.chmod(0o600)
         fresh.replace(self.record)
 
-    def recall(self) -> dict[str, Any]:
-        """Read the record.
-
-        Returns
-        -------
-        facts : `dict`
-            Empty if nothing was ever started here.
-        """
+    def read_record(self) -> dict[str, Any]:
+        """Return the record; empty if nothing was ever started here."""
         try:
             facts: dict[str, Any] = json.loads(self.record.read_text())
         except FileNotFoundError:
@@ -138,26 +109,14 @@ class World:
 
     @property
     def sizes(self) -> Sizes:
-        return Sizes(**self.recall().get("sizes", {}))
+        return Sizes(**self.read_record().get("sizes", {}))
 
     def set_sizes(self, sizes: Sizes) -> None:
-        """Record how large this world is.
-
-        Parameters
-        ----------
-        sizes : `Sizes`
-            As asked for.
-        """
-        self.remember(sizes=dataclasses.asdict(sizes))
+        """Record the sizes of this playground."""
+        self.update_record(sizes=dataclasses.asdict(sizes))
 
     def environment(self) -> dict[str, str]:
-        """Give the variables that make ``butler`` and ``rucio`` mean this world.
-
-        Returns
-        -------
-        variables : `dict` [`str`, `str`]
-            To be laid over a process's own.
-        """
+        """Return the environment variables with which ``butler`` and ``rucio`` use this playground."""
         temporary = self.root / "tmp"
         temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
         inherited = os.environ.get("PYTHONPATH", "")
