@@ -63,7 +63,7 @@ def world(worlds: Path) -> World:
 
     shared = World(worlds / "shared")
     with FileLock(worlds / "shared.lock"):
-        if not shared.recall().get("complete"):
+        if not shared.read_record().get("complete"):
             up(shared, SMALL, mover=False, say=lambda text: None)
     os.environ.update(shared.environment())
     return shared
@@ -100,7 +100,7 @@ class PostgresTemplate:
     def __init__(self, world: World, folder: Path, *, instrument: bool) -> None:
         from lsst.daf.butler import Config
 
-        self.socket = str(world.recall()["postgres"])
+        self.socket = str(world.read_record()["postgres"])
         self.database = self._create("lsstprod")
         config = Config()
         config["registry", "db"] = f"postgresql://postgres@/{self.database}?host={self.socket}"

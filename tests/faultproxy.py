@@ -34,7 +34,7 @@ class FaultProxy:
         self.method = ""
         self.left = -1
         self.seen: list[str] = []
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"proxy": self}))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -69,65 +69,67 @@ class FaultProxy:
         self.left -= 1
         return self.fault
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the server does, or otherwise."""
 
-            def log_message(self, *args: Any) -> None:
-                pass
+    proxy: FaultProxy
+    protocol_version = "HTTP/1.1"
 
-            def _do(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length) if length else b""
-                fault = proxy._take(self.command, self.path)
-                name, _, value = fault.partition(" ")
-                self.close_connection = True
-                if name == "reset":
-                    linger = struct.pack("ii", 1, 0)
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                    self.connection.close()
-                elif name == "status":
-                    self._answer(int(value), {"Retry-After": "1"}, b"<h1>error</h1>")
-                elif name == "exception":
-                    headers = {"ExceptionClass": value, "Content-Type": "application/json"}
-                    self._answer(500, headers, f'{{"ExceptionClass": "{value}", "ExceptionMessage": "broken"}}'.encode())
-                elif name == "hang":
-                    time.sleep(float(value))
-                elif name == "html":
-                    self._answer(200, {"Content-Type": "text/html"}, b"<html><body>Please log in</body></html>")
-                else:
-                    status, headers, content = self._forward(body)
-                    if name == "done-then":
-                        self._answer(int(value), {}, b"gone")
-                    elif name == "cut":
-                        self._answer(status, headers, content, promise=len(content) + 100)
-                    elif name == "short":
-                        lines = content.splitlines(keepends=True)
-                        self._answer(status, headers, b"".join(lines[: len(lines) // 2]))
-                    else:
-                        self._answer(status, headers, content)
+    def log_message(self, *args: Any) -> None:
+        pass
 
-            do_GET = do_POST = do_PUT = do_DELETE = _do
+    def _do(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else b""
+        fault = self.proxy._take(self.command, self.path)
+        name, _, value = fault.partition(" ")
+        self.close_connection = True
+        if name == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+        elif name == "status":
+            self._answer(int(value), {"Retry-After": "1"}, b"<h1>error</h1>")
+        elif name == "exception":
+            headers = {"ExceptionClass": value, "Content-Type": "application/json"}
+            self._answer(500, headers, f'{{"ExceptionClass": "{value}", "ExceptionMessage": "broken"}}'.encode())
+        elif name == "hang":
+            time.sleep(float(value))
+        elif name == "html":
+            self._answer(200, {"Content-Type": "text/html"}, b"<html><body>Please log in</body></html>")
+        else:
+            self._spoil(name, value, *self._forward(body))
 
-            def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-                connection = http.client.HTTPConnection(*proxy.target, timeout=60)
-                headers = {key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")}
-                connection.request(self.command, self.path, body or None, headers)
-                answer = connection.getresponse()
-                content = answer.read()
-                kept = {key: value for key, value in answer.getheaders() if key.lower() not in HOP}
-                connection.close()
-                return answer.status, kept, content
+    def _spoil(self, name: str, value: str, status: int, headers: Any, content: bytes) -> None:
+        """Answer otherwise than the server did."""
+        if name == "done-then":
+            self._answer(int(value), {}, b"gone")
+        elif name == "cut":
+            self._answer(status, headers, content, promise=len(content) + 100)
+        elif name == "short":
+            lines = content.splitlines(keepends=True)
+            self._answer(status, headers, b"".join(lines[: len(lines) // 2]))
+        else:
+            self._answer(status, headers, content)
 
-            def _answer(self, status: int, headers: dict[str, str], content: bytes, promise: int | None = None) -> None:
-                self.send_response(status)
-                for key, value in headers.items():
-                    self.send_header(key, value)
-                self.send_header("Content-Length", str(len(content) if promise is None else promise))
-                self.send_header("Connection", "close")
-                self.end_headers()
-                self.wfile.write(content)
+    do_GET = do_POST = do_PUT = do_DELETE = _do
 
-        return Handler
+    def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection(*self.proxy.target, timeout=60)
+        headers = {key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")}
+        connection.request(self.command, self.path, body or None, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        kept = {key: value for key, value in answer.getheaders() if key.lower() not in HOP}
+        connection.close()
+        return answer.status, kept, content
+
+    def _answer(self, status: int, headers: dict[str, str], content: bytes, promise: int | None = None) -> None:
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content) if promise is None else promise))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)

@@ -1,4 +1,4 @@
-"""The faults of Rucio and the network, each with what an operator has to be told; ``python tests/faults.py`` prints the table."""
+"""Faults of Rucio and the network, each with the message an operator must get; ``python tests/faults.py`` prints the table."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ FILES = r"/dids/bulkfiles"
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong.
+    """One fault, and what the program must do about it.
 
     Parameters
     ----------
     name : `str`
-        What.
+        Title.
     fault, where, method : `str`
-        As `faultproxy.FaultProxy.doing` takes them.
-    times : `int`
-        How often; always for -1.
-    command : `str`
-        What is run meanwhile.
+        Arguments of `faultproxy.FaultProxy.doing`.
+    message : `str`
+        Text that the output must contain.
     code : `int`
-        Its exit code.
-    told : `str`
-        What it has to say.
+        Expected exit code.
+    command : `str`
+        Command to run while the fault lasts.
+    times : `int`
+        Number of requests that fail; -1 for all.
     prepared : `bool`
-        Whether everything is in sync before.
+        Whether the state is applied first.
     """
 
     name: str
     fault: str
     where: str
-    told: str
+    message: str
     code: int = 1
     command: str = "diff"
     method: str = ""
@@ -59,17 +59,23 @@ FAULTS = [
     Fault("504", "status 504", META, "the server answered 504"),
     Fault("404 of a proxy", "status 404", META, "404"),
     Fault("409 of a proxy", "status 409", META, "409"),
-    Fault("rules badly formatted: its database is down", "exception RucioException", RULES, "could not be asked", method="GET"),
-    Fault("429 with Retry-After", "status 429", META, "asks for patience (429)"),
+    Fault(
+        "unknown exception in the list of rules: the database is down",
+        "exception RucioException",
+        RULES,
+        "can't query Rucio",
+        method="GET",
+    ),
+    Fault("429 with Retry-After", "status 429", META, "limits the request rate (429)"),
     Fault("403 of a proxy", "status 403", META, "403"),
     Fault("no answer", "hang 4", META, "no answer in time"),
     Fault("stream cut", "cut", META, "cut off"),
     Fault("list silently shorter: files", "short", FILES, "the answer is incomplete"),
     Fault("list silently shorter: rules", "short", RULES, "the answer is incomplete", method="GET", times=1, prepared=True),
-    Fault("HTML with status 200", "html", META, "the answer is not Rucio's"),
+    Fault("HTML with status 200", "html", META, "the answer isn't from Rucio"),
     Fault("login answers 503", "status 503", "/auth", "could not check the credentials"),
     Fault("login refused", "exception CannotAuthenticate", "/auth", "credentials"),
-    Fault("database down behind the server", "exception DatabaseException", META, "its database does not"),
+    Fault("database down behind the server", "exception DatabaseException", META, "can't use its database"),
     Fault(
         "done, then 503: read again, it is done", "done-then 503", RULES, "already done", code=0, command="apply", method="POST"
     ),
@@ -77,28 +83,16 @@ FAULTS = [
     Fault("RSE not writeable", "exception RSEWriteBlocked", RULES, "RSEWriteBlocked", command="apply", method="POST"),
     Fault("account unknown", "exception AccountNotFound", RULES, "AccountNotFound", command="apply", method="POST"),
     Fault("schema violation", "exception InvalidObject", RULES, "InvalidObject", command="apply", method="POST"),
-    Fault("not permitted", "exception AccessDenied", RULES, "the account may not do this", command="apply", method="POST"),
+    Fault("not permitted", "exception AccessDenied", RULES, "the account lacks permission", command="apply", method="POST"),
     Fault("quota exhausted", "exception InsufficientAccountLimit", RULES, "quota", command="apply", method="POST"),
 ]
 
 
 class Scene:
-    """A state with a Butler half and a Rucio half, behind a proxy.
-
-    Parameters
-    ----------
-    folder : `pathlib.Path`
-        To work in.
-    world : `reconciler.playground.world.World`
-        With the real server.
-    client : `rucio.client.Client`
-        To make what the state is about.
-    repo : `pathlib.Path`
-        A repository.
-    """
+    """A state with a Butler part and a Rucio part, whose Rucio server is reached through a `FaultProxy`."""
 
     def __init__(self, folder: Path, world: Any, client: Any, repo: Path) -> None:
-        facts = world.recall()
+        facts = world.read_record()
         self.proxy = FaultProxy(facts["rucio_url"])
         self.client = client
         self.scope = f"f{uuid.uuid4().hex[:10]}"
@@ -131,16 +125,16 @@ class Scene:
         return CliRunner().invoke(main, [words[0], str(self.state), *words[1:]], env=self.environment)
 
     def suffer(self, fault: Fault) -> Any:
-        """Run the program while something goes wrong."""
+        """Run the command of a fault while the fault lasts."""
         if fault.prepared:
             self.run("apply", "--yes")
-        # A cached token would keep a fault of the login from being seen.
+        # With a cached token there would be no login that can fail.
         (self.state.parent / "token").unlink(missing_ok=True)
         with self.proxy.doing(fault.fault, fault.where, fault.method, fault.times):
             return self.run(fault.command, *(["--yes"] if fault.command == "apply" else []))
 
     def lost(self) -> str:
-        """Apply without the fault, and say what does not come right then."""
+        """Apply without the fault, and describe what is then wrong, or "nothing"."""
         end = self.run("apply", "--yes")
         rules = list(self.client.list_did_rules(self.scope, "d"))
         if end.exit_code or len(rules) != 1:
@@ -168,19 +162,19 @@ def main() -> int:
     bad = 0
     try:
         client = catalog.connect(world)
-        print(f"{'fault':<42} {'command':<8} {'exit':<5} {'lost':<9} told")
+        print(f"{'fault':<42} {'command':<8} {'exit':<5} {'lost':<9} message")
         for number, fault in enumerate(FAULTS):
             folder = place / str(number)
             folder.mkdir()
             Butler.makeRepo(str(folder / "repo"))
             scene = Scene(folder, world, client, folder / "repo")
             result = scene.suffer(fault)
-            lines = [line for line in result.output.splitlines() if fault.told in line]
+            lines = [line for line in result.output.splitlines() if fault.message in line]
             lost = scene.lost()
             good = result.exit_code == fault.code and lines and lost == "nothing"
             bad += not good
-            told = lines[0].strip() if lines else f"NOT TOLD: {fault.told}"
-            print(f"{fault.name:<42} {fault.command:<8} {result.exit_code:<5} {lost:<9} {told[:160]}", flush=True)
+            message = lines[0].strip() if lines else f"MISSING: {fault.message}"
+            print(f"{fault.name:<42} {fault.command:<8} {result.exit_code:<5} {lost:<9} {message[:160]}", flush=True)
     finally:
         down(world)
         shutil.rmtree(place, ignore_errors=True)

@@ -60,7 +60,7 @@ class Trial:
         seed = ""
         if self.postgres:
             (self.folder / "seed.yaml").write_text(
-                f"registry:\n  db: postgresql://postgres@/lsstprod?host={self.world.recall()['postgres']}\n"
+                f"registry:\n  db: postgresql://postgres@/lsstprod?host={self.world.read_record()['postgres']}\n"
                 f"  namespace: {self.scope}\n"
             )
             seed = 'seed_config = "seed.yaml"\n'
@@ -117,8 +117,8 @@ class Trial:
 
 def make_inputs(folder: Path) -> Path:
     """Make what the states take in."""
-    for exposure in campaign.exposures(SIZES):
-        campaign.write(folder / "raw" / "LSSTComCam", exposure)
+    for exposure in campaign.list_exposures(SIZES):
+        campaign.write_exposure(folder / "raw" / "LSSTComCam", exposure)
     make_export(folder)
     (folder / "cat").mkdir()
     for pixel in range(131072, 131082):

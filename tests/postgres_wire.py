@@ -28,7 +28,7 @@ SOCKET = ".s.PGSQL.5432"
 def listen_at(bench: Bench, world: World, folder: Path) -> None:
     """Let a test's repository reach its database through the proxy in ``folder``."""
     yaml = bench.repo / "butler.yaml"
-    yaml.write_text(yaml.read_text().replace(f"host={world.recall()['postgres']}", f"host={folder}"))
+    yaml.write_text(yaml.read_text().replace(f"host={world.read_record()['postgres']}", f"host={folder}"))
 
 
 class RoundTrips:

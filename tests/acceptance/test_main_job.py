@@ -46,7 +46,7 @@ class Job:
         return self.execute([str(Path(sys.executable).with_name("butler")), *words])
 
     def dump(self) -> dict[str, Dump]:
-        socket = self.world.recall()["postgres"]
+        socket = self.world.read_record()["postgres"]
         registry = (
             postgres(socket, "lsstprod", "ccms1")
             if self.world.sizes.like_production
@@ -157,21 +157,21 @@ class MainJob:
         job.reconcile("diff")
 
     def test_nothing_that_a_run_prints_or_writes_holds_a_secret(self, job: Job, applied: str, script: str) -> None:
-        secret: Any = job.world.recall()["password"]
+        secret: Any = job.world.read_record()["password"]
         assert secret not in applied + script + job.reconcile("diff", "--format", "json")
         for path in (job.world.root / "xdg").rglob("*"):
             if path.is_file():
                 assert secret not in path.read_text(errors="replace"), path
 
     def test_the_playground_comes_back_after_a_crash_and_down_ends_only_what_it_started(self, job: Job, applied: str) -> None:
-        record = job.world.recall()["processes"]
+        record = job.world.read_record()["processes"]
         os.kill(record["rucio-server"]["pid"], 9)
         assert "not running" in job.run("playground", "status", str(job.world.root))
         job.run("playground", "up", str(job.world.root))
         job.reconcile("diff")
         stranger = subprocess.Popen(["sleep", "60"])
-        processes = job.world.recall()["processes"]
-        job.world.remember(processes=processes | {"stranger": {"pid": stranger.pid, "started": "1"}})
+        processes = job.world.read_record()["processes"]
+        job.world.update_record(processes=processes | {"stranger": {"pid": stranger.pid, "started": "1"}})
         job.run("playground", "down", str(job.world.root))
         assert stranger.poll() is None
         stranger.kill()

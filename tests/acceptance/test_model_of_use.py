@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from reconciler.engine import graph as graphs
-from reconciler.engine.executor import Run, exit_code
+from reconciler.engine.executor import Executor, exit_code
+from reconciler.engine.graph import build_graph
 from reconciler.engine.observe import observe
 from reconciler.engine.plan import plan
 from reconciler.state.loader import load
-from reconciler.systems.butler.datasets import Repository
-from reconciler.systems.context import Live
+from reconciler.systems.butler.repository import Repository
+from reconciler.systems.context import Context
 
 EXAMPLES = int(os.environ.get("RECONCILE_MODEL_EXAMPLES", "60"))
 """Of both databases together; one in ten is on PostgreSQL, where each takes three times as long."""
@@ -82,7 +82,7 @@ class Use(RuleBasedStateMachine):
                 below = [*below, name]
         (self.folder / "s.toml").write_text(text)
         self.state = load(self.folder / "s.toml")
-        self.graph = graphs.build(self.state)
+        self.graph = build_graph(self.state)
         self.butler.collections.register("stranger")
         self.butler.collections.register("strange-chain", self.types.CHAINED)
         self.butler.collections.redefine_chain("strange-chain", ["stranger"])
@@ -106,21 +106,22 @@ class Use(RuleBasedStateMachine):
 
     def look(self, prune: bool = False) -> Any:
         self.repository.forget()
-        self.live = Live(self.repository, owners={token: str(id) for token, id in self.graph.owners.items()})
-        seen = observe(self.state, self.live, set(self.state.resources))
+        owners = {token: str(address) for token, address in self.graph.owners.items()}
+        self.context = Context(self.repository, owners=owners)
+        seen = observe(self.state, self.context, set(self.state.resources))
         assert not seen.unknown
         return plan(self.state, self.graph, seen, prune=prune)
 
     @rule(prune=st.booleans())
     def apply(self, prune: bool) -> None:
         found = self.look(prune)
-        run = Run(found, self.live, Quiet(), prune)
-        code = exit_code(run.all())
+        run = Executor(found, self.context, Quiet(), prune)
+        code = exit_code(run.run())
         assert code in (0, 2), run.outcomes
         again = self.look(prune)
         assert not again.actions, again.actions
-        left = {difference.sort for entry in again.entries for difference in entry.differences}
-        assert left <= {"remove", "unwell"}, again.entries
+        left = {difference.kind for entry in again.entries for difference in entry.differences}
+        assert left <= {"remove", "degraded"}, again.entries
         if prune:
             assert "remove" not in left
         assert (code == 0) == (not left)
@@ -132,9 +133,9 @@ class Use(RuleBasedStateMachine):
 
         found = self.look()
         asked = iter(range(10_000))
-        run = Run(found, self.live, Quiet(), stop=lambda: next(asked) > 3 * limit)
+        run = Executor(found, self.context, Quiet(), stop=lambda: next(asked) > 3 * limit)
         with contextlib.suppress(Interrupted):
-            run.all()
+            run.run()
 
     @rule(data=st.data())
     def somebody_redefines_a_chain(self, data: st.DataObject) -> None:

@@ -19,7 +19,7 @@ def scene(sqlite_bench: Bench, world: World, client: Any) -> Scene:
 def test_a_fault_is_told_and_nothing_is_lost(scene: Scene, fault: Fault) -> None:
     result = scene.suffer(fault)
     assert result.exit_code == fault.code, result.output
-    assert fault.told in result.output
+    assert fault.message in result.output
     assert "Traceback" not in result.output
     assert fault.prepared or "collection.a" in result.output, "the Butler half goes on"
     assert scene.lost() == "nothing"
@@ -32,7 +32,7 @@ def test_a_server_that_is_down_leaves_the_butler_half_and_says_how_much_is_unkno
     assert told.exit_code == 1
     assert "connection refused or lost" in told.output
     assert "3 tries in" in told.output
-    assert "The rest was checked: 2 resources, 1 differ. 2 resources unknown." in told.output
+    assert "The rest was checked: 2 resources, 1 differs. 2 resources unknown." in told.output
 
 
 def test_reads_are_few_however_many_datasets_there_are(scene: Scene, client: Any) -> None:
@@ -52,7 +52,7 @@ def test_reads_are_few_however_many_datasets_there_are(scene: Scene, client: Any
 
 def test_wrong_credentials_are_told_without_the_password(scene: Scene, world: World, tmp_path: Path) -> None:
     config = tmp_path / "rucio.cfg"
-    config.write_text(config.read_text().replace(world.recall()["password"], "wrong-one"))
+    config.write_text(config.read_text().replace(world.read_record()["password"], "wrong-one"))
     told = scene.run("diff")
     assert told.exit_code == 1
     assert "the server refused the credentials" in told.output

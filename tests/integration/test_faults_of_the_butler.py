@@ -37,7 +37,7 @@ def ready(postgres_bench: Bench) -> Bench:
 @pytest.fixture
 def reader(ready: Bench, world: World) -> Iterator[Bench]:
     """A role that may only read."""
-    socket = world.recall()["postgres"]
+    socket = world.read_record()["postgres"]
     name, namespace = database(ready), "butler"
     role = f"r{uuid.uuid4().hex[:8]}"
     with psycopg.connect(f"host={socket} user=postgres dbname={name}", autocommit=True) as connection:
@@ -65,13 +65,13 @@ def test_with_a_role_that_may_only_read_diff_works_and_apply_says_which_grant_is
         ("postgresql://norole@/lsstprod?host={socket}", "x", 'there is no database role "norole"'),
         ("postgresql://me:hunter2@127.0.0.1:1/x", "", "the database can't be reached"),
         ("postgresql://me:hunter2@nowhere.invalid/x", "", "is unknown"),
-        ("sqlite:////nowhere/at/all.sqlite3", "", "the folder of its database /nowhere/at/all.sqlite3 is not there"),
+        ("sqlite:////nowhere/at/all.sqlite3", "", "the folder of its database /nowhere/at/all.sqlite3 doesn't exist"),
     ],
 )
 def test_a_database_that_can_not_be_used_is_told_without_its_password(
     ready: Bench, world: World, url: str, namespace: str, told: str
 ) -> None:
-    registry(ready, url.format(socket=world.recall()["postgres"]), namespace)
+    registry(ready, url.format(socket=world.read_record()["postgres"]), namespace)
     before = (ready.repo / "butler.yaml").read_text()
     output = ready.apply(ready.state(RUNS), 1)
     assert told in output
@@ -113,8 +113,8 @@ def test_a_run_collection_that_a_kill_left_half_made_takes_datasets(bench: Bench
 def test_one_that_a_killed_command_left_half_made_takes_raws(comcam: Bench) -> None:
     made_by_half(comcam, "LSSTComCam/raw/all")
     folder = comcam.folder / "raw" / "LSSTComCam"
-    for exposure in campaign.exposures(Sizes(nights=1, exposures=1)):
-        campaign.write(folder, exposure)
+    for exposure in campaign.list_exposures(Sizes(nights=1, exposures=1)):
+        campaign.write_exposure(folder, exposure)
     state = comcam.state(
         f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\n'
         "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n"
@@ -123,12 +123,12 @@ def test_one_that_a_killed_command_left_half_made_takes_raws(comcam: Bench) -> N
 
 
 def test_a_missing_namespace_is_a_repository_half_made(ready: Bench, world: World) -> None:
-    registry(ready, f"postgresql://postgres@/lsstprod?host={world.recall()['postgres']}", "nosuchnamespace")
-    assert "butler.yaml is there and its tables are not" in ready.diff(ready.state(RUNS), 2)
+    registry(ready, f"postgresql://postgres@/lsstprod?host={world.read_record()['postgres']}", "nosuchnamespace")
+    assert "butler.yaml exists, but the registry has no tables" in ready.diff(ready.state(RUNS), 2)
 
 
 def test_a_server_without_btree_gist_is_told(empty_bench: Bench, world: World) -> None:
-    socket = world.recall()["postgres"]
+    socket = world.read_record()["postgres"]
     name = f"d{uuid.uuid4().hex[:8]}"
     with psycopg.connect(f"host={socket} user=postgres dbname=postgres", autocommit=True) as connection:
         connection.execute(f"create database {name}")
@@ -159,7 +159,7 @@ def test_a_repository_whose_database_is_lost_is_not_taken_for_an_interrupted_cre
     (sqlite_bench.repo / "run" / "cat" / "x.fits").write_text("stars")
     (sqlite_bench.repo / "gen3.sqlite3").unlink()
     output = sqlite_bench.apply(sqlite_bench.state(RUNS), 1)
-    assert "there are files in its datastore (x.fits)" in output
+    assert "its datastore contains files (x.fits)" in output
     assert "restore the database" in output
     assert not (sqlite_bench.repo / "gen3.sqlite3").exists() or not (sqlite_bench.repo / "gen3.sqlite3").stat().st_size
 
@@ -175,7 +175,7 @@ def test_a_restart_of_postgresql_loses_nothing(ready: Bench, world: World) -> No
     seen = ""
     while "register" not in seen:
         seen += process.stdout.readline()
-    with psycopg.connect(f"host={world.recall()['postgres']} user=postgres dbname=postgres", autocommit=True) as connection:
+    with psycopg.connect(f"host={world.read_record()['postgres']} user=postgres dbname=postgres", autocommit=True) as connection:
         cut = connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [database(ready)]
         ).fetchall()

@@ -14,20 +14,20 @@ from reconciler.kinds.shared import storage_check
 from reconciler.playground import campaign
 from reconciler.playground.world import Sizes, World
 from reconciler.systems.butler import commands, insert_batching
-from reconciler.systems.butler.datasets import Repository
-from reconciler.systems.context import Live
+from reconciler.systems.butler.datasets import DatasetReader
+from reconciler.systems.context import Context
 
 INSTRUMENT = '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
 DATA_ID = r"(?P<obs_id>CC_[A-Z]_\d{8}_\d{6})_(?P<full_name>R\d\d_S\d\d)\.fits"
 SIZES = Sizes(nights=2, exposures=5)
-N_RAWS = sum(len(exposure.detectors) for exposure in campaign.exposures(SIZES))
+N_RAWS = sum(len(exposure.detectors) for exposure in campaign.list_exposures(SIZES))
 
 
 @pytest.fixture
 def raws(comcam: Bench) -> Path:
     folder = comcam.folder / "raw" / "LSSTComCam"
-    for exposure in campaign.exposures(SIZES):
-        campaign.write(folder, exposure)
+    for exposure in campaign.list_exposures(SIZES):
+        campaign.write_exposure(folder, exposure)
     return folder
 
 
@@ -64,25 +64,25 @@ def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many raws were held each time that files were looked for on storage."""
     held: list[int] = []
 
-    def look(live: Live, refs: Sequence[Any], before: int, total: int) -> Any:
+    def look(context: Context, refs: Sequence[Any], before: int, total: int) -> Any:
         held.append(len(refs))
-        return real(live, refs, before, total)
+        return real(context, refs, before, total)
 
-    real = storage_check._look
-    monkeypatch.setattr(storage_check, "_look", look)
+    real = storage_check._check_batch
+    monkeypatch.setattr(storage_check, "_check_batch", look)
     return held
 
 
 def test_files_of_all_raws_are_looked_for_a_few_at_a_time(
     comcam: Bench, raws: Path, looked_for: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.kinds.raw.HELD", 30)
+    monkeypatch.setattr("reconciler.kinds.raw.RAWS_PER_BATCH", 30)
     state = comcam.state(raw(raws) + 'verify = "all"\n')
     comcam.mend(state)
     looked_for.clear()
     for path in sorted(raws.rglob("*.fits"))[:3]:
         path.unlink()
-    assert f"3 of {N_RAWS} files looked for" in comcam.diff(state, 2)
+    assert f"3 of {N_RAWS} files checked" in comcam.diff(state, 2)
     assert sum(looked_for) == N_RAWS
     assert max(looked_for) <= 30
 
@@ -97,8 +97,8 @@ def test_a_sample_of_raws_does_not_list_all(
         listed.append(len(found := real(*arguments, **more)))
         return found
 
-    real = Repository.refs
-    monkeypatch.setattr(Repository, "refs", refs)
+    real = DatasetReader.refs
+    monkeypatch.setattr(DatasetReader, "refs", refs)
     comcam.diff(comcam.state(raw(raws) + 'verify = "sample:2"\n'), 0)
     assert looked_for == [2]
     assert sum(listed) <= 2 * 9
@@ -114,7 +114,7 @@ def test_ingest_raws_does_not_wait_for_each_raw_on_postgresql(
     first = [sorted(exposure.glob("*.fits"))[0] for exposure in sorted(raws.glob("*/*"))]
     others = sorted(set(raws.rglob("*.fits")) - set(first))
     counts = []
-    with counting_round_trips(short_folder, str(world.recall()["postgres"])) as trips:
+    with counting_round_trips(short_folder, str(world.read_record()["postgres"])) as trips:
         listen_at(comcam, world, short_folder)
         for files in (first, others):
             before = trips.inserts
@@ -130,9 +130,9 @@ def test_visits_are_known_after_raws_and_defined_by_night(comcam: Bench, raws: P
     assert 'more known after raw."LSSTComCam/raw/all"' in comcam.diff(state, 2)
     comcam.mend(state)
     for exposure in range(6, 8):
-        campaign.write(raws, campaign.Exposure(20241109, exposure))
+        campaign.write_exposure(raws, campaign.Exposure(20241109, exposure))
     comcam.mend(state)
-    science = sum(exposure.is_science for exposure in campaign.exposures(Sizes(2, 5))) + 2
+    science = sum(exposure.is_science for exposure in campaign.list_exposures(Sizes(2, 5))) + 2
     assert comcam.butler.registry.queryDimensionRecords("visit", instrument="LSSTComCam").count() == science
 
 
@@ -142,7 +142,7 @@ def test_curated_calibrations_are_written_once_and_an_interrupted_writing_is_tol
     comcam.mend(state)
     butler = comcam.butler
     butler.registry.decertify("LSSTComCam/calib/X", "crosstalk", __import__("lsst.daf.butler").daf.butler.Timespan(None, None))
-    assert "it was interrupted" in comcam.diff(state, 2)
+    assert "its creation was interrupted" in comcam.diff(state, 2)
 
 
 # ------------------------------------------------------------------------------------------------------ tables
@@ -186,7 +186,7 @@ def test_a_row_that_is_there_under_another_path_is_reported_and_not_overwritten(
     bench.mend(bench.state(catalog(table, folder)))
     state = bench.state(catalog(table, other))
     told = bench.diff(state, 2)
-    assert "there in another way" in told
+    assert "present with different properties" in told
     bench.apply(state, 2)
     (ref,) = bench.butler.query_datasets("cat", "refcats/one")
     assert str(bench.butler.getURI(ref)).endswith("cat/131072.fits")
@@ -196,7 +196,7 @@ def test_a_row_that_is_there_under_another_path_is_reported_and_not_overwritten(
     ("content", "message"),
     [
         ("file,pixel\nx.fits,1\n", "lacks the column htm7, a dimension of cat"),
-        ("1,2\n3,4\n", 'the first column, "1", is to name files and holds 3'),
+        ("1,2\n3,4\n", 'the first column, "1", must hold file paths, but contains 3'),
         ("file,htm7\nx.fits,1\ny.fits,1\n", "two files for"),
         ("", "the table has no columns"),
     ],
@@ -254,7 +254,7 @@ def test_a_chain_that_the_file_merely_mentions_is_never_reset(bench: Bench, expo
     bench.butler.collections.register("more")
     bench.butler.collections.redefine_chain("chain", ["tags", "calib", "more"])
     told = bench.diff(state, 2)
-    assert "chains: there in another way" in told
+    assert "chains: present with different properties" in told
     bench.apply(state, 2)
     assert tuple(bench.butler.collections.get_info("chain").children) == ("tags", "calib", "more")
 
@@ -269,10 +269,10 @@ def test_a_chain_with_a_table_of_its_own_is_that_table_s_business(bench: Bench, 
     ("old", "new", "message"),
     [
         ("universe_version: ", "universe_version: 9", "of the dimension universe; the repository has"),
-        ("universe_namespace: daf_butler", "universe_namespace: other", "which is not the repository's"),
-        ("version: 1.0.2", "version: 7.0.0", "its format is 7.0.0, and 1.x is known"),
+        ("universe_namespace: daf_butler", "universe_namespace: other", "which the repository doesn't use"),
+        ("version: 1.0.2", "version: 7.0.0", "unsupported format version 7.0.0; 1.x is supported"),
         ("!uuid", "!!python/name:os.system", "not an export file"),
-        ("type: dataset_type", "type: surprise", 'unknown part "surprise"'),
+        ("type: dataset_type", "type: surprise", 'unknown entry type "surprise"'),
     ],
 )
 def test_a_file_of_another_universe_or_format_is_refused_before_anything_is_written(
@@ -290,7 +290,7 @@ def test_a_data_id_under_another_uuid_is_a_conflict_and_nothing_is_done(bench: B
     fresh = str(uuid.uuid4())
     file.write_text(file.read_text().replace(str(uuid.uuid5(uuid.NAMESPACE_URL, "bias4")), fresh))
     told = bench.apply(bench.state(importing(exported)), 1)
-    assert "1 data IDs are there under another UUID" in told
+    assert "data IDs that exist with another UUID: 1" in told
     assert len(bench.butler.query_datasets("bias", "run")) == 6
 
 
@@ -350,14 +350,14 @@ def test_members_are_found_by_an_expression_and_what_should_not_be_there_is_repo
     butler.registry.disassociate("chosen", [r for r in refs if r.dataId["detector"] == 3][:2])
     told = comcam.diff(state, 2)
     assert f"members: 2 of {len(wanted)} missing" in told
-    assert "left alone without --prune" in told
+    assert "kept without --prune" in told
     comcam.apply(state, 2)
     assert wanted < members(comcam)
 
 
 @pytest.mark.parametrize("what", ["visits", "exposures"])
 def test_members_are_found_by_a_list(comcam: Bench, ingested: str, what: str) -> None:
-    chosen = [exposure.id for exposure in campaign.exposures(SIZES) if exposure.is_science][:3]
+    chosen = [exposure.id for exposure in campaign.list_exposures(SIZES) if exposure.is_science][:3]
     (comcam.folder / "list.txt").write_text("# good ones\n" + "\n".join(map(str, chosen)) + "\n\n")
     state = comcam.state(ingested + tagged(f'instrument = "LSSTComCam"\n{what} = "list.txt"\n'))
     comcam.mend(state)
@@ -396,7 +396,7 @@ def test_an_expectation_that_fails_names_what_is_missing_and_nothing_is_done_abo
     remove_raws(comcam, "exposure.seq_num = 2 AND detector = 5")
     state = comcam.state(text)
     told = comcam.apply(state, 2)
-    assert f"{N_RAWS - 2} datasets, {N_RAWS} wanted" in told
+    assert f"{N_RAWS - 2} datasets, {N_RAWS} expected" in told
     assert "20241108   2024110800002   detector 5" in told
     assert "changed 0" in told
 
@@ -412,5 +412,5 @@ def test_a_dataset_that_the_datastore_does_not_know_is_told_and_not_taken_for_in
     (sqlite_bench.folder / "t.csv").write_text("file,htm7\n131072.fits,131072\n")
     table = '[file_ingest.refcat]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "/data"\n'
     told = sqlite_bench.diff(sqlite_bench.state(table), 2)
-    assert "nowhere in the datastore" in told
+    assert "existing_path=none in the datastore" in told
     assert "changed 0" in sqlite_bench.apply(sqlite_bench.state(table), 2)

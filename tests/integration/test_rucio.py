@@ -26,7 +26,7 @@ def rules(client: Any, scope: str, name: str) -> list[dict[str, Any]]:
 RULE = 'rules = [{ rse_expression = "IN2P3_RAW_DISK" }]\n'
 
 
-def test_an_open_dataset_is_made_and_gets_its_rule(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+def test_an_open_dataset_is_created_and_gets_its_rule(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
     state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d{{1..3}}"]\nopen = true\n{RULE}')
     assert "no such dataset" in rucio_bench.diff(state, 2)
     assert not list(client.list_dids(fresh_scope, [{"name": "*"}], did_type="dataset"))
@@ -34,14 +34,12 @@ def test_an_open_dataset_is_made_and_gets_its_rule(rucio_bench: Bench, client: A
     assert len(rules(client, fresh_scope, "d2")) == 1
 
 
-def test_a_dataset_that_somebody_else_has_to_make_is_blocked_and_the_rest_goes_on(
-    rucio_bench: Bench, client: Any, fresh_scope: str
-) -> None:
+def test_a_dataset_that_no_key_creates_is_blocked_and_the_rest_goes_on(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
     state = only_rucio(
         rucio_bench,
         f'[rucio_dataset."{fresh_scope}:theirs"]\n{RULE}[rucio_dataset."{fresh_scope}:ours"]\nopen = true\n',
     )
-    assert "nothing here says how to make it" in rucio_bench.apply(state, 2)
+    assert "set `open = true` or add `register = {…}` to create it" in rucio_bench.apply(state, 2)
     assert client.get_did(fresh_scope, "ours")
 
 
@@ -53,7 +51,7 @@ def test_an_open_dataset_is_closed(rucio_bench: Bench, client: Any, fresh_scope:
     assert client.get_did(fresh_scope, "d")["open"] is False
 
 
-def test_a_closed_dataset_that_should_be_open_is_told_and_left_alone(
+def test_a_closed_dataset_that_should_be_open_is_reported_and_left_alone(
     rucio_bench: Bench, fresh_scope: str, add_files: AddFiles
 ) -> None:
     add_files(fresh_scope, "d", 1, close=True)
@@ -76,7 +74,7 @@ def test_a_replicating_rule_is_waited_for_and_a_delivered_one_is_in_sync(
     assert "in sync" in rucio_bench.diff(state, 0)
 
 
-def test_a_stuck_rule_is_unwell_with_its_reason(rucio_bench: Bench, client: Any, fresh_scope: str, add_files: AddFiles) -> None:
+def test_a_stuck_rule_is_reported_with_its_age(rucio_bench: Bench, client: Any, fresh_scope: str, add_files: AddFiles) -> None:
     names = add_files(fresh_scope, "d", 3, close=True)
     state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\n{RULE}')
     rucio_bench.apply(state, 2)
@@ -109,35 +107,35 @@ def test_a_deleted_rule_is_undeleted_and_an_activity_updated(rucio_bench: Bench,
     rucio_bench.mend(only_rucio(rucio_bench, head + more))
 
 
-def test_a_rule_that_no_table_names_is_reported_and_stays(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+def test_a_rule_that_no_table_lists_is_reported_and_kept_without_prune(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
     state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n{RULE}')
     rucio_bench.mend(state)
     client.add_replication_rule([{"scope": fresh_scope, "name": "d"}], 1, "SLAC_BUTLER_DISK")
-    assert "left alone without --prune" in rucio_bench.diff(state, 2)
+    assert "kept without --prune" in rucio_bench.diff(state, 2)
     rucio_bench.apply(state, 2)
     assert len(rules(client, fresh_scope, "d")) == 2
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "message"),
     [
         ('rse_expression = "NOWHERE"', "no RSE matches"),
         ('rse_expression = "IN2P3_RAW_DISK", copies = 5', "InsufficientTargetRSEs"),
         ('rse_expression = "IN2P3_RAW_DISK", account = "nobody"', "nobody"),
     ],
 )
-def test_a_rule_that_rucio_refuses_is_told_and_blocks_nothing_else(
-    rucio_bench: Bench, client: Any, fresh_scope: str, rule: str, told: str
+def test_a_rule_that_rucio_refuses_is_reported_and_blocks_nothing_else(
+    rucio_bench: Bench, client: Any, fresh_scope: str, rule: str, message: str
 ) -> None:
     text = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nrules = [{{ {rule} }}]\n'
     state = only_rucio(rucio_bench, text + f'[rucio_dataset."{fresh_scope}:other"]\nopen = true\n')
     output = rucio_bench.apply(state, 1)
-    assert told in output
+    assert message in output
     assert "Traceback" not in output
     assert client.get_did(fresh_scope, "other")
 
 
-def test_a_container_holds_what_it_has_to(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+def test_missing_contents_are_attached_to_a_container(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
     text = "".join(f'[rucio_dataset."{fresh_scope}:d{n}"]\nopen = true\n' for n in (1, 2))
     text += f'[rucio_container."{fresh_scope}:c"]\ncontents = ["{fresh_scope}:d1", "{fresh_scope}:d2"]\n'
     state = only_rucio(rucio_bench, text)
@@ -147,7 +145,7 @@ def test_a_container_holds_what_it_has_to(rucio_bench: Bench, client: Any, fresh
     rucio_bench.mend(state)
 
 
-def test_what_rucio_has_not_delivered_is_waited_for_and_the_rest_is_ingested(
+def test_files_that_rucio_has_not_delivered_are_waited_for_and_the_rest_is_ingested(
     comcam: Bench, client: Any, world: World, fresh_scope: str
 ) -> None:
     from reconciler.playground import catalog
@@ -167,13 +165,36 @@ def test_what_rucio_has_not_delivered_is_waited_for_and_the_rest_is_ingested(
         f'[file_ingest.run]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{here}"\ndelivered_by = ["{fresh_scope}:*"]\n',
         rucio=True,
     )
-    told = comcam.apply(state, 2)
-    assert f"waiting for {fresh_scope}:*, 1 of 2 files here" in told
-    assert "waiting 1" in told
+    output = comcam.apply(state, 2)
+    assert f"waiting for {fresh_scope}:*, 1 of 2 files here" in output
+    assert "waiting 1" in output
     assert len(comcam.butler.query_datasets("cat", "run")) == 1
     catalog.replicate(client, fresh_scope, ["two"])
     mover.deliver(client, world)
     comcam.mend(state)
+
+
+def test_delivered_files_are_ingested_although_another_dataset_does_not_exist_yet(
+    comcam: Bench, client: Any, world: World, fresh_scope: str
+) -> None:
+    from reconciler.playground import catalog
+
+    folder = world.storage(SLAC) / fresh_scope / "cat"
+    folder.mkdir(parents=True)
+    (folder / "131072.fits").write_text("stars")
+    catalog.register(client, world, fresh_scope, {"one": [folder / "131072.fits"]}, close=True)
+    catalog.replicate(client, fresh_scope, ["one"])
+    mover.deliver(client, world)
+    here = world.storage("IN2P3_RAW_DISK") / fresh_scope / "cat"
+    (comcam.folder / "t.csv").write_text("file,htm7\n131072.fits,131072\n131073.fits,131073\n")
+    state = comcam.state(
+        '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+        f'[file_ingest.run]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{here}"\n'
+        f'delivered_by = ["{fresh_scope}:one", "{fresh_scope}:two"]\n',
+        rucio=True,
+    )
+    comcam.apply(state, 2)
+    assert len(comcam.butler.query_datasets("cat", "run")) == 1
 
 
 def test_an_expectation_can_be_the_number_of_files_of_a_did(
@@ -184,11 +205,11 @@ def test_an_expectation_can_be_the_number_of_files_of_a_did(
     state = comcam.state(
         f'[expect.e]\ndataset_type = "raw"\ncollections = ["run"]\ndid = "{fresh_scope}:d"\nfiles = "*_[0-2].fits"\n', rucio=True
     )
-    assert "0 datasets, 3 wanted" in comcam.diff(state, 2)
+    assert "0 datasets, 3 expected" in comcam.diff(state, 2)
 
 
 @pytest.mark.parametrize("repo", ["/repo/main", "davs://nowhere.invalid/main"])
-def test_where_the_source_can_not_be_opened_the_commands_to_run_there_are_told(
+def test_if_the_source_can_not_be_opened_the_commands_to_run_there_are_shown(
     rucio_bench: Bench, fresh_scope: str, repo: str
 ) -> None:
     state = only_rucio(
@@ -196,11 +217,11 @@ def test_where_the_source_can_not_be_opened_the_commands_to_run_there_are_told(
         f'[rucio_dataset."{fresh_scope}:d"]\nregister = {{ repo = "{repo}", dataset_types = ["flat"], '
         f'collections = ["calib"], config = "r.yaml" }}\n{RULE}[rucio_dataset."{fresh_scope}:other"]\nopen = true\n',
     )
-    told = rucio_bench.apply(state, 2)
-    assert f"register at the source: {repo} can't be opened here" in told
-    assert "$ rucio-register data-products --chunk-size 30" in told
-    assert f"$ rucio did update --close {fresh_scope}:d" in told
-    assert "changed 1" in told
+    output = rucio_bench.apply(state, 2)
+    assert f"register at the source: {repo} can't be opened here" in output
+    assert "$ rucio-register data-products --chunk-size 30" in output
+    assert f"$ rucio did update --close {fresh_scope}:d" in output
+    assert "changed 1" in output
 
 
 def test_a_state_without_butler_never_imports_it(rucio_bench: Bench, fresh_scope: str) -> None:

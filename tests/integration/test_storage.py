@@ -69,8 +69,8 @@ def see(bench: Bench, prefix: str, break_them: Callable[[], object]) -> None:
     bench.mend(state)
     break_them()
     told = bench.diff(state, 2)
-    assert "2 of 8 files looked for are in the registry, not on storage or not as recorded" in told
-    assert "problem=not there" in told
+    assert "2 of 8 files checked are missing from storage or differ from their recorded size" in told
+    assert "problem=missing" in told
     assert "problem=3 bytes, 5 recorded" in told
     assert "changed 0" in bench.apply(state, 2)
     bench.diff(catalog(bench, prefix, "none"), 0)
@@ -99,7 +99,7 @@ def test_an_s3_server_that_is_down_is_told_as_such(sqlite_bench: Bench, bucket: 
     monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
     told = sqlite_bench.diff(state, 1)
     assert "the storage server http://127.0.0.1:9 can't be reached" in told
-    assert "not there" not in told
+    assert "problem=missing" not in told
     assert "hush-s3-secret" not in told
 
 
@@ -110,9 +110,9 @@ def test_an_s3_server_that_refuses_is_not_one_without_the_file(
     sqlite_bench.mend(state)
     monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)  # from now on it knows nobody
     told = sqlite_bench.diff(state, 1)
-    assert "could not be asked: the storage answered 403 Forbidden to HEAD" in told
+    assert "could not be read: the storage answered 403 Forbidden to HEAD" in told
     assert "may this user read and write in that bucket?" in told
-    assert "not there" not in told
+    assert "problem=missing" not in told
     assert "hush-s3-secret" not in told
 
 
@@ -122,16 +122,16 @@ def test_a_sample_looks_at_so_many(sqlite_bench: Bench) -> None:
     sqlite_bench.mend(state)
     for path in folder.iterdir():
         path.unlink()
-    assert "3 of 3 files looked for" in sqlite_bench.diff(state, 2)
+    assert "3 of 3 files checked" in sqlite_bench.diff(state, 2)
 
 
 def test_many_files_are_looked_for_by_several_workers(sqlite_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "CHECKED", 3)
+    monkeypatch.setattr(storage, "FILES_PER_CHECK", 3)
     folder = stars(sqlite_bench.folder)
     state = catalog(sqlite_bench, str(folder), "all")
     sqlite_bench.mend(state)
     break_some(folder)
-    assert "2 of 8 files looked for" in sqlite_bench.diff(state, 2, "--jobs", "2")
+    assert "2 of 8 files checked" in sqlite_bench.diff(state, 2, "--jobs", "2")
 
 
 def test_a_storage_that_can_not_be_asked_is_not_one_without_the_file(sqlite_bench: Bench, webdav: str) -> None:
@@ -144,7 +144,7 @@ def test_a_storage_that_can_not_be_asked_is_not_one_without_the_file(sqlite_benc
         if port.encode() in words:
             os.kill(int(entry.parent.name), 9)
     told = sqlite_bench.diff(state, 1)
-    assert "not there" not in told
+    assert "problem=missing" not in told
     assert "could not be checked" in told
     assert f"the storage server 127.0.0.1:{port} can't be reached" in told
 
@@ -165,4 +165,4 @@ def test_datasets_of_an_export_file_are_looked_for_too(comcam: Bench) -> None:
     state = comcam.state(text)
     comcam.mend(state)
     (export / "files" / "bias_3.fits").unlink()
-    assert "1 of 6 files looked for" in comcam.diff(state, 2)
+    assert "1 of 6 files checked" in comcam.diff(state, 2)

@@ -10,7 +10,7 @@ from lsst.daf.butler import Butler, DataCoordinate, DatasetIdGenEnum, DatasetRef
 from standin.formatter import BytesFormatter
 from standin.ingest import records
 
-from reconciler.playground.campaign import Exposure, index
+from reconciler.playground.campaign import Exposure, index_content
 
 CHUNK = 10_000
 RUN = "LSSTComCam/raw/all"
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _facts(exposure: Exposure) -> dict[str, object]:
-    common = index(exposure)["__COMMON__"]
+    common = index_content(exposure)["__COMMON__"]
     assert isinstance(common, dict)
     return common
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from build import ROOT, SCOPE, build, further, reconcile
 from campaign import FURTHER
 from loads import Loads
-from measure import Cost, medians, once
+from measure import Usage, measure, measure_medians
 
 from reconciler.playground.site import repository_uri
 from reconciler.playground.up import down
@@ -92,15 +92,15 @@ class Bench:
         self.rows.append(Row(self.name, what, round(ratio, 3), reach, figures))
         print(f"{self.name:<12}{what:<58}{ratio:8.2f}   {reach:<8}{figures}", flush=True)
 
-    def diff(self, world: World, state: str = "state/ccms1.toml", *, code: int = 0) -> Callable[[], Cost]:
+    def diff(self, world: World, state: str = "state/ccms1.toml", *, code: int = 0) -> Callable[[], Usage]:
         command = [PYTHON, "-m", "reconciler", "diff", state, "--var-file", str(world.site)]
-        return lambda: once(command, world.environment(), world.root, (code,))
+        return lambda: measure(command, world.environment(), world.root, (code,))
 
-    def butler(self, world: World, *words: str) -> Callable[[], Cost]:
-        return lambda: once([str(Path(PYTHON).with_name("butler")), *words], world.environment(), world.root)
+    def butler(self, world: World, *words: str) -> Callable[[], Usage]:
+        return lambda: measure([str(Path(PYTHON).with_name("butler")), *words], world.environment(), world.root)
 
-    def python(self, world: World, code: str, *words: str) -> Callable[[], Cost]:
-        return lambda: once([PYTHON, "-c", code, *words], world.environment(), world.root)
+    def python(self, world: World, code: str, *words: str) -> Callable[[], Usage]:
+        return lambda: measure([PYTHON, "-c", code, *words], world.environment(), world.root)
 
     def looks(self) -> None:
         """(a) to (d), (g) and (h): what a diff takes."""
@@ -114,7 +114,7 @@ class Bench:
             "tree": self.butler(world, "query-collections", "--chains=tree", repo, "LSSTComCam/DP1/defaults"),
             "floor": self.python(world, FLOOR, repo),
         }
-        cost = medians(self.times, runs)
+        cost = measure_medians(self.times, runs)
         by_hand = sum(cost[name].seconds for name in ("all", "science", "tree"))
         diff = cost["diff"].seconds
         self.row("(a) no-drift diff ÷ three commands by hand", diff / by_hand, "≤ 0.20", f"{diff:.2f} s ÷ {by_hand:.2f} s")
@@ -128,20 +128,20 @@ class Bench:
     def _drift(self, world: World) -> None:
         """(d): ten raws, a chain and a rule."""
 
-        def drifted() -> Cost:
+        def drifted() -> Usage:
             _break(world)
             cost = self.diff(world, code=2)()
             reconcile(world, "apply", "--yes", "--wait", "1m")
             return cost
 
-        cost = medians(self.times, {"drift": drifted, "calm": self.diff(world)})
+        cost = measure_medians(self.times, {"drift": drifted, "calm": self.diff(world)})
         drift, calm = cost["drift"].seconds, cost["calm"].seconds
         self.row("(d) diff of small drift ÷ no drift", drift / calm, "≤ 1.3", f"{drift:.2f} s ÷ {calm:.2f} s")
 
     def _ten(self, world: World) -> None:
         """(c): ten campaigns."""
         ten = self.world(10)
-        cost = medians(self.times, {"ten": self.diff(ten), "one": self.diff(world)})
+        cost = measure_medians(self.times, {"ten": self.diff(ten), "one": self.diff(world)})
         down(ten)
         figures = f"{cost['ten'].seconds:.2f} s ÷ {cost['one'].seconds:.2f} s"
         self.row("(c) diff of ten campaigns ÷ one", cost["ten"].seconds / cost["one"].seconds, "≤ 1.5", figures)
@@ -153,7 +153,7 @@ class Bench:
         terraform = shutil.which("terraform")
         if terraform:
             runs["terraform"] = _terraform(terraform, world)
-        cost = medians(self.times, runs)
+        cost = measure_medians(self.times, runs)
         diff, loop = cost["diff"].seconds, cost["loop"].seconds
         self.row("(g) diff of 2,000 Rucio datasets ÷ loop of get_did", diff / loop, "≤ 0.10", f"{diff:.2f} s ÷ {loop:.2f} s")
         if terraform:
@@ -164,11 +164,11 @@ class Bench:
         """(e) and (f): what is written."""
         world = self.world(1)
         loads = Loads(world, self.place / f"{self.name.lower()}-loads", postgres=self.postgres)
-        found = medians(self.times, loads.imports())
+        found = measure_medians(self.times, loads.imports())
         by_hand, first, second = (found[name].seconds for name in ("by hand", "first", "second"))
         self.row("(e) import of 10,000 ÷ butler import", first / by_hand, "≤ 0.45", f"{first:.2f} s ÷ {by_hand:.2f} s")
         self.row("(e) the second run ÷ the first", second / first, "≤ 0.5", f"{second:.2f} s ÷ {first:.2f} s")
-        found = medians(times, loads.raws(raws))
+        found = measure_medians(times, loads.raws(raws))
         ours, bare = found["ours"].seconds, found["bare"].seconds
         self.row("(f) ingest of the raws of a campaign ÷ bare loop", ours / bare, "≤ 1.15", f"{ours:.1f} s ÷ {bare:.1f} s")
 
@@ -184,14 +184,14 @@ def _break(world: World) -> None:
     refs = butler.query_datasets("raw", "LSSTComCam/raw/all", where=where)
     butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
     butler.collections.remove_from_chain("LSSTComCam/calib", "LSSTComCam/calib/DM-48650")
-    with closing(Postgres(str(world.recall()["postgres"]), "rucio", "dev")) as database:
+    with closing(Postgres(str(world.read_record()["postgres"]), "rucio", "dev")) as database:
         for table in ("locks", "dataset_locks", "rules"):
             column = "id" if table == "rules" else "rule_id"
             rule = "select id from {schema}.rules where name = 'Dataset/LSSTComCam/dstyps/DM-47365'"
             database.run(f"delete from {{schema}}.{table} where {column} in ({rule})")
 
 
-def _terraform(terraform: str, world: World) -> Callable[[], Cost]:
+def _terraform(terraform: str, world: World) -> Callable[[], Usage]:
     folder = world.root / "terraform"
     folder.mkdir(exist_ok=True)
     if not (folder / "terraform.tfstate").exists():
@@ -199,7 +199,7 @@ def _terraform(terraform: str, world: World) -> Callable[[], Cost]:
         (folder / "main.tf").write_text(text)
         for words in (["init"], ["apply", "-auto-approve"]):
             subprocess.run([terraform, *words], cwd=folder, check=True, capture_output=True)
-    return lambda: once([terraform, f"-chdir={folder}", "plan"], {}, folder)
+    return lambda: measure([terraform, f"-chdir={folder}", "plan"], {}, folder)
 
 
 def table(rows: list[Row], cores: int | None) -> Iterator[str]:

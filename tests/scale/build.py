@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from campaign import BASE, DETECTORS, FURTHER, RAW_BYTES, SHARDS, Exposure, exposures
 from rows import Postgres, Sqlite, closing
 
-from reconciler.playground.site import CATALOGS, variables
+from reconciler.playground.site import CATALOGS, site_variables
 from reconciler.playground.up import down, up
 from reconciler.playground.world import IN2P3, SLAC, Sizes, World
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 BASE_SIZES = Sizes(nights=1, exposures=BASE, shards=14)
 SCOPE = "campaign"
 """Of the further datasets."""
-ANSWERING = 2
+RUCIO_PROCESSES = 2
 """Processes of the Rucio server while something is measured: those in production have many."""
 
 
@@ -51,18 +51,18 @@ def build(world: World, factor: int, *, like_production: bool) -> World:
         Running; its mover is off.
     """
     sizes = Sizes(BASE_SIZES.nights, BASE_SIZES.exposures, BASE_SIZES.shards, like_production)
-    fresh = not world.recall().get("factor")
-    answering = 1 if fresh else ANSWERING
-    up(world, sizes, mover=fresh, answering=answering, say=lambda text: None)
+    fresh = not world.read_record().get("factor")
+    rucio_processes = 1 if fresh else RUCIO_PROCESSES
+    up(world, sizes, mover=fresh, rucio_processes=rucio_processes, say=lambda text: None)
     if fresh:
         reconcile(world, "apply", "--yes", "--wait", "10m")
         more = list(exposures(factor))
         _butler(world, more)
         _rucio(world, more, factor)
-        world.remember(factor=factor)
+        world.update_record(factor=factor)
         down(world)
         # Without the mover, which would ask about all rules each second.
-        up(world, sizes, mover=False, answering=ANSWERING, say=lambda text: None)
+        up(world, sizes, mover=False, rucio_processes=RUCIO_PROCESSES, say=lambda text: None)
     _inputs(world, factor)
     return world
 
@@ -122,7 +122,7 @@ def _inputs(world: World, factor: int) -> None:
         path = world.inputs / f"{catalog}.ecsv"
         head = [line for line in path.read_text().splitlines() if not line[0].isdigit()]
         path.write_text("\n".join([*head, *(f"{pixel}.fits {pixel}" for pixel in SHARDS)]) + "\n")
-    facts = variables(world)
+    facts = site_variables(world)
     facts["n_raws"] = int(facts["n_raws"]) + sum(len(list(e.detectors)) for e in more)
     facts["n_science_raws"] = int(facts["n_science_raws"]) + sum(len(list(e.detectors)) for e in more if e.is_science)
     facts["n_selected_visits"] = len(selected)
@@ -147,7 +147,7 @@ def registry(world: World) -> Sqlite | Postgres:
         To be closed by who asked.
     """
     if world.sizes.like_production:
-        return Postgres(str(world.recall()["postgres"]), "lsstprod", "ccms1")
+        return Postgres(str(world.read_record()["postgres"]), "lsstprod", "ccms1")
     return Sqlite(str(world.repository / "gen3.sqlite3"))
 
 
@@ -254,7 +254,7 @@ def _shards(database: Sqlite | Postgres, dataset_type: dict[str, Any]) -> None:
 
 def _rucio(world: World, more: list[Exposure], factor: int) -> None:
     """Add the nights with all their files, and further datasets with rules."""
-    with closing(Postgres(str(world.recall()["postgres"]), "rucio", "dev")) as database:
+    with closing(Postgres(str(world.read_record()["postgres"]), "rucio", "dev")) as database:
         assert isinstance(database, Postgres)
         night = "Dataset/LSSTComCam/raw/{}"
         first = database.row("dids", f"name = '{night.format(20241108)}'")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign import BASE, exposures
-from measure import Cost, once
+from measure import Usage, measure
 
 from reconciler.playground import campaign as small
 from reconciler.playground.world import World
@@ -46,17 +46,17 @@ class Loads:
         shutil.rmtree(repo, ignore_errors=True)
         config = Config()
         if self.postgres:
-            config["registry", "db"] = f"postgresql://postgres@/lsstprod?host={self.world.recall()['postgres']}"
+            config["registry", "db"] = f"postgresql://postgres@/lsstprod?host={self.world.read_record()['postgres']}"
             config["registry", "namespace"] = f"load{uuid.uuid4().hex[:12]}"
         Butler.makeRepo(str(repo), config=config if self.postgres else None)
         butler = Butler.from_config(str(repo), writeable=True)
         Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
         return repo
 
-    def _run(self, *words: str) -> Cost:
-        return once([sys.executable, *words], self.environment, self.folder)
+    def _run(self, *words: str) -> Usage:
+        return measure([sys.executable, *words], self.environment, self.folder)
 
-    def imports(self) -> dict[str, Callable[[], Cost]]:
+    def imports(self) -> dict[str, Callable[[], Usage]]:
         """Give the three ways to take an export file in: by hand, by an apply, and by an apply again."""
         export = self._export()
         state = self.folder / "import.toml"
@@ -67,17 +67,17 @@ class Loads:
         )
         butler = str(Path(sys.executable).with_name("butler"))
 
-        def by_hand() -> Cost:
+        def by_hand() -> Usage:
             fresh = self._fresh()
             words = ["import", str(fresh), str(self.folder / "files"), "--export-file", str(export), "--transfer", "direct"]
-            return once([butler, *words], self.environment, self.folder)
+            return measure([butler, *words], self.environment, self.folder)
 
-        def first() -> Cost:
+        def first() -> Usage:
             self._fresh()
             shutil.rmtree(self.folder / "cache", ignore_errors=True)
             return self._run("-m", "reconciler", "apply", str(state), "--yes")
 
-        def second() -> Cost:
+        def second() -> Usage:
             return self._run("-m", "reconciler", "apply", str(state), "--yes")
 
         return {"by hand": by_hand, "first": first, "second": second}
@@ -111,7 +111,7 @@ class Loads:
             export.saveDatasets([ref for dataset in datasets for ref in dataset.refs], rewrite=relative)
         return path
 
-    def raws(self, count: int) -> dict[str, Callable[[], Cost]]:
+    def raws(self, count: int) -> dict[str, Callable[[], Usage]]:
         """Give the two ways to ingest a campaign: by an apply, and by a bare loop of `Butler.ingest`."""
         folder = self.folder / "raw" / "LSSTComCam"
         if not folder.exists():
@@ -120,7 +120,7 @@ class Loads:
                 if written >= count:
                     break
                 made = small.Exposure(exposure.night, exposure.sequence + BASE)
-                written += len(small.write(folder, made)) - 1
+                written += len(small.write_exposure(folder, made)) - 1
         state = self.folder / "raw.toml"
         state.write_text(
             f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.folder}/repo"\n'
@@ -129,11 +129,11 @@ class Loads:
             "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n"
         )
 
-        def ours() -> Cost:
+        def ours() -> Usage:
             self._fresh()
             return self._run("-m", "reconciler", "apply", str(state), "--yes")
 
-        def bare() -> Cost:
+        def bare() -> Usage:
             repo = self._fresh()
             return self._run(str(Path(__file__).with_name("bare_ingest.py")), str(repo), str(folder))
 

@@ -1,7 +1,7 @@
-"""State files are read whole, and everything that is wrong is told at once, with file and line."""
+"""State files are loaded as a whole, and all problems are reported at once with file and line."""
 
-import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tomli_w
@@ -9,30 +9,34 @@ from click.testing import CliRunner
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import field_validator
 
 from reconciler.cli import main
 from reconciler.engine.diff import canonical
-from reconciler.engine.model import Id
-from reconciler.errors import ReconcileError, StateError
+from reconciler.engine.kind import KindTraits
+from reconciler.engine.model import Address, Spec
+from reconciler.errors import StateError
 from reconciler.kinds.chain import ChainSpec
+from reconciler.state import loader
 from reconciler.state.loader import load
+from reconciler.state.variables import Problems
 
 CASES = sorted((ROOT / "tests" / "cases" / "bad_state").glob("*.toml"))
 HEAD = "[reconcile]\nversion = 1\n[repository]\nuri = 'r'\n"
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_each_mistake_is_one_clear_message(path: Path) -> None:
-    wanted = [line.removeprefix("# expect: ") for line in path.read_text().splitlines() if line.startswith("# expect: ")]
+def test_each_mistake_has_its_message(path: Path) -> None:
+    expected = [line.removeprefix("# expect: ") for line in path.read_text().splitlines() if line.startswith("# expect: ")]
     result = CliRunner().invoke(main, ["validate", str(path)])
     assert result.exit_code == 1
-    assert wanted
-    for text in wanted:
+    assert expected
+    for text in expected:
         assert text in result.output
     assert "Traceback" not in result.output
 
 
-def test_all_mistakes_of_a_file_are_told_at_once_in_the_order_of_its_lines(tmp_path: Path) -> None:
+def test_all_problems_of_a_file_are_reported_at_once_in_the_order_of_its_lines(tmp_path: Path) -> None:
     path = tmp_path / "many.toml"
     path.write_text(HEAD + "[chain.a]\nchildern = []\n[chian.b]\n[collection.c]\ntype = 'RNU'\n")
     with pytest.raises(StateError) as caught:
@@ -54,26 +58,18 @@ count = '${n}'
 """
 
 
-def test_variables_are_put_into_leaves_and_take_their_own_type(tmp_path: Path) -> None:
+def test_variables_are_substituted_in_values_and_keep_their_type(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text(HEAD + EXPECT)
-    spec = load(path, {"n": 7, "d": "/z"}).resources[Id("expect", "e")]
+    spec = load(path, {"n": 7, "d": "/z"}).resources[Address("expect", "e")]
     assert spec.count == 7  # type: ignore[attr-defined]
     assert spec.collections == ("/z/y",)  # type: ignore[attr-defined]
 
 
-def test_the_command_line_holds_over_a_var_file_and_that_over_the_state(tmp_path: Path) -> None:
-    path, site = tmp_path / "s.toml", tmp_path / "site.toml"
-    path.write_text(HEAD + EXPECT.replace("count = '${n}'", "count = '${n}'\nmax = '${d}'"))
-    site.write_text("n = 5\nd = 6\n")
-    result = CliRunner().invoke(main, ["validate", str(path), "--var-file", str(site), "--var", "n=8"])
-    assert result.exit_code == 0, result.output
-
-
-def test_an_unknown_variable_of_the_command_line_is_an_error(tmp_path: Path) -> None:
+def test_an_unknown_variable_on_the_command_line_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text(HEAD + "[vars]\ndata = '/x'\n")
-    with pytest.raises(StateError, match='no variable "dta"; did you mean "data"'):
+    with pytest.raises(StateError, match='sets unknown variable "dta"; did you mean "data"'):
         load(path, {"dta": "/y"})
 
 
@@ -82,16 +78,16 @@ def test_a_key_with_braces_makes_one_resource_for_each_name_at_the_line_of_the_k
     path.write_text(HEAD + '[chain."c{1..3}"]\nchildren = []\n')
     state = load(path)
     assert [id.name for id in state.resources if id.kind == "chain"] == ["c1", "c2", "c3"]
-    assert state.lines[Id("chain", "c2")] == 5
+    assert state.lines[Address("chain", "c2")] == 5
 
 
-def test_inputs_are_found_beside_the_state_file(tmp_path: Path) -> None:
+def test_relative_paths_of_inputs_start_from_the_folder_of_the_state_file(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text(HEAD + "[skymap.m]\nconfig = 'maps/m.config'\n")
-    assert load(path).resources[Id("skymap", "m")].config == str(tmp_path / "maps/m.config")  # type: ignore[attr-defined]
+    assert load(path).resources[Address("skymap", "m")].config == str(tmp_path / "maps/m.config")  # type: ignore[attr-defined]
 
 
-def test_a_missing_file_is_told_with_its_nearest_sibling(tmp_path: Path) -> None:
+def test_a_missing_state_file_is_reported_with_the_closest_name_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "ccms1.toml").write_text(HEAD)
     with pytest.raises(StateError, match=r'no such file; did you mean "ccms1.toml"\?'):
         load(tmp_path / "ccms.toml")
@@ -101,7 +97,7 @@ NAMES = st.text("abcXYZ/-_.09", min_size=1, max_size=12)
 
 
 @given(st.dictionaries(NAMES, st.lists(NAMES, unique=True, max_size=4), max_size=5))
-def test_what_is_written_as_toml_is_read_back_the_same(
+def test_chains_written_as_toml_are_loaded_unchanged(
     tmp_path_factory: pytest.TempPathFactory, chains: dict[str, list[str]]
 ) -> None:
     path = tmp_path_factory.mktemp("trip") / "s.toml"
@@ -117,12 +113,90 @@ def test_what_is_written_as_toml_is_read_back_the_same(
 
 
 @given(st.text(max_size=200))
-def test_no_text_makes_the_loader_fail_in_an_unknown_way(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_is_loaded_or_reported_as_problems_of_the_file(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("fuzz") / "s.toml"
     path.write_bytes((HEAD + text).encode("utf-8", "surrogatepass"))
-    with contextlib.suppress(ReconcileError):
+    try:
+        problems = [] if load(path).resources else ["no resources"]
+    except StateError as error:
+        problems = error.problems
+    assert all("s.toml" in problem for problem in problems)
+
+
+def test_the_shipped_ccms1_state_has_all_resources_of_the_procedure() -> None:
+    assert len(load(ROOT / "state" / "ccms1.toml").resources) == 61
+
+
+def test_a_rucio_configuration_is_found_from_the_folder_of_the_state_file(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text("[reconcile]\nversion = 1\n[rucio]\nconfig = 'etc/rucio.cfg'\nrse = 'X'\n")
+    rucio = load(path).rucio
+    assert rucio is not None
+    assert (rucio.config, rucio.rse, rucio.timeout) == (str(tmp_path / "etc/rucio.cfg"), "X", 60)
+
+
+def test_a_rucio_table_without_a_configuration_leaves_the_choice_to_rucio(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text("[reconcile]\nversion = 1\n[rucio]\n")
+    rucio = load(path).rucio
+    assert rucio is not None
+    assert rucio.config is None
+
+
+def test_resources_are_in_the_order_of_the_file_and_know_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.toml"
+    path.write_text(HEAD + "[chain.z]\nchildren = ['c']\n[collection.c]\ntype = 'RUN'\n[chain.a]\nchildren = ['c']\n")
+    state = load(path)
+    assert state.name == "campaign"
+    assert [str(address) for address in state.resources] == ["repository", "chain.z", "collection.c", "chain.a"]
+    assert [state.where(address) for address in state.resources] == [f"campaign.toml:{line}" for line in (3, 5, 7, 9)]
+    assert state.where(Address("chain", "absent")) == "campaign.toml:1"
+
+
+def test_a_problem_of_a_key_with_braces_is_reported_once(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + '[chain."c{1..3}"]\nchildern = []\nchildren = []\n')
+    with pytest.raises(StateError) as caught:
+        load(path)
+    assert caught.value.problems == ['s.toml:5: chain.c1: unknown key "childern"; did you mean "children"?']
+
+
+def test_toml_that_nests_too_deeply_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text("a = " + "[" * 100_000)
+    with pytest.raises(StateError, match=r"s\.toml: invalid TOML: nested too deeply|s\.toml:1: invalid TOML"):
         load(path)
 
 
-def test_the_state_that_ships_names_the_whole_procedure() -> None:
-    assert len(load(ROOT / "state" / "ccms1.toml").resources) == 61
+def test_a_requirement_with_a_typing_error_gets_a_suggestion(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + "[chain.a]\nchildren = []\n[chain.b]\nchildren = []\nrequires = ['chian.a']\n")
+    with pytest.raises(StateError, match=r'chain\.b\.requires: no resource chian\.a in this file; did you mean "chain\.a"\?'):
+        load(path)
+
+
+class Door(Spec):
+    """A Spec with a rule that its schema does not have, as a kind of another package may be."""
+
+    width: int
+
+    @field_validator("width")
+    @classmethod
+    def _check_width(cls, width: int) -> int:
+        if width % 2:
+            raise ValueError("the width must be even")
+        return width
+
+
+def test_a_value_that_only_its_spec_rejects_is_reported_at_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    traits = KindTraits(summary="Doors.")
+    door = SimpleNamespace(name="door", traits=traits, spec=Door, validate=lambda name, spec: [f"{name} has {spec.width}"])
+    monkeypatch.setattr(loader, "known_kinds", lambda: {"door": door})
+    problems = Problems(Path("s.toml"), {("door", "a", "width"): 3, ("door", "b"): 4, ("door", "c", "width"): 7})
+    specs, lines = loader._make_specs({"door": {"a": {"width": 3}, "b": {"width": 4}, "c": {"width": "x"}}}, Path(), problems)
+    assert (list(specs), list(lines.values())) == ([Address("door", "b")], [4])
+    assert [text for _, text in problems.found] == [
+        "s.toml:3: door.a.width: the width must be even",
+        "s.toml:4: door.b: b has 4",
+        "s.toml:7: door.c.width: Input should be a valid integer, unable to parse string as an integer",
+    ]

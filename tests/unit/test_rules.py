@@ -1,4 +1,4 @@
-"""What has to be done about replication rules: pure, so tried in every combination."""
+"""How rules of a state and of Rucio differ; pure, so many combinations are tried."""
 
 import datetime
 from typing import Any
@@ -6,80 +6,114 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.kinds.shared.rucio_rules import Rule, health, normal, reconcile
+from reconciler.kinds.shared.rucio_rules import Rule, diff_rules, format_duration, normalize_expression, rule_conditions
+from reconciler.systems.rucio.facts import RuleFacts
 
 NOW = datetime.datetime(2026, 11, 22, 12)
+HOUR = datetime.timedelta(hours=1)
 
 
-def there(expression: str, copies: int = 1, account: str = "root", **more: Any) -> dict[str, Any]:
-    base = {"id": f"{expression}{copies}", "rse_expression": expression, "copies": copies, "account": account, "state": "OK"}
-    return {**base, "created_at": NOW, "expires_at": None, "child_rule_id": None, **more}
+def existing(expression: str, copies: int = 1, account: str = "root", **more: Any) -> RuleFacts:
+    values = {"state": "OK", "created_at": NOW, **more}
+    return RuleFacts(id=f"{expression}{copies}", name="d", rse_expression=expression, copies=copies, account=account, **values)
 
 
-def verbs(wanted: list[Rule], found: list[dict[str, Any]]) -> list[str]:
-    return [step.verb for step in reconcile(wanted, found, "root", NOW)[0]]
+def verbs(desired: list[Rule], found: list[RuleFacts]) -> list[str]:
+    return [step.verb for step in diff_rules(desired, found, "root", NOW).steps]
 
 
 def test_alternatives_in_another_order_are_the_same_rule() -> None:
-    assert verbs([Rule(rse_expression="B|A", copies=2)], [there("A | B", 2)]) == []
-    assert normal("B&A|C") == "B&A|C"
-    assert normal("(B|A)|C") == "(B|A)|C"
+    assert verbs([Rule(rse_expression="B|A", copies=2)], [existing("A | B", 2)]) == []
 
 
-def test_a_rule_that_is_not_there_is_added() -> None:
+def test_only_plain_alternatives_are_sorted() -> None:
+    assert normalize_expression("B | A") == "A|B"
+    assert normalize_expression("B&A|C") == "B&A|C"
+    assert normalize_expression("(B|A)|C") == "(B|A)|C"
+
+
+def test_a_rule_that_does_not_exist_is_added() -> None:
     assert verbs([Rule(rse_expression="A")], []) == ["replicate"]
 
 
-def test_other_copies_or_another_expression_make_a_move() -> None:
-    assert verbs([Rule(rse_expression="A", copies=2)], [there("A")]) == ["move"]
-    assert verbs([Rule(rse_expression="B")], [there("A")]) == ["move"]
+def test_a_rule_with_other_copies_or_another_expression_is_moved() -> None:
+    assert verbs([Rule(rse_expression="A", copies=2)], [existing("A")]) == ["move"]
+    assert verbs([Rule(rse_expression="B")], [existing("A")]) == ["move"]
 
 
-def test_which_rule_is_to_be_moved_is_never_guessed() -> None:
-    assert verbs([Rule(rse_expression="B"), Rule(rse_expression="C")], [there("A")]) == ["replicate", "replicate"]
+def test_a_rule_is_moved_only_if_the_choice_is_clear() -> None:
+    assert verbs([Rule(rse_expression="B"), Rule(rse_expression="C")], [existing("A")]) == ["replicate", "replicate"]
+
+
+def test_the_rule_with_the_same_expression_is_moved_among_several() -> None:
+    diff = diff_rules([Rule(rse_expression="B", copies=2)], [existing("A"), existing("B")], "root", NOW)
+    assert [(step.verb, step.rule_id, step.reason) for step in diff.steps] == [("move", "B1", "it is B × 1")]
+    assert [rule.id for rule in diff.unmanaged] == ["A1"]
 
 
 def test_a_rule_of_another_account_is_left_alone() -> None:
-    assert verbs([Rule(rse_expression="A")], [there("A", account="other")]) == ["replicate"]
+    diff = diff_rules([Rule(rse_expression="A")], [existing("A", account="other")], "root", NOW)
+    assert [step.verb for step in diff.steps] == ["replicate"]
+    assert diff.unmanaged == []
 
 
-def test_an_expiring_twin_is_undeleted_rather_than_added_again() -> None:
-    steps, _ = reconcile([Rule(rse_expression="A")], [there("A", expires_at="2026-11-22T13:00:00")], "root", NOW)
-    assert [(step.verb, step.options) for step in steps] == [("update", {"lifetime": None})]
+def test_a_rule_may_belong_to_another_account_that_the_state_names() -> None:
+    assert verbs([Rule(rse_expression="A", account="other")], [existing("A", account="other")]) == []
 
 
-def test_what_can_be_updated_is_updated() -> None:
+def test_an_expiring_rule_is_kept_rather_than_added_again() -> None:
+    steps, _ = diff_rules([Rule(rse_expression="A")], [existing("A", expires_at=NOW + HOUR)], "root", NOW)
+    assert [(step.verb, step.options, step.reason) for step in steps] == [("update", {"lifetime": None}, "it expires")]
+
+
+def test_an_attribute_that_differs_is_updated() -> None:
     rule = Rule(rse_expression="A", activity="User", comment="x")
-    steps, _ = reconcile([rule], [there("A", activity="Other", comments="x")], "root", NOW)
-    assert [(step.verb, step.options) for step in steps] == [("update", {"activity": "User"})]
+    steps, _ = diff_rules([rule], [existing("A", activity="Other", comments="x")], "root", NOW)
+    assert [(step.verb, step.options, step.reason) for step in steps] == [("update", {"activity": "User"}, "activity is 'Other'")]
 
 
-def test_a_lifetime_that_was_given_is_kept() -> None:
+def test_a_lifetime_is_counted_from_the_creation_of_the_rule() -> None:
     rule = Rule(rse_expression="A", lifetime=3600)
-    lasting = there("A", expires_at=NOW + datetime.timedelta(hours=1))
-    assert verbs([rule], [lasting]) == []
-    assert verbs([rule], [there("A")]) == ["update"]
+    assert verbs([rule], [existing("A", expires_at=NOW + HOUR)]) == []
+    assert verbs([rule], [existing("A", created_at=NOW - 2 * HOUR, expires_at=NOW - HOUR)]) == []
+    assert verbs([rule], [existing("A", expires_at=NOW + HOUR / 2)]) == ["update"]
+    assert verbs([rule], [existing("A")]) == ["update"]
 
 
 def test_a_rule_that_is_being_moved_is_not_moved_again() -> None:
-    assert verbs([Rule(rse_expression="B")], [there("A", child_rule_id="x"), there("B")]) == []
+    assert verbs([Rule(rse_expression="B")], [existing("A", child_rule_id="x"), existing("B")]) == []
 
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 3)), unique=True, max_size=4))
-def test_rules_that_are_as_wanted_need_nothing(rules: list[tuple[str, int]]) -> None:
-    wanted = [Rule(rse_expression=expression, copies=copies) for expression, copies in rules]
-    steps, strangers = reconcile(wanted, [there(e, c) for e, c in reversed(rules)], "root", NOW)
-    assert steps == []
-    assert strangers == []
+def test_rules_that_match_need_nothing(rules: list[tuple[str, int]]) -> None:
+    desired = [Rule(rse_expression=expression, copies=copies) for expression, copies in rules]
+    diff = diff_rules(desired, [existing(e, c) for e, c in reversed(rules)], "root", NOW)
+    assert diff.steps == []
+    assert diff.unmanaged == []
 
 
-def test_each_state_of_a_rule_has_its_words() -> None:
+def test_each_state_of_a_rule_has_its_message() -> None:
     states = ["OK", "REPLICATING", "STUCK", "SUSPENDED", "INJECT", "WAITING_APPROVAL", "NEW_STATE"]
-    rules = [
-        there("A", state=s, locks_ok_cnt=86, locks_stuck_cnt=4 if s == "STUCK" else 0, locks_replicating_cnt=0)
-        | {"error": "MissingSourceReplica: no", "stuck_at": NOW - datetime.timedelta(days=3)}
-        for s in states
-    ]
-    told = [(condition.sort, condition.text) for condition in health(rules, NOW)]
-    assert [sort for sort, _ in told] == ["waiting", "unwell", "unwell", "waiting", "waiting", "unwell"]
-    assert told[1][1] == "stuck for 3 d: rule A × 1, 4 of 90 files (MissingSourceReplica)"
+    more = {"locks_ok": 86, "error": "MissingSourceReplica: no", "stuck_at": NOW - datetime.timedelta(days=3)}
+    rules = [existing("A", state=state, locks_stuck=4 if state == "STUCK" else 0, **more) for state in states]
+    found = [(condition.kind, condition.text) for condition in rule_conditions(rules, NOW)]
+    assert [sort for sort, _ in found] == ["waiting", "degraded", "degraded", "waiting", "waiting", "degraded"]
+    assert found[1][1] == "stuck for 3 d: rule A × 1, 4 of 90 files (MissingSourceReplica)"
+
+
+def test_a_rule_that_is_being_moved_is_waited_for_whatever_its_state() -> None:
+    (condition,) = rule_conditions([existing("A", state="STUCK", child_rule_id="x"), existing("B")], NOW)
+    assert (condition.kind, condition.field) == ("waiting", "rules")
+    assert "being moved" in condition.text
+
+
+def test_a_duration_is_written_in_its_largest_unit() -> None:
+    assert [format_duration(seconds) for seconds in (-1, 14, 120, 7200, 259200)] == ["0 s", "14 s", "2 min", "2 h", "3 d"]
+
+
+def test_a_rule_is_read_from_what_any_client_returns() -> None:
+    identity = {"id": "x", "name": "d", "account": "root", "rse_expression": "A", "copies": "2"}
+    times = {"created_at": "2026-11-22T12:00:00+00:00", "expires_at": "Sun, 22 Nov 2026 13:00:00 UTC", "stuck_at": NOW}
+    facts = RuleFacts.from_row({**identity, **times, "state": "RuleState.OK", "locks_ok_cnt": None, "locks_stuck_cnt": 4})
+    assert (facts.state, facts.copies, facts.locks_ok, facts.locks_stuck) == ("OK", 2, 0, 4)
+    assert (facts.created_at, facts.expires_at, facts.stuck_at, facts.updated_at) == (NOW, NOW + HOUR, NOW, None)

@@ -1,0 +1,56 @@
+"""The command line without any live system: options, help and exit codes."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from reconciler.cli import main
+from reconciler.cli.console import worst_code
+from reconciler.cli.options import Duration
+from reconciler.report.formatting import format_seconds as seconds
+from reconciler.report.formatting import format_size as size
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("90s", 90), ("1.5 m", 90), ("2min", 120), ("2h", 7200), ("1d", 86400), (5.0, 5)]
+)
+def test_a_duration_is_converted_to_seconds(text: str, expected: float) -> None:
+    assert Duration().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["", "h", "1w", "-1s", "2h30"])
+def test_what_is_not_a_duration_is_rejected(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a duration; write 90s, 30m or 2h"):
+        Duration().convert(text, None, None)
+
+
+def test_a_wrong_duration_exits_as_an_error_and_not_as_differences() -> None:
+    assert CliRunner().invoke(main, ["apply", "x.toml", "--wait", "1w"]).exit_code == 1
+
+
+def test_every_command_is_in_a_section_of_the_help_and_three_examples_end_it() -> None:
+    output = CliRunner().invoke(main, ["--help"]).output
+    assert "Commands:" not in output
+    assert "Other:" not in output
+    for name, command in main.commands.items():
+        assert f"  {name} " in output
+        assert command.get_short_help_str(100) in " ".join(output.split())
+    assert output.partition("Examples:")[2].count("\n  reconcile ") == 3
+
+
+@pytest.mark.parametrize(("codes", "expected"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([2, 1], 1), ([130, 2], 130), ([130, 1], 1)])
+def test_an_error_outranks_differences(codes: list[int], expected: int) -> None:
+    assert worst_code(codes) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0, "0.0 s"), (1.94, "1.9 s"), (9.96, "10 s"), (14.2, "14 s"), (180, "3 min"), (9000, "2.5 h"), (3 * 86400, "3 d")],
+)
+def test_a_duration_is_shown_short(value: float, expected: str) -> None:
+    assert seconds(value) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(12, "12 bytes"), (1500, "1.5 kB"), (300_000_000, "300.0 MB")])
+def test_a_size_is_shown_in_decimal_units(value: int, expected: str) -> None:
+    assert size(value) == expected

@@ -1,0 +1,39 @@
+"""The engine, and the tests of it, work where neither the Butler nor a Rucio client is installed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parent.parent
+BLOCK = """
+import pkgutil, sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("lsst", "rucio"):
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Block())
+"""
+ENGINE = """
+import importlib
+import reconciler.engine
+
+for module in pkgutil.iter_modules(reconciler.engine.__path__):
+    importlib.import_module(f"reconciler.engine.{module.name}")
+assert "deepdiff" not in sys.modules
+"""
+
+
+def run(code: str) -> None:
+    result = subprocess.run([sys.executable, "-c", BLOCK + code], cwd=TESTS.parent, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_engine_imports_no_live_system_and_deepdiff_only_when_needed() -> None:
+    run(ENGINE)
+
+
+def test_its_tests_run_without_any_live_system() -> None:
+    files = [str(TESTS / "unit" / f"test_{name}.py") for name in ("requirements", "removal_limits")]
+    run(f"import pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', *{files}]))")

@@ -1,0 +1,273 @@
+"""Observation asks each kind once, and keeps what is known when a part can't be."""
+
+import threading
+
+import pytest
+from fakes import FakeContext, FakeKind, FakeSpec, Thing, address, make_state
+
+from reconciler.engine.graph import build_graph
+from reconciler.engine.model import DesiredState, Observed
+from reconciler.engine.observe import Observation, check_unprovided, observe
+from reconciler.errors import ObserveError, PlanError, StateError
+
+
+def observe_all(state: DesiredState, context: FakeContext | None = None) -> Observation:
+    return observe(state, context or FakeContext(), state.resources)
+
+
+def boxes(*names: str) -> dict[str, FakeSpec]:
+    return {f"box.{name}": FakeSpec() for name in names}
+
+
+def reasons(observation: Observation) -> dict[str, str]:
+    return {str(its): str(error) for its, error in observation.unknown.items()}
+
+
+def test_a_kind_is_asked_once_for_all_of_its_resources() -> None:
+    kind = FakeKind()
+    kind.things = {"a": Thing(7), "b": Thing(8)}
+    observation = observe_all(make_state(boxes("a", "b"), kind))
+    assert kind.observed == [("a", "b")]
+    assert {its.name: found.spec.value for its, found in observation.observed.items()} == {"a": 7, "b": 8}
+    assert observation.unknown == {}
+
+
+def test_what_a_kind_leaves_out_is_absent() -> None:
+    observation = observe_all(make_state(boxes("a")))
+    assert observation.observed == {address("box.a"): Observed(None)}
+
+
+def test_only_the_chosen_resources_are_observed() -> None:
+    kind = FakeKind()
+    state = make_state(boxes("a", "b", "c"), kind)
+    observation = observe(state, FakeContext(), {address("box.b")})
+    assert kind.observed == [("b",)]
+    assert list(observation.observed) == [address("box.b")]
+
+
+def test_resources_of_one_kind_that_need_other_systems_are_asked_apart() -> None:
+    kind = FakeKind()
+    tables = {
+        "box.a": FakeSpec(),
+        "box.both": FakeSpec(systems=("rucio", "butler")),
+        "box.b": FakeSpec(),
+        "box.same": FakeSpec(systems=("butler", "rucio")),
+    }
+    observe_all(make_state(tables, kind))
+    assert kind.observed == [("a", "b"), ("both", "same")]
+
+
+def test_kinds_are_asked_in_their_order_and_timed_by_name() -> None:
+    kinds = FakeKind("late", order=90), FakeKind("early", order=10), FakeKind("gate", order=99, opens="butler")
+    context = FakeContext()
+    observe_all(make_state({"late.a": FakeSpec(), "early.b": FakeSpec(), "gate.": FakeSpec()}, *kinds), context)
+    assert context.phases == ["gate", "early", "late"]
+
+
+def test_a_kind_is_given_the_live_systems() -> None:
+    kind = FakeKind()
+    kind.unobservable = {"b": ObserveError("odd answer")}
+    context = FakeContext()
+    observe_all(make_state(boxes("a", "b"), kind), context)
+    assert len(kind.contexts) == 3
+    assert all(given is context for given in kind.contexts)
+
+
+def test_what_needs_both_systems_keeps_its_turn_if_one_system_is_asked_alone() -> None:
+    kinds = FakeKind("box", order=50), FakeKind("mix", order=1)
+    tables = {"box.a": FakeSpec(), "mix.m": FakeSpec(systems=("butler", "rucio"))}
+    context = FakeContext()
+    observe_all(make_state(tables, *kinds), context)
+    assert context.phases == ["mix", "box"]
+
+
+def test_resources_that_need_no_system_are_observed_too() -> None:
+    kind = FakeKind()
+    observe_all(make_state({"box.a": FakeSpec(systems=())}, kind))
+    assert kind.observed == [("a",)]
+
+
+def test_the_two_systems_are_asked_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=5)
+
+    class Meeting(FakeKind):
+        def observe(self, context, desired):  # type: ignore[no-untyped-def]
+            meeting.wait()
+            return super().observe(context, desired)
+
+    tables = {"box.a": FakeSpec(), "did.r": FakeSpec(systems=("rucio",))}
+    observation = observe_all(make_state(tables, Meeting("box"), Meeting("did")))
+    assert len(observation.observed) == 2
+
+
+def test_what_needs_both_systems_comes_after_both() -> None:
+    kinds = FakeKind("box", order=50), FakeKind("did", order=60), FakeKind("mix", order=1)
+    tables = {"box.a": FakeSpec(), "did.r": FakeSpec(systems=("rucio",)), "mix.m": FakeSpec(systems=("butler", "rucio"))}
+    context = FakeContext()
+    observation = observe_all(make_state(tables, *kinds), context)
+    assert len(observation.observed) == 3
+    assert context.phases[-1] == "mix"
+    assert sorted(context.phases) == ["box", "did", "mix"]
+
+
+def test_a_wrong_input_of_rucio_is_reported_though_the_butler_is_asked_too() -> None:
+    did = FakeKind("did")
+    did.unobservable = {"r": StateError("bad list")}
+    tables = {"box.a": FakeSpec(), "did.r": FakeSpec(systems=("rucio",))}
+    with pytest.raises(StateError, match=r"fake\.toml:20: did\.r: bad list"):
+        observe_all(make_state(tables, FakeKind("box"), did))
+
+
+def test_a_system_that_is_down_is_not_asked_by_the_next_kind() -> None:
+    first, second = FakeKind("first", order=1), FakeKind("second", order=2)
+    first.unobservable = {"a": ObserveError("no answer")}
+    tables = {"first.a": FakeSpec(), "first.b": FakeSpec(), "second.c": FakeSpec()}
+    context = FakeContext(down={"butler"})
+    observation = observe_all(make_state(tables, first, second), context)
+    assert reasons(observation) == dict.fromkeys(["first.a", "first.b", "second.c"], "no answer")
+    assert first.observed == [("a", "b")]
+    assert second.observed == []
+    assert context.phases == ["first"]
+
+
+def test_what_the_other_system_knows_is_still_reported() -> None:
+    kind, did = FakeKind("box"), FakeKind("did")
+    kind.unobservable = {"a": ObserveError("no answer")}
+    did.things = {"r": Thing(1)}
+    tables = {"box.a": FakeSpec(), "did.r": FakeSpec(systems=("rucio",)), "box.m": FakeSpec(systems=("butler", "rucio"))}
+    observation = observe_all(make_state(tables, kind, did), FakeContext(down={"butler"}))
+    assert list(observation.observed) == [address("did.r")]
+    assert set(reasons(observation)) == {"box.a", "box.m"}
+
+
+def test_a_system_that_answers_is_asked_again_by_the_next_kind() -> None:
+    first, second = FakeKind("first", order=1), FakeKind("second", order=2)
+    first.unobservable = {"a": ObserveError("odd answer")}
+    second.things = {"b": Thing()}
+    observation = observe_all(make_state({"first.a": FakeSpec(), "second.b": FakeSpec()}, first, second))
+    assert reasons(observation) == {"first.a": "odd answer"}
+    assert list(observation.observed) == [address("second.b")]
+
+
+def test_what_each_kind_could_not_observe_is_kept() -> None:
+    first, second = FakeKind("first", order=1), FakeKind("second", order=2)
+    first.unobservable = {"a": ObserveError("odd answer")}
+    second.unobservable = {"b": ObserveError("no answer")}
+    observation = observe_all(make_state({"first.a": FakeSpec(), "second.b": FakeSpec()}, first, second))
+    assert reasons(observation) == {"first.a": "odd answer", "second.b": "no answer"}
+
+
+def test_a_resource_alone_is_not_asked_twice() -> None:
+    kind = FakeKind()
+    kind.unobservable = {"a": ObserveError("odd answer")}
+    observe_all(make_state(boxes("a"), kind))
+    assert kind.observed == [("a",)]
+
+
+def test_one_resource_that_can_not_be_observed_spoils_no_other() -> None:
+    kind = FakeKind()
+    kind.things = {"a": Thing(), "c": Thing()}
+    kind.unobservable = {"b": ObserveError("odd answer")}
+    observation = observe_all(make_state(boxes("a", "b", "c", "d"), kind))
+    assert reasons(observation) == {"box.b": "odd answer"}
+    assert {str(its): found.spec is not None for its, found in observation.observed.items()} == {
+        "box.a": True,
+        "box.c": True,
+        "box.d": False,
+    }
+
+
+def test_one_wrong_input_among_many_is_reported_with_its_place() -> None:
+    kind = FakeKind()
+    kind.unobservable = {"b": StateError("line 3 is cut")}
+    with pytest.raises(StateError) as caught:
+        observe_all(make_state(boxes("a", "b", "c"), kind))
+    assert caught.value.problems == ["fake.toml:20: box.b: line 3 is cut"]
+
+
+def test_wrong_inputs_of_all_kinds_are_reported_at_once() -> None:
+    first, second = FakeKind("first", order=1), FakeKind("second", order=2)
+    first.unobservable = {"a": StateError("cut")}
+    second.unobservable = {"b": StateError("empty"), "c": StateError("empty")}
+    tables = {"first.a": FakeSpec(), "second.b": FakeSpec(), "second.c": FakeSpec()}
+    with pytest.raises(StateError) as caught:
+        observe_all(make_state(tables, first, second))
+    assert caught.value.problems == [
+        "fake.toml:10: first.a: cut",
+        "fake.toml:20: second.b: empty",
+        "fake.toml:30: second.c: empty",
+    ]
+
+
+def test_an_unobservable_neighbour_is_not_blamed_for_a_wrong_input() -> None:
+    kind = FakeKind()
+    kind.refusal = StateError("cut")
+    kind.unobservable = {"a": ObserveError("odd answer"), "b": StateError("cut")}
+    with pytest.raises(StateError) as caught:
+        observe_all(make_state(boxes("a", "b"), kind))
+    assert caught.value.problems == ["fake.toml:20: box.b: cut"]
+
+
+def test_a_wrong_input_that_belongs_to_no_table_is_reported_without_one() -> None:
+    kind = FakeKind()
+    kind.refusal = StateError("two lists contradict each other")
+    with pytest.raises(StateError) as caught:
+        observe_all(make_state(boxes("a", "b"), kind))
+    assert caught.value.problems == ["two lists contradict each other"]
+
+
+def test_a_wrong_input_behind_an_unobservable_resource_has_its_place_too() -> None:
+    kind = FakeKind()
+    kind.unobservable = {"a": ObserveError("odd answer"), "b": StateError("cut"), "c": StateError("empty")}
+    with pytest.raises(StateError) as caught:
+        observe_all(make_state(boxes("a", "b", "c"), kind))
+    assert caught.value.problems == ["fake.toml:20: box.b: cut", "fake.toml:30: box.c: empty"]
+
+
+def check(tables: dict[str, FakeSpec], context: FakeContext, *chosen: str) -> None:
+    state = make_state(tables)
+    check_unprovided(state, context, build_graph(state), {address(text) for text in chosen or tables})
+
+
+def test_what_no_table_provides_may_exist_live() -> None:
+    context = FakeContext(existing={"t:live"})
+    check({"box.a": FakeSpec(needs=("t:live", "t:b")), "box.b": FakeSpec(provides=("t:b",))}, context)
+    assert context.asked == [{"t:live"}]
+
+
+def test_what_neither_a_table_nor_a_system_has_is_reported_with_a_suggestion() -> None:
+    tables = {
+        "box.a": FakeSpec(needs=("collection:HSC/raw/al", "dataset_type:zzz")),
+        "box.b": FakeSpec(provides=("collection:HSC/raw/all",)),
+    }
+    with pytest.raises(PlanError) as caught:
+        check(tables, FakeContext())
+    assert str(caught.value).splitlines() == [
+        'fake.toml:10: box.a: needs collection "HSC/raw/al", which no table provides and which doesn\'t exist'
+        '; did you mean "HSC/raw/all"?',
+        'fake.toml:10: box.a: needs dataset type "zzz", which no table provides and which doesn\'t exist',
+    ]
+
+
+def test_the_name_of_a_rucio_dataset_is_suggested_with_its_scope() -> None:
+    tables = {"box.a": FakeSpec(needs=("did:raw:nigth1",)), "box.b": FakeSpec(provides=("did:raw:night1",))}
+    with pytest.raises(PlanError, match=r'needs Rucio DID "raw:nigth1", .*; did you mean "raw:night1"'):
+        check(tables, FakeContext())
+
+
+def test_missing_providers_are_reported_in_order() -> None:
+    tables = {"box.z": FakeSpec(needs=("t:x",), requires=("box.a",)), "box.a": FakeSpec(needs=("t:y",))}
+    with pytest.raises(PlanError) as caught:
+        check(tables, FakeContext())
+    assert [line.split()[1] for line in str(caught.value).splitlines()] == ["box.a:", "box.z:"]
+
+
+def test_resources_that_are_not_chosen_may_lack_something() -> None:
+    context = FakeContext()
+    check({"box.a": FakeSpec(needs=("t:x",)), "box.b": FakeSpec()}, context, "box.b")
+    assert context.asked == [set()]
+
+
+def test_whether_something_exists_may_be_impossible_to_find_out() -> None:
+    with pytest.raises(ObserveError, match="no answer"):
+        check({"box.a": FakeSpec(needs=("t:x",))}, FakeContext(silent=ObserveError("no answer")))

@@ -1,0 +1,17 @@
+"""Query text for the Butler."""
+
+from __future__ import annotations
+
+from reconciler.systems.butler import queries
+
+
+def test_an_added_condition_is_put_in_parentheses_so_that_an_or_in_it_widens_nothing() -> None:
+    found = queries.with_values("LSSTComCam", "visit", [1, 2], "detector = 1 OR detector = 2")
+    assert found == "instrument = 'LSSTComCam' AND visit IN (1, 2) AND (detector = 1 OR detector = 2)"
+
+
+def test_an_expression_over_datasets_qualifies_the_night_and_one_over_exposure_records_does_not() -> None:
+    assert queries.on_nights("LSSTComCam", [20241108]) == "instrument = 'LSSTComCam' AND exposure.day_obs IN (20241108)"
+    assert queries.exposures_on_nights([20241108]) == "day_obs IN (20241108)"
+    assert "exposure.day_obs >= 1 AND exposure.day_obs < 3" in queries.between_nights("LSSTComCam", 1, 3)
+    assert queries.exposures_between_nights(1, 3) == "day_obs >= 1 AND day_obs < 3"
