@@ -1,11 +1,11 @@
-# Everything runs in .venv, which is made from PyPI alone with the newest Python that is installed.
+# Everything runs in .venv, which is created from PyPI alone with the newest installed Python.
 PYTHON ?= $(shell tools/find_python 3.13 3.12 3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 DEMO := $(CURDIR)/build/demo
 
-# make test-env: an environment of tests/envs, the Pythons that it is for, and the tests to run in it.
+# make test-env: the file in tests/envs, the Python versions that it supports, and the tests to run.
 ENV ?= newest
 ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
@@ -14,16 +14,16 @@ TESTS ?= tests
 .PHONY: demo test test-env bench faults kill race lint schemas clean help
 
 help:
-	@echo "make demo     tour of the product in an embedded world"
+	@echo "make demo     run the product tour in a playground"
 	@echo "make test     run the tests"
-	@echo "make test-env ENV=rubin-env-12   run them in another environment of tests/envs"
-	@echo "make lint     ruff, mypy --strict, import-linter"
-	@echo "make faults   show what an operator is told of each fault of Rucio and the network"
-	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end"
-	@echo "make bench    what a look and an apply cost, as ratios to doing the same by hand"
-	@echo "make race     start two applies together, 20 times"
-	@echo "make schemas  write schemas/ anew"
-	@echo "make clean    remove what make made"
+	@echo "make test-env ENV=rubin-env-12   run the tests with the versions in tests/envs/rubin-env-12.txt"
+	@echo "make lint     run ruff, mypy --strict and import-linter"
+	@echo "make faults   show the message for each fault of Rucio and the network"
+	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end states"
+	@echo "make bench    measure diff and apply as ratios to the same work by hand"
+	@echo "make race     start two applies at the same time, 20 times"
+	@echo "make schemas  regenerate schemas/"
+	@echo "make clean    remove everything that make created"
 
 $(VENV)/.made: pyproject.toml tests/envs/newest.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,7 +33,7 @@ $(VENV)/.made: pyproject.toml tests/envs/newest.txt
 demo: $(VENV)/.made
 	$(BIN)/python -m reconciler.playground.demo $(DEMO)
 
-# More workers than cores: half of what the tests do is waiting. Worlds belong to a class, so a class stays with one worker.
+# More workers than cores, because tests wait half of their time. A class shares one playground, so it stays with one worker.
 test: $(VENV)/.made
 	$(BIN)/python -m pytest -n 4 -m "not slow" tests
 	$(BIN)/python -m pytest -n 5 --dist loadscope --no-loadscope-reorder -m slow tests
@@ -58,7 +58,7 @@ faults: $(VENV)/.made
 kill: $(VENV)/.made
 	$(BIN)/python tests/kill.py 50
 
-# Worlds are built below build/scale the first time, which takes about ten minutes.
+# The first run builds its worlds below build/scale, which takes about ten minutes.
 bench: $(VENV)/.made
 	mkdir -p build/scale
 	$(BIN)/python tests/scale/bench.py build/scale
