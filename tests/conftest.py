@@ -1,4 +1,4 @@
-"""What the tests stand on: real repositories on SQLite and PostgreSQL, one real Rucio server, real files."""
+"""Fixtures: real repositories on SQLite and PostgreSQL, a real Rucio server, and real files."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(OBSERVATORY))
 
 STACK = {"PYTHONPATH": str(OBSERVATORY), "DAF_BUTLER_PLUGINS": str(OBSERVATORY / "butler-plugins.yaml")}
-"""What makes the stand-in observatory's commands those of ``butler``."""
+"""Environment in which ``butler`` has the commands of the stand-in observatory."""
 SMALL = Sizes(nights=1, exposures=6, shards=14)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest and can't be shared out, so that no worker is left alone with it."""
+    """Start with the longest test, which can't be split, so that it doesn't run alone at the end."""
     items.sort(key=lambda item: "test_model_of_use" not in item.nodeid)
 
 
@@ -58,7 +58,7 @@ def worlds() -> Path:
 
 @pytest.fixture(scope="session")
 def world(worlds: Path) -> World:
-    """One small world for all tests that need PostgreSQL or Rucio; its mover is off."""
+    """A small playground for all tests that need PostgreSQL or Rucio; its file mover is off."""
     from reconciler.playground.up import up
 
     shared = World(worlds / "shared")
@@ -78,7 +78,7 @@ def make_repository(folder: Path, config: Any = None, *, instrument: bool) -> Pa
     butler = Butler.from_config(str(folder), writeable=True)
     if instrument:
         Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
-    getattr(butler, "close", lambda: None)()  # lsst-daf-butler 29 has none
+    getattr(butler, "close", lambda: None)()  # lsst-daf-butler 29 has no close
     return folder
 
 
@@ -90,12 +90,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def comcam_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One with the instrument registered."""
+    """An SQLite repository with the instrument registered, made once and copied for each test."""
     return make_repository(tmp_path_factory.mktemp("template") / "repo", instrument=True)
 
 
 class PostgresTemplate:
-    """A repository on PostgreSQL whose database is copied for each test: that takes a tenth of making its tables."""
+    """A repository on PostgreSQL whose database is copied for each test, in a tenth of the time of creating its tables."""
 
     def __init__(self, world: World, folder: Path, *, instrument: bool) -> None:
         from lsst.daf.butler import Config
@@ -118,7 +118,7 @@ class PostgresTemplate:
         return name
 
     def copy(self, folder: Path) -> str:
-        """Make a repository like it, and give the name of its database."""
+        """Copy the repository to a folder, and return the name of the new database."""
         database = self._create(self.database)
         shutil.copytree(self.folder, folder)
         yaml = folder / "butler.yaml"
@@ -126,7 +126,7 @@ class PostgresTemplate:
         return database
 
     def drop(self, database: str) -> None:
-        """Remove a copy."""
+        """Drop the database of a copy."""
         import psycopg
 
         with psycopg.connect(f"host={self.socket} user=postgres dbname=postgres", autocommit=True) as connection:
@@ -145,7 +145,7 @@ def postgres_comcam_template(world: World, tmp_path_factory: pytest.TempPathFact
 
 @dataclass
 class Bench:
-    """A folder with a state file, its repository, and ways to run the program on it."""
+    """A folder with a state file and a repository, and methods that run the program on them."""
 
     folder: Path
     repo: Path
@@ -175,8 +175,8 @@ class Bench:
     def apply(self, path: Path, expect: int = 0, *words: str) -> str:
         return self.run("apply", path, "--yes", *words, expect=expect).output
 
-    def mend(self, path: Path) -> str:
-        """Apply, and see that the law holds: then nothing differs, and a second apply does nothing."""
+    def apply_and_check(self, path: Path) -> str:
+        """Apply a state, check that nothing differs then and that a second apply changes nothing, and return the first output."""
         output = self.apply(path)
         assert "is in sync" in self.diff(path, 0)
         assert "changed 0" in self.apply(path)
@@ -191,7 +191,7 @@ class Bench:
 
 @pytest.fixture
 def empty_bench(tmp_path: Path) -> Bench:
-    """No repository yet."""
+    """A bench without a repository."""
     return Bench(tmp_path, tmp_path / "repo", {**STACK, "XDG_STATE_HOME": str(tmp_path / "xdg")})
 
 
@@ -209,14 +209,14 @@ def postgres_bench(empty_bench: Bench, postgres_template: PostgresTemplate) -> B
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def bench(request: pytest.FixtureRequest) -> Bench:
-    """The same test on both databases."""
+    """A bench with an empty repository; each test runs on both databases."""
     found: Bench = request.getfixturevalue(f"{request.param}_bench")
     return found
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def comcam(request: pytest.FixtureRequest, empty_bench: Bench) -> Bench:
-    """A repository with the instrument registered."""
+    """A bench whose repository has the instrument registered; each test runs on both databases."""
     if request.param == "sqlite":
         shutil.copytree(request.getfixturevalue("comcam_template"), empty_bench.repo)
     else:
@@ -226,7 +226,7 @@ def comcam(request: pytest.FixtureRequest, empty_bench: Bench) -> Bench:
 
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
-    """A folder for a Unix socket, whose path may have about a hundred characters."""
+    """A folder with a short path, because the path of a Unix socket is limited to about a hundred characters."""
     with tempfile.TemporaryDirectory(prefix="rw-") as folder:
         yield Path(folder)
 
@@ -240,7 +240,7 @@ def client(world: World) -> Any:
 
 @pytest.fixture
 def fresh_scope(client: Any) -> str:
-    """A scope of Rucio's that is this test's alone."""
+    """A Rucio scope that only this test uses."""
     scope = f"t{uuid.uuid4().hex[:10]}"
     client.add_scope("root", scope)
     return scope
@@ -248,13 +248,13 @@ def fresh_scope(client: Any) -> str:
 
 @pytest.fixture
 def rucio_bench(tmp_path: Path, world: World, fresh_scope: str) -> Iterator[Bench]:
-    """Only Rucio: no repository at all."""
+    """A bench with Rucio and without a repository."""
     return Bench(tmp_path, tmp_path / "none", {"XDG_STATE_HOME": str(tmp_path / "xdg"), **world.environment()})
 
 
 @pytest.fixture
 def add_files(client: Any) -> Callable[..., list[str]]:
-    """Registers files at SLAC, in a dataset."""
+    """A function that registers a dataset of files at SLAC and returns their names."""
 
     def add(scope: str, dataset: str, count: int, *, close: bool = False) -> list[str]:
         names = [f"{dataset.replace('/', '_')}_{number}.fits" for number in range(count)]

@@ -1,4 +1,4 @@
-"""What is in the databases of a Butler repository and of a Rucio server, less what time alone changes."""
+"""Dumps of the databases of a Butler repository and of a Rucio server, without the columns and tables that change with time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import Any
 
 Dump = dict[str, list[tuple[Any, ...]]]
-TIMES = {"created_at", "updated_at", "accessed_at", "closed_at", "estimated_at", "stuck_at", "last_accessed", "ingest_date"}
-PASSING = {
+TIME_COLUMNS = {
+    "created_at",
+    "updated_at",
+    "accessed_at",
+    "closed_at",
+    "estimated_at",
+    "stuck_at",
+    "last_accessed",
+    "ingest_date",
+}
+TRANSIENT_TABLES = {
     "tokens",
     "heartbeats",
     "messages",
@@ -20,7 +29,8 @@ PASSING = {
 }
 
 
-def sqlite(path: Path) -> Dump:
+def dump_sqlite(path: Path) -> Dump:
+    """Return the sorted rows of each table of an SQLite database."""
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
         names = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")]
         return {
@@ -30,7 +40,8 @@ def sqlite(path: Path) -> Dump:
         }
 
 
-def postgres(socket: str, database: str, schema: str) -> Dump:
+def dump_postgres(socket: str, database: str, schema: str) -> Dump:
+    """Return the sorted rows of each table in a schema of a PostgreSQL database."""
     import psycopg
 
     with psycopg.connect(f"host={socket} user=postgres dbname={database}") as connection:
@@ -39,10 +50,10 @@ def postgres(socket: str, database: str, schema: str) -> Dump:
         return {
             name: sorted(_rows(connection.execute(f'select * from "{schema}"."{name}"')), key=repr)
             for name in names
-            if name not in PASSING
+            if name not in TRANSIENT_TABLES
         }
 
 
 def _rows(cursor: Any) -> list[tuple[Any, ...]]:
-    kept = [number for number, column in enumerate(cursor.description) if column[0] not in TIMES]
+    kept = [number for number, column in enumerate(cursor.description) if column[0] not in TIME_COLUMNS]
     return [tuple(row[number] for number in kept) for row in cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""A worker that dies once, in the middle of its work."""
+"""A worker function whose process dies once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reconciler.systems.butler import write_datasets
 
 
 def ingest_chunk(uri: str, rows: Sequence[Mapping[str, Any]], root: str, transfer: str) -> int:
-    """Do as `reconciler.systems.butler.write_datasets.ingest_chunk`, but for the first time in a repository."""
+    """Kill the process at the first call for a repository; ingest the chunk at any later call."""
     marker = Path(uri) / "died-here"
     try:
         marker.touch(exist_ok=False)

@@ -1,4 +1,4 @@
-"""A proxy in front of a real Rucio server that answers wrongly on purpose, in HTTP as a broken network or server would."""
+"""An HTTP proxy for a real Rucio server that simulates failures of the server and the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOP = {"connection", "transfer-encoding", "content-length", "keep-alive", "serve
 
 
 class FaultProxy:
-    """Forwards to a server, and does ``fault`` to requests whose path matches ``where``.
+    """Forwards requests to a server, and injects ``fault`` into those whose path matches ``where``.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class FaultProxy:
         self.where = re.compile(".")
         self.method = ""
         self.left = -1
-        self.seen: list[str] = []
+        self.requests: list[str] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"proxy": self}))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -44,26 +44,26 @@ class FaultProxy:
 
     @contextmanager
     def doing(self, fault: str, where: str = ".", method: str = "", times: int = -1) -> Iterator[None]:
-        """Do something wrong for a while.
+        """Inject a fault while the context lasts.
 
         Parameters
         ----------
         fault : `str`
-            What.
+            Name of the fault and its value, such as ``status 503`` or ``hang 4``.
         where, method : `str`
-            To which requests.
+            Pattern of the paths, and method, of the requests that fail; an empty method means all.
         times : `int`
-            How often; always for -1.
+            Number of requests that fail; -1 for all.
         """
         self.fault, self.where, self.method, self.left = fault, re.compile(where), method, times
-        self.seen.clear()
+        self.requests.clear()
         try:
             yield
         finally:
             self.fault = ""
 
     def _take(self, method: str, path: str) -> str:
-        self.seen.append(f"{method} {path}")
+        self.requests.append(f"{method} {path}")
         if not self.fault or not self.where.search(path) or (self.method and self.method != method) or self.left == 0:
             return ""
         self.left -= 1
@@ -71,7 +71,7 @@ class FaultProxy:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the server does, or otherwise."""
+    """Handles one request: forwards it, or answers with the fault."""
 
     proxy: FaultProxy
     protocol_version = "HTTP/1.1"
@@ -102,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
             self._spoil(name, value, *self._forward(body))
 
     def _spoil(self, name: str, value: str, status: int, headers: Any, content: bytes) -> None:
-        """Answer otherwise than the server did."""
+        """Answer with a damaged form of what the server answered."""
         if name == "done-then":
             self._answer(int(value), {}, b"gone")
         elif name == "cut":

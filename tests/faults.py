@@ -1,4 +1,4 @@
-"""Faults of Rucio and the network, each with the message an operator must get; ``python tests/faults.py`` prints the table."""
+"""Faults of Rucio and the network, each with the message that an operator must see; ``python tests/faults.py`` prints a table."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FILES = r"/dids/bulkfiles"
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, and what the program must do about it.
+    """A fault, and how the program must respond.
 
     Parameters
     ----------
     name : `str`
-        Title.
+        Title in the table.
     fault, where, method : `str`
         Arguments of `faultproxy.FaultProxy.doing`.
     message : `str`
@@ -31,7 +31,7 @@ class Fault:
     code : `int`
         Expected exit code.
     command : `str`
-        Command to run while the fault lasts.
+        Command to run during the fault.
     times : `int`
         Number of requests that fail; -1 for all.
     prepared : `bool`
@@ -117,15 +117,15 @@ class Scene:
         self.environment = {"XDG_STATE_HOME": str(folder / "xdg"), "TMPDIR": str(folder), "RUCIO_CLIENT_MODE": "1"}
 
     def run(self, *words: str) -> Any:
-        """Run the program."""
+        """Run a command of the program on the state."""
         from click.testing import CliRunner
 
         from reconciler.cli import main
 
         return CliRunner().invoke(main, [words[0], str(self.state), *words[1:]], env=self.environment)
 
-    def suffer(self, fault: Fault) -> Any:
-        """Run the command of a fault while the fault lasts."""
+    def run_with_fault(self, fault: Fault) -> Any:
+        """Run the command of a fault during the fault."""
         if fault.prepared:
             self.run("apply", "--yes")
         # With a cached token there would be no login that can fail.
@@ -133,8 +133,8 @@ class Scene:
         with self.proxy.doing(fault.fault, fault.where, fault.method, fault.times):
             return self.run(fault.command, *(["--yes"] if fault.command == "apply" else []))
 
-    def lost(self) -> str:
-        """Apply without the fault, and describe what is then wrong, or "nothing"."""
+    def find_loss(self) -> str:
+        """Apply without the fault, and describe what is missing afterwards, or return "nothing"."""
         end = self.run("apply", "--yes")
         rules = list(self.client.list_did_rules(self.scope, "d"))
         if end.exit_code or len(rules) != 1:
@@ -143,7 +143,7 @@ class Scene:
 
 
 def main() -> int:
-    """Print the table."""
+    """Run every fault against a small world, print the table, and return 1 if any message was missing or anything was lost."""
     import os
     import shutil
 
@@ -168,9 +168,9 @@ def main() -> int:
             folder.mkdir()
             Butler.makeRepo(str(folder / "repo"))
             scene = Scene(folder, world, client, folder / "repo")
-            result = scene.suffer(fault)
+            result = scene.run_with_fault(fault)
             lines = [line for line in result.output.splitlines() if fault.message in line]
-            lost = scene.lost()
+            lost = scene.find_loss()
             good = result.exit_code == fault.code and lines and lost == "nothing"
             bad += not good
             message = lines[0].strip() if lines else f"MISSING: {fault.message}"

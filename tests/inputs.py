@@ -1,4 +1,4 @@
-"""Inputs that several tests take."""
+"""Input files that several tests use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def make_export(root: Path) -> Path:
-    """Make an export file with a RUN, a CALIBRATION collection, a TAGGED one and a chain over both; give back its folder."""
+    """Make a folder with an export file of a RUN, a CALIBRATION, a TAGGED and a CHAINED collection, and return the folder."""
     from astropy.time import Time
     from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, FileDataset, Timespan
     from lsst.pipe.base import Instrument

@@ -1,6 +1,7 @@
 """Kill `reconcile apply` with SIGKILL at random moments, apply again, and compare with an undisturbed run.
 
-``python tests/kill.py 50`` does it 50 times on each database and prints how many were equal; ``make kill`` is that.
+``python tests/kill.py 50``, which ``make kill`` runs, repeats this 50 times on each database and prints how many results were
+equal.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ class Trial:
     Parameters
     ----------
     folder : `pathlib.Path`
-        To work in.
+        Working folder.
     inputs : `pathlib.Path`
-        Raws, an export file and a table.
+        Folder with raws, an export file and a table.
     world : `reconciler.playground.world.World`
-        With the Rucio server and PostgreSQL.
+        Playground that has the Rucio server and PostgreSQL.
     client : `rucio.client.Client`
-        As root.
+        Client with the root account.
     postgres : `bool`
-        Where the registry is.
+        Whether the registry is on PostgreSQL rather than SQLite.
     """
 
     folder: Path
@@ -82,7 +83,7 @@ class Trial:
         self.environment = os.environ | {"XDG_STATE_HOME": str(self.folder / "xdg")}
 
     def start(self, command: str = "apply") -> subprocess.Popen[str]:
-        """Start the program, in a session of its own."""
+        """Start the program in a new process."""
         return subprocess.Popen(
             [sys.executable, "-m", "reconciler", command, str(self.state), *(["--yes"] if command == "apply" else [])],
             env=self.environment,
@@ -92,7 +93,7 @@ class Trial:
         )
 
     def content(self) -> dict[str, Any]:
-        """Give all that the repository and the rules hold, less what is random: UUIDs and times of creation."""
+        """Return the content of the repository and the rules, without random UUIDs and creation times."""
         from lsst.daf.butler import Butler
 
         butler = Butler.from_config(str(self.folder / "repo"))
@@ -116,7 +117,7 @@ class Trial:
 
 
 def make_inputs(folder: Path) -> Path:
-    """Make what the states take in."""
+    """Make the input files of the states, and return their folder."""
     for exposure in campaign.list_exposures(SIZES):
         campaign.write_exposure(folder / "raw" / "LSSTComCam", exposure)
     make_export(folder)
@@ -131,12 +132,12 @@ def make_inputs(folder: Path) -> Path:
 def kill_and_compare(
     place: Path, world: World, client: Any, *, postgres: bool, times: int, seed: int, say: Callable[[str], None]
 ) -> int:
-    """Do it.
+    """Kill applies at random moments, and compare the results of the applies after them with that of an undisturbed one.
 
     Returns
     -------
     equal : `int`
-        How often the end was that of an undisturbed run.
+        Number of trials whose result was equal and in sync.
     """
     moments = random.Random(seed)
     inputs = place / "inputs"
@@ -148,7 +149,7 @@ def kill_and_compare(
     duration = time.monotonic() - begun
     if process.returncode:
         raise RuntimeError(output)
-    wanted = undisturbed.content()
+    expected = undisturbed.content()
     equal = 0
     for number in range(times):
         trial = Trial(place / f"{name}-{number}", inputs, world, client, postgres)
@@ -159,7 +160,7 @@ def kill_and_compare(
         process.communicate()
         again = trial.start()
         output, _ = again.communicate()
-        same = again.returncode == 0 and trial.content() == wanted
+        same = again.returncode == 0 and trial.content() == expected
         quiet = trial.start("diff")
         quiet.communicate()
         equal += same and quiet.returncode == 0
@@ -171,7 +172,7 @@ def kill_and_compare(
 
 
 def main() -> int:
-    """Put a small world up, and do it on each database."""
+    """Start a small playground, and run the trials on both databases."""
     from reconciler.playground import catalog
     from reconciler.playground.up import down, up
 

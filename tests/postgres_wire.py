@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that counts round trips: a client waits after each Query and each Sync message of the protocol.
+"""A proxy for PostgreSQL that counts round trips: a client waits after each Query and each Sync message of the protocol.
 
 https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -32,7 +32,7 @@ def listen_at(bench: Bench, world: World, folder: Path) -> None:
 
 
 class RoundTrips:
-    """How often clients waited for the server, and how often after an INSERT."""
+    """Number of times that clients waited for the server, and number of these after an INSERT."""
 
     def __init__(self) -> None:
         self.count = self.inserts = 0

@@ -1,4 +1,4 @@
-"""Start two applies together, again and again: both end well, and so does the repository. ``make race`` does it 20 times."""
+"""Start two applies of one state at the same time, and check the result; ``make race`` repeats this 20 times."""
 
 from __future__ import annotations
 
@@ -16,18 +16,7 @@ from reconciler.playground.world import OBSERVATORY, Sizes, World
 
 
 def race(trial: Trial) -> bool:
-    """Start two applies of one state; both may end well, or one be refused because the other holds the lock.
-
-    Parameters
-    ----------
-    trial : `kill.Trial`
-        A fresh one.
-
-    Returns
-    -------
-    right : `bool`
-        Whether they ended so, and everything is in sync then.
-    """
+    """Start two applies, and return whether both succeeded or one found the lock held, and the state is in sync then."""
     processes = [trial.start() for _ in range(2)]
     outputs = [process.communicate()[0] for process in processes]
     codes = sorted(process.returncode for process in processes)
@@ -38,7 +27,7 @@ def race(trial: Trial) -> bool:
 
 
 def main() -> int:
-    """Put a small world up, and do it on each database."""
+    """Start a small playground, and run the races on both databases in turn."""
     from reconciler.playground import catalog
     from reconciler.playground.up import down, up
 
@@ -55,17 +44,17 @@ def main() -> int:
         inputs = place / "inputs"
         inputs.mkdir()
         make_inputs(inputs)
-        wanted = None
+        expected = None
         for number in range(times):
             trial = Trial(place / str(number), inputs, world, client, bool(number % 2))
             good = race(trial)
-            wanted = wanted or trial.content()
-            right += good and trial.content() == wanted
+            expected = expected or trial.content()
+            right += good and trial.content() == expected
             shutil.rmtree(trial.folder)
     finally:
         down(world)
         shutil.rmtree(place, ignore_errors=True)
-    print(f"{right} of {times} right, half of them on PostgreSQL")
+    print(f"{right} of {times} correct, half of them on PostgreSQL")
     return 0 if right == times else 1
 
 

@@ -1,4 +1,4 @@
-"""An S3 server for a test: moto, which speaks the protocol over HTTP."""
+"""An S3 server for tests: moto, which implements the protocol over HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def serving() -> Iterator[str]:
-    """A server with no buckets, until it is left."""
+    """Run a server without buckets, and give its URL."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

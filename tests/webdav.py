@@ -1,4 +1,4 @@
-"""A WebDAV server for a test."""
+"""A WebDAV server for tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """A real WebDAV server over a folder."""
+    """Run a WebDAV server for a folder in another process, and give its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Installing the project into somebody's environment leaves what is in it as it was."""
+"""Installing the project into an existing environment changes none of its packages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from conftest import ROOT
 
 ENVIRONMENTS = sorted((ROOT / "tests" / "envs").glob("*.txt"))
 FACILITY = ("lsst-daf-butler", "lsst-pipe-base")
-"""What a facility's stack brings, beside the packages that its environment pins."""
+"""Packages of a facility's stack, in addition to those that its environment pins."""
 
 
 def run(*words: object) -> str:
@@ -23,7 +23,7 @@ def run(*words: object) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("extra", ["", "[register,parsl,playground]"])
-def test_nothing_that_rubin_env_has_is_changed_by_installing_the_project(tmp_path: Path, extra: str) -> None:
+def test_installing_the_project_changes_no_package_of_rubin_env(tmp_path: Path, extra: str) -> None:
     pins = ROOT / "tests" / "envs" / "rubin-env-12.txt"
     run(sys.executable, "-m", "venv", tmp_path / "env")
     python = tmp_path / "env" / "bin" / "python"
@@ -38,9 +38,9 @@ def test_nothing_that_rubin_env_has_is_changed_by_installing_the_project(tmp_pat
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_each_environment_names_the_pythons_that_it_is_for(path: Path) -> None:
+def test_each_environment_names_its_python_versions(path: Path) -> None:
     assert re.search(r"^# python: 3\.\d+( 3\.\d+)*$", path.read_text(), re.MULTILINE)
 
 
-def test_no_pin_of_the_rucio_server_is_one_of_the_project() -> None:
+def test_the_rucio_server_is_not_a_dependency_of_the_project() -> None:
     assert "rucio>=" not in (ROOT / "pyproject.toml").read_text()

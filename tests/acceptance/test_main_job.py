@@ -1,4 +1,4 @@
-"""The main job, on real systems: ccms1 from nothing to in sync, and the procedure command for command."""
+"""The main use, on real systems: ccms1 from an empty world to in sync, with every command of the procedure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from dumps import Dump, postgres, sqlite
+from dumps import Dump, dump_postgres, dump_sqlite
 
 from reconciler.playground.site import repository_uri
 from reconciler.playground.up import down
@@ -25,7 +25,7 @@ FLAGS = {"--fail-fast", "--override", "--close"}
 
 
 class Job:
-    """A playground and the program on it, each run a process of its own."""
+    """A playground, and methods that run the program on it in separate processes."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -48,11 +48,11 @@ class Job:
     def dump(self) -> dict[str, Dump]:
         socket = self.world.read_record()["postgres"]
         registry = (
-            postgres(socket, "lsstprod", "ccms1")
+            dump_postgres(socket, "lsstprod", "ccms1")
             if self.world.sizes.like_production
-            else sqlite(self.world.repository / "gen3.sqlite3")
+            else dump_sqlite(self.world.repository / "gen3.sqlite3")
         )
-        return {"butler": registry, "rucio": postgres(socket, "rucio", "dev")}
+        return {"butler": registry, "rucio": dump_postgres(socket, "rucio", "dev")}
 
 
 @pytest.fixture(scope="class")
@@ -68,7 +68,7 @@ def job(request: pytest.FixtureRequest, worlds: Path) -> Iterator[Job]:
 
 @pytest.fixture(scope="class")
 def script(job: Job) -> str:
-    """The shell script of an empty world; made before anything is applied."""
+    """The shell script for an empty world, made before anything is applied."""
     return job.reconcile("diff", "--format", "shell", expect=2)
 
 
@@ -78,7 +78,7 @@ def applied(job: Job, script: str) -> str:
 
 
 def parse(line: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Take a command apart: its words in order, and its options in any order."""
+    """Split a command into its words, in order, and its options."""
     words, options = [], {}
     parts = iter(shlex.split(line))
     for part in parts:
@@ -91,50 +91,50 @@ def parse(line: str) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(words), options
 
 
-def same(wanted: str, typed: str, data: str) -> bool:
-    """Compare a command of the procedure with one of the script: its variables stand for anything, files go by their names."""
-    (words, options), (typed_words, typed_options) = parse(wanted), parse(typed)
+def same(expected: str, typed: str, data: str) -> bool:
+    """Compare a command of the procedure, whose variables match anything, with one of the script; files are compared by name."""
+    (words, options), (typed_words, typed_options) = parse(expected), parse(typed)
     if len(words) != len(typed_words) or set(options) != set(typed_options):
         return False
     pairs = [*zip(words, typed_words, strict=True), *((options[key], typed_options[key]) for key in options)]
     return all(_same_word(one, other.replace(data, "$DATA")) for one, other in pairs)
 
 
-def _same_word(wanted: str, typed: str) -> bool:
-    if wanted in ("$DATASET", "$COLLECTION", "$dstype"):
+def _same_word(expected: str, typed: str) -> bool:
+    if expected in ("$DATASET", "$COLLECTION", "$dstype"):
         return True
-    if wanted == typed or fnmatch.fnmatchcase(typed, wanted.replace("$DATASET", "*")):
+    if expected == typed or fnmatch.fnmatchcase(typed, expected.replace("$DATASET", "*")):
         return True
-    name = wanted.rpartition("/")[2]
-    return name == typed.rpartition("/")[2] and ("." in name or wanted.startswith("/"))
+    name = expected.rpartition("/")[2]
+    return name == typed.rpartition("/")[2] and ("." in name or expected.startswith("/"))
 
 
 class MainJob:
-    """What holds in a world of either shape."""
+    """Tests that hold for both deployments."""
 
     like_production: bool
 
     def test_on_an_empty_world_the_script_is_the_procedure_command_for_command(self, job: Job, script: str) -> None:
         data = repository_uri(job.world).partition("/butler/")[0] + "/storage/IN2P3_RAW_DISK"
         typed = [line for line in script.splitlines() if line.startswith(("butler ", "rucio"))]
-        wanted = (CASES / "procedure_commands.txt").read_text().splitlines()
-        missing = [command for command in wanted if not any(same(command, line, data) for line in typed)]
+        expected = (CASES / "procedure_commands.txt").read_text().splitlines()
+        missing = [command for command in expected if not any(same(command, line, data) for line in typed)]
         assert not missing, missing
-        assert len(wanted) == 27
+        assert len(expected) == 27
         creations = [number for number, line in enumerate(typed) if line.startswith("butler create")]
         others = [number for number, line in enumerate(typed) if line.startswith("butler ") and "create" not in line]
         assert creations[0] < min(others)
 
-    def test_the_tree_is_that_of_the_procedure_all_59_rows_of_it(self, job: Job, applied: str) -> None:
+    def test_the_collection_tree_equals_all_59_rows_of_the_procedure(self, job: Job, applied: str) -> None:
         printed = job.butler("query-collections", "--chains=tree", repository_uri(job.world), "LSSTComCam/DP1/defaults")
         rows = [line.rstrip() for line in printed.splitlines()[2:] if line.strip()]
-        wanted = (CASES / "procedure_tree.txt").read_text().splitlines()
-        assert len(wanted) == 59
-        assert [row.split() for row in rows] == [row.split() for row in wanted]
+        expected = (CASES / "procedure_tree.txt").read_text().splitlines()
+        assert len(expected) == 59
+        assert [row.split() for row in rows] == [row.split() for row in expected]
         depth = [len(row) - len(row.lstrip()) for row in rows]
-        assert depth == [len(row) - len(row.lstrip()) for row in wanted]
+        assert depth == [len(row) - len(row.lstrip()) for row in expected]
 
-    def test_then_nothing_differs_a_second_apply_does_nothing_and_no_database_changes(self, job: Job, applied: str) -> None:
+    def test_after_an_apply_nothing_differs_and_a_second_apply_changes_no_database(self, job: Job, applied: str) -> None:
         before = job.dump()
         assert "ccms1 is in sync: 61 resources" in job.reconcile("diff")
         assert "changed 0" in job.reconcile("apply", "--yes")
@@ -143,38 +143,38 @@ class MainJob:
             for table in before[system]:
                 assert before[system][table] == after[system][table], f"{system} {table}"
 
-    def test_what_is_broken_by_hand_is_told_and_mended(self, job: Job, applied: str) -> None:
+    def test_manual_changes_are_reported_and_repaired(self, job: Job, applied: str) -> None:
         repo = repository_uri(job.world)
         job.butler("collection-chain", "--mode=remove", repo, "LSSTComCam/calib", "LSSTComCam/calib/DM-48650")
         where = "instrument='LSSTComCam' AND exposure.seq_num = 4 AND detector IN (4, 7)"
         job.butler("prune-datasets", repo, "LSSTComCam/raw/all", "--datasets", "raw", "--purge", "LSSTComCam/raw/all",
                    "--where", where, "--no-confirm")  # fmt: skip
-        told = job.reconcile("diff", expect=2)
-        assert "+ LSSTComCam/calib/DM-48650 at 11 (of 12)" in told
-        assert "raws: 4 of" in told
-        mended = job.reconcile("apply", "--yes")
-        assert "changed 3" in mended
+        output = job.reconcile("diff", expect=2)
+        assert "+ LSSTComCam/calib/DM-48650 at 11 (of 12)" in output
+        assert "raws: 4 of" in output
+        output = job.reconcile("apply", "--yes")
+        assert "changed 3" in output
         job.reconcile("diff")
 
-    def test_nothing_that_a_run_prints_or_writes_holds_a_secret(self, job: Job, applied: str, script: str) -> None:
+    def test_output_and_files_of_a_run_contain_no_secret(self, job: Job, applied: str, script: str) -> None:
         secret: Any = job.world.read_record()["password"]
         assert secret not in applied + script + job.reconcile("diff", "--format", "json")
         for path in (job.world.root / "xdg").rglob("*"):
             if path.is_file():
                 assert secret not in path.read_text(errors="replace"), path
 
-    def test_the_playground_comes_back_after_a_crash_and_down_ends_only_what_it_started(self, job: Job, applied: str) -> None:
+    def test_the_playground_restarts_after_a_crash_and_down_stops_only_its_own_processes(self, job: Job, applied: str) -> None:
         record = job.world.read_record()["processes"]
         os.kill(record["rucio-server"]["pid"], 9)
         assert "not running" in job.run("playground", "status", str(job.world.root))
         job.run("playground", "up", str(job.world.root))
         job.reconcile("diff")
-        stranger = subprocess.Popen(["sleep", "60"])
+        unrelated = subprocess.Popen(["sleep", "60"])
         processes = job.world.read_record()["processes"]
-        job.world.update_record(processes=processes | {"stranger": {"pid": stranger.pid, "started": "1"}})
+        job.world.update_record(processes=processes | {"unrelated": {"pid": unrelated.pid, "started": "1"}})
         job.run("playground", "down", str(job.world.root))
-        assert stranger.poll() is None
-        stranger.kill()
+        assert unrelated.poll() is None
+        unrelated.kill()
         assert "nothing was running" in job.run("playground", "down", str(job.world.root))
 
 
@@ -183,6 +183,6 @@ class TestOnSqliteAndAFolder(MainJob):
 
 
 class TestOnPostgresqlAndWebdav(MainJob):
-    """The shape of the procedure's own repository."""
+    """The deployment that the procedure describes."""
 
     like_production = True

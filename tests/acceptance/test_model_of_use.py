@@ -1,6 +1,6 @@
-"""Random small worlds, random states, random breakage: after each apply nothing differs, or exactly what was refused.
+"""Random repositories, states and manual changes: after each apply only differences that apply must not remove are left.
 
-And what the state does not name is left as it was, and a second apply does nothing.
+Unmanaged collections are never changed, and a second apply has nothing to do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from reconciler.systems.butler.repository import Repository
 from reconciler.systems.context import Context
 
 EXAMPLES = int(os.environ.get("RECONCILE_MODEL_EXAMPLES", "60"))
-"""Of both databases together; one in ten is on PostgreSQL, where each takes three times as long."""
+"""Number of examples on both databases; one in ten is on PostgreSQL, where an example takes three times as long."""
 RUNS = [f"run{n}" for n in range(4)]
 CHAINS = [f"chain{n}" for n in range(3)]
 TAGS = [f"tag{n}" for n in range(2)]
@@ -35,7 +35,7 @@ PIXELS = list(range(131072, 131080))
 
 
 class Quiet:
-    """Hears of nothing."""
+    """A listener that ignores all events."""
 
     def started(self, action: Any) -> None: ...
     def ended(self, *args: Any) -> None: ...
@@ -44,7 +44,7 @@ class Quiet:
 
 
 class Use(RuleBasedStateMachine):
-    """A repository that people and `reconcile` change in turns."""
+    """A repository that other people and `reconcile` change in turns."""
 
     template: Path
     place: Path
@@ -83,12 +83,12 @@ class Use(RuleBasedStateMachine):
         (self.folder / "s.toml").write_text(text)
         self.state = load(self.folder / "s.toml")
         self.graph = build_graph(self.state)
-        self.butler.collections.register("stranger")
-        self.butler.collections.register("strange-chain", self.types.CHAINED)
-        self.butler.collections.redefine_chain("strange-chain", ["stranger"])
+        self.butler.collections.register("unmanaged")
+        self.butler.collections.register("unmanaged-chain", self.types.CHAINED)
+        self.butler.collections.redefine_chain("unmanaged-chain", ["unmanaged"])
 
     def clone(self) -> str:
-        """Make an empty repository, and give the name of its database."""
+        """Make an empty repository, and return the name of its database."""
         if self.postgres is not None:
             return self.postgres.copy(self.folder / "repo")
         shutil.copytree(self.template, self.folder / "repo")
@@ -104,21 +104,21 @@ class Use(RuleBasedStateMachine):
 
         return CollectionType
 
-    def look(self, prune: bool = False) -> Any:
+    def make_plan(self, prune: bool = False) -> Any:
         self.repository.forget()
         owners = {token: str(address) for token, address in self.graph.owners.items()}
         self.context = Context(self.repository, owners=owners)
-        seen = observe(self.state, self.context, set(self.state.resources))
-        assert not seen.unknown
-        return plan(self.state, self.graph, seen, prune=prune)
+        observation = observe(self.state, self.context, set(self.state.resources))
+        assert not observation.unknown
+        return plan(self.state, self.graph, observation, prune=prune)
 
     @rule(prune=st.booleans())
     def apply(self, prune: bool) -> None:
-        found = self.look(prune)
+        found = self.make_plan(prune)
         run = Executor(found, self.context, Quiet(), prune)
         code = exit_code(run.run())
         assert code in (0, 2), run.outcomes
-        again = self.look(prune)
+        again = self.make_plan(prune)
         assert not again.actions, again.actions
         left = {difference.kind for entry in again.entries for difference in entry.differences}
         assert left <= {"remove", "degraded"}, again.entries
@@ -128,33 +128,33 @@ class Use(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 6))
     def apply_and_stop_early(self, limit: int) -> None:
-        """As a kill between two actions leaves it."""
+        """Stop an apply between two actions, as a signal does."""
         from reconciler.errors import Interrupted
 
-        found = self.look()
+        found = self.make_plan()
         asked = iter(range(10_000))
         run = Executor(found, self.context, Quiet(), stop=lambda: next(asked) > 3 * limit)
         with contextlib.suppress(Interrupted):
             run.run()
 
     @rule(data=st.data())
-    def somebody_redefines_a_chain(self, data: st.DataObject) -> None:
+    def another_person_redefines_a_chain(self, data: st.DataObject) -> None:
         chains = [name for name in CHAINS if name in self.names()]
         if chains:
             name = data.draw(st.sampled_from(chains))
-            others = [n for n in self.names() if not n.startswith(("chain", "strange-chain"))]
+            others = [n for n in self.names() if not n.startswith(("chain", "unmanaged-chain"))]
             children = data.draw(st.lists(st.sampled_from(others), unique=True, max_size=5))
             self.butler.collections.redefine_chain(name, children)
 
     @rule(data=st.data())
-    def somebody_removes_datasets(self, data: st.DataObject) -> None:
+    def another_person_removes_datasets(self, data: st.DataObject) -> None:
         refs = self.refs(data.draw(st.sampled_from(RUNS[:2])))
         if refs:
             some = data.draw(st.lists(st.sampled_from(refs), min_size=1, unique=True))
             self.butler.pruneDatasets(some, disassociate=True, unstore=True, purge=True)
 
     @rule(data=st.data())
-    def somebody_tags_and_untags(self, data: st.DataObject) -> None:
+    def another_person_tags_and_untags(self, data: st.DataObject) -> None:
         tags = [name for name in TAGS if name in self.names()]
         refs = self.refs(RUNS[0])
         if tags and refs:
@@ -166,7 +166,7 @@ class Use(RuleBasedStateMachine):
                 getattr(self.butler.registry, act)(data.draw(st.sampled_from(tags)), some)
 
     @rule(data=st.data())
-    def somebody_removes_a_chain(self, data: st.DataObject) -> None:
+    def another_person_removes_a_chain(self, data: st.DataObject) -> None:
         infos = self.butler.collections.query_info("*", include_parents=True)
         free = [info.name for info in infos if info.name in CHAINS and not info.parents]
         if free:
@@ -183,9 +183,9 @@ class Use(RuleBasedStateMachine):
         return sorted(self.butler.query_datasets("cat", run, explain=False))
 
     @invariant()
-    def what_the_state_does_not_name_is_as_it_was(self) -> None:
+    def unmanaged_collections_are_unchanged(self) -> None:
         if hasattr(self, "state"):
-            assert tuple(self.butler.collections.get_info("strange-chain").children) == ("stranger",)
+            assert tuple(self.butler.collections.get_info("unmanaged-chain").children) == ("unmanaged",)
 
     def teardown(self) -> None:
         if hasattr(self, "repository"):
@@ -197,18 +197,18 @@ class Use(RuleBasedStateMachine):
 
 @pytest.mark.slow
 class TestOnSqlite:
-    def test_random_use_of_random_worlds_always_ends_in_what_the_state_wants(self, template: Path, tmp_path: Path) -> None:
+    def test_random_use_of_a_random_repository_always_ends_as_the_state_describes(self, template: Path, tmp_path: Path) -> None:
         Use.template, Use.place, Use.postgres = template, tmp_path, None
         use(EXAMPLES * 9 // 20)
 
 
 class TestOnSqliteToo(TestOnSqlite):
-    """The other half of them, for another worker."""
+    """The second half of the examples, for another worker."""
 
 
 @pytest.mark.slow
 class TestOnPostgresql:
-    def test_random_use_of_random_worlds_always_ends_in_what_the_state_wants(
+    def test_random_use_of_a_random_repository_always_ends_as_the_state_describes(
         self, template: Path, postgres_template: PostgresTemplate, tmp_path: Path
     ) -> None:
         Use.template, Use.place, Use.postgres = template, tmp_path, postgres_template

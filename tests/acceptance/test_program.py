@@ -1,4 +1,4 @@
-"""The program as a whole: how it starts, what it ships, how it grows."""
+"""The program as a whole: its imports, its schemas, and adding a kind."""
 
 import json
 import os
@@ -29,7 +29,7 @@ HEAVY = {"lsst", "rucio", "astropy", "sqlalchemy", "deepdiff", "rich", "requests
         (["validate", "tests/cases/small.toml"], HEAVY),
     ],
 )
-def test_commands_without_a_live_system_import_nothing_heavy(words: list[str], heavy: set[str]) -> None:
+def test_commands_without_a_live_system_import_no_slow_packages(words: list[str], heavy: set[str]) -> None:
     code = (
         "import sys\nfrom reconciler.cli import main\n"
         f"try: main({words!r})\nexcept SystemExit as end: assert end.code == 0, end.code\n"
@@ -41,16 +41,16 @@ def test_commands_without_a_live_system_import_nothing_heavy(words: list[str], h
 
 
 @pytest.mark.parametrize(("name", "schema"), [("state", state_schema()), ("diff", report_schema()), ("plan", plan_schema())])
-def test_the_schemas_that_ship_are_current(name: str, schema: dict[str, object]) -> None:
+def test_the_committed_schemas_are_current(name: str, schema: dict[str, object]) -> None:
     assert json.loads((ROOT / "schemas" / f"{name}.schema.json").read_text()) == schema, "run make schemas"
 
 
-def test_an_editor_finds_nothing_wrong_with_the_state_that_ships() -> None:
+def test_the_shipped_state_is_valid_by_its_json_schema() -> None:
     document = tomli.loads((ROOT / "state" / "ccms1.toml").read_text())
     jsonschema.Draft202012Validator(state_schema()).validate(document)
 
 
-def test_every_key_of_a_state_is_described_for_editors() -> None:
+def test_every_key_of_the_state_schema_has_a_description() -> None:
     for name, definition in state_schema()["$defs"].items():
         for key, entry in definition.get("properties", {}).items():
             assert entry.get("description"), f"{name}.{key}"
@@ -64,13 +64,13 @@ def test_the_json_of_a_diff_follows_its_schema(bench: Bench) -> None:
     assert report["in_sync"] is False
 
 
-def test_the_stand_in_is_not_importable_outside_the_playground() -> None:
+def test_the_stand_in_observatory_is_not_importable_outside_the_playground() -> None:
     code = "import importlib.util as u\nassert u.find_spec('standin') is None\nassert u.find_spec('lsst.obs') is None"
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd="/")
 
 
-def test_without_the_stack_what_needs_it_is_reported_before_anything_starts(sqlite_bench: Bench) -> None:
+def test_missing_science_pipelines_are_reported_before_anything_starts(sqlite_bench: Bench) -> None:
     (sqlite_bench.folder / "m.config").write_text('config.name = "m"\n')
     state = sqlite_bench.state('[skymap.m]\nconfig = "m.config"\n[collection.a]\ntype = "RUN"\n')
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DAF_BUTLER_PLUGINS")}
@@ -157,5 +157,5 @@ def test_a_kind_is_added_with_one_file(sqlite_bench: Bench) -> None:
     assert "door/front" in sqlite_bench.butler.collections.query("*")
 
 
-def test_no_path_of_the_stand_in_is_a_package_of_ours() -> None:
+def test_the_stand_in_observatory_is_not_a_package_of_the_project() -> None:
     assert not list(Path(OBSERVATORY).glob("__init__.py"))

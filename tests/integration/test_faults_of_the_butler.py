@@ -1,4 +1,4 @@
-"""Whatever the registry's database does: one clear message, nothing changed, nothing lost."""
+"""Faults of the registry's database are reported with one message, and no data is lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def registry(bench: Bench, url: str, namespace: str = "") -> None:
 
 
 def database(bench: Bench) -> str:
-    """Name the database of a repository on PostgreSQL."""
+    """Return the name of the database of a repository on PostgreSQL."""
     return (bench.repo / "butler.yaml").read_text().partition("postgres@/")[2].partition("?")[0]
 
 
@@ -36,7 +36,7 @@ def ready(postgres_bench: Bench) -> Bench:
 
 @pytest.fixture
 def reader(ready: Bench, world: World) -> Iterator[Bench]:
-    """A role that may only read."""
+    """A bench whose database role may only read."""
     socket = world.read_record()["postgres"]
     name, namespace = database(ready), "butler"
     role = f"r{uuid.uuid4().hex[:8]}"
@@ -50,16 +50,16 @@ def reader(ready: Bench, world: World) -> Iterator[Bench]:
         connection.execute(f"drop role {role}")
 
 
-def test_with_a_role_that_may_only_read_diff_works_and_apply_says_which_grant_is_missing(reader: Bench) -> None:
+def test_with_a_read_only_database_role_diff_works_and_apply_names_the_missing_grant(reader: Bench) -> None:
     state = reader.state(RUNS)
     assert "collection.b" in reader.diff(state, 2)
-    told = reader.apply(state, 1)
-    assert "the database role may not use" in told
-    assert "ask for the missing grant on it" in told
+    output = reader.apply(state, 1)
+    assert "the database role may not use" in output
+    assert "ask for the missing grant on it" in output
 
 
 @pytest.mark.parametrize(
-    ("url", "namespace", "told"),
+    ("url", "namespace", "message"),
     [
         ("postgresql://postgres@/nodatabase?host={socket}", "x", 'there is no database "nodatabase"'),
         ("postgresql://norole@/lsstprod?host={socket}", "x", 'there is no database role "norole"'),
@@ -68,20 +68,20 @@ def test_with_a_role_that_may_only_read_diff_works_and_apply_says_which_grant_is
         ("sqlite:////nowhere/at/all.sqlite3", "", "the folder of its database /nowhere/at/all.sqlite3 doesn't exist"),
     ],
 )
-def test_a_database_that_can_not_be_used_is_told_without_its_password(
-    ready: Bench, world: World, url: str, namespace: str, told: str
+def test_an_unusable_database_is_reported_without_its_password(
+    ready: Bench, world: World, url: str, namespace: str, message: str
 ) -> None:
     registry(ready, url.format(socket=world.read_record()["postgres"]), namespace)
     before = (ready.repo / "butler.yaml").read_text()
     output = ready.apply(ready.state(RUNS), 1)
-    assert told in output
+    assert message in output
     assert (ready.repo / "butler.yaml").read_text() == before
     assert "hunter2" not in output
     assert "Traceback" not in output
 
 
-def made_by_half(bench: Bench, run: str) -> None:
-    """Leave of a RUN collection what a kill between the two transactions of its making leaves."""
+def leave_run_incomplete(bench: Bench, run: str) -> None:
+    """Leave a RUN collection as a kill between the two transactions of its registration does."""
     import sqlalchemy
     from lsst.daf.butler import ButlerConfig, CollectionType
 
@@ -99,19 +99,19 @@ def made_by_half(bench: Bench, run: str) -> None:
         assert gone.rowcount == 1
 
 
-def test_a_run_collection_that_a_kill_left_half_made_takes_datasets(bench: Bench) -> None:
-    made_by_half(bench, "refcat")
+def test_datasets_are_ingested_into_a_run_collection_that_a_kill_left_incomplete(bench: Bench) -> None:
+    leave_run_incomplete(bench, "refcat")
     (bench.folder / "a.fits").write_text("stars")
     (bench.folder / "t.csv").write_text("file,htm7\na.fits,131072\n")
     state = bench.state(
         '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
         f'[file_ingest.refcat]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{bench.folder}"\n'
     )
-    bench.mend(state)
+    bench.apply_and_check(state)
 
 
-def test_one_that_a_killed_command_left_half_made_takes_raws(comcam: Bench) -> None:
-    made_by_half(comcam, "LSSTComCam/raw/all")
+def test_raws_are_ingested_into_a_run_collection_that_a_kill_left_incomplete(comcam: Bench) -> None:
+    leave_run_incomplete(comcam, "LSSTComCam/raw/all")
     folder = comcam.folder / "raw" / "LSSTComCam"
     for exposure in campaign.list_exposures(Sizes(nights=1, exposures=1)):
         campaign.write_exposure(folder, exposure)
@@ -119,15 +119,15 @@ def test_one_that_a_killed_command_left_half_made_takes_raws(comcam: Bench) -> N
         f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\n'
         "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n"
     )
-    assert "9 raws" in comcam.mend(state)
+    assert "9 raws" in comcam.apply_and_check(state)
 
 
-def test_a_missing_namespace_is_a_repository_half_made(ready: Bench, world: World) -> None:
+def test_a_missing_namespace_is_reported_as_a_registry_without_tables(ready: Bench, world: World) -> None:
     registry(ready, f"postgresql://postgres@/lsstprod?host={world.read_record()['postgres']}", "nosuchnamespace")
     assert "butler.yaml exists, but the registry has no tables" in ready.diff(ready.state(RUNS), 2)
 
 
-def test_a_server_without_btree_gist_is_told(empty_bench: Bench, world: World) -> None:
+def test_a_postgresql_server_without_btree_gist_is_reported(empty_bench: Bench, world: World) -> None:
     socket = world.read_record()["postgres"]
     name = f"d{uuid.uuid4().hex[:8]}"
     with psycopg.connect(f"host={socket} user=postgres dbname=postgres", autocommit=True) as connection:
@@ -140,13 +140,13 @@ def test_a_server_without_btree_gist_is_told(empty_bench: Bench, world: World) -
     (empty_bench.folder / "seed.yaml").write_text(f"registry:\n  db: postgresql://{role}@/{name}?host={socket}\n")
     state = empty_bench.state(RUNS)
     state.write_text(state.read_text().replace("[collection.a]", 'seed_config = "seed.yaml"\n[collection.a]', 1))
-    told = empty_bench.apply(state, 1)
-    assert "btree_gist" in told
-    assert "an administrator runs: create extension btree_gist" in told
+    output = empty_bench.apply(state, 1)
+    assert "btree_gist" in output
+    assert "an administrator runs: create extension btree_gist" in output
 
 
 @pytest.mark.parametrize("content", ["a: [", "registry:\n  db: nonsense\n"])
-def test_a_butler_yaml_that_is_none_is_an_error_and_stays(sqlite_bench: Bench, content: str) -> None:
+def test_an_invalid_butler_yaml_is_an_error_and_is_not_changed(sqlite_bench: Bench, content: str) -> None:
     (sqlite_bench.repo / "butler.yaml").write_text(content)
     output = sqlite_bench.apply(sqlite_bench.state(RUNS), 1)
     assert "Traceback" not in output
@@ -154,7 +154,7 @@ def test_a_butler_yaml_that_is_none_is_an_error_and_stays(sqlite_bench: Bench, c
     assert (sqlite_bench.repo / "butler.yaml").read_text() == content
 
 
-def test_a_repository_whose_database_is_lost_is_not_taken_for_an_interrupted_creation(sqlite_bench: Bench) -> None:
+def test_a_repository_whose_database_is_lost_is_not_created_again(sqlite_bench: Bench) -> None:
     (sqlite_bench.repo / "run" / "cat").mkdir(parents=True)
     (sqlite_bench.repo / "run" / "cat" / "x.fits").write_text("stars")
     (sqlite_bench.repo / "gen3.sqlite3").unlink()
@@ -164,17 +164,17 @@ def test_a_repository_whose_database_is_lost_is_not_taken_for_an_interrupted_cre
     assert not (sqlite_bench.repo / "gen3.sqlite3").exists() or not (sqlite_bench.repo / "gen3.sqlite3").stat().st_size
 
 
-def test_a_restart_of_postgresql_loses_nothing(ready: Bench, world: World) -> None:
-    """Every connection is cut in the middle of an apply; the same run or the next one goes on."""
+def test_an_apply_interrupted_by_a_restart_of_postgresql_can_be_completed(ready: Bench, world: World) -> None:
+    """All connections end during an apply; the same run or the next one completes it."""
     state = ready.state("".join(f'[collection.c{n}]\ntype = "RUN"\n' for n in range(120)))
     process = subprocess.Popen(
         [sys.executable, "-m", "reconciler", "apply", str(state), "--yes"],
         env=os.environ | ready.environment, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
-    seen = ""
-    while "register" not in seen:
-        seen += process.stdout.readline()
+    printed = ""
+    while "register" not in printed:
+        printed += process.stdout.readline()
     with psycopg.connect(f"host={world.read_record()['postgres']} user=postgres dbname=postgres", autocommit=True) as connection:
         cut = connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [database(ready)]
@@ -183,4 +183,4 @@ def test_a_restart_of_postgresql_loses_nothing(ready: Bench, world: World) -> No
     out, _ = process.communicate(timeout=60)
     assert process.returncode in (0, 1), out
     assert "Traceback" not in out
-    ready.mend(state)
+    ready.apply_and_check(state)

@@ -1,4 +1,4 @@
-"""Raws, visits, calibrations, imports, tables, tags and expectations: only what is missing is done."""
+"""Kinds that hold datasets, on real repositories: only missing datasets are written."""
 
 import uuid
 from collections.abc import Sequence
@@ -47,50 +47,50 @@ def remove_raws(bench: Bench, where: str) -> int:
 
 
 @pytest.mark.parametrize("data_id", [True, False])
-def test_raws_are_found_under_their_folder_and_only_missing_ones_ingested(comcam: Bench, raws: Path, data_id: bool) -> None:
+def test_only_missing_raws_below_a_folder_are_ingested(comcam: Bench, raws: Path, data_id: bool) -> None:
     state = comcam.state(raw(raws, data_id))
     assert f"missing: {N_RAWS} raws" in comcam.diff(state, 2)
-    comcam.mend(state)
+    comcam.apply_and_check(state)
     assert remove_raws(comcam, "exposure.seq_num = 2 AND detector IN (4, 7)") == 4
-    told = comcam.diff(state, 2)
-    assert f"raws: 4 of {N_RAWS} missing" in told
+    output = comcam.diff(state, 2)
+    assert f"raws: 4 of {N_RAWS} missing" in output
     if data_id:
-        assert "20241108   CC_O_20241108_000002   detectors R22_S11, R22_S21" in told
-    assert "4 raws" in comcam.mend(state)
+        assert "20241108   CC_O_20241108_000002   detectors R22_S11, R22_S21" in output
+    assert "4 raws" in comcam.apply_and_check(state)
 
 
 @pytest.fixture
-def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many raws were held each time that files were looked for on storage."""
-    held: list[int] = []
+def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of raws in each batch whose files are checked on storage."""
+    sizes: list[int] = []
 
-    def look(context: Context, refs: Sequence[Any], before: int, total: int) -> Any:
-        held.append(len(refs))
+    def check_batch(context: Context, refs: Sequence[Any], before: int, total: int) -> Any:
+        sizes.append(len(refs))
         return real(context, refs, before, total)
 
     real = storage_check._check_batch
-    monkeypatch.setattr(storage_check, "_check_batch", look)
-    return held
+    monkeypatch.setattr(storage_check, "_check_batch", check_batch)
+    return sizes
 
 
-def test_files_of_all_raws_are_looked_for_a_few_at_a_time(
-    comcam: Bench, raws: Path, looked_for: list[int], monkeypatch: pytest.MonkeyPatch
+def test_files_of_all_raws_are_checked_in_batches(
+    comcam: Bench, raws: Path, batch_sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reconciler.kinds.raw.RAWS_PER_BATCH", 30)
     state = comcam.state(raw(raws) + 'verify = "all"\n')
-    comcam.mend(state)
-    looked_for.clear()
+    comcam.apply_and_check(state)
+    batch_sizes.clear()
     for path in sorted(raws.rglob("*.fits"))[:3]:
         path.unlink()
     assert f"3 of {N_RAWS} files checked" in comcam.diff(state, 2)
-    assert sum(looked_for) == N_RAWS
-    assert max(looked_for) <= 30
+    assert sum(batch_sizes) == N_RAWS
+    assert max(batch_sizes) <= 30
 
 
-def test_a_sample_of_raws_does_not_list_all(
-    comcam: Bench, raws: Path, looked_for: list[int], monkeypatch: pytest.MonkeyPatch
+def test_checking_a_sample_of_raws_does_not_list_all_raws(
+    comcam: Bench, raws: Path, batch_sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    comcam.mend(comcam.state(raw(raws)))
+    comcam.apply_and_check(comcam.state(raw(raws)))
     listed: list[int] = []
 
     def refs(*arguments: Any, **more: Any) -> Any:
@@ -100,7 +100,7 @@ def test_a_sample_of_raws_does_not_list_all(
     real = DatasetReader.refs
     monkeypatch.setattr(DatasetReader, "refs", refs)
     comcam.diff(comcam.state(raw(raws) + 'verify = "sample:2"\n'), 0)
-    assert looked_for == [2]
+    assert batch_sizes == [2]
     assert sum(listed) <= 2 * 9
 
 
@@ -121,25 +121,25 @@ def test_ingest_raws_does_not_wait_for_each_raw_on_postgresql(
             commands.run(["ingest-raws", "--transfer", "direct", str(comcam.repo), *map(str, files)])
             counts.append(trips.inserts - before)
         assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS
-        comcam.mend(comcam.state(raw(raws)))
+        comcam.apply_and_check(comcam.state(raw(raws)))
     assert counts[1] - counts[0] < 10, "each raw has a row in the datasets and one in the tags of its run"
 
 
-def test_visits_are_known_after_raws_and_defined_by_night(comcam: Bench, raws: Path) -> None:
+def test_visits_of_raws_are_defined_and_those_of_later_raws_are_added(comcam: Bench, raws: Path) -> None:
     state = comcam.state(raw(raws) + VISITS)
     assert 'more known after raw."LSSTComCam/raw/all"' in comcam.diff(state, 2)
-    comcam.mend(state)
+    comcam.apply_and_check(state)
     for exposure in range(6, 8):
         campaign.write_exposure(raws, campaign.Exposure(20241109, exposure))
-    comcam.mend(state)
+    comcam.apply_and_check(state)
     science = sum(exposure.is_science for exposure in campaign.list_exposures(Sizes(2, 5))) + 2
     assert comcam.butler.registry.queryDimensionRecords("visit", instrument="LSSTComCam").count() == science
 
 
-def test_curated_calibrations_are_written_once_and_an_interrupted_writing_is_told(comcam: Bench) -> None:
+def test_curated_calibrations_are_written_once_and_an_interrupted_write_is_reported(comcam: Bench) -> None:
     text = '[curated_calibrations."LSSTComCam/calib/X"]\ninstrument = "lsst.obs.lsst.LsstComCam"\nlabel = "X"\n'
     state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "crosstalk"]\n')
-    comcam.mend(state)
+    comcam.apply_and_check(state)
     butler = comcam.butler
     butler.registry.decertify("LSSTComCam/calib/X", "crosstalk", __import__("lsst.daf.butler").daf.butler.Timespan(None, None))
     assert "its creation was interrupted" in comcam.diff(state, 2)
@@ -149,7 +149,7 @@ def test_curated_calibrations_are_written_once_and_an_interrupted_writing_is_tol
 
 
 @pytest.mark.parametrize("form", ["ecsv", "csv", "fits"])
-def test_files_of_a_table_are_ingested_and_only_missing_rows_again(bench: Bench, form: str) -> None:
+def test_files_of_a_table_are_ingested_and_only_missing_rows_are_ingested_again(bench: Bench, form: str) -> None:
     from astropy.table import Table
 
     folder = bench.folder / "cat"
@@ -161,12 +161,12 @@ def test_files_of_a_table_are_ingested_and_only_missing_rows_again(bench: Bench,
     formats = {"ecsv": "ascii.ecsv", "csv": "ascii.csv", "fits": "fits"}
     Table({"file": [f"{p}.fits" for p in pixels], "htm7": pixels}).write(table, format=formats[form])
     state = bench.state(catalog(table, folder))
-    bench.mend(state)
+    bench.apply_and_check(state)
     butler = bench.butler
     refs = butler.query_datasets("cat", "refcats/one", where="htm7 IN (131073, 131075)")
     butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
     assert "files: 2 of 10 missing" in bench.diff(state, 2)
-    assert "2 datasets" in bench.mend(state)
+    assert "2 datasets" in bench.apply_and_check(state)
 
 
 def catalog(table: Path, folder: Path) -> str:
@@ -176,17 +176,17 @@ def catalog(table: Path, folder: Path) -> str:
     )
 
 
-def test_a_row_that_is_there_under_another_path_is_reported_and_not_overwritten(bench: Bench) -> None:
+def test_a_dataset_with_another_path_than_its_row_is_reported_and_not_overwritten(bench: Bench) -> None:
     folder, other = bench.folder / "cat", bench.folder / "moved"
     for place in (folder, other):
         place.mkdir()
         (place / "131072.fits").write_text("stars")
     table = bench.folder / "t.csv"
     table.write_text("file,htm7\n131072.fits,131072\n")
-    bench.mend(bench.state(catalog(table, folder)))
+    bench.apply_and_check(bench.state(catalog(table, folder)))
     state = bench.state(catalog(table, other))
-    told = bench.diff(state, 2)
-    assert "present with different properties" in told
+    output = bench.diff(state, 2)
+    assert "present with different properties" in output
     bench.apply(state, 2)
     (ref,) = bench.butler.query_datasets("cat", "refcats/one")
     assert str(bench.butler.getURI(ref)).endswith("cat/131072.fits")
@@ -201,8 +201,8 @@ def test_a_row_that_is_there_under_another_path_is_reported_and_not_overwritten(
         ("", "the table has no columns"),
     ],
 )
-def test_a_table_that_is_not_one_is_an_error_before_anything_is_done(bench: Bench, content: str, message: str) -> None:
-    bench.mend(bench.state('[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'))
+def test_an_invalid_table_is_an_error_before_anything_is_changed(bench: Bench, content: str, message: str) -> None:
+    bench.apply_and_check(bench.state('[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'))
     table = bench.folder / "t.csv"
     table.write_text(content)
     assert message in bench.apply(bench.state(catalog(table, bench.folder)), 1)
@@ -221,47 +221,47 @@ def importing(exported: Path, more: str = "") -> str:
     return f'[import.x]\nexport_file = "{exported}/export.yaml"\nroot = "{exported}/files"\n{more}'
 
 
-def test_an_export_file_is_imported_whole_and_a_second_time_nothing(bench: Bench, exported: Path) -> None:
+def test_an_export_file_is_imported_completely_and_only_once(bench: Bench, exported: Path) -> None:
     state = bench.state(importing(exported))
-    told = bench.diff(state, 2)
-    assert "missing: 6 datasets, 6 certifications, 3 collections, 1 chains, 1 dataset types, 2 tags" in told
+    output = bench.diff(state, 2)
+    assert "missing: 6 datasets, 6 certifications, 3 collections, 1 chains, 1 dataset types, 2 tags" in output
     assert "butler import" in bench.run("diff", state, "--format", "shell").output
-    bench.mend(state)
+    bench.apply_and_check(state)
     butler = bench.butler
     assert len(butler.query_datasets("bias", "run")) == 6
     assert len(butler.query_datasets("bias", "tags")) == 2
     assert tuple(butler.collections.get_info("chain").children) == ("calib", "tags")
 
 
-def test_only_the_missing_part_is_imported(bench: Bench, exported: Path) -> None:
+def test_only_the_missing_part_of_an_export_file_is_imported(bench: Bench, exported: Path) -> None:
     from lsst.daf.butler import Timespan
 
     state = bench.state(importing(exported))
-    bench.mend(state)
+    bench.apply_and_check(state)
     butler = bench.butler
     refs = butler.query_datasets("bias", "run", where="instrument = 'LSSTComCam' AND detector = 5")
     butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
     butler.registry.decertify("calib", "bias", Timespan(None, None), dataIds=[{"instrument": "LSSTComCam", "detector": 0}])
-    told = bench.diff(state, 2)
-    assert "datasets: 1 of 6 missing" in told
-    assert "certifications: 2 of 6 missing" in told
-    assert "1 datasets, 2 certifications" in bench.mend(state)
+    output = bench.diff(state, 2)
+    assert "datasets: 1 of 6 missing" in output
+    assert "certifications: 2 of 6 missing" in output
+    assert "1 datasets, 2 certifications" in bench.apply_and_check(state)
 
 
-def test_a_chain_that_the_file_merely_mentions_is_never_reset(bench: Bench, exported: Path) -> None:
+def test_a_chain_of_an_export_file_that_was_changed_is_reported_and_not_reset(bench: Bench, exported: Path) -> None:
     state = bench.state(importing(exported))
-    bench.mend(state)
+    bench.apply_and_check(state)
     bench.butler.collections.register("more")
     bench.butler.collections.redefine_chain("chain", ["tags", "calib", "more"])
-    told = bench.diff(state, 2)
-    assert "chains: present with different properties" in told
+    output = bench.diff(state, 2)
+    assert "chains: present with different properties" in output
     bench.apply(state, 2)
     assert tuple(bench.butler.collections.get_info("chain").children) == ("tags", "calib", "more")
 
 
-def test_a_chain_with_a_table_of_its_own_is_that_table_s_business(bench: Bench, exported: Path) -> None:
+def test_a_chain_table_overrides_the_chain_of_an_export_file(bench: Bench, exported: Path) -> None:
     state = bench.state(importing(exported) + '[chain.chain]\nchildren = ["tags", "calib"]\n')
-    bench.mend(state)
+    bench.apply_and_check(state)
     assert tuple(bench.butler.collections.get_info("chain").children) == ("tags", "calib")
 
 
@@ -275,7 +275,7 @@ def test_a_chain_with_a_table_of_its_own_is_that_table_s_business(bench: Bench, 
         ("type: dataset_type", "type: surprise", 'unknown entry type "surprise"'),
     ],
 )
-def test_a_file_of_another_universe_or_format_is_refused_before_anything_is_written(
+def test_an_export_file_of_another_universe_or_format_is_refused_before_anything_is_written(
     bench: Bench, exported: Path, old: str, new: str, message: str
 ) -> None:
     file = exported / "export.yaml"
@@ -284,41 +284,41 @@ def test_a_file_of_another_universe_or_format_is_refused_before_anything_is_writ
     assert not bench.butler.collections.query("*")
 
 
-def test_a_data_id_under_another_uuid_is_a_conflict_and_nothing_is_done(bench: Bench, exported: Path) -> None:
-    bench.mend(bench.state(importing(exported)))
+def test_a_data_id_with_another_uuid_is_a_conflict_and_nothing_is_changed(bench: Bench, exported: Path) -> None:
+    bench.apply_and_check(bench.state(importing(exported)))
     file = exported / "export.yaml"
     fresh = str(uuid.uuid4())
     file.write_text(file.read_text().replace(str(uuid.uuid5(uuid.NAMESPACE_URL, "bias4")), fresh))
-    told = bench.apply(bench.state(importing(exported)), 1)
-    assert "data IDs that exist with another UUID: 1" in told
+    output = bench.apply(bench.state(importing(exported)), 1)
+    assert "data IDs that exist with another UUID: 1" in output
     assert len(bench.butler.query_datasets("bias", "run")) == 6
 
 
-def test_records_that_the_butler_would_silently_keep_are_told(bench: Bench, exported: Path) -> None:
+def test_dimension_records_that_differ_from_the_export_file_are_reported(bench: Bench, exported: Path) -> None:
     state = bench.state(importing(exported))
-    bench.mend(state)
+    bench.apply_and_check(state)
     file = exported / "export.yaml"
     file.write_text(file.read_text().replace("visit_max: 7050123199999", "visit_max: 12345"))
     assert "1 records of instrument differ from the file's" in bench.diff(state, 2)
 
 
-def test_paths_of_another_site_are_replaced(bench: Bench, exported: Path) -> None:
+def test_paths_of_another_site_are_replaced_in_an_import(bench: Bench, exported: Path) -> None:
     file = exported / "export.yaml"
     file.write_text(file.read_text().replace("path: bias_", "path: /sdf/old/bias_"))
-    bench.mend(bench.state(importing(exported, f'replace = {{ "/sdf/old/" = "{exported}/files/" }}\n')))
+    bench.apply_and_check(bench.state(importing(exported, f'replace = {{ "/sdf/old/" = "{exported}/files/" }}\n')))
 
 
-def test_a_missing_file_leaves_everything_as_it_was_and_the_next_apply_completes(bench: Bench, exported: Path) -> None:
+def test_an_import_with_a_missing_file_changes_no_datasets_and_the_next_apply_completes_it(bench: Bench, exported: Path) -> None:
     lost = exported / "files" / "bias_3.fits"
     lost.rename(exported / "aside.fits")
     state = bench.state(importing(exported))
-    told = bench.apply(state, 1)
-    assert "no such file" in told
+    output = bench.apply(state, 1)
+    assert "no such file" in output
     assert "bias" not in {t.name for t in bench.butler.registry.queryDatasetTypes("*")} or not bench.butler.query_datasets(
         "bias", "run", explain=False
     )
     (exported / "aside.fits").rename(lost)
-    bench.mend(state)
+    bench.apply_and_check(state)
 
 
 # --------------------------------------------------------------------------------------------- tags, expectations
@@ -339,69 +339,69 @@ def members(bench: Bench) -> set[tuple[int, int]]:
     return {(int(r.dataId["exposure"]), int(r.dataId["detector"])) for r in bench.butler.query_datasets("raw", "chosen")}
 
 
-def test_members_are_found_by_an_expression_and_what_should_not_be_there_is_reported(comcam: Bench, ingested: str) -> None:
+def test_members_are_selected_by_an_expression_and_unwanted_ones_are_reported(comcam: Bench, ingested: str) -> None:
     state = comcam.state(ingested + tagged("where = \"instrument = 'LSSTComCam' AND detector = 3\"\n"))
-    comcam.mend(state)
-    wanted = members(comcam)
-    assert {detector for _, detector in wanted} == {3}
+    comcam.apply_and_check(state)
+    expected = members(comcam)
+    assert {detector for _, detector in expected} == {3}
     butler = comcam.butler
     refs = butler.query_datasets("raw", "LSSTComCam/raw/all", where="instrument = 'LSSTComCam' AND detector IN (3, 4)")
     butler.registry.associate("chosen", [r for r in refs if r.dataId["detector"] == 4])
     butler.registry.disassociate("chosen", [r for r in refs if r.dataId["detector"] == 3][:2])
-    told = comcam.diff(state, 2)
-    assert f"members: 2 of {len(wanted)} missing" in told
-    assert "kept without --prune" in told
+    output = comcam.diff(state, 2)
+    assert f"members: 2 of {len(expected)} missing" in output
+    assert "kept without --prune" in output
     comcam.apply(state, 2)
-    assert wanted < members(comcam)
+    assert expected < members(comcam)
 
 
 @pytest.mark.parametrize("what", ["visits", "exposures"])
-def test_members_are_found_by_a_list(comcam: Bench, ingested: str, what: str) -> None:
+def test_members_are_selected_by_a_list(comcam: Bench, ingested: str, what: str) -> None:
     chosen = [exposure.id for exposure in campaign.list_exposures(SIZES) if exposure.is_science][:3]
     (comcam.folder / "list.txt").write_text("# good ones\n" + "\n".join(map(str, chosen)) + "\n\n")
     state = comcam.state(ingested + tagged(f'instrument = "LSSTComCam"\n{what} = "list.txt"\n'))
-    comcam.mend(state)
+    comcam.apply_and_check(state)
     assert {exposure for exposure, _ in members(comcam)} == set(chosen)
 
 
-def test_what_is_listed_and_not_there_is_waited_for(comcam: Bench, ingested: str) -> None:
+def test_listed_exposures_without_raws_are_waited_for(comcam: Bench, ingested: str) -> None:
     (comcam.folder / "list.txt").write_text("2024110800002\n2099010100001\n")
     state = comcam.state(ingested + tagged('instrument = "LSSTComCam"\nexposures = "list.txt"\n'))
     assert "1 listed exposures have no raw in LSSTComCam/raw/all yet" in comcam.apply(state, 2)
 
 
-def test_a_list_that_is_none_is_an_error_with_its_line(comcam: Bench, ingested: str) -> None:
+def test_an_invalid_line_in_a_list_is_an_error_with_its_line_number(comcam: Bench, ingested: str) -> None:
     (comcam.folder / "list.txt").write_text("2024110800002\nhello\n")
     state = comcam.state(ingested + tagged('instrument = "LSSTComCam"\nexposures = "list.txt"\n'))
     assert 'list.txt:2: "hello" is not the number of a visit or exposure' in comcam.diff(state, 1)
 
 
-def test_an_expression_that_is_none_is_an_error(comcam: Bench, ingested: str) -> None:
+def test_an_invalid_expression_is_an_error_that_names_its_table(comcam: Bench, ingested: str) -> None:
     state = comcam.state(ingested + tagged('where = "detector = = 3"\n'))
-    told = comcam.diff(state, 1)
-    assert "tagged.chosen" in told
-    assert "detector = = 3" in told
+    output = comcam.diff(state, 1)
+    assert "tagged.chosen" in output
+    assert "detector = = 3" in output
 
 
 @pytest.mark.parametrize(
-    ("wanted", "code"), [(f"count = {N_RAWS}", 0), (f"min = {N_RAWS}", 0), (f"max = {N_RAWS - 1}", 2), ("count = 7", 2)]
+    ("expected", "code"), [(f"count = {N_RAWS}", 0), (f"min = {N_RAWS}", 0), (f"max = {N_RAWS - 1}", 2), ("count = 7", 2)]
 )
-def test_an_expectation_counts_datasets_in_the_registry(comcam: Bench, ingested: str, wanted: str, code: int) -> None:
-    text = f'[expect.e]\ndataset_type = "raw"\ncollections = ["LSSTComCam/raw/all"]\n{wanted}\n'
+def test_an_expectation_counts_datasets_in_the_registry(comcam: Bench, ingested: str, expected: str, code: int) -> None:
+    text = f'[expect.e]\ndataset_type = "raw"\ncollections = ["LSSTComCam/raw/all"]\n{expected}\n'
     comcam.diff(comcam.state(ingested + text), code)
 
 
-def test_an_expectation_that_fails_names_what_is_missing_and_nothing_is_done_about_it(comcam: Bench, ingested: str) -> None:
+def test_an_unmet_expectation_names_what_is_missing_and_nothing_is_changed(comcam: Bench, ingested: str) -> None:
     text = f'[expect.e]\ndataset_type = "raw"\ncollections = ["LSSTComCam/raw/all"]\ncount = {N_RAWS}\n'
     remove_raws(comcam, "exposure.seq_num = 2 AND detector = 5")
     state = comcam.state(text)
-    told = comcam.apply(state, 2)
-    assert f"{N_RAWS - 2} datasets, {N_RAWS} expected" in told
-    assert "20241108   2024110800002   detector 5" in told
-    assert "changed 0" in told
+    output = comcam.apply(state, 2)
+    assert f"{N_RAWS - 2} datasets, {N_RAWS} expected" in output
+    assert "20241108   2024110800002   detector 5" in output
+    assert "changed 0" in output
 
 
-def test_a_dataset_that_the_datastore_does_not_know_is_told_and_not_taken_for_ingested(sqlite_bench: Bench) -> None:
+def test_a_dataset_without_a_datastore_record_is_reported_and_not_considered_ingested(sqlite_bench: Bench) -> None:
     from lsst.daf.butler import DatasetType
 
     butler = sqlite_bench.butler
@@ -411,6 +411,6 @@ def test_a_dataset_that_the_datastore_does_not_know_is_told_and_not_taken_for_in
     butler.registry.insertDatasets(cat, [{"htm7": 131072}], run="refcat")
     (sqlite_bench.folder / "t.csv").write_text("file,htm7\n131072.fits,131072\n")
     table = '[file_ingest.refcat]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "/data"\n'
-    told = sqlite_bench.diff(sqlite_bench.state(table), 2)
-    assert "existing_path=none in the datastore" in told
+    output = sqlite_bench.diff(sqlite_bench.state(table), 2)
+    assert "existing_path=none in the datastore" in output
     assert "changed 0" in sqlite_bench.apply(sqlite_bench.state(table), 2)

@@ -1,4 +1,4 @@
-"""The playground's services, as its users start and stop them."""
+"""The services of the playground can be started and stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.playground.world import World
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A playground with nothing in it."""
+    """An empty playground."""
     for variable in ("XDG_RUNTIME_DIR", "TMPDIR"):
         monkeypatch.setenv(variable, os.environ.get(variable, str(tmp_path)))
     tmp_path.chmod(0o755)
@@ -27,7 +27,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     down(world)
 
 
-def test_what_was_stopped_is_started_again_by_the_same_process(bare: World) -> None:
+def test_a_stopped_playground_service_can_be_started_again_by_the_same_process(bare: World) -> None:
     for _ in range(2):
         socket = services.start_postgres(bare)
         with psycopg.connect(f"host={socket} user=postgres dbname=lsstprod") as connection:

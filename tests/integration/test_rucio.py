@@ -30,11 +30,13 @@ def test_an_open_dataset_is_created_and_gets_its_rule(rucio_bench: Bench, client
     state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d{{1..3}}"]\nopen = true\n{RULE}')
     assert "no such dataset" in rucio_bench.diff(state, 2)
     assert not list(client.list_dids(fresh_scope, [{"name": "*"}], did_type="dataset"))
-    rucio_bench.mend(state)
+    rucio_bench.apply_and_check(state)
     assert len(rules(client, fresh_scope, "d2")) == 1
 
 
-def test_a_dataset_that_no_key_creates_is_blocked_and_the_rest_goes_on(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+def test_a_dataset_that_no_key_creates_is_blocked_and_the_others_are_created(
+    rucio_bench: Bench, client: Any, fresh_scope: str
+) -> None:
     state = only_rucio(
         rucio_bench,
         f'[rucio_dataset."{fresh_scope}:theirs"]\n{RULE}[rucio_dataset."{fresh_scope}:ours"]\nopen = true\n',
@@ -47,11 +49,11 @@ def test_an_open_dataset_is_closed(rucio_bench: Bench, client: Any, fresh_scope:
     add_files(fresh_scope, "d", 3)
     state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = false\nfiles = 3\n')
     assert "open   True → False" in rucio_bench.diff(state, 2)
-    rucio_bench.mend(state)
+    rucio_bench.apply_and_check(state)
     assert client.get_did(fresh_scope, "d")["open"] is False
 
 
-def test_a_closed_dataset_that_should_be_open_is_reported_and_left_alone(
+def test_a_closed_dataset_that_should_be_open_is_reported_and_not_changed(
     rucio_bench: Bench, fresh_scope: str, add_files: AddFiles
 ) -> None:
     add_files(fresh_scope, "d", 1, close=True)
@@ -82,9 +84,9 @@ def test_a_stuck_rule_is_reported_with_its_age(rucio_bench: Bench, client: Any, 
     assert "stuck for" in rucio_bench.diff(state, 2)
 
 
-def test_a_rule_that_needs_other_copies_is_moved(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+def test_a_rule_with_another_number_of_copies_is_moved(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
     head = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n'
-    rucio_bench.mend(only_rucio(rucio_bench, head + RULE))
+    rucio_bench.apply_and_check(only_rucio(rucio_bench, head + RULE))
     state = only_rucio(rucio_bench, head + 'rules = [{ rse_expression = "SLAC_BUTLER_DISK|IN2P3_RAW_DISK", copies = 2 }]\n')
     assert "move rule SLAC_BUTLER_DISK|IN2P3_RAW_DISK × 2: it is IN2P3_RAW_DISK × 1" in rucio_bench.diff(state, 2)
     rucio_bench.apply(state, 2)
@@ -93,23 +95,23 @@ def test_a_rule_that_needs_other_copies_is_moved(rucio_bench: Bench, client: Any
     assert "move" not in rucio_bench.diff(state, 2)
 
 
-def test_a_deleted_rule_is_undeleted_and_an_activity_updated(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+def test_a_deleted_rule_is_restored_and_its_activity_is_updated(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
     head = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n'
     state = only_rucio(rucio_bench, head + RULE)
-    rucio_bench.mend(state)
+    rucio_bench.apply_and_check(state)
     (rule,) = rules(client, fresh_scope, "d")
     client.delete_replication_rule(rule["id"])
     assert "it expires" in rucio_bench.diff(state, 2)
-    rucio_bench.mend(state)
+    rucio_bench.apply_and_check(state)
     (same,) = rules(client, fresh_scope, "d")
     assert same["id"] == rule["id"]
     more = RULE.replace(" }]", ', activity = "Data Rebalancing", comment = "why" }]')
-    rucio_bench.mend(only_rucio(rucio_bench, head + more))
+    rucio_bench.apply_and_check(only_rucio(rucio_bench, head + more))
 
 
 def test_a_rule_that_no_table_lists_is_reported_and_kept_without_prune(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
     state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n{RULE}')
-    rucio_bench.mend(state)
+    rucio_bench.apply_and_check(state)
     client.add_replication_rule([{"scope": fresh_scope, "name": "d"}], 1, "SLAC_BUTLER_DISK")
     assert "kept without --prune" in rucio_bench.diff(state, 2)
     rucio_bench.apply(state, 2)
@@ -139,10 +141,10 @@ def test_missing_contents_are_attached_to_a_container(rucio_bench: Bench, client
     text = "".join(f'[rucio_dataset."{fresh_scope}:d{n}"]\nopen = true\n' for n in (1, 2))
     text += f'[rucio_container."{fresh_scope}:c"]\ncontents = ["{fresh_scope}:d1", "{fresh_scope}:d2"]\n'
     state = only_rucio(rucio_bench, text)
-    rucio_bench.mend(state)
+    rucio_bench.apply_and_check(state)
     client.detach_dids(fresh_scope, "c", [{"scope": fresh_scope, "name": "d2"}])
     assert "contents: 1 of 2 missing" in rucio_bench.diff(state, 2)
-    rucio_bench.mend(state)
+    rucio_bench.apply_and_check(state)
 
 
 def test_files_that_rucio_has_not_delivered_are_waited_for_and_the_rest_is_ingested(
@@ -171,7 +173,7 @@ def test_files_that_rucio_has_not_delivered_are_waited_for_and_the_rest_is_inges
     assert len(comcam.butler.query_datasets("cat", "run")) == 1
     catalog.replicate(client, fresh_scope, ["two"])
     mover.deliver(client, world)
-    comcam.mend(state)
+    comcam.apply_and_check(state)
 
 
 def test_delivered_files_are_ingested_although_another_dataset_does_not_exist_yet(
@@ -197,7 +199,7 @@ def test_delivered_files_are_ingested_although_another_dataset_does_not_exist_ye
     assert len(comcam.butler.query_datasets("cat", "run")) == 1
 
 
-def test_an_expectation_can_be_the_number_of_files_of_a_did(
+def test_the_expected_count_can_be_the_number_of_files_of_a_did(
     comcam: Bench, world: World, fresh_scope: str, add_files: AddFiles
 ) -> None:
     add_files(fresh_scope, "d", 4, close=True)
@@ -209,7 +211,7 @@ def test_an_expectation_can_be_the_number_of_files_of_a_did(
 
 
 @pytest.mark.parametrize("repo", ["/repo/main", "davs://nowhere.invalid/main"])
-def test_if_the_source_can_not_be_opened_the_commands_to_run_there_are_shown(
+def test_the_commands_to_run_at_the_source_are_shown_if_its_repository_cannot_be_opened(
     rucio_bench: Bench, fresh_scope: str, repo: str
 ) -> None:
     state = only_rucio(

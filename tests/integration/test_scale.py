@@ -1,4 +1,4 @@
-"""What a look costs does not grow with what is there; counts come first, and members only where counts differ."""
+"""The number of queries doesn't grow with the size of the state; members are listed only where counts differ."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PIXELS = range(131072, 131092)
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let counts come first for more than three members, as they do for more than a thousand."""
+    """Compare by count from four members on, instead of from a thousand."""
     monkeypatch.setattr("reconciler.systems.policy.LISTED", 3)
 
 
@@ -62,8 +62,8 @@ def catalog(bench: Bench, pixels: range = PIXELS) -> Path:
     )
 
 
-def cost(bench: Bench, state: Path, *words: str) -> tuple[int, int]:
-    """Statements and calls of a diff."""
+def count_queries(bench: Bench, state: Path, *words: str) -> tuple[int, int]:
+    """Return the number of SQL statements and of Rucio calls of a diff."""
     import json
 
     stats = json.loads(bench.run("diff", state, "--stats", "--format", "json", *words).output)["stats"]
@@ -71,21 +71,21 @@ def cost(bench: Bench, state: Path, *words: str) -> tuple[int, int]:
 
 
 @pytest.mark.usefixtures("few")
-def test_counts_that_agree_are_told_as_such_and_deep_compares_members(bench: Bench) -> None:
+def test_resources_compared_by_count_are_reported_so_and_deep_compares_members(bench: Bench) -> None:
     state = catalog(bench)
-    bench.mend(state)
-    told = bench.diff(state, 0, "-v")
-    assert "20 files by count" in told
-    assert "14 members by count" in told
-    told = bench.diff(state, 0, "-v", "--deep")
-    assert "20 files by members" in told
-    assert "14 members by members" in told
+    bench.apply_and_check(state)
+    output = bench.diff(state, 0, "-v")
+    assert "20 files by count" in output
+    assert "14 members by count" in output
+    output = bench.diff(state, 0, "-v", "--deep")
+    assert "20 files by members" in output
+    assert "14 members by members" in output
 
 
 @pytest.mark.usefixtures("few")
-def test_what_a_count_can_not_tell_deep_tells(bench: Bench) -> None:
+def test_a_difference_with_equal_counts_is_found_with_deep(bench: Bench) -> None:
     state = catalog(bench)
-    bench.mend(state)
+    bench.apply_and_check(state)
     text = (bench.folder / "t.csv").read_text()
     (bench.folder / "t.csv").write_text(text.replace("131091.fits,131091", "131091.fits,131099"))
     bench.diff(state, 0)
@@ -93,42 +93,42 @@ def test_what_a_count_can_not_tell_deep_tells(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_a_table_that_lacks_a_column_is_an_error_though_its_count_agrees(bench: Bench) -> None:
+def test_a_table_that_lacks_a_column_is_an_error_even_if_its_count_agrees(bench: Bench) -> None:
     state = catalog(bench)
-    bench.mend(state)
+    bench.apply_and_check(state)
     table = bench.folder / "t.csv"
     table.write_text(table.read_text().replace("file,htm7", "file,pixel"))
     assert "lacks the column htm7" in bench.diff(state, 1)
 
 
 @pytest.mark.usefixtures("few")
-def test_one_that_is_missing_is_found_by_its_count(bench: Bench) -> None:
+def test_a_missing_dataset_is_found_by_its_count(bench: Bench) -> None:
     state = catalog(bench)
-    bench.mend(state)
+    bench.apply_and_check(state)
     butler = bench.butler
     butler.pruneDatasets(
         butler.query_datasets("cat", "refcat", where="htm7 = 131080"), disassociate=True, unstore=True, purge=True
     )
-    told = bench.diff(state, 2)
-    assert "131080" in told
-    assert "1 of 20 missing" in told
-    bench.mend(state)
+    output = bench.diff(state, 2)
+    assert "131080" in output
+    assert "1 of 20 missing" in output
+    bench.apply_and_check(state)
 
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("behind_webdav", [False, True])
-def test_only_nights_that_are_not_complete_are_listed(
+def test_only_incomplete_nights_are_listed(
     comcam: Bench, world: World, fresh_scope: str, client: Any, behind_webdav: bool
 ) -> None:
     if not behind_webdav:
-        see_nights(comcam, world, fresh_scope, client, "")
+        check_incomplete_nights(comcam, world, fresh_scope, client, "")
         return
     with serving(world.root) as url:
-        see_nights(comcam, world, fresh_scope, client, url)
+        check_incomplete_nights(comcam, world, fresh_scope, client, url)
 
 
-def see_nights(comcam: Bench, world: World, fresh_scope: str, client: Any, url: str) -> None:
-    """Complete some nights, take one raw away, and look."""
+def check_incomplete_nights(comcam: Bench, world: World, fresh_scope: str, client: Any, url: str) -> None:
+    """Ingest some nights, remove one raw, and check that diff lists only its night, with few more calls."""
     from reconciler.playground.world import IN2P3, SLAC, Sizes
 
     folder = world.storage(IN2P3) / fresh_scope / "LSSTComCam"
@@ -158,44 +158,44 @@ def see_nights(comcam: Bench, world: World, fresh_scope: str, client: Any, url: 
         rucio=True,
     )
     comcam.environment |= world.environment()
-    comcam.mend(state)
+    comcam.apply_and_check(state)
     assert "90 raws by count" in comcam.diff(state, 0, "-v")
-    quiet = cost(comcam, state)
+    quiet = count_queries(comcam, state)
     butler = comcam.butler
     where = "instrument = 'LSSTComCam' AND exposure.day_obs = 20241110 AND exposure.seq_num = 2 AND detector = 4"
     butler.pruneDatasets(
         butler.query_datasets("raw", "LSSTComCam/raw/all", where=where), disassociate=True, unstore=True, purge=True
     )
-    told = comcam.diff(state, 2)
-    assert "raws: 1 of 90 missing" in told
-    assert "20241110" in told
-    assert "20241109" not in told
-    assert cost(comcam, state)[1] <= quiet[1] + 4
-    assert "1 raws" in comcam.mend(state)
+    output = comcam.diff(state, 2)
+    assert "raws: 1 of 90 missing" in output
+    assert "20241110" in output
+    assert "20241109" not in output
+    assert count_queries(comcam, state)[1] <= quiet[1] + 4
+    assert "1 raws" in comcam.apply_and_check(state)
 
 
-def test_what_is_asked_of_the_butler_does_not_grow_with_what_is_wanted_or_there(bench: Bench) -> None:
+def test_the_number_of_butler_queries_does_not_grow_with_the_number_of_resources(bench: Bench) -> None:
     def state(count: int) -> Path:
         runs = "".join(f'[collection.run{n}]\ntype = "RUN"\n[chain.chain{n}]\nchildren = ["run{n}"]\n' for n in range(count))
         types = "".join(f'[dataset_type.type{n}]\nstorage_class = "ArrowAstropy"\ndimensions = ["htm7"]\n' for n in range(count))
         return bench.state(runs + types)
 
     few, many = state(2), None
-    bench.mend(few)
-    first = cost(bench, few)[0]
+    bench.apply_and_check(few)
+    first = count_queries(bench, few)[0]
     many = state(40)
     bench.apply(many)
-    assert cost(bench, many)[0] == first < 30
+    assert count_queries(bench, many)[0] == first < 30
 
 
 @pytest.mark.usefixtures("few")
-def test_what_is_asked_of_the_butler_does_not_grow_with_datasets(bench: Bench) -> None:
+def test_the_number_of_butler_queries_does_not_grow_with_the_number_of_datasets(bench: Bench) -> None:
     state = catalog(bench, range(131072, 131082))
-    bench.mend(state)
-    first = cost(bench, state)[0]
+    bench.apply_and_check(state)
+    first = count_queries(bench, state)[0]
     state = catalog(bench, range(131072, 131172))
-    bench.mend(state)
-    assert cost(bench, state)[0] == first < 40
+    bench.apply_and_check(state)
+    assert count_queries(bench, state)[0] == first < 40
 
 
 def test_statements_of_other_engines_are_not_counted(sqlite_bench: Bench) -> None:
@@ -236,15 +236,15 @@ def test_round_trips_to_postgresql_do_not_grow_with_tagged_members(
 
 def test_bulk_work_is_done_by_several_workers(postgres_bench: Bench) -> None:
     assert "changed 3" in postgres_bench.apply(catalog(postgres_bench), 0, "--jobs", "2")
-    postgres_bench.mend(catalog(postgres_bench))
+    postgres_bench.apply_and_check(catalog(postgres_bench))
 
 
-def test_what_a_worker_that_died_had_not_done_is_done_again(postgres_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_unfinished_work_of_a_worker_that_died_is_repeated(postgres_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_datasets, "ingest_chunk", dying.ingest_chunk)
-    told = postgres_bench.apply(catalog(postgres_bench), 0, "--jobs", "2")
-    assert "a worker died" in told
+    output = postgres_bench.apply(catalog(postgres_bench), 0, "--jobs", "2")
+    assert "a worker died" in output
     monkeypatch.undo()
-    postgres_bench.mend(catalog(postgres_bench))
+    postgres_bench.apply_and_check(catalog(postgres_bench))
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -252,17 +252,17 @@ def test_ctrl_c_ends_bulk_work_after_the_chunk_in_flight(bench: Bench, monkeypat
     monkeypatch.setattr("reconciler.systems.bulk.CHUNK", 3)
     monkeypatch.setattr(ConsoleProgress, "report_bulk", lambda self, what, done, total: os.kill(os.getpid(), signal.SIGINT))
     state = catalog(bench)
-    told = bench.apply(state, 130, "--jobs", jobs)
-    assert "stopped between two chunks" in told
+    output = bench.apply(state, 130, "--jobs", jobs)
+    assert "stopped between two chunks" in output
     butler = bench.butler
     assert 3 <= len(butler.query_datasets("cat", "refcat")) < len(PIXELS)
     monkeypatch.undo()
-    bench.mend(state)
+    bench.apply_and_check(state)
 
 
 @pytest.mark.slow
-def test_bulk_work_is_done_by_the_workers_of_parsl(comcam: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same code path as on a batch system, with two blocks on this machine."""
+def test_bulk_work_is_done_by_parsl_workers(comcam: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code path is that of a batch system, with two blocks on this machine."""
     from reconciler.playground.world import Sizes
 
     monkeypatch.setattr(workers, "BATCH", 3)
@@ -276,13 +276,13 @@ def test_bulk_work_is_done_by_the_workers_of_parsl(comcam: Bench, monkeypatch: p
     state.write_text(text[0] + raws + text[1] + text[2])
     comcam.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     assert "failed 0" in comcam.apply(state, 0, "--parsl", str(config))
-    comcam.mend(state)
+    comcam.apply_and_check(state)
 
 
-@pytest.mark.parametrize(("content", "told"), [("config = 1 / 0\n", "ZeroDivisionError"), ("x = 1\n", "KeyError")])
-def test_a_parsl_configuration_that_is_none_is_an_error(postgres_bench: Bench, content: str, told: str) -> None:
+@pytest.mark.parametrize(("content", "message"), [("config = 1 / 0\n", "ZeroDivisionError"), ("x = 1\n", "KeyError")])
+def test_an_invalid_parsl_configuration_is_an_error(postgres_bench: Bench, content: str, message: str) -> None:
     config = postgres_bench.folder / "parsl_config.py"
     config.write_text(content)
     output = postgres_bench.apply(catalog(postgres_bench), 1, "--parsl", str(config))
-    assert told in output
+    assert message in output
     assert "not a Parsl configuration" in output

@@ -1,4 +1,4 @@
-"""What the registry knows and storage does not have is told, on files, WebDAV and S3, and never mended by itself."""
+"""Datasets whose files are missing or damaged on local storage, WebDAV or S3 are reported and never changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def webdav(empty_bench: Bench) -> Iterator[str]:
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A bucket with the stars, as a client has it."""
+    """A client of an S3 server that has a bucket with the files."""
     import boto3
 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
@@ -59,110 +59,112 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield client
 
 
-def check(bench: Bench, folder: Path, prefix: str) -> None:
-    see(bench, prefix, lambda: break_some(folder))
+def check_broken_folder(bench: Bench, folder: Path, prefix: str) -> None:
+    check_broken_files(bench, prefix, lambda: break_some(folder))
     assert not (folder / "131073.fits").exists()
 
 
-def see(bench: Bench, prefix: str, break_them: Callable[[], object]) -> None:
+def check_broken_files(bench: Bench, prefix: str, break_them: Callable[[], object]) -> None:
     state = catalog(bench, prefix, "all")
-    bench.mend(state)
+    bench.apply_and_check(state)
     break_them()
-    told = bench.diff(state, 2)
-    assert "2 of 8 files checked are missing from storage or differ from their recorded size" in told
-    assert "problem=missing" in told
-    assert "problem=3 bytes, 5 recorded" in told
+    output = bench.diff(state, 2)
+    assert "2 of 8 files checked are missing from storage or differ from their recorded size" in output
+    assert "problem=missing" in output
+    assert "problem=3 bytes, 5 recorded" in output
     assert "changed 0" in bench.apply(state, 2)
     bench.diff(catalog(bench, prefix, "none"), 0)
 
 
-def test_a_file_that_is_gone_or_cut_is_told_and_left_alone(bench: Bench) -> None:
+def test_a_missing_or_truncated_file_is_reported_and_not_changed(bench: Bench) -> None:
     folder = stars(bench.folder)
-    check(bench, folder, str(folder))
+    check_broken_folder(bench, folder, str(folder))
 
 
-def test_so_it_is_behind_a_webdav_server(sqlite_bench: Bench, webdav: str) -> None:
-    check(sqlite_bench, stars(sqlite_bench.folder), f"{webdav}/cat")
+def test_a_missing_or_truncated_file_on_webdav_is_reported_and_not_changed(sqlite_bench: Bench, webdav: str) -> None:
+    check_broken_folder(sqlite_bench, stars(sqlite_bench.folder), f"{webdav}/cat")
 
 
-def test_so_it_is_in_a_bucket_of_s3(sqlite_bench: Bench, bucket: Any) -> None:
+def test_a_missing_or_truncated_object_on_s3_is_reported_and_not_changed(sqlite_bench: Bench, bucket: Any) -> None:
     def break_them() -> None:
         bucket.delete_object(Bucket="stars", Key="cat/131073.fits")
         bucket.put_object(Bucket="stars", Key="cat/131075.fits", Body=b"sta")
 
-    see(sqlite_bench, "s3://stars/cat", break_them)
+    check_broken_files(sqlite_bench, "s3://stars/cat", break_them)
 
 
-def test_an_s3_server_that_is_down_is_told_as_such(sqlite_bench: Bench, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = catalog(sqlite_bench, "s3://stars/cat", "all")
-    sqlite_bench.mend(state)
-    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
-    told = sqlite_bench.diff(state, 1)
-    assert "the storage server http://127.0.0.1:9 can't be reached" in told
-    assert "problem=missing" not in told
-    assert "hush-s3-secret" not in told
-
-
-def test_an_s3_server_that_refuses_is_not_one_without_the_file(
+def test_an_unreachable_s3_server_is_reported_and_its_objects_are_not_missing(
     sqlite_bench: Bench, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = catalog(sqlite_bench, "s3://stars/cat", "all")
-    sqlite_bench.mend(state)
-    monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)  # from now on it knows nobody
-    told = sqlite_bench.diff(state, 1)
-    assert "could not be read: the storage answered 403 Forbidden to HEAD" in told
-    assert "may this user read and write in that bucket?" in told
-    assert "problem=missing" not in told
-    assert "hush-s3-secret" not in told
+    sqlite_bench.apply_and_check(state)
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    output = sqlite_bench.diff(state, 1)
+    assert "the storage server http://127.0.0.1:9 can't be reached" in output
+    assert "problem=missing" not in output
+    assert "hush-s3-secret" not in output
 
 
-def test_a_sample_looks_at_so_many(sqlite_bench: Bench) -> None:
+def test_an_s3_server_that_denies_access_is_reported_and_its_objects_are_not_missing(
+    sqlite_bench: Bench, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = catalog(sqlite_bench, "s3://stars/cat", "all")
+    sqlite_bench.apply_and_check(state)
+    monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)  # from now on, no credentials are accepted
+    output = sqlite_bench.diff(state, 1)
+    assert "could not be read: the storage answered 403 Forbidden to HEAD" in output
+    assert "may this user read and write in that bucket?" in output
+    assert "problem=missing" not in output
+    assert "hush-s3-secret" not in output
+
+
+def test_a_sample_checks_the_given_number_of_files(sqlite_bench: Bench) -> None:
     folder = stars(sqlite_bench.folder)
     state = catalog(sqlite_bench, str(folder), "sample:3")
-    sqlite_bench.mend(state)
+    sqlite_bench.apply_and_check(state)
     for path in folder.iterdir():
         path.unlink()
     assert "3 of 3 files checked" in sqlite_bench.diff(state, 2)
 
 
-def test_many_files_are_looked_for_by_several_workers(sqlite_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_checked_by_several_workers(sqlite_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "FILES_PER_CHECK", 3)
     folder = stars(sqlite_bench.folder)
     state = catalog(sqlite_bench, str(folder), "all")
-    sqlite_bench.mend(state)
+    sqlite_bench.apply_and_check(state)
     break_some(folder)
     assert "2 of 8 files checked" in sqlite_bench.diff(state, 2, "--jobs", "2")
 
 
-def test_a_storage_that_can_not_be_asked_is_not_one_without_the_file(sqlite_bench: Bench, webdav: str) -> None:
+def test_an_unreachable_webdav_server_is_reported_and_its_files_are_not_missing(sqlite_bench: Bench, webdav: str) -> None:
     stars(sqlite_bench.folder)
     state = catalog(sqlite_bench, f"{webdav}/cat", "all")
-    sqlite_bench.mend(state)
+    sqlite_bench.apply_and_check(state)
     port = webdav.rpartition(":")[2]
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         words = entry.read_bytes().split(b"\0")
         if port.encode() in words:
             os.kill(int(entry.parent.name), 9)
-    told = sqlite_bench.diff(state, 1)
-    assert "problem=missing" not in told
-    assert "could not be checked" in told
-    assert f"the storage server 127.0.0.1:{port} can't be reached" in told
+    output = sqlite_bench.diff(state, 1)
+    assert "problem=missing" not in output
+    assert "could not be checked" in output
+    assert f"the storage server 127.0.0.1:{port} can't be reached" in output
 
 
-def test_a_storage_that_refuses_is_told_without_its_page(sqlite_bench: Bench) -> None:
+def test_a_webdav_server_that_denies_access_is_reported_without_its_html_page(sqlite_bench: Bench) -> None:
     stars(sqlite_bench.folder)
     link = sqlite_bench.folder / "link"
-    link.symlink_to(sqlite_bench.folder)  # which this server does not follow
+    link.symlink_to(sqlite_bench.folder)  # this server does not follow links
     with serving(link) as url:
-        told = sqlite_bench.apply(catalog(sqlite_bench, f"{url}/cat", "none"), 1)
-    assert "the storage answered 403 Forbidden" in told
-    assert "<html>" not in told
+        output = sqlite_bench.apply(catalog(sqlite_bench, f"{url}/cat", "none"), 1)
+    assert "the storage answered 403 Forbidden" in output
+    assert "<html>" not in output
 
 
-def test_datasets_of_an_export_file_are_looked_for_too(comcam: Bench) -> None:
+def test_files_of_imported_datasets_are_checked(comcam: Bench) -> None:
     export = make_export(comcam.folder / "export")
     text = f'[import.x]\nexport_file = "{export}/export.yaml"\nroot = "{export}/files"\nverify = "all"\n'
     state = comcam.state(text)
-    comcam.mend(state)
+    comcam.apply_and_check(state)
     (export / "files" / "bias_3.fits").unlink()
     assert "1 of 6 files checked" in comcam.diff(state, 2)

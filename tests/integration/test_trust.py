@@ -1,4 +1,4 @@
-"""An apply can be reviewed, interrupted and raced, and loses nothing."""
+"""Saved plans, selection, removal, journal, locks and interruption: an apply does only what was reviewed, and loses nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plan(bench: Bench) -> Path:
     return bench.folder / "plan.json"
 
 
-def test_a_saved_plan_does_what_it_holds(bench: Bench, plan: Path) -> None:
+def test_an_apply_of_a_saved_plan_executes_its_actions(bench: Bench, plan: Path) -> None:
     state = bench.state(RUNS + CHAIN)
     bench.diff(state, 2, "--out", str(plan))
     assert stat.S_IMODE(plan.stat().st_mode) == 0o600
@@ -45,7 +45,7 @@ def test_a_saved_plan_does_what_it_holds(bench: Bench, plan: Path) -> None:
     bench.diff(state, 0)
 
 
-def test_of_a_plan_for_an_empty_world_the_stale_part_is_refused_and_the_rest_is_done(bench: Bench, plan: Path) -> None:
+def test_stale_entries_of_a_saved_plan_are_refused_and_the_others_are_executed(bench: Bench, plan: Path) -> None:
     from lsst.daf.butler import CollectionType
 
     state = bench.state(RUNS + CHAIN)
@@ -54,22 +54,22 @@ def test_of_a_plan_for_an_empty_world_the_stale_part_is_refused_and_the_rest_is_
         bench.butler.collections.register(name)
     bench.butler.collections.register("top", CollectionType.CHAINED)
     bench.butler.collections.redefine_chain("top", ["b", "a"])
-    told = bench.run("apply", plan, "--yes", expect=2).output
-    assert "Refused: chain.top: it changed since the plan was made: no such chain then, lacks c, d now" in told
-    assert "Refused: collection.a" in told
+    output = bench.run("apply", plan, "--yes", expect=2).output
+    assert "Refused: chain.top: it changed since the plan was made: no such chain then, lacks c, d now" in output
+    assert "Refused: collection.a" in output
     assert children(bench) == ("b", "a")
     assert {"c", "d", "e", "f"} <= set(bench.butler.collections.query("*"))
 
 
-def test_what_is_not_in_a_plan_is_not_done(bench: Bench, plan: Path) -> None:
+def test_a_difference_that_is_not_in_the_saved_plan_is_not_fixed(bench: Bench, plan: Path) -> None:
     state = bench.state(RUNS + CHAIN)
     bench.apply(state)
     bench.butler.collections.redefine_chain("top", ["b", "a", "c", "d"])
     bench.diff(state, 2, "--out", str(plan))
     bench.butler.registry.removeCollection("f")
-    told = bench.run("apply", plan, "--yes", expect=2).output
+    output = bench.run("apply", plan, "--yes", expect=2).output
     assert children(bench) == ("a", "b", "c", "d")
-    assert "collection.f" in told
+    assert "collection.f" in output
     assert "f" not in bench.butler.collections.query("*")
 
 
@@ -90,7 +90,7 @@ def test_a_plan_made_on_another_repository_is_refused(bench: Bench, plan: Path) 
     assert "made for another repository" in bench.run("apply", plan, "--yes", expect=1).output
 
 
-def test_a_forged_plan_can_not_make_apply_do_what_its_state_would_not(bench: Bench, plan: Path) -> None:
+def test_a_forged_plan_cannot_do_anything_that_its_state_does_not_require(bench: Bench, plan: Path) -> None:
     state = bench.state(RUNS)
     bench.apply(state)
     bench.butler.registry.removeCollection("f")
@@ -126,11 +126,11 @@ def test_a_variable_that_looks_like_a_secret_is_not_saved(bench: Bench, plan: Pa
 # --------------------------------------------------------------------------------------------------- selection
 
 
-def test_what_the_chosen_need_is_told_and_taken_with_them(bench: Bench) -> None:
+def test_resources_needed_by_the_selected_ones_are_named_and_can_be_included(bench: Bench) -> None:
     state = bench.state(RUNS + CHAIN)
     bench.apply(state)
-    told = bench.diff(state, 0, "--only", "chain.*")
-    assert "Not checked, but needed: repository, collection.a" in told
+    output = bench.diff(state, 0, "--only", "chain.*")
+    assert "Not checked, but needed: repository, collection.a" in output
     assert "7 resources" not in bench.diff(state, 0, "--only", "chain.*")
     assert "6 resources" in bench.diff(state, 0, "--only", "chain.*", "--with-needs")
     assert "7 resources" in bench.diff(state, 0, "--except", "chain.*")
@@ -139,42 +139,42 @@ def test_what_the_chosen_need_is_told_and_taken_with_them(bench: Bench) -> None:
 # ------------------------------------------------------------------------------------------------------ removal
 
 
-def test_under_prune_what_nobody_wants_is_shown_last_and_removed(bench: Bench) -> None:
+def test_unwanted_children_are_removed_with_prune_and_shown_in_their_own_section(bench: Bench) -> None:
     state = bench.state(RUNS + CHAIN)
     bench.apply(state)
     bench.butler.collections.redefine_chain("top", ["a", "b", "e", "c", "d"])
-    told = bench.apply(state, 0, "--prune")
-    assert told.index("To be removed:") < told.index("Plan:")
+    output = bench.apply(state, 0, "--prune")
+    assert output.index("To be removed:") < output.index("Plan:")
     assert children(bench) == ("a", "b", "c", "d")
     assert "e" in bench.butler.collections.query("*")
 
 
-def test_too_much_is_refused_without_a_limit_of_one_s_own(bench: Bench) -> None:
+def test_removals_beyond_the_default_limit_are_refused_without_prune_limit(bench: Bench) -> None:
     state = bench.state(RUNS + CHAIN)
     bench.apply(state)
     bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e", "f"])
-    told = bench.apply(state, 1, "--prune")
-    assert "2 of 6 members would be removed, more than 30%" in told
-    assert "--prune-limit 2" in told
+    output = bench.apply(state, 1, "--prune")
+    assert "2 of 6 members would be removed, more than 30%" in output
+    assert "--prune-limit 2" in output
     assert len(children(bench)) == 6
     bench.apply(state, 1, "--prune", "--prune-limit", "1")
     bench.apply(state, 0, "--prune", "--prune-limit", "2")
     assert len(children(bench)) == 4
 
 
-def test_what_is_protected_stays_and_the_rest_goes_on(bench: Bench) -> None:
+def test_members_of_a_protected_resource_are_kept_and_other_resources_are_applied(bench: Bench) -> None:
     state = bench.state(RUNS + CHAIN + "protect = true\n")
     bench.apply(state)
     bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e"])
     bench.butler.registry.removeCollection("f")
-    told = bench.apply(state, 2, "--prune")
-    assert "(protected: kept)" in told
+    output = bench.apply(state, 2, "--prune")
+    assert "(protected: kept)" in output
     assert children(bench) == ("a", "b", "c", "d", "e")
     assert "f" in bench.butler.collections.query("*")
 
 
 @pytest.mark.parametrize(("typed", "left"), [("y\n1\n", 4), ("y\n7\n", 5), ("n\n", 5)])
-def test_a_removal_is_confirmed_apart_by_typing_its_number(bench: Bench, typed: str, left: int) -> None:
+def test_a_removal_is_confirmed_separately_by_typing_the_number_of_members(bench: Bench, typed: str, left: int) -> None:
     from click.testing import CliRunner
 
     from reconciler.cli import main
@@ -189,7 +189,7 @@ def test_a_removal_is_confirmed_apart_by_typing_its_number(bench: Bench, typed: 
 # ------------------------------------------------------------------------------------------------------ journal
 
 
-def test_every_action_is_told_in_a_journal_of_the_owner_s_own(bench: Bench) -> None:
+def test_every_action_is_recorded_in_a_journal_that_only_its_owner_can_read(bench: Bench) -> None:
     state = bench.state(RUNS + CHAIN)
     bench.apply(state)
     path = Path(bench.environment["XDG_STATE_HOME"]) / "rubin-reconciler" / "journal.jsonl"
@@ -202,16 +202,16 @@ def test_every_action_is_told_in_a_journal_of_the_owner_s_own(bench: Bench) -> N
     assert len(path.read_text().splitlines()) == len(events)
     run = events[0]["run"]
     assert run in bench.run("log", expect=0).output
-    told = bench.run("log", "--address", "chain.*", expect=0).output
-    assert "chain.top   redefine   done   no such chain" in told
+    output = bench.run("log", "--address", "chain.*", expect=0).output
+    assert "chain.top   redefine   done   no such chain" in output
     assert "collection.a" in bench.run("log", "--run", run, expect=0).output
 
 
-def test_a_journal_that_can_not_be_written_stops_before_anything_is_done(bench: Bench) -> None:
+def test_a_journal_that_cannot_be_written_stops_an_apply_before_anything_is_changed(bench: Bench) -> None:
     state = bench.state(RUNS)
     (bench.folder / "file").write_text("")
-    told = bench.apply(state, 1, "--journal", str(bench.folder / "file" / "journal"))
-    assert "can't be written" in told
+    output = bench.apply(state, 1, "--journal", str(bench.folder / "file" / "journal"))
+    assert "can't be written" in output
     assert not bench.butler.collections.query("*")
 
 
@@ -224,7 +224,7 @@ def test_a_journal_that_can_not_be_written_stops_before_anything_is_done(bench: 
         ("connect(password='hunter2')", "connect(password=***)"),
     ],
 )
-def test_credentials_in_what_libraries_say_are_taken_out(text: str, shown: str) -> None:
+def test_credentials_in_messages_of_libraries_are_masked(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
@@ -246,7 +246,7 @@ SLOW = '[raw."x/raw"]\ninstrument = "LSSTComCam"\nlocations = ["{}"]\n'
 
 
 def waiting_apply(bench: Bench) -> tuple[Path, subprocess.Popen[str]]:
-    """An apply that holds its lock while it asks."""
+    """Start an apply that holds its lock while it waits for confirmation."""
     state = bench.state(RUNS)
     process = subprocess.Popen(
         [sys.executable, "-m", "reconciler", "apply", str(state)],
@@ -258,21 +258,21 @@ def waiting_apply(bench: Bench) -> tuple[Path, subprocess.Popen[str]]:
         stderr=subprocess.STDOUT,
     )
     assert process.stdout is not None
-    seen = ""
-    while "Plan:" not in seen:
+    printed = ""
+    while "Plan:" not in printed:
         line = process.stdout.readline()
-        assert line, seen
-        seen += line
+        assert line, printed
+        printed += line
     return state, process
 
 
-def test_a_second_apply_says_who_holds_the_lock_and_a_diff_takes_none(bench: Bench) -> None:
+def test_a_second_apply_reports_who_holds_the_lock_and_a_diff_needs_no_lock(bench: Bench) -> None:
     state, first = waiting_apply(bench)
     try:
-        told = bench.apply(state, 1)
-        assert "is locked: " in told
-        assert "has held it since 20" in told
-        assert "--lock-timeout" in told
+        output = bench.apply(state, 1)
+        assert "is locked: " in output
+        assert "has held it since 20" in output
+        assert "--lock-timeout" in output
         bench.diff(state, 2)
     finally:
         first.kill()
@@ -280,7 +280,7 @@ def test_a_second_apply_says_who_holds_the_lock_and_a_diff_takes_none(bench: Ben
     bench.apply(state, 0)
 
 
-def test_a_second_apply_can_wait_in_line(bench: Bench) -> None:
+def test_a_second_apply_can_wait_for_the_lock(bench: Bench) -> None:
     state, first = waiting_apply(bench)
     second = spawn(bench, "apply", state, "--yes", "--lock-timeout", "1m")
     time.sleep(3)
@@ -293,14 +293,14 @@ def test_a_second_apply_can_wait_in_line(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_between_two_actions_with_a_recap(bench: Bench, number: int) -> None:
+def test_a_signal_ends_a_run_between_two_actions_with_a_summary(bench: Bench, number: int) -> None:
     names = [f"c{n}" for n in range(120)]
     state = bench.state("".join(f'[collection.{name}]\ntype = "RUN"\n' for name in names))
     process = spawn(bench, "apply", state, "--yes")
     assert process.stdout is not None
-    seen = ""
-    while "register" not in seen:
-        seen += process.stdout.readline()
+    printed = ""
+    while "register" not in printed:
+        printed += process.stdout.readline()
     process.send_signal(number)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130, out
@@ -310,14 +310,14 @@ def test_a_signal_ends_a_run_between_two_actions_with_a_recap(bench: Bench, numb
     assert json.loads(journal.read_text().splitlines()[-1])["interrupted"] is True
 
 
-def test_a_second_ctrl_c_ends_at_once_and_the_next_apply_completes(bench: Bench) -> None:
+def test_a_second_ctrl_c_ends_a_run_immediately_and_the_next_apply_completes_it(bench: Bench) -> None:
     names = [f"c{n}" for n in range(120)]
     state = bench.state("".join(f'[collection.{name}]\ntype = "RUN"\n' for name in names))
     process = spawn(bench, "apply", state, "--yes")
     assert process.stdout is not None
-    seen = ""
-    while "register" not in seen:
-        seen += process.stdout.readline()
+    printed = ""
+    while "register" not in printed:
+        printed += process.stdout.readline()
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -326,8 +326,8 @@ def test_a_second_ctrl_c_ends_at_once_and_the_next_apply_completes(bench: Bench)
     bench.apply(state, 0)
 
 
-def test_a_full_disk_is_told_and_the_next_apply_completes(sqlite_bench: Bench) -> None:
-    """A limit on the size of files stands for the disk: the database can't grow."""
+def test_a_full_disk_is_reported_and_the_next_apply_completes_the_work(sqlite_bench: Bench) -> None:
+    """A limit on the size of files simulates a full disk: the database can't grow."""
     import resource
 
     state = sqlite_bench.state("".join(f'[collection.{"c" * 200}{n}]\ntype = "RUN"\n' for n in range(120)))
@@ -347,22 +347,24 @@ def test_a_full_disk_is_told_and_the_next_apply_completes(sqlite_bench: Bench) -
     assert done.returncode == 1, done.stdout
     assert "the disk is full or broken" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
-    sqlite_bench.mend(state)
+    sqlite_bench.apply_and_check(state)
 
 
-def test_a_plan_made_before_there_was_a_repository_does_what_still_holds(empty_bench: Bench, template: Path) -> None:
+def test_a_plan_from_before_the_repository_existed_executes_the_entries_that_still_apply(
+    empty_bench: Bench, template: Path
+) -> None:
     import shutil
 
     state, plan = empty_bench.state(RUNS + CHAIN), empty_bench.folder / "plan.json"
     empty_bench.diff(state, 2, "--out", str(plan))
     shutil.copytree(template, empty_bench.repo)
-    told = empty_bench.run("apply", plan, "--yes", expect=0).output
-    assert "Refused: repository: it changed since the plan was made: no such repository then, nothing to do now" in told
+    output = empty_bench.run("apply", plan, "--yes", expect=0).output
+    assert "Refused: repository: it changed since the plan was made: no such repository then, nothing to do now" in output
     assert children(empty_bench) == ("a", "b", "c", "d")
 
 
-def test_what_another_did_meanwhile_is_already_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person with butler is quicker: the action fails, and looking again shows that its work is done."""
+def test_work_that_someone_else_did_meanwhile_is_reported_as_already_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The action fails because the work was done already, which the second observation shows."""
     from reconciler.kinds.dataset_type import KIND
 
     state = bench.state('[dataset_type.x]\nstorage_class = "StructuredDataDict"\ndimensions = ["htm7"]\n')
@@ -375,5 +377,5 @@ def test_what_another_did_meanwhile_is_already_done(bench: Bench, monkeypatch: p
         raise ApplyError("ConflictingDefinitionError: somebody was quicker")
 
     monkeypatch.setattr(type(KIND), "apply", raced)
-    told = bench.apply(state, 0)
-    assert "already done" in told
+    output = bench.apply(state, 0)
+    assert "already done" in output

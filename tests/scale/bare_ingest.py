@@ -1,4 +1,4 @@
-"""The yardstick of the ingest of a campaign: exposure records, and a bare loop of `Butler.ingest` in chunks of 10,000."""
+"""Reference for ingesting a campaign: insert exposure records, and call `Butler.ingest` in chunks of 10,000."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUN = "LSSTComCam/raw/all"
 
 
 def main() -> None:
-    """Ingest every raw below a folder."""
+    """Ingest every raw below a folder into a repository; both are arguments."""
     butler = Butler.from_config(sys.argv[1], writeable=True)
     raw = DatasetType("raw", ["instrument", "exposure", "detector"], "Exposure", universe=butler.dimensions)
     butler.registry.registerDatasetType(raw)
@@ -35,7 +35,7 @@ def main() -> None:
             data_id = DataCoordinate.standardize(
                 instrument="LSSTComCam", exposure=exposure.id, detector=detector, dimensions=raw.dimensions
             )
-            # As ingest-raws names them. What has such a UUID may be there, and the Butler writes it more carefully, for longer.
+            # The UUIDs that ingest-raws gives. The Butler checks whether datasets with such a UUID exist, which takes longer.
             ref = DatasetRef(raw, data_id, run=RUN, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
             datasets.append(FileDataset(Path(folder, name).as_uri(), [ref], formatter=BytesFormatter))
     with butler.transaction():

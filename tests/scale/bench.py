@@ -1,6 +1,7 @@
-"""What a look and an apply cost, as ratios to doing the same by hand, in one run on one machine.
+"""Time of diff and apply as ratios to the same work by hand, and memory of diff, measured in one run on one machine.
 
-``python tests/scale/bench.py DIR`` builds the worlds below DIR, which takes minutes the first time, and writes a table and JSON.
+``python tests/scale/bench.py DIR`` builds worlds below DIR, which takes about ten minutes the first time, and writes a table
+and JSON.
 """
 
 from __future__ import annotations
@@ -48,22 +49,22 @@ for number in range(1, int(sys.argv[2]) + 1):
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One row of the table.
 
     Parameters
     ----------
-    database, what, reach : `str`
-        Where, of what, and what is wanted.
+    database, what, target : `str`
+        Name of the database, description of the measurement, and value to reach.
     ratio : `float`
-        Or megabytes.
+        Measured ratio, or memory in megabytes.
     figures : `str`
-        The seconds that it was made of.
+        Times that the ratio was calculated from.
     """
 
     database: str
     what: str
     ratio: float
-    reach: str
+    target: str
     figures: str
 
 
@@ -73,11 +74,11 @@ class Bench:
     Parameters
     ----------
     place : `pathlib.Path`
-        Where worlds are built.
+        Folder in which worlds are built.
     times : `int`
-        How often each command is run.
+        Number of runs of each command.
     postgres : `bool`
-        Where registries are.
+        Whether registries are on PostgreSQL rather than SQLite.
     """
 
     def __init__(self, place: Path, times: int, *, postgres: bool) -> None:
@@ -88,9 +89,9 @@ class Bench:
     def world(self, factor: int) -> World:
         return build(World(self.place / f"{self.name.lower()}-{factor}"), factor, like_production=self.postgres)
 
-    def row(self, what: str, ratio: float, reach: str, figures: str) -> None:
-        self.rows.append(Row(self.name, what, round(ratio, 3), reach, figures))
-        print(f"{self.name:<12}{what:<58}{ratio:8.2f}   {reach:<8}{figures}", flush=True)
+    def row(self, what: str, ratio: float, target: str, figures: str) -> None:
+        self.rows.append(Row(self.name, what, round(ratio, 3), target, figures))
+        print(f"{self.name:<12}{what:<58}{ratio:8.2f}   {target:<8}{figures}", flush=True)
 
     def diff(self, world: World, state: str = "state/ccms1.toml", *, code: int = 0) -> Callable[[], Usage]:
         command = [PYTHON, "-m", "reconciler", "diff", state, "--var-file", str(world.site)]
@@ -102,8 +103,8 @@ class Bench:
     def python(self, world: World, code: str, *words: str) -> Callable[[], Usage]:
         return lambda: measure([PYTHON, "-c", code, *words], world.environment(), world.root)
 
-    def looks(self) -> None:
-        """(a) to (d), (g) and (h): what a diff takes."""
+    def measure_reads(self) -> None:
+        """Measure diffs: rows (a) to (d), (g) and (h)."""
         world = self.world(1)
         repo = repository_uri(world)
         raws = ["query-datasets", repo, "raw", "--collections", "LSSTComCam/raw/all", "--limit", "0"]
@@ -114,54 +115,54 @@ class Bench:
             "tree": self.butler(world, "query-collections", "--chains=tree", repo, "LSSTComCam/DP1/defaults"),
             "floor": self.python(world, FLOOR, repo),
         }
-        cost = measure_medians(self.times, runs)
-        by_hand = sum(cost[name].seconds for name in ("all", "science", "tree"))
-        diff = cost["diff"].seconds
+        usage = measure_medians(self.times, runs)
+        by_hand = sum(usage[name].seconds for name in ("all", "science", "tree"))
+        diff = usage["diff"].seconds
         self.row("(a) no-drift diff ÷ three commands by hand", diff / by_hand, "≤ 0.20", f"{diff:.2f} s ÷ {by_hand:.2f} s")
-        floor = cost["floor"].seconds
+        floor = usage["floor"].seconds
         self.row("(b) no-drift diff ÷ import, open, one query", diff / floor, "≤ 1.8", f"{diff:.2f} s ÷ {floor:.2f} s")
-        self.row("(h) peak memory of diff, MB", cost["diff"].memory, "≤ 400", "×1")
+        self.row("(h) peak memory of diff, MB", usage["diff"].memory, "≤ 400", "×1")
         self._drift(world)
         self._rucio(world)
         self._ten(world)
 
     def _drift(self, world: World) -> None:
-        """(d): ten raws, a chain and a rule."""
+        """Measure a diff with ten missing raws, a chain and a rule: row (d)."""
 
         def drifted() -> Usage:
-            _break(world)
-            cost = self.diff(world, code=2)()
+            _damage(world)
+            usage = self.diff(world, code=2)()
             reconcile(world, "apply", "--yes", "--wait", "1m")
-            return cost
+            return usage
 
-        cost = measure_medians(self.times, {"drift": drifted, "calm": self.diff(world)})
-        drift, calm = cost["drift"].seconds, cost["calm"].seconds
+        usage = measure_medians(self.times, {"drift": drifted, "calm": self.diff(world)})
+        drift, calm = usage["drift"].seconds, usage["calm"].seconds
         self.row("(d) diff of small drift ÷ no drift", drift / calm, "≤ 1.3", f"{drift:.2f} s ÷ {calm:.2f} s")
 
     def _ten(self, world: World) -> None:
-        """(c): ten campaigns."""
+        """Measure a diff of ten campaigns: row (c)."""
         ten = self.world(10)
-        cost = measure_medians(self.times, {"ten": self.diff(ten), "one": self.diff(world)})
+        usage = measure_medians(self.times, {"ten": self.diff(ten), "one": self.diff(world)})
         down(ten)
-        figures = f"{cost['ten'].seconds:.2f} s ÷ {cost['one'].seconds:.2f} s"
-        self.row("(c) diff of ten campaigns ÷ one", cost["ten"].seconds / cost["one"].seconds, "≤ 1.5", figures)
-        self.row("(h) peak memory of diff of ten campaigns, MB", cost["ten"].memory, "≤ 600", "×10")
+        figures = f"{usage['ten'].seconds:.2f} s ÷ {usage['one'].seconds:.2f} s"
+        self.row("(c) diff of ten campaigns ÷ one", usage["ten"].seconds / usage["one"].seconds, "≤ 1.5", figures)
+        self.row("(h) peak memory of diff of ten campaigns, MB", usage["ten"].memory, "≤ 600", "×10")
 
     def _rucio(self, world: World) -> None:
-        """(g): two thousand datasets with rules."""
+        """Measure a diff of two thousand Rucio datasets with rules: row (g)."""
         runs = {"diff": self.diff(world, str(further(world))), "loop": self.python(world, LOOP, SCOPE, str(FURTHER))}
         terraform = shutil.which("terraform")
         if terraform:
             runs["terraform"] = _terraform(terraform, world)
-        cost = measure_medians(self.times, runs)
-        diff, loop = cost["diff"].seconds, cost["loop"].seconds
+        usage = measure_medians(self.times, runs)
+        diff, loop = usage["diff"].seconds, usage["loop"].seconds
         self.row("(g) diff of 2,000 Rucio datasets ÷ loop of get_did", diff / loop, "≤ 0.10", f"{diff:.2f} s ÷ {loop:.2f} s")
         if terraform:
-            plan = cost["terraform"].seconds
+            plan = usage["terraform"].seconds
             self.row("(g) the same ÷ terraform plan of 2,000", diff / plan, "≤ 0.6", f"{diff:.2f} s ÷ {plan:.2f} s")
 
-    def loads(self, times: int, raws: int) -> None:
-        """(e) and (f): what is written."""
+    def measure_loads(self, times: int, raws: int) -> None:
+        """Measure applies that import and ingest: rows (e) and (f)."""
         world = self.world(1)
         loads = Loads(world, self.place / f"{self.name.lower()}-loads", postgres=self.postgres)
         found = measure_medians(self.times, loads.imports())
@@ -173,8 +174,8 @@ class Bench:
         self.row("(f) ingest of the raws of a campaign ÷ bare loop", ours / bare, "≤ 1.15", f"{ours:.1f} s ÷ {bare:.1f} s")
 
 
-def _break(world: World) -> None:
-    """Take away ten raws of the first night, a child of a chain, and a rule."""
+def _damage(world: World) -> None:
+    """Remove ten raws of the first night, a child of a chain, and a rule."""
     from lsst.daf.butler import Butler
     from rows import Postgres, closing
 
@@ -203,23 +204,10 @@ def _terraform(terraform: str, world: World) -> Callable[[], Usage]:
 
 
 def table(rows: list[Row], cores: int | None) -> Iterator[str]:
-    """Write the table of the README.
-
-    Parameters
-    ----------
-    rows : `list` [`Row`]
-        What was measured.
-    cores : `int` or `None`
-        Of this machine.
-
-    Yields
-    ------
-    line : `str`
-        Markdown.
-    """
+    """Yield the lines of the Markdown table in the README."""
     yield f"Measured on {datetime.date.today():%Y-%m-%d}, {cores} cores."
     yield ""
-    yield "| what | reach | SQLite | PostgreSQL |"
+    yield "| what | target | SQLite | PostgreSQL |"
     yield "|---|---|---|---|"
     for what in dict.fromkeys(row.what for row in rows):
         cells = []
@@ -228,18 +216,18 @@ def table(rows: list[Row], cores: int | None) -> Iterator[str]:
             cells.append(
                 "" if found is None else f"{found.ratio:.0f}" if "MB" in what else f"{found.ratio:.2f} ({found.figures})"
             )
-        reach = next(row.reach for row in rows if row.what == what)
-        yield f"| {what} | {reach} | {cells[0]} | {cells[1]} |"
+        target = next(row.target for row in rows if row.what == what)
+        yield f"| {what} | {target} | {cells[0]} | {cells[1]} |"
 
 
 def main() -> None:
-    """Measure, and write what was found."""
+    """Run the measurements that the options select, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--times", type=int, default=5, help="runs of each command")
     parser.add_argument("--times-raws", type=int, default=5, help="runs of the ingest of a campaign")
     parser.add_argument("--raws", type=int, default=148_845, help="raws of that campaign")
-    parser.add_argument("--only", choices=["looks", "loads"])
+    parser.add_argument("--only", choices=["reads", "loads"])
     parser.add_argument("--database", choices=["sqlite", "postgresql"])
     asked = parser.parse_args()
     place = asked.folder.resolve()
@@ -253,9 +241,9 @@ def main() -> None:
         bench = Bench(place, asked.times, postgres=postgres)
         try:
             if asked.only != "loads":
-                bench.looks()
-            if asked.only != "looks":
-                bench.loads(asked.times_raws, asked.raws)
+                bench.measure_reads()
+            if asked.only != "reads":
+                bench.measure_loads(asked.times_raws, asked.raws)
         finally:
             rows += bench.rows
             down(World(place / f"{bench.name.lower()}-1"))

@@ -1,6 +1,6 @@
-"""A world at true scale: a playground whose ccms1 is built, with the rest of the campaign added by SQL.
+"""A world of true size: a playground with ccms1 applied, and the rest of the campaign added by SQL.
 
-``python tests/scale/build.py DIR [--factor N] [--like-production]`` makes it or leaves it alone, and starts its services.
+``python tests/scale/build.py DIR [--factor N] [--like-production]`` builds it unless it exists, and starts its services.
 """
 
 from __future__ import annotations
@@ -28,27 +28,15 @@ from reconciler.playground.world import IN2P3, SLAC, Sizes, World
 ROOT = Path(__file__).parents[2]
 BASE_SIZES = Sizes(nights=1, exposures=BASE, shards=14)
 SCOPE = "campaign"
-"""Of the further datasets."""
+"""Scope of the additional Rucio datasets."""
 RUCIO_PROCESSES = 2
-"""Processes of the Rucio server while something is measured: those in production have many."""
+"""Number of processes of the Rucio server during measurements; servers in production have many."""
 
 
 def build(world: World, factor: int, *, like_production: bool) -> World:
-    """Make the world, unless it is there, and start its services.
+    """Build a world of ``factor`` campaigns unless it exists, start its services without the file mover, and return it.
 
-    Parameters
-    ----------
-    world : `World`
-        Where.
-    factor : `int`
-        How many campaigns.
-    like_production : `bool`
-        Whether the registry is on PostgreSQL and the repository behind WebDAV.
-
-    Returns
-    -------
-    world : `World`
-        Running; its mover is off.
+    With ``like_production``, the registry is on PostgreSQL and the repository behind WebDAV.
     """
     sizes = Sizes(BASE_SIZES.nights, BASE_SIZES.exposures, BASE_SIZES.shards, like_production)
     fresh = not world.read_record().get("factor")
@@ -61,29 +49,14 @@ def build(world: World, factor: int, *, like_production: bool) -> World:
         _rucio(world, more, factor)
         world.update_record(factor=factor)
         down(world)
-        # Without the mover, which would ask about all rules each second.
+        # Without the mover, which would query all rules each second.
         up(world, sizes, mover=False, rucio_processes=RUCIO_PROCESSES, say=lambda text: None)
     _inputs(world, factor)
     return world
 
 
 def reconcile(world: World, *words: str, state: str = "state/ccms1.toml") -> str:
-    """Run the program on the world.
-
-    Parameters
-    ----------
-    world : `World`
-        Running.
-    *words : `str`
-        The subcommand and its options.
-    state : `str`
-        The state file.
-
-    Returns
-    -------
-    output : `str`
-        What it printed.
-    """
+    """Run a subcommand of the program, with options, on a running world, and return its output."""
     command = [sys.executable, "-m", "reconciler", words[0], state, "--var-file", str(world.site), *words[1:]]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | world.environment())
     if done.returncode == 1:
@@ -92,23 +65,12 @@ def reconcile(world: World, *words: str, state: str = "state/ccms1.toml") -> str
 
 
 def further(world: World) -> Path:
-    """Give the state file of the further Rucio datasets.
-
-    Parameters
-    ----------
-    world : `World`
-        Built.
-
-    Returns
-    -------
-    path : `pathlib.Path`
-        A state that never needs a Butler.
-    """
+    """Return the path of the state file of the additional Rucio datasets, which needs no Butler."""
     return world.root / "further.toml"
 
 
 def _inputs(world: World, factor: int) -> None:
-    """Write what the operator was handed: tables, the list of visits, the counts."""
+    """Write the input files of an operator: tables, the list of visits, and the site variables with the counts."""
     import tomli_w
 
     more = list(exposures(factor))
@@ -134,25 +96,14 @@ def _inputs(world: World, factor: int) -> None:
 
 
 def registry(world: World) -> Sqlite | Postgres:
-    """Open the registry's database.
-
-    Parameters
-    ----------
-    world : `World`
-        Running.
-
-    Returns
-    -------
-    database : `rows.Sqlite` or `rows.Postgres`
-        To be closed by who asked.
-    """
+    """Open the registry's database of a running world; the caller closes it."""
     if world.sizes.like_production:
         return Postgres(str(world.read_record()["postgres"]), "lsstprod", "ccms1")
     return Sqlite(str(world.repository / "gen3.sqlite3"))
 
 
 def _butler(world: World, more: list[Exposure]) -> None:
-    """Add exposures, raws, visits, tags and shards."""
+    """Add exposures, raws, visits, tags and reference catalog shards to the repository."""
     with closing(registry(world)) as database:
         base = database.row("exposure", "seq_num = 2")
         _records(database, more, base)
@@ -192,7 +143,7 @@ def _record_of(database: Sqlite | Postgres, id: Any) -> dict[str, Any]:
 
 
 def _datasets(database: Sqlite | Postgres, template: Any, paths: Any) -> None:
-    """Add datasets like one, as the registry and the datastore know them."""
+    """Add the rows of datasets to the registry and the datastore records, as copies of those of one dataset."""
     where = f"'{template}'"
     database.add("dataset", database.row("dataset", f"id = {where}"), ["id"], ((id,) for id, _ in paths()))
     location = database.row("dataset_location", f"dataset_id = {where}")
@@ -201,7 +152,7 @@ def _datasets(database: Sqlite | Postgres, template: Any, paths: Any) -> None:
 
 
 def _records(database: Sqlite | Postgres, more: list[Exposure], base: dict[str, Any]) -> None:
-    """Add dimension records."""
+    """Add the dimension records of exposures and visits."""
     nights = sorted({exposure.night for exposure in more} - {base["day_obs"]})
     database.add("day_obs", database.row("day_obs", f"id = {base['day_obs']}"), ["id"], ((night,) for night in nights))
     group = database.row("group", f"name = '{base['group']}'")
@@ -253,7 +204,7 @@ def _shards(database: Sqlite | Postgres, dataset_type: dict[str, Any]) -> None:
 
 
 def _rucio(world: World, more: list[Exposure], factor: int) -> None:
-    """Add the nights with all their files, and further datasets with rules."""
+    """Add the datasets of all nights with their files, and the additional datasets, with rules."""
     with closing(Postgres(str(world.read_record()["postgres"]), "rucio", "dev")) as database:
         assert isinstance(database, Postgres)
         night = "Dataset/LSSTComCam/raw/{}"
@@ -290,7 +241,7 @@ def _rucio(world: World, more: list[Exposure], factor: int) -> None:
 
 
 def main() -> None:
-    """Build, and say how long it took."""
+    """Build a world, and print how long it took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--factor", type=int, default=1)

@@ -1,6 +1,6 @@
 """The campaign at its true size: 16,539 exposures of 60 nights, 148,845 raws, 19,201 of them science; times a factor.
 
-These are the figures of the procedure, of which `wc -l` counted four lines of frame more.
+The procedure states these counts; those that it took with `wc -l` include four lines of table frame, which are subtracted here.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 NIGHTS, EXPOSURES, SCIENCE, SELECTED = 60, 16_539, 2_134, 1_792
 LACKING = 6
-"""Exposures that lack a detector."""
+"""Number of exposures that lack a detector."""
 FIRST_NIGHT = datetime.date(2024, 11, 8)
 BASE, BASE_SCIENCE, BASE_SELECTED = 6, 4, 3
-"""Exposures of the first night that the playground itself makes; one of them lacks a detector."""
+"""Numbers of exposures of the first night that the playground itself makes; one of them lacks a detector."""
 DETECTORS = tuple(f"R22_S{number // 3}{number % 3}" for number in range(9))
 SHARDS = range(131_072, 262_144)
 FURTHER = 2_000
-"""Further Rucio datasets with rules."""
+"""Number of additional Rucio datasets with rules."""
 RAW_BYTES = 1_040
 
 
@@ -29,11 +29,11 @@ class Exposure:
     Parameters
     ----------
     night, sequence : `int`
-        When.
+        Night as YYYYMMDD, and sequence number in the night.
     is_science, is_selected : `bool`
-        What it is for.
+        Whether it is a science exposure, and one of the selected visits.
     lacks : `int` or `None`
-        The detector that it has no raw of.
+        Detector without a raw.
     """
 
     night: int
@@ -56,23 +56,12 @@ class Exposure:
 
     @property
     def folder(self) -> str:
-        """Its folder, as the name of a file in Rucio begins."""
+        """Folder of its files, which is the first part of their names in Rucio."""
         return f"LSSTComCam/{self.night}/{self.name}"
 
 
 def exposures(factor: int) -> Iterator[Exposure]:
-    """Give the exposures that the playground does not have yet.
-
-    Parameters
-    ----------
-    factor : `int`
-        How many campaigns in a row.
-
-    Yields
-    ------
-    exposure : `Exposure`
-        In the order they were taken.
-    """
+    """Yield, in the order they were taken, the exposures of ``factor`` campaigns that the playground doesn't have."""
     for campaign in range(factor):
         ordinal = science_seen = 0
         for night in range(NIGHTS):

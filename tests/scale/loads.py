@@ -1,4 +1,4 @@
-"""Loads to be written: an export of ten thousand datasets, and the raws of a campaign, each into a fresh repository."""
+"""Write benchmarks: importing ten thousand datasets, and ingesting the raws of a campaign, each into a new repository."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ FIRST = 131_072
 
 
 class Loads:
-    """Loads and the repositories that take them.
+    """Input data of the write benchmarks, and the runs that write it to a repository.
 
     Parameters
     ----------
     world : `reconciler.playground.world.World`
-        With PostgreSQL.
+        Playground that has PostgreSQL.
     folder : `pathlib.Path`
-        To work in.
+        Working folder.
     postgres : `bool`
-        Where registries are.
+        Whether registries are on PostgreSQL rather than SQLite.
     """
 
     def __init__(self, world: World, folder: Path, *, postgres: bool) -> None:
@@ -57,7 +57,7 @@ class Loads:
         return measure([sys.executable, *words], self.environment, self.folder)
 
     def imports(self) -> dict[str, Callable[[], Usage]]:
-        """Give the three ways to take an export file in: by hand, by an apply, and by an apply again."""
+        """Return three runs: ``butler import``, an apply into a new repository, and a second apply."""
         export = self._export()
         state = self.folder / "import.toml"
         repo = self.folder / "repo"
@@ -112,7 +112,7 @@ class Loads:
         return path
 
     def raws(self, count: int) -> dict[str, Callable[[], Usage]]:
-        """Give the two ways to ingest a campaign: by an apply, and by a bare loop of `Butler.ingest`."""
+        """Return two runs that ingest so many raws: an apply, and a loop of `Butler.ingest`."""
         folder = self.folder / "raw" / "LSSTComCam"
         if not folder.exists():
             written = 0

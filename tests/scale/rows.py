@@ -1,4 +1,4 @@
-"""Rows by the hundred thousand, like one that is there: neither the Butler nor Rucio makes them in minutes."""
+"""Bulk copies of database rows, for worlds of a size that would take the Butler and Rucio hours to write."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any, Protocol
 
 
 class Database(Protocol):
-    """Copies rows, with some columns changed."""
+    """A database in which rows can be copied with other values in some columns."""
 
     def row(self, table: str, where: str) -> dict[str, Any]:
-        """Read one row."""
+        """Return the first row that matches a condition, by column."""
         ...
 
     def add(self, table: str, template: Mapping[str, Any], columns: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
-        """Add rows like the template, with other values in some columns."""
+        """Add copies of a template row with other values in some columns."""
         ...
 
     def run(self, statement: str) -> None:
-        """Run a statement."""
+        """Run an SQL statement; ``{schema}`` in it is the name of the schema."""
         ...
 
 
 class Sqlite:
-    """A registry in a file."""
+    """An SQLite registry; foreign keys are not checked."""
 
     def __init__(self, path: str) -> None:
         self.connection = sqlite3.connect(path, timeout=60, isolation_level=None)
@@ -86,7 +86,7 @@ class Postgres:
 
 @contextlib.contextmanager
 def closing(database: Sqlite | Postgres) -> Iterator[Sqlite | Postgres]:
-    """Close a database in the end."""
+    """Close a database when the context ends."""
     try:
         yield database
     finally:

@@ -19,7 +19,7 @@ def test_a_duration_is_converted_to_seconds(text: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "h", "1w", "-1s", "2h30"])
-def test_what_is_not_a_duration_is_rejected(text: str) -> None:
+def test_text_that_is_not_a_duration_is_rejected(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a duration; write 90s, 30m or 2h"):
         Duration().convert(text, None, None)
 

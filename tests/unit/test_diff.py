@@ -44,7 +44,7 @@ def test_values_are_json() -> None:
     assert (found.observed, found.desired) == (["a"], ["b", "a"])
 
 
-def test_how_a_resource_is_treated_is_no_difference() -> None:
+def test_keys_that_control_management_are_not_differences() -> None:
     treated = FakeSpec(manage="create", protect=True, requires=("box.b",), note="a remark")
     assert compare(treated, Observed(FakeSpec())) == ()
     assert compare(treated.model_copy(update={"value": 1}), Observed(FakeSpec()))[0].field == "value"
@@ -77,7 +77,7 @@ def test_changes_of_several_resources_are_kept_apart() -> None:
     assert {difference.address for difference in found[b]} == {b}
 
 
-def test_what_was_not_observed_is_left_out() -> None:
+def test_fields_that_were_not_observed_are_not_compared() -> None:
     b = address("box.b")
     found = diff({A: FakeSpec(value=1), b: FakeSpec(value=1)}, {b: Observed(FakeSpec())})
     assert list(found) == [b]
@@ -97,7 +97,7 @@ def test_a_resource_that_is_absent_is_one_difference() -> None:
     assert compare(FakeSpec(value=1), Observed(None)) == (Difference(A, None, kind=DifferenceKind.MAKE),)
 
 
-def test_a_resource_that_may_appear_later_says_so() -> None:
+def test_a_resource_that_may_appear_later_has_its_own_difference() -> None:
     conditions = (Condition(DifferenceKind.WAITING, "on its way"), Condition(DifferenceKind.LATER, "made by the next step"))
     found = compare(FakeSpec(), Observed(None, conditions=conditions))
     assert found[0] == Difference(A, None, detail="made by the next step", kind=DifferenceKind.MAKE)

@@ -37,7 +37,7 @@ def test_every_resource_comes_after_what_it_needs(numbers: list[int], data: st.D
             assert found.index(f"box.b{other}") < found.index(f"box.b{n}")
 
 
-def test_where_nothing_else_decides_the_file_does() -> None:
+def test_independent_resources_keep_the_order_of_the_file() -> None:
     assert order(make_state({"box.c": FakeSpec(), "box.a": FakeSpec(), "box.b": FakeSpec()})) == ["box.c", "box.a", "box.b"]
 
 
@@ -107,12 +107,12 @@ def test_a_glob_that_matches_nothing_is_not_provided() -> None:
     assert build({"box.a": FakeSpec(needs=("t:x/*",))}).unprovided == {address("box.a"): ("t:x/*",)}
 
 
-def test_what_no_table_provides_is_kept_for_a_live_check() -> None:
+def test_tokens_that_no_table_provides_are_kept_for_a_live_check() -> None:
     graph = build({"box.a": FakeSpec(needs=("t:live", "t:b", "t:other")), "box.b": FakeSpec(provides=("t:b",))})
     assert graph.unprovided == {address("box.a"): ("t:live", "t:other")}
 
 
-def test_what_a_resource_provides_itself_is_not_lacking() -> None:
+def test_a_token_that_a_resource_provides_itself_is_not_missing() -> None:
     graph = build({"box.a": FakeSpec(provides=("t:a",), needs=("t:a",))})
     assert graph.unprovided == {}
     assert graph.needs[address("box.a")] == {}
@@ -145,7 +145,7 @@ def test_two_tables_that_provide_the_same_thing_are_named() -> None:
     ]
 
 
-def test_a_circle_names_its_tables_in_the_direction_of_need() -> None:
+def test_a_cycle_is_an_error_that_names_its_tables_in_the_order_of_their_needs() -> None:
     tables = {
         "box.a": FakeSpec(provides=("t:a",), needs=("t:b",)),
         "box.b": FakeSpec(provides=("t:b",), needs=("t:c",)),
@@ -161,12 +161,12 @@ def test_a_circle_names_its_tables_in_the_direction_of_need() -> None:
     assert circle == [places[first], places[walk[first]], places[walk[walk[first]]], places[first]]
 
 
-def test_a_table_that_requires_itself_is_a_circle() -> None:
+def test_a_table_that_requires_itself_is_a_cycle() -> None:
     with pytest.raises(PlanError, match=r"box\.a \(fake\.toml:10\) needs box\.a \(fake\.toml:10\)"):
         build({"box.a": FakeSpec(requires=("box.a",))})
 
 
-def test_the_resource_that_opens_a_system_comes_before_all_that_ask_it() -> None:
+def test_the_resource_that_opens_a_system_comes_before_all_that_use_the_system() -> None:
     kinds = FakeKind("box", order=1), FakeKind("gate", order=99, opens="butler")
     tables = {"box.a": FakeSpec(), "box.r": FakeSpec(systems=("rucio",)), "gate.": FakeSpec(), "box.z": FakeSpec(systems=())}
     graph = build(tables, *kinds)
@@ -177,11 +177,11 @@ def test_the_resource_that_opens_a_system_comes_before_all_that_ask_it() -> None
     assert graph.order == tuple(map(address, ("box.r", "box.z", "gate", "box.a")))
 
 
-def test_a_system_that_no_table_opens_is_not_lacking() -> None:
+def test_a_system_that_no_table_opens_is_not_reported_as_missing() -> None:
     assert build({"box.a": FakeSpec(systems=("butler", "rucio"))}).unprovided == {}
 
 
-def test_what_opens_one_system_may_need_another() -> None:
+def test_a_resource_that_opens_one_system_may_need_another() -> None:
     kinds = FakeKind("gate", opens="butler"), FakeKind("server", opens="rucio", order=99)
     tables = {"gate.": FakeSpec(systems=("butler", "rucio")), "server.": FakeSpec(systems=("rucio",))}
     graph = build(tables, *kinds)

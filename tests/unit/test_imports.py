@@ -34,6 +34,6 @@ def test_the_engine_imports_no_live_system_and_deepdiff_only_when_needed() -> No
     run(ENGINE)
 
 
-def test_its_tests_run_without_any_live_system() -> None:
+def test_the_tests_of_the_engine_run_without_any_live_system() -> None:
     files = [str(TESTS / "unit" / f"test_{name}.py") for name in ("requirements", "removal_limits")]
     run(f"import pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', *{files}]))")

@@ -139,7 +139,7 @@ def test_messages_and_docstrings_of_a_module_have_no_retired_words(path: Path) -
         "Parameters\n    name : `str`\n        Whose.",
     ],
 )
-def test_the_check_finds_what_is_retired(text: str) -> None:
+def test_the_language_check_finds_retired_words(text: str) -> None:
     assert find_retired(text)
 
 
@@ -156,11 +156,11 @@ def test_the_check_finds_what_is_retired(text: str) -> None:
         "a foretold end",
     ],
 )
-def test_the_check_accepts_what_only_resembles_it(text: str) -> None:
+def test_the_language_check_accepts_words_that_only_resemble_retired_ones(text: str) -> None:
     assert not find_retired(text)
 
 
-def test_the_check_reads_f_strings_and_docstrings_and_skips_identifiers() -> None:
+def test_the_language_check_reads_f_strings_and_docstrings_and_skips_identifiers() -> None:
     source = 'def f():\n    """One look."""\n    return f"{x} is unwell", facts["wanted"], f"{y[\'not wanted\']}"\n'
     found = [hit for _, text in string_literals(ast.parse(source)) for hit in find_retired(text)]
     assert found == ["One look.", "… is unwell", "not wanted"]

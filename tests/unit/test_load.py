@@ -26,7 +26,7 @@ HEAD = "[reconcile]\nversion = 1\n[repository]\nuri = 'r'\n"
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_each_mistake_has_its_message(path: Path) -> None:
+def test_each_mistake_in_a_state_file_has_its_message(path: Path) -> None:
     expected = [line.removeprefix("# expect: ") for line in path.read_text().splitlines() if line.startswith("# expect: ")]
     result = CliRunner().invoke(main, ["validate", str(path)])
     assert result.exit_code == 1

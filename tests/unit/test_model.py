@@ -141,7 +141,7 @@ def test_a_plain_action_has_no_arguments() -> None:
     assert Action(address=A, verb="make").arguments == {}
 
 
-def test_a_change_says_which_fields_differ() -> None:
+def test_a_change_lists_the_fields_that_differ() -> None:
     differences = (Difference(A, None), Difference(A, "value"), Difference(A, "value"), Difference(A, "label"))
     change: Change[FakeSpec] = Change(A, FakeSpec(), Observed(None), differences)
     assert change.fields == {"value", "label"}
@@ -179,7 +179,7 @@ class PlainKind(Kind[Spec, Action]):
         return None
 
 
-def test_a_kind_needs_the_butler_and_nothing_else_unless_it_says_so() -> None:
+def test_a_kind_requires_only_the_butler_by_default() -> None:
     kind = PlainKind()
     assert kind.links("a", Spec()) == Links((), (), (), ())
     assert kind.requirements(Spec()) == Requirements(frozenset({"butler"}), (), (), ())
@@ -196,5 +196,5 @@ def test_a_kind_needs_the_butler_and_nothing_else_unless_it_says_so() -> None:
         ({"id": 7, "path": "/x"}, "id=7  path=/x"),
     ],
 )
-def test_a_member_is_shown_by_what_is_short(member: dict[str, Any], text: str) -> None:
+def test_a_member_is_shown_by_its_short_fields(member: dict[str, Any], text: str) -> None:
     assert PlainKind().describe(member) == MemberText(text)

@@ -23,7 +23,7 @@ def reasons(observation: Observation) -> dict[str, str]:
     return {str(its): str(error) for its, error in observation.unknown.items()}
 
 
-def test_a_kind_is_asked_once_for_all_of_its_resources() -> None:
+def test_a_kind_observes_all_of_its_resources_in_one_call() -> None:
     kind = FakeKind()
     kind.things = {"a": Thing(7), "b": Thing(8)}
     observation = observe_all(make_state(boxes("a", "b"), kind))
@@ -32,7 +32,7 @@ def test_a_kind_is_asked_once_for_all_of_its_resources() -> None:
     assert observation.unknown == {}
 
 
-def test_what_a_kind_leaves_out_is_absent() -> None:
+def test_a_resource_that_its_kind_leaves_out_is_absent() -> None:
     observation = observe_all(make_state(boxes("a")))
     assert observation.observed == {address("box.a"): Observed(None)}
 
@@ -45,7 +45,7 @@ def test_only_the_chosen_resources_are_observed() -> None:
     assert list(observation.observed) == [address("box.b")]
 
 
-def test_resources_of_one_kind_that_need_other_systems_are_asked_apart() -> None:
+def test_resources_of_one_kind_that_need_different_systems_are_observed_separately() -> None:
     kind = FakeKind()
     tables = {
         "box.a": FakeSpec(),
@@ -57,7 +57,7 @@ def test_resources_of_one_kind_that_need_other_systems_are_asked_apart() -> None
     assert kind.observed == [("a", "b"), ("both", "same")]
 
 
-def test_kinds_are_asked_in_their_order_and_timed_by_name() -> None:
+def test_kinds_are_observed_in_their_order_and_timed_by_name() -> None:
     kinds = FakeKind("late", order=90), FakeKind("early", order=10), FakeKind("gate", order=99, opens="butler")
     context = FakeContext()
     observe_all(make_state({"late.a": FakeSpec(), "early.b": FakeSpec(), "gate.": FakeSpec()}, *kinds), context)
@@ -73,7 +73,7 @@ def test_a_kind_is_given_the_live_systems() -> None:
     assert all(given is context for given in kind.contexts)
 
 
-def test_what_needs_both_systems_keeps_its_turn_if_one_system_is_asked_alone() -> None:
+def test_a_kind_that_needs_both_systems_keeps_its_place_if_only_one_system_is_queried() -> None:
     kinds = FakeKind("box", order=50), FakeKind("mix", order=1)
     tables = {"box.a": FakeSpec(), "mix.m": FakeSpec(systems=("butler", "rucio"))}
     context = FakeContext()
@@ -87,7 +87,7 @@ def test_resources_that_need_no_system_are_observed_too() -> None:
     assert kind.observed == [("a",)]
 
 
-def test_the_two_systems_are_asked_at_the_same_time() -> None:
+def test_the_two_systems_are_queried_at_the_same_time() -> None:
     meeting = threading.Barrier(2, timeout=5)
 
     class Meeting(FakeKind):
@@ -100,7 +100,7 @@ def test_the_two_systems_are_asked_at_the_same_time() -> None:
     assert len(observation.observed) == 2
 
 
-def test_what_needs_both_systems_comes_after_both() -> None:
+def test_kinds_that_need_both_systems_are_observed_after_kinds_that_need_one() -> None:
     kinds = FakeKind("box", order=50), FakeKind("did", order=60), FakeKind("mix", order=1)
     tables = {"box.a": FakeSpec(), "did.r": FakeSpec(systems=("rucio",)), "mix.m": FakeSpec(systems=("butler", "rucio"))}
     context = FakeContext()
@@ -110,7 +110,7 @@ def test_what_needs_both_systems_comes_after_both() -> None:
     assert sorted(context.phases) == ["box", "did", "mix"]
 
 
-def test_a_wrong_input_of_rucio_is_reported_though_the_butler_is_asked_too() -> None:
+def test_an_invalid_input_of_rucio_is_reported_although_the_butler_is_queried_at_the_same_time() -> None:
     did = FakeKind("did")
     did.unobservable = {"r": StateError("bad list")}
     tables = {"box.a": FakeSpec(), "did.r": FakeSpec(systems=("rucio",))}
@@ -118,7 +118,7 @@ def test_a_wrong_input_of_rucio_is_reported_though_the_butler_is_asked_too() -> 
         observe_all(make_state(tables, FakeKind("box"), did))
 
 
-def test_a_system_that_is_down_is_not_asked_by_the_next_kind() -> None:
+def test_a_system_that_is_down_is_not_queried_by_the_next_kind() -> None:
     first, second = FakeKind("first", order=1), FakeKind("second", order=2)
     first.unobservable = {"a": ObserveError("no answer")}
     tables = {"first.a": FakeSpec(), "first.b": FakeSpec(), "second.c": FakeSpec()}
@@ -130,7 +130,7 @@ def test_a_system_that_is_down_is_not_asked_by_the_next_kind() -> None:
     assert context.phases == ["first"]
 
 
-def test_what_the_other_system_knows_is_still_reported() -> None:
+def test_resources_of_one_system_are_observed_while_the_other_is_down() -> None:
     kind, did = FakeKind("box"), FakeKind("did")
     kind.unobservable = {"a": ObserveError("no answer")}
     did.things = {"r": Thing(1)}
@@ -140,7 +140,7 @@ def test_what_the_other_system_knows_is_still_reported() -> None:
     assert set(reasons(observation)) == {"box.a", "box.m"}
 
 
-def test_a_system_that_answers_is_asked_again_by_the_next_kind() -> None:
+def test_a_system_that_answers_is_queried_again_by_the_next_kind() -> None:
     first, second = FakeKind("first", order=1), FakeKind("second", order=2)
     first.unobservable = {"a": ObserveError("odd answer")}
     second.things = {"b": Thing()}
@@ -149,7 +149,7 @@ def test_a_system_that_answers_is_asked_again_by_the_next_kind() -> None:
     assert list(observation.observed) == [address("second.b")]
 
 
-def test_what_each_kind_could_not_observe_is_kept() -> None:
+def test_resources_that_each_kind_could_not_observe_are_recorded() -> None:
     first, second = FakeKind("first", order=1), FakeKind("second", order=2)
     first.unobservable = {"a": ObserveError("odd answer")}
     second.unobservable = {"b": ObserveError("no answer")}
@@ -157,14 +157,14 @@ def test_what_each_kind_could_not_observe_is_kept() -> None:
     assert reasons(observation) == {"first.a": "odd answer", "second.b": "no answer"}
 
 
-def test_a_resource_alone_is_not_asked_twice() -> None:
+def test_a_single_resource_is_not_observed_twice() -> None:
     kind = FakeKind()
     kind.unobservable = {"a": ObserveError("odd answer")}
     observe_all(make_state(boxes("a"), kind))
     assert kind.observed == [("a",)]
 
 
-def test_one_resource_that_can_not_be_observed_spoils_no_other() -> None:
+def test_a_resource_that_cannot_be_observed_does_not_affect_the_others() -> None:
     kind = FakeKind()
     kind.things = {"a": Thing(), "c": Thing()}
     kind.unobservable = {"b": ObserveError("odd answer")}
@@ -199,7 +199,7 @@ def test_wrong_inputs_of_all_kinds_are_reported_at_once() -> None:
     ]
 
 
-def test_an_unobservable_neighbour_is_not_blamed_for_a_wrong_input() -> None:
+def test_an_invalid_input_is_reported_for_its_own_table_and_not_for_an_unobservable_one() -> None:
     kind = FakeKind()
     kind.refusal = StateError("cut")
     kind.unobservable = {"a": ObserveError("odd answer"), "b": StateError("cut")}
@@ -229,13 +229,13 @@ def check(tables: dict[str, FakeSpec], context: FakeContext, *chosen: str) -> No
     check_unprovided(state, context, build_graph(state), {address(text) for text in chosen or tables})
 
 
-def test_what_no_table_provides_may_exist_live() -> None:
+def test_a_token_that_no_table_provides_may_exist_in_a_live_system() -> None:
     context = FakeContext(existing={"t:live"})
     check({"box.a": FakeSpec(needs=("t:live", "t:b")), "box.b": FakeSpec(provides=("t:b",))}, context)
     assert context.asked == [{"t:live"}]
 
 
-def test_what_neither_a_table_nor_a_system_has_is_reported_with_a_suggestion() -> None:
+def test_a_token_that_neither_a_table_nor_a_system_provides_is_reported_with_a_suggestion() -> None:
     tables = {
         "box.a": FakeSpec(needs=("collection:HSC/raw/al", "dataset_type:zzz")),
         "box.b": FakeSpec(provides=("collection:HSC/raw/all",)),
@@ -262,12 +262,12 @@ def test_missing_providers_are_reported_in_order() -> None:
     assert [line.split()[1] for line in str(caught.value).splitlines()] == ["box.a:", "box.z:"]
 
 
-def test_resources_that_are_not_chosen_may_lack_something() -> None:
+def test_missing_providers_of_unselected_resources_are_not_reported() -> None:
     context = FakeContext()
     check({"box.a": FakeSpec(needs=("t:x",)), "box.b": FakeSpec()}, context, "box.b")
     assert context.asked == [set()]
 
 
-def test_whether_something_exists_may_be_impossible_to_find_out() -> None:
+def test_a_failed_existence_check_is_reported_for_the_resource_that_needs_it() -> None:
     with pytest.raises(ObserveError, match="no answer"):
         check({"box.a": FakeSpec(needs=("t:x",))}, FakeContext(silent=ObserveError("no answer")))

@@ -81,7 +81,7 @@ def test_unwanted_members_are_removed_only_with_prune() -> None:
     assert (action.verb, action.members, action.removes) == ("remove", ("old",), 1)
 
 
-def test_a_kind_is_not_asked_about_what_does_not_differ() -> None:
+def test_a_kind_plans_only_resources_that_differ() -> None:
     class Never(FakeKind):
         def plan(self, change):  # type: ignore[no-untyped-def]
             raise AssertionError
@@ -91,7 +91,7 @@ def test_a_kind_is_not_asked_about_what_does_not_differ() -> None:
     assert make_plan(make_state({"box.a": FakeSpec(value=1)}, kind)).in_sync
 
 
-def test_a_kind_gets_all_that_its_plan_may_use() -> None:
+def test_a_kind_plans_with_the_address_the_specs_the_differences_and_the_prune_option() -> None:
     changes = []
 
     class Curious(FakeKind):
@@ -108,7 +108,7 @@ def test_a_kind_gets_all_that_its_plan_may_use() -> None:
     assert change.differences == tuple(differences)
 
 
-def test_what_could_not_be_observed_is_unknown_and_never_in_sync() -> None:
+def test_a_resource_that_could_not_be_observed_is_unknown_and_never_in_sync() -> None:
     kind = box()
     error = ObserveError("no answer")
     kind.unobservable = {"a": error}
@@ -128,7 +128,7 @@ def test_an_action_that_can_not_be_executed_here_is_replaced_by_the_reason() -> 
     assert len(plan.entries[1].differences) == 1
 
 
-def test_an_unmet_requirement_does_not_matter_where_nothing_is_to_be_done() -> None:
+def test_an_unmet_requirement_is_ignored_if_there_is_nothing_to_do() -> None:
     plan = make_plan(make_state({"box.a": FakeSpec(value=1)}, box(a=Thing(1))), unmet={A: "needs a command"})
     assert plan.in_sync
 
@@ -145,7 +145,7 @@ def plan_derived(source: FakeKind, *, value: int = 0) -> Plan:
     return make_plan(make_state(tables, source, derived))
 
 
-def test_what_is_derived_may_differ_after_what_it_comes_from_has_changed() -> None:
+def test_a_derived_resource_may_differ_after_its_sources_have_changed() -> None:
     plan = plan_derived(box())
     entry = plan.entries[-1]
     assert entry.differences == (
@@ -156,18 +156,18 @@ def test_what_is_derived_may_differ_after_what_it_comes_from_has_changed() -> No
     assert not plan.in_sync
 
 
-def test_what_is_derived_may_differ_now_and_later() -> None:
+def test_a_derived_resource_may_differ_both_now_and_after_its_sources_have_changed() -> None:
     plan = plan_derived(box(), value=9)
     assert [difference.kind for difference in plan.entries[-1].differences] == [DifferenceKind.CHANGE, DifferenceKind.LATER]
     assert plan.entries[-1] in plan.differing
 
 
-def test_what_is_derived_of_unchanged_sources_is_in_sync() -> None:
+def test_a_derived_resource_with_unchanged_sources_is_in_sync() -> None:
     plan = plan_derived(box(a=Thing(), b=Thing()))
     assert plan.entries[-1].in_sync
 
 
-def test_sources_without_datasets_change_nothing_derived() -> None:
+def test_changed_sources_without_datasets_do_not_affect_derived_resources() -> None:
     plan = plan_derived(FakeKind(affects_content=False))
     assert plan.entries[-1].in_sync
 
@@ -178,7 +178,7 @@ def test_a_kind_that_is_not_derived_never_differs_later() -> None:
     assert plan.entries[-1].in_sync
 
 
-def test_sources_that_are_not_part_of_the_plan_are_not_waited_for() -> None:
+def test_a_derived_resource_does_not_wait_for_sources_outside_the_plan() -> None:
     derived = FakeKind("derived", depends_on_content=True)
     derived.things = {"d": Thing()}
     tables = {"box.a": FakeSpec(), "derived.d": FakeSpec(requires=("box.a",))}
@@ -186,7 +186,7 @@ def test_sources_that_are_not_part_of_the_plan_are_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize(("manage", "conflicting"), [("full", True), ("create", True), ("observe", False)])
-def test_a_conflict_matters_unless_the_resource_is_only_observed(manage: str, conflicting: bool) -> None:
+def test_a_conflict_counts_unless_the_resource_is_only_observed(manage: str, conflicting: bool) -> None:
     kind = box(a=Thing(), b=Thing())
     kind.conditions = {"a": (Condition(DifferenceKind.CONFLICT, "taken"),), "b": (Condition(DifferenceKind.WAITING, "wait"),)}
     plan = make_plan(make_state({"box.a": FakeSpec(manage=manage), "box.b": FakeSpec()}, kind))
@@ -199,7 +199,7 @@ def test_an_entry_knows_the_kinds_of_its_differences() -> None:
     assert not entry.has(DifferenceKind.CHANGE)
 
 
-def test_what_is_awaited_can_be_planned_as_if_it_had_been_delivered() -> None:
+def test_awaited_members_can_be_planned_as_if_they_had_been_delivered() -> None:
     seen = []
 
     class Curious(FakeKind):
@@ -223,13 +223,13 @@ def test_what_is_awaited_can_be_planned_as_if_it_had_been_delivered() -> None:
     assert not seen[0].prune
 
 
-def test_what_awaits_nothing_is_planned_as_it_is() -> None:
+def test_a_resource_without_awaited_members_has_the_same_plan_after_delivery() -> None:
     state = make_state({"box.a": FakeSpec(members=("m",))}, box(a=Thing()))
     (entry,) = make_plan(state).entries
     assert plan_once_delivered(state, entry) == list(entry.actions)
 
 
-def test_what_could_not_be_observed_has_no_actions_once_delivered() -> None:
+def test_a_resource_that_could_not_be_observed_has_no_actions_after_delivery() -> None:
     state = make_state({"box.a": FakeSpec()})
     assert plan_once_delivered(state, Entry(A, FakeSpec(), None)) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.systems.butler import queries
 
 
-def test_an_added_condition_is_put_in_parentheses_so_that_an_or_in_it_widens_nothing() -> None:
+def test_an_added_condition_is_put_in_parentheses_so_that_its_or_does_not_widen_the_query() -> None:
     found = queries.with_values("LSSTComCam", "visit", [1, 2], "detector = 1 OR detector = 2")
     assert found == "instrument = 'LSSTComCam' AND visit IN (1, 2) AND (detector = 1 OR detector = 2)"
 

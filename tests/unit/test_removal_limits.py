@@ -35,11 +35,11 @@ def test_a_plan_that_removes_nothing_is_within_the_limits() -> None:
     check_removal_limits(plan_removals((0, 5)), 0)
 
 
-def test_three_tenths_of_a_resource_may_go() -> None:
+def test_removing_three_tenths_of_a_resource_is_allowed() -> None:
     check_removal_limits(plan_removals((3, 10)), None)
 
 
-def test_more_than_three_tenths_of_a_resource_may_not_go() -> None:
+def test_removing_more_than_three_tenths_of_a_resource_is_refused() -> None:
     plan = plan_removals((3, 10), (4, 10), (1, 10), (1300, 2000))
     assert problems(plan) == [
         "box.b1: 4 of 10 members would be removed, more than 30%",
@@ -50,23 +50,23 @@ def test_more_than_three_tenths_of_a_resource_may_not_go() -> None:
     assert caught.value.hints == ("if that is intended, use --prune-limit 1308; nothing was changed",)
 
 
-def test_ten_resources_may_lose_members() -> None:
+def test_removing_members_of_ten_resources_is_allowed() -> None:
     check_removal_limits(plan_removals(*[(1, 10)] * 10, (0, 5)), None)
 
 
-def test_more_than_ten_resources_may_not_lose_members() -> None:
+def test_removing_members_of_more_than_ten_resources_is_refused() -> None:
     assert problems(plan_removals(*[(1, 10)] * 11)) == ["11 resources would lose members, more than 10"]
 
 
-def test_all_problems_are_reported_at_once() -> None:
+def test_all_exceeded_removal_limits_are_reported_at_once() -> None:
     assert len(problems(plan_removals(*[(1, 10)] * 10, (9, 10)))) == 2
 
 
-def test_a_limit_of_the_operator_replaces_the_others() -> None:
+def test_a_prune_limit_of_the_operator_replaces_the_default_limits() -> None:
     check_removal_limits(plan_removals(*[(9, 10)] * 12), 108)
 
 
-def test_a_limit_of_the_operator_is_a_limit() -> None:
+def test_removals_beyond_the_prune_limit_of_the_operator_are_refused() -> None:
     plan = plan_removals((600, 1000), (600, 1000))
     assert problems(plan, 1199) == ["1,200 members would be removed, more than --prune-limit 1,199"]
     with pytest.raises(PlanError) as caught:
@@ -74,7 +74,7 @@ def test_a_limit_of_the_operator_is_a_limit() -> None:
     assert caught.value.hints == ("nothing was changed",)
 
 
-def test_a_share_is_one_of_the_part_that_loses_members() -> None:
+def test_the_share_of_removals_is_relative_to_the_part_that_loses_members() -> None:
     """Removing from a small part is judged by that part, not by a larger one that loses nothing."""
     from reconciler.engine.model import Members, Observed
 
@@ -88,7 +88,7 @@ def test_a_share_is_one_of_the_part_that_loses_members() -> None:
 
 
 @pytest.mark.parametrize("observed", [True, False])
-def test_removals_whose_share_is_not_known_are_refused(observed: bool) -> None:
+def test_removals_of_an_unknown_share_are_refused(observed: bool) -> None:
     from reconciler.engine.model import Observed
 
     its = address("box.a")

@@ -21,7 +21,7 @@ def test_what_is_missing_is_named_by_address() -> None:
     }
 
 
-def test_each_name_is_asked_once_and_only_for_the_chosen_resources() -> None:
+def test_each_name_is_checked_once_and_only_for_the_selected_resources() -> None:
     context = FakeContext()
     assert find_unmet_requirements(STATE, context, CHOSEN) == {}
     assert context.asked_commands == [["define-visits", "ingest-raws"]]

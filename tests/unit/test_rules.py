@@ -85,7 +85,7 @@ def test_a_rule_that_is_being_moved_is_not_moved_again() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 3)), unique=True, max_size=4))
-def test_rules_that_match_need_nothing(rules: list[tuple[str, int]]) -> None:
+def test_rules_that_match_need_no_action(rules: list[tuple[str, int]]) -> None:
     desired = [Rule(rse_expression=expression, copies=copies) for expression, copies in rules]
     diff = diff_rules(desired, [existing(e, c) for e, c in reversed(rules)], "root", NOW)
     assert diff.steps == []
