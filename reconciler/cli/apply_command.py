@@ -47,11 +47,11 @@ class ApplyOptions:
     prune : `bool`
         Whether unwanted members may be removed.
     prune_limit : `int` or `None`
-        Largest number of members to remove.
+        Number of members above which a plan is refused, instead of the usual limits.
     lock_timeout : `float`
         Seconds to wait for the lock.
     deep : `bool`
-        Whether members are always listed.
+        Whether members are compared one by one even where their counts agree.
     workers : `Workers`
         Where bulk work is done.
     journal : `pathlib.Path` or `None`
@@ -78,7 +78,7 @@ class PlanLimits:
     Parameters
     ----------
     allowed : `Mapping` or `None`
-        Verbs by address; `None` if the plan wasn't saved.
+        Verbs by address, `None` for any verb of an address; `None` instead of the mapping allows everything.
     refused : `Mapping`
         Why parts of it are not executed.
     """
@@ -101,7 +101,7 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
 
 
 def apply_plan(path: Path, options: ApplyOptions) -> int:
-    """Apply a saved plan and return the exit code.
+    """Apply a saved plan and return the exit code; only, without, with_needs and prune of ``options`` are ignored.
 
     The state is planned again, and only those actions are executed that the plan file contains and whose facts haven't changed.
 

@@ -44,7 +44,9 @@ def up(directory: Path, nights: int, exposures: int, shards: int, like_productio
         start_playground(world, Sizes(nights, exposures, shards, like_production), mover=mover, say=click.echo)
     except (PlaygroundError, ImportError) as error:
         raise ReconcileError(str(error), ("the playground needs pip install 'rubin-reconciler[playground]'",)) from error
-    click.echo(f"up. For butler and rucio:  . {world.environment_file}\nFor reconcile:  --var-file {world.site}")
+    click.echo(
+        f"The playground is up. For butler and rucio:  . {world.environment_file}\nFor reconcile:  --var-file {world.site}"
+    )
     return IN_SYNC
 
 

@@ -1,8 +1,8 @@
 """Execute a plan in dependency order, re-observing each resource before and after acting on it (level-triggered).
 
-Nothing is decided from memory. When the turn of a resource comes it is observed again, planned again, acted on, and observed once
-more; so an action that finds its work done ends as "already", a half-done one is completed, and a second run does nothing. A
-failure blocks only what needs the failed resource.
+Before acting on a resource it is observed and planned again, and once more afterwards; one that was in sync is not, unless what
+it derives from changed. So an action that finds its work done ends as "already", a half-done one is completed, and a second run
+does nothing. A failure blocks only what needs the failed resource.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Listener(Protocol):
         """An action has ended."""
 
     def settled(self, outcome: Outcome) -> None:
-        """A resource has come to an outcome."""
+        """A resource has a new outcome; called again for each change of it while the run waits."""
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
         """The run waits for deliveries."""

@@ -229,7 +229,7 @@ class Kind(ABC, Generic[S, A]):
         """
 
     def commands(self, action: A) -> Iterable[Command | Comment]:
-        """Yield the commands that an operator would type for an action."""
+        """Yield the closest commands, with a `Comment` for what they do more or less than the action."""
         return ()
 
     def describe(self, member: JsonObject) -> MemberText:

@@ -74,15 +74,15 @@ S = TypeVar("S", bound=Spec)
 class DifferenceKind(StrEnum):
     """What a difference means for the operator."""
 
-    MAKE = "make"
-    CHANGE = "change"
-    REMOVE = "remove"
-    WAITING = "waiting"
-    DEGRADED = "degraded"
-    FAILED = "failed"
+    MAKE = "make"  # something is missing
+    CHANGE = "change"  # a key has another value
+    REMOVE = "remove"  # unwanted members, which --prune removes
+    WAITING = "waiting"  # Rucio has not delivered everything yet
+    DEGRADED = "degraded"  # it exists but is unhealthy
+    FAILED = "failed"  # an expectation fails
     BLOCKED = "blocked"
-    CONFLICT = "conflict"
-    LATER = "later"
+    CONFLICT = "conflict"  # the name or the definition is taken by something else
+    LATER = "later"  # known only after another resource has changed
 
 
 class Status(StrEnum):
@@ -90,13 +90,13 @@ class Status(StrEnum):
 
     OK = "ok"
     CHANGED = "changed"
-    ALREADY = "already"
+    ALREADY = "already"  # the planned work was found done
     FAILED = "failed"
     BLOCKED = "blocked"
     WAITING = "waiting"
     UNKNOWN = "unknown"
-    LEFT = "left"
-    REFUSED = "refused"
+    LEFT = "left"  # it still differs, and no action is left
+    REFUSED = "refused"  # the facts of a saved plan no longer hold
 
 
 class Comparison(StrEnum):
@@ -115,7 +115,7 @@ class Difference:
     address : `Address`
         The resource.
     field : `str` or `None`
-        The key that differs; `None` if the whole resource is missing.
+        The key, or the noun of the members, that differs; `None` if the resource is missing, empty for some conditions.
     observed, desired : `object`
         JSON values.
     detail : `str`
@@ -203,7 +203,7 @@ class Action(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude=set(Action.model_fields))
 
     def is_same_work(self, other: Action) -> bool:
-        """Return True if both actions do the same, whatever their reasons."""
+        """Return True if two actions for one resource have the same verb and fields; the addresses are not compared."""
         return self.verb == other.verb and self.arguments == other.arguments
 
 
@@ -243,7 +243,7 @@ class Members:
     desired, present : `int`
         Number of desired members, and how many of those are present.
     missing : `tuple` [`JsonObject`, ...]
-        Desired members that are not present.
+        Desired members that are not present, without those in ``awaited``.
     unwanted : `tuple` [`JsonObject`, ...]
         Present members that --prune removes.
     unmanaged : `tuple` [`JsonObject`, ...]
@@ -406,7 +406,7 @@ class Change(Generic[S]):
 
     @property
     def fields(self) -> set[str]:
-        """The keys that differ."""
+        """The keys that differ, and the nouns of the members that differ, such as datasets."""
         return {difference.field for difference in self.differences if difference.field}
 
 

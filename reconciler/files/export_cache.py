@@ -45,17 +45,7 @@ def read_cached(content: bytes) -> Any:
 
 
 def store(content: bytes, document: Any, *, is_json: bool) -> None:
-    """Store the parsed document of an export file, if JSON can represent it and the cache can be written.
-
-    Parameters
-    ----------
-    content : `bytes`
-        Content of the file.
-    document : `object`
-        What it was parsed to.
-    is_json : `bool`
-        Whether the document consists of JSON values only and needs no encoding, as is usual for files of datasets.
-    """
+    """Store the parsed document of an export file of at least `MIN_BYTES`; does nothing if JSON or the disk can't hold it."""
     if len(content) < MIN_BYTES:
         return
     with contextlib.suppress(OSError, ValueError, RecursionError):

@@ -88,7 +88,7 @@ class ImportDatasets(Action):
     tags : `tuple` [`TaggedDataset`, ...]
         Memberships of TAGGED collections to add.
     whole : `bool`
-        Whether this is all that the file contains, so that ``butler import`` does the same.
+        Whether no dataset, certification or collection of the file exists and none is awaited; ``butler import`` is shown then.
     """
 
     verb: Literal["import"] = "import"

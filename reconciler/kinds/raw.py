@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
 MAX_FILES_IN_COMMAND = 20
-"""Up to this many files are named in a command; of more, their folders are."""
+"""Up to this many files are named in a command; if there are more, it names their folders."""
 RAWS_PER_BATCH = 20_000
 """Raws whose files are checked on storage at once, which bounds the memory."""
 UNKNOWN_NIGHT = 0
@@ -69,8 +69,8 @@ class RawSpec(Spec):
         0,
         ge=0,
         description=(
-            "Number of non-raw files stored with each exposure, such as `_index.json`. With it, nights are checked by Rucio's "
-            "file counts, and raws are listed only for nights whose counts differ."
+            "Number of non-raw files that Rucio has for each exposure, such as `_index.json`. With the right number, raws are "
+            "listed only for nights whose counts differ; without it Rucio's counts never agree with those of the raws."
         ),
         examples=[1],
     )

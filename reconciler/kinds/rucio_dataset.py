@@ -88,7 +88,7 @@ class CloseDataset(Action):
 
 
 class RuleAction(Action):
-    """An action on one replication rule of a dataset."""
+    """An action on a rule that the table lists; `RemoveRule`, for a rule that it doesn't list, is not one."""
 
     changes_field = "rules"
 
@@ -134,14 +134,14 @@ RucioDatasetAction = CreateDataset | RegisterDatasets | CloseDataset | AddRule |
 
 @dataclass(frozen=True)
 class Setup:
-    """What has to happen to a dataset apart from its rules.
+    """What has to be registered or closed, and what blocks that; an empty dataset to create has an empty Setup.
 
     Parameters
     ----------
     source_count : `int` or `None`
         Number of datasets in the source, registered or not; `None` if none are to be registered here.
     unregistered : `bool`
-        Whether its registration isn't complete, here or elsewhere.
+        Whether datasets still have to be registered, from here or from the source.
     close : `bool`
         Whether to close it.
     blocked : `Condition` or `None`

@@ -71,7 +71,7 @@ class TaggedSpec(Spec):
         return "visit" if self.visits else "exposure" if self.exposures else ""
 
     def read_numbers(self) -> list[int]:
-        """Read the listed visits or exposures."""
+        """Read the listed visits or exposures, each once; call it only if `listed_dimension` is not empty."""
         return visit_list.read(self.visits or self.exposures or "")
 
 

@@ -116,7 +116,8 @@ def start_postgres(world: World) -> str:
 def start_rucio(world: World, processes: int = 1, say: Callable[[str], None] = print) -> str:
     """Start the Rucio server, which needs a running PostgreSQL, and return its URL.
 
-    With more than one process, nothing that Rucio caches may change. `say` is called with a line of text before slow steps.
+    Each process caches on its own: with several, a change of what Rucio caches, such as its RSEs, may go unnoticed. `say` is
+    called with a line of text before slow steps.
     """
     facts = world.read_record()
     password = facts.get("password") or secrets.token_urlsafe(16)

@@ -10,7 +10,7 @@ from reconciler.engine.plan import Entry, Plan, plan_once_delivered
 
 
 def script(plan: Plan, repository: str | None) -> Iterator[str]:
-    """Yield the lines of a shell script that does what a plan would do; `repository` is the URI that ``$REPO`` stands for."""
+    """Yield a shell script with the commands closest to a plan; `repository` is the URI that ``$REPO`` stands for."""
     yield "#!/bin/sh"
     yield f"# {plan.state.name}: what reconcile apply {plan.state.path} would do, as commands"
     yield "set -eu"

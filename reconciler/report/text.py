@@ -63,7 +63,7 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
     elapsed : `float`
         Seconds that it took.
     verbose : `bool`
-        Whether to list resources that are in sync, and notes.
+        Whether to list resources that are in sync, and notes; without notes if everything is in sync.
     prune : `bool`
         Whether unwanted members are going to be removed.
     """

@@ -43,7 +43,7 @@ class DeliveryState:
     Parameters
     ----------
     is_delivered : `Callable`
-        Returns True if the file of a URI is available at this facility.
+        Returns False if the file of a URI still has to be waited for; True for files that no dataset of Rucio contains.
     condition : `Condition` or `None`
         What is being waited for.
     """
@@ -77,7 +77,7 @@ def split_delivered(context: Context, patterns: Sequence[str], members: Members)
     Returns
     -------
     members : `Members`
-        The missing ones have been delivered.
+        ``missing`` keeps only members whose files are here; the rest is in ``awaited``.
     conditions : `tuple` [`Condition`, ...]
         What is being waited for, if any member is.
     """

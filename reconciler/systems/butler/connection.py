@@ -85,7 +85,7 @@ class ButlerConnection:
 
     @property
     def ready(self) -> bool:
-        """Whether the repository can be queried."""
+        """Whether the repository can be queried; raises ObserveError if it exists and can't be opened."""
         return self.status == "ready"
 
     def _read_status(self) -> Status:

@@ -50,7 +50,7 @@ class RucioServer:
         return self.connection.account
 
     def place(self) -> str:
-        """Return the server's address for messages, without a query."""
+        """Return the server's address, or a phrase if no configuration has it; messages and names of locks contain it."""
         return self.connection.place()
 
     def ping(self) -> None:
@@ -74,11 +74,11 @@ class RucioServer:
         return self._dids.contents(containers)
 
     def files(self, datasets: Iterable[str]) -> list[FileFacts]:
-        """List the files of datasets, each file once; a list shorter than Rucio's own count is an error."""
+        """List the files of datasets, each once; any number but Rucio's own count is an error."""
         return self._dids.files(datasets)
 
     def rules(self, dids: Iterable[str]) -> dict[str, list[RuleFacts]]:
-        """List the replication rules of each DID."""
+        """List the replication rules by DID; if many DIDs of a scope are asked for, all of that scope with rules are included."""
         return self._rules.query(dids)
 
     def dids_and_rules(self, dids: Collection[str]) -> tuple[dict[str, DidFacts], dict[str, list[RuleFacts]]]:
@@ -89,7 +89,7 @@ class RucioServer:
             return self.dids(dids), rules.result()
 
     def confirm_rules(self, dids: Sequence[str], known: Mapping[str, Sequence[RuleFacts]]) -> None:
-        """Raise `ObserveError` if the first few DIDs have rules that are not in ``known``, the result of `rules`."""
+        """Query the rules of the first few DIDs again; raise `ObserveError` if ``known`` lacks some, because its list was cut."""
         self._rules.confirm(dids, known)
 
     def delivery(self, datasets: Iterable[str], rse: str) -> Delivery:
@@ -97,7 +97,7 @@ class RucioServer:
         return self._replicas.delivery(datasets, rse)
 
     def available(self, files: Iterable[str], rse: str) -> frozenset[tuple[str, str]]:
-        """Query which files are available at an RSE, as (scope, name)."""
+        """Return scope and name of the files available at an RSE; ``dids`` are files, or datasets that contain them."""
         return self._replicas.available(files, rse)
 
     def create_dataset(self, did: str) -> None:
@@ -117,7 +117,7 @@ class RucioServer:
         self._dids.attach(container, dids)
 
     def add_rule(self, did: str, rule: RuleRequest) -> list[str]:
-        """Add a replication rule to a DID, and return its ID."""
+        """Add a replication rule to a DID, and return the new ID as the only item of a list."""
         return self._rules.add(did, rule)
 
     def move_rule(self, rule_id: str, rse_expression: str, copies: int) -> str:
