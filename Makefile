@@ -26,7 +26,7 @@ help:
 	@echo "make clean    remove everything that make created"
 
 $(VENV)/.made: pyproject.toml tests/envs/newest.txt
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python $(PIP_INSTALL) -e '.[test,lint]' -c tests/envs/newest.txt
 	touch $@
 
@@ -39,7 +39,7 @@ test: $(VENV)/.made
 	$(BIN)/python -m pytest -n 5 --dist loadscope --no-loadscope-reorder -m slow tests
 
 $(ENV_VENV)/.made: pyproject.toml tests/envs/$(ENV).txt
-	python=$$(tools/find_python $(ENV_PYTHONS)) && $$python -m venv $(ENV_VENV)
+	python=$$(tools/find_python $(ENV_PYTHONS)) && $$python -m venv --clear $(ENV_VENV)
 	$(ENV_VENV)/bin/python $(PIP_INSTALL) -e '.[test]' -c tests/envs/$(ENV).txt
 	touch $@
 

@@ -42,8 +42,10 @@ def up(directory: Path, nights: int, exposures: int, shards: int, like_productio
     world = _open_world(directory)
     try:
         start_playground(world, Sizes(nights, exposures, shards, like_production), mover=mover, say=click.echo)
-    except (PlaygroundError, ImportError) as error:
-        raise ReconcileError(str(error), ("the playground needs pip install 'rubin-reconciler[playground]'",)) from error
+    except ImportError as error:
+        raise ReconcileError(str(error), ("pip install 'rubin-reconciler[playground]'",)) from error
+    except PlaygroundError as error:
+        raise ReconcileError(str(error)) from error
     click.echo(
         f"The playground is up. For butler and rucio:  . {world.environment_file}\nFor reconcile:  --var-file {world.site}"
     )

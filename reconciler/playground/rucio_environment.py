@@ -7,6 +7,7 @@ all playgrounds of the same Python version share it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from reconciler.errors import clean
 from reconciler.playground.processes import PlaygroundError
 
 REQUIREMENTS = ("rucio>=41,<42", "waitress>=3", "psycopg[binary]>=3.1")
@@ -37,9 +39,16 @@ def ensure_server_python(say: Callable[[str], None] = print) -> Path:
     folder = _folder()
     python = folder / "bin" / "python"
     complete = folder / "complete"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not complete.exists():
+    with contextlib.ExitStack() as locked:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            locked.enter_context(FileLock(f"{folder}.lock"))
+        except OSError as error:
+            raise PlaygroundError(
+                f"the environment of the Rucio server can't be created in {folder}: {error.strerror}"
+            ) from error
+        # The interpreter is a link, which breaks when the Python that it was made with is removed.
+        if not complete.exists() or not python.exists():
             say(f"creating an environment for the Rucio server in {folder} …")
             shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted attempt
             _run([sys.executable, "-m", "venv", str(folder)])
@@ -59,5 +68,5 @@ def _run(command: list[str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        printed = (done.stdout + done.stderr).strip()[-2000:]
-        raise PlaygroundError(f"the environment of the Rucio server could not be created: {' '.join(command)}\n{printed}")
+        printed = (done.stdout + done.stderr).strip()[-1500:]
+        raise PlaygroundError(clean(f"the environment of the Rucio server could not be created: {' '.join(command)}\n{printed}"))
