@@ -78,9 +78,10 @@ def diff(
             _print_text(session, plan, verbose=verbose, prune=prune, stats=stats)
         if out is not None:
             from reconciler.engine.plan_file import save_plan
+            from reconciler.report.formatting import plural
 
             count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
-            click.echo(f"Saved {count} actions in {out}. To run them: reconcile apply {out}", err=output_format != "text")
+            click.echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
     if output_format == "json":
         from pydantic_core import to_json
 

@@ -338,10 +338,10 @@ class Executor:
 
 
 def _describe_remainder(kind: DifferenceKind, rest: list[Difference]) -> str:
-    countable = kind in (DifferenceKind.REMOVE, DifferenceKind.MAKE)
-    count = f" ({sum(len(difference.members) for difference in rest):,})" if countable else ""
-    detail = next((d.detail for d in rest if not d.members and d.detail), rest[0].detail or str(kind))
-    return detail + count
+    fallback = "missing" if kind is DifferenceKind.MAKE else "differs"
+    detail = next((d.detail for d in rest if not d.members and d.detail), rest[0].detail or fallback)
+    members = sum(len(difference.members) for difference in rest)
+    return f"{detail} ({members:,})" if members and kind in (DifferenceKind.REMOVE, DifferenceKind.MAKE) else detail
 
 
 def count_statuses(outcomes: Collection[Outcome]) -> Counter[Status]:

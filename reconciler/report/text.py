@@ -263,5 +263,8 @@ def _summary(plan: Plan, elapsed: float) -> Line:
         text += f" {plural(len(plan.unknown), 'resource')} could not be checked."
     losing = sum(entry.has(DifferenceKind.REMOVE) for entry in plan.entries)
     verb = "contains" if losing == 1 else "contain"
-    text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)." if losing else " Nothing to remove."
+    if losing:
+        text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)."
+    elif not plan.unknown:  # what could not be checked may contain unwanted members
+        text += " Nothing to remove."
     return Line(f"{text}       {format_seconds(elapsed)}", bold=True)

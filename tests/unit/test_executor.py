@@ -545,8 +545,8 @@ def test_an_unmet_requirement_blocks_what_differs() -> None:
         (DifferenceKind.WAITING, Status.WAITING, "so it is"),
         (DifferenceKind.FAILED, Status.LEFT, "so it is"),
         (DifferenceKind.DEGRADED, Status.LEFT, "so it is"),
-        (DifferenceKind.REMOVE, Status.LEFT, "so it is (0)"),
-        (DifferenceKind.MAKE, Status.LEFT, "so it is (0)"),
+        (DifferenceKind.REMOVE, Status.LEFT, "so it is"),
+        (DifferenceKind.MAKE, Status.LEFT, "so it is"),
         (DifferenceKind.CHANGE, Status.LEFT, "so it is"),
         (DifferenceKind.LATER, Status.OK, ""),
     ],
@@ -584,7 +584,7 @@ def test_a_reason_of_its_own_comes_before_a_count() -> None:
 
 def test_a_difference_without_words_is_named_by_its_kind() -> None:
     run = one(FakeSpec(manage="observe"))
-    assert run.execute()["box.a"].detail == "make (0)"
+    assert run.execute()["box.a"].detail == "missing"
 
 
 @pytest.mark.parametrize(("after", "status"), [((), Status.LEFT), (("t:s",), Status.WAITING)])
@@ -641,7 +641,7 @@ def test_a_saved_plan_matters_not_where_nothing_is_to_be_done() -> None:
 def test_what_an_action_of_a_saved_plan_does_not_settle_is_left() -> None:
     run = one()
     run.kind.never_settles = True
-    assert run.execute(**allowed(a="make")) == {"box.a": Outcome(A, Status.LEFT, "make (0)", 3)}
+    assert run.execute(**allowed(a="make")) == {"box.a": Outcome(A, Status.LEFT, "missing", 3)}
 
 
 def test_a_failure_of_a_saved_plan_is_a_failure() -> None:
