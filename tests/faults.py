@@ -77,7 +77,13 @@ FAULTS = [
     Fault("login refused", "exception CannotAuthenticate", "/auth", "credentials"),
     Fault("database down behind the server", "exception DatabaseException", META, "can't use its database"),
     Fault(
-        "done, then 503: read again, it is done", "done-then 503", RULES, "already done", code=0, command="apply", method="POST"
+        "done, then 503: read again, it is done",
+        "done-then 503",
+        RULES,
+        "done, although it reported an error",
+        code=0,
+        command="apply",
+        method="POST",
     ),
     Fault("not done, 503", "status 503", RULES, "the server answered 503", command="apply", method="POST"),
     Fault("RSE not writeable", "exception RSEWriteBlocked", RULES, "RSEWriteBlocked", command="apply", method="POST"),

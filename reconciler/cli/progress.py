@@ -57,17 +57,18 @@ class ConsoleProgress:
         self.used_journal = True
         self.journal.action_begins(action)
 
-    def ended(self, action: Action, made: Made, error: ReconcileError | None, already: bool) -> None:
-        """An action has ended."""
-        outcome = "failed" if error is not None else "already" if already else "done"
+    def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
+        """An action has ended; it is ``effective`` if it raised an error and its whole effect was found nevertheless."""
+        failed = error is not None and not effective
+        outcome = "failed" if failed else "done"
         self.journal.action_ended(action, outcome, made, str(error) if error is not None else "")
         if self.task is not None:
             self.bars.remove_task(self.task)
             self.task = None
         counts = ", ".join(f"{value:,} {noun}" for noun, value in made.items() if isinstance(value, int) and value)
-        words = {"failed": "failed", "already": "already done", "done": counts or "done"}[outcome]
+        words = "done, although it reported an error" if effective else "failed" if failed else counts or "done"
         line = f"{action.address!s:<{COLUMN}} {action.verb:<12} {words}   {time.monotonic() - self.since:.1f} s"
-        show([Line(line, "red" if error is not None else "green")])
+        show([Line(line, "red" if failed else "yellow" if effective else "green")])
         if error is not None:
             show([Line(f"    {text}", "red") for text in (str(error), *error.hints)])
 

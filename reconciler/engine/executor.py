@@ -1,8 +1,8 @@
 """Execute a plan in dependency order, re-observing each resource before and after acting on it (level-triggered).
 
-Before acting on a resource it is observed and planned again, and once more afterwards; one that was in sync is not, unless what
-it derives from changed. So an action that finds its work done ends as "already", a half-done one is completed, and a second run
-does nothing. A failure blocks only what needs the failed resource.
+Before acting on a resource it is observed and planned again, and once more afterwards. So nothing is done twice, a half-done
+action is completed, and a second run does nothing. What was in sync is checked again at the end of a run that changed something.
+A failure is always reported, even if nothing is left to do after it, and blocks only what needs the failed resource.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from reconciler.engine.diff import diff
 from reconciler.engine.kind import Context
 from reconciler.engine.model import Action, Address, Difference, DifferenceKind, Made, Outcome, Status
-from reconciler.engine.observe import observe
+from reconciler.engine.observe import Observation, observe
 from reconciler.engine.plan import Entry, Plan, plan_resource
 from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, StateError, WorkerDied
 
@@ -25,28 +25,25 @@ PASSES = 3
 """How often a resource is planned again because an action revealed another one; more would be going in circles."""
 POLL = 3.0
 """Seconds between observations of what is waited for."""
-DONE = (Status.OK, Status.CHANGED, Status.ALREADY)
-UNCHECKED = (Status.FAILED, Status.UNKNOWN)
-HELD_UP = (Status.WAITING, Status.BLOCKED, Status.LEFT)
+DONE = (Status.OK, Status.CHANGED)
+HELD_UP = (Status.WAITING, Status.BLOCKED, Status.DEGRADED)
 
 REMAINDERS: tuple[tuple[DifferenceKind, Status], ...] = (
     (DifferenceKind.CONFLICT, Status.BLOCKED),
     (DifferenceKind.BLOCKED, Status.BLOCKED),
     (DifferenceKind.WAITING, Status.WAITING),
-    (DifferenceKind.FAILED, Status.LEFT),
-    (DifferenceKind.DEGRADED, Status.LEFT),
-    (DifferenceKind.REMOVE, Status.LEFT),
-    (DifferenceKind.MAKE, Status.LEFT),
-    (DifferenceKind.CHANGE, Status.LEFT),
+    (DifferenceKind.FAILED, Status.DEGRADED),
+    (DifferenceKind.DEGRADED, Status.DEGRADED),
+    (DifferenceKind.REMOVE, Status.DEGRADED),
+    (DifferenceKind.MAKE, Status.DEGRADED),
+    (DifferenceKind.CHANGE, Status.DEGRADED),
 )
 """Status of a resource that still differs, by its worst difference."""
 REASONS = {
     Status.FAILED: "failed",
-    Status.UNKNOWN: "could not be checked",
     Status.WAITING: "is waiting",
     Status.BLOCKED: "is blocked",
-    Status.LEFT: "is not in sync",
-    Status.REFUSED: "was refused",
+    Status.DEGRADED: "is not in sync",
 }
 
 
@@ -56,8 +53,8 @@ class Listener(Protocol):
     def started(self, action: Action) -> None:
         """An action begins."""
 
-    def ended(self, action: Action, made: Made, error: ReconcileError | None, already: bool) -> None:
-        """An action has ended."""
+    def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
+        """An action has ended; it is ``effective`` if it raised an error and its whole effect was found nevertheless."""
 
     def settled(self, outcome: Outcome) -> None:
         """A resource has a new outcome; called again for each change of it while the run waits."""
@@ -70,13 +67,16 @@ class Listener(Protocol):
 class _Progress:
     """What was done about one resource so far."""
 
-    done: list[Action] = field(default_factory=list)
+    begun: int = 0
     made: dict[str, Any] = field(default_factory=dict)
-    already: bool = False
     failure: ReconcileError | None = None
+    """The last error, unless it was the death of a worker and its work was done after all."""
 
     def outcome(self, address: Address, status: Status, detail: str = "") -> Outcome:
-        return Outcome(address, status, detail, len(self.done), self.made)
+        return Outcome(address, status, detail, self.begun, self.made)
+
+    def add(self, made: Made) -> None:
+        self.made = add_made(self.made, made)
 
 
 @dataclass
@@ -112,6 +112,8 @@ class Executor:
     allowed: Mapping[Address, frozenset[str] | None] | None = None
     refused: Mapping[Address, str] = field(default_factory=dict)
     outcomes: dict[Address, Outcome] = field(default_factory=dict)
+    _as_planned: set[Address] = field(default_factory=set)
+    """Resources that were in sync when planned, and not observed since."""
 
     def run(self, wait: float = 0.0) -> list[Outcome]:
         """Execute the whole plan.
@@ -147,7 +149,31 @@ class Executor:
                 observe(self.plan.state, self.context, set(affected))  # one batch; the answers are cached for the next loop
             for address in affected:
                 self._settle(entries[address], first=False)
+        if self._as_planned and (wait or count_acted(self.outcomes.values())):
+            self._check_again()
         return [self.outcomes[address] for address in entries]
+
+    def _check_again(self) -> None:
+        """Check that what was in sync when planned still is, in one batch; others may have changed it during the run."""
+        self._check_stop()
+        self.context.forget()
+        observation, failure = Observation(), None
+        try:
+            observation = observe(self.plan.state, self.context, self._as_planned)
+        except StateError as error:
+            failure = error
+        differences = diff(self.plan.state.resources, observation.observed)
+        for address in [address for address in self.outcomes if address in self._as_planned]:
+            if address in observation.observed:
+                outcome = self._find_remainder(address, differences[address], _Progress())
+                if outcome.status in DONE:
+                    continue
+                outcome = replace(outcome, detail=f"in sync when planned, and not any more: {outcome.detail}")
+            else:
+                reason = observation.unknown.get(address, failure)
+                outcome = Outcome(address, Status.FAILED, f"in sync when planned, and could not be checked again: {reason}")
+            self.outcomes[address] = outcome
+            self.listener.settled(outcome)
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -175,9 +201,10 @@ class Executor:
         before = self.outcomes.get(entry.address)
         outcome = self._find_early_outcome(entry, first=first) or self._execute(entry)
         if before is not None and before.actions:  # it waited, after this run had acted on it
-            status = Status.CHANGED if outcome.status in (Status.OK, Status.ALREADY) else outcome.status
-            made = {**before.made, **outcome.made}
-            outcome = replace(outcome, status=status, actions=before.actions + outcome.actions, made=made)
+            if outcome.status is Status.OK:
+                outcome = replace(outcome, status=Status.CHANGED, detail="")
+            made = add_made(before.made, outcome.made)
+            outcome = replace(outcome, actions=before.actions + outcome.actions, made=made)
         if outcome != before:
             self.outcomes[entry.address] = outcome
             self.listener.settled(outcome)
@@ -191,11 +218,12 @@ class Executor:
         changed_before = self._changed_before(address)
         derived = self.plan.state.kind_of(address).traits.depends_on_content
         if first and entry.in_sync and not (derived and changed_before):
+            self._as_planned.add(address)
             return Outcome(address, Status.OK)
         if first and entry.error is not None and not changed_before:
-            return Outcome(address, Status.UNKNOWN, str(entry.error))
+            return Outcome(address, Status.FAILED, f"could not be checked: {entry.error}")
         if address in self.refused:
-            return Outcome(address, Status.REFUSED, self.refused[address])
+            return Outcome(address, Status.BLOCKED, f"refused: {self.refused[address]}")
         if address in self.unmet:
             return Outcome(address, Status.BLOCKED, self.unmet[address])
         return None
@@ -208,7 +236,7 @@ class Executor:
             if outcome is None or outcome.status in DONE:
                 continue
             text = f"needs {other}, which {REASONS[outcome.status]}"
-            if outcome.status in UNCHECKED:
+            if outcome.status is Status.FAILED:
                 return Outcome(address, Status.BLOCKED, text)
             if token == str(other) or not self._exists(token):
                 status = Status.WAITING if outcome.status is Status.WAITING else Status.BLOCKED
@@ -236,36 +264,45 @@ class Executor:
         try:
             differences, actions = self._observe_and_plan(entry)
         except ReconcileError as error:
-            return progress.outcome(entry.address, Status.FAILED, str(error))
+            return self._find_unchecked(entry.address, error, progress)
         if actions and progress.failure is not None:
             return progress.outcome(entry.address, Status.FAILED, str(progress.failure))
         if actions and self.allowed is None:
-            text = f"still differs after {len(progress.done)} actions: {actions[0].reason}"
+            text = f"still differs after {progress.begun} actions: {actions[0].reason}"
             return progress.outcome(entry.address, Status.FAILED, text)
-        return self._find_remainder(entry, differences, progress)
+        return self._find_remainder(entry.address, differences, progress)
 
     def _execute_once(self, entry: Entry, progress: _Progress) -> Outcome | None:
         """Do one pass; return None if the resource has to be observed and planned again."""
         try:
             differences, actions = self._observe_and_plan(entry)
         except ReconcileError as error:
-            acted = progress.done or progress.failure is not None
-            return progress.outcome(entry.address, Status.FAILED if acted else Status.UNKNOWN, str(error))
+            return self._find_unchecked(entry.address, error, progress)
         if self.allowed is not None:
             verbs = self.allowed.get(entry.address, frozenset())
             kept = [action for action in actions if verbs is None or action.verb in verbs]
             if actions and not kept:
-                return progress.outcome(entry.address, Status.LEFT, f"not in the plan: {actions[0].reason}")
+                return progress.outcome(entry.address, Status.BLOCKED, f"not in the plan: {actions[0].reason}")
             actions = kept
         if not actions:
-            progress.already = progress.already or bool(entry.actions)
-            return self._find_remainder(entry, differences, progress)
+            outcome = self._find_remainder(entry.address, differences, progress)
+            vanished = outcome.status is Status.OK and entry.actions
+            return replace(outcome, detail="nothing was left to do when its turn came") if vanished else outcome
         for action in actions:
             self._check_stop()
             failure = self._act(action, progress)
             if failure is not None:
                 return self._handle_failure(entry, action, failure, progress)
         return None
+
+    def _find_unchecked(self, address: Address, error: ReconcileError, progress: _Progress) -> Outcome:
+        """Return the outcome of a resource that can't be observed; if an action failed before, that error comes first."""
+        detail = f"could not be checked: {error}"
+        if progress.failure is not None:
+            detail = f"{progress.failure}; afterwards it {detail}"
+        elif progress.begun:
+            detail = f"{_count_actions(progress.begun)} done, and then it {detail}"
+        return progress.outcome(address, Status.FAILED, detail)
 
     def _observe_and_plan(self, entry: Entry) -> tuple[tuple[Difference, ...], list[Action]]:
         state, address = self.plan.state, entry.address
@@ -279,34 +316,35 @@ class Executor:
     def _act(self, action: Action, progress: _Progress) -> ReconcileError | None:
         """Execute one action; return why it failed."""
         self.listener.started(action)
+        progress.begun += 1
         kind = self.plan.state.kind_of(action.address)
         try:
             made = kind.apply(self.context, action) or {}
         except Interrupted:
             error = ApplyError("stopped between two chunks; what is done stays")
-            self.listener.ended(action, {}, error, False)
+            self.listener.ended(action, {}, error)
             raise
         except ReconcileError as error:  # also a wrong input file: it concerns this resource alone
             return error
         finally:
             self.context.forget(kind.traits.writes_to)
-        progress.made.update(made)
-        progress.done.append(action)
-        self.listener.ended(action, made, None, False)
+        progress.add(made)
+        if isinstance(progress.failure, WorkerDied):
+            progress.failure = None  # made up for
+        self.listener.ended(action, made, None)
         return None
 
     def _handle_failure(self, entry: Entry, action: Action, failure: ReconcileError, progress: _Progress) -> Outcome | None:
-        """Find out what a failed action left to do, and whether to plan that again."""
+        """Report a failed action; return None if the resource has to be observed and planned again."""
         rest = self._find_rest(entry, action)
-        if rest is None:  # another run did it, or only the answer was lost
-            self.listener.ended(action, {}, None, True)
-            progress.already = True
+        effective = rest is None and action.is_single_call  # only the answer was lost, or another run did the same
+        self.listener.ended(action, {}, failure, effective=effective)
+        if effective:
             return None
-        self.listener.ended(action, {}, failure, False)
-        if rest.is_same_work(action) and not isinstance(failure, WorkerDied):
-            return progress.outcome(entry.address, Status.FAILED, str(failure))
         progress.failure = failure
-        return None  # a part of it was done, by this or another run, or its worker died: the rest is planned again
+        if rest is None or not rest.is_same_work(action) or isinstance(failure, WorkerDied):
+            return None  # all or a part of it was done, by this or another run, or its worker died
+        return progress.outcome(entry.address, Status.FAILED, str(failure))
 
     def _find_rest(self, entry: Entry, action: Action) -> Action | None:
         """Return what a failed action left to do: all of it, a part, or nothing."""
@@ -320,17 +358,18 @@ class Executor:
         # Of several actions of one verb the others are not the rest of this one; bulk work has one.
         return same[0] if same and action.cost.datasets else None
 
-    def _find_remainder(self, entry: Entry, differences: tuple[Difference, ...], progress: _Progress) -> Outcome:
+    def _find_remainder(self, address: Address, differences: tuple[Difference, ...], progress: _Progress) -> Outcome:
         """Return the outcome of a resource for which no action is left."""
+        if progress.failure is not None:
+            rest = "" if any(d.kind is not DifferenceKind.LATER for d in differences) else "; afterwards nothing was left to do"
+            return progress.outcome(address, Status.FAILED, f"{progress.failure}{rest}")
         for kind, status in REMAINDERS:
-            rest = [difference for difference in differences if difference.kind is kind]
-            if rest:
-                if status is Status.LEFT and self._waits_before(entry.address):
+            rest_of_kind = [difference for difference in differences if difference.kind is kind]
+            if rest_of_kind:
+                if status is Status.DEGRADED and self._waits_before(address):
                     status = Status.WAITING
-                return progress.outcome(entry.address, status, _describe_remainder(kind, rest))
-        if progress.done:
-            return progress.outcome(entry.address, Status.CHANGED)
-        return Outcome(entry.address, Status.ALREADY if progress.already else Status.OK)
+                return progress.outcome(address, status, _describe_remainder(kind, rest_of_kind))
+        return progress.outcome(address, Status.CHANGED if progress.begun else Status.OK)
 
     def _waits_before(self, address: Address) -> bool:
         earlier = self.plan.graph.predecessors(address)
@@ -344,14 +383,28 @@ def _describe_remainder(kind: DifferenceKind, rest: list[Difference]) -> str:
     return f"{detail} ({members:,})" if members and kind in (DifferenceKind.REMOVE, DifferenceKind.MAKE) else detail
 
 
+def _count_actions(count: int) -> str:
+    return "1 action was" if count == 1 else f"{count} actions were"
+
+
+def add_made(first: Made, second: Made) -> dict[str, Any]:
+    """Return what two actions made together: numbers of the same noun are added up, lists are joined."""
+    return {**first, **{noun: first[noun] + made if noun in first else made for noun, made in second.items()}}
+
+
 def count_statuses(outcomes: Collection[Outcome]) -> Counter[Status]:
     """Return the number of resources by status."""
     return Counter(outcome.status for outcome in outcomes)
 
 
+def count_acted(outcomes: Collection[Outcome]) -> int:
+    """Return the number of resources on which a run acted, whatever their status."""
+    return sum(bool(outcome.actions) for outcome in outcomes)
+
+
 def exit_code(outcomes: Collection[Outcome]) -> int:
     """Return the exit code of a run: 0 in sync, 2 something is left undone, 1 something failed or could not be checked."""
     counts = count_statuses(outcomes)
-    if counts[Status.FAILED] or counts[Status.UNKNOWN]:
+    if counts[Status.FAILED]:
         return 1
-    return 2 if any(counts[status] for status in (*HELD_UP, Status.REFUSED)) else 0
+    return 2 if any(counts[status] for status in HELD_UP) else 0

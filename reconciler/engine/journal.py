@@ -19,7 +19,7 @@ from typing import IO, Any
 from platformdirs import user_state_path
 
 from reconciler import __version__
-from reconciler.engine.executor import count_statuses
+from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
 from reconciler.errors import ApplyError, StateError, clean
 from reconciler.run_info import run_info, timestamp
@@ -107,7 +107,8 @@ class Journal:
             for o in outcomes
             if o.status not in (Status.OK, Status.CHANGED)
         ]
-        self.write("end", counts=dict(count_statuses(outcomes)), left=left, interrupted=interrupted)
+        counts = {str(status): count for status, count in count_statuses(outcomes).items()}
+        self.write("end", counts=counts, acted=count_acted(outcomes), left=left, interrupted=interrupted)
 
 
 def read_journal(path: Path) -> Iterator[JsonObject]:

@@ -86,17 +86,14 @@ class DifferenceKind(StrEnum):
 
 
 class Status(StrEnum):
-    """How a resource ended in a run."""
+    """How a resource ended in a run: the first of these that applies."""
 
-    OK = "ok"
+    FAILED = "failed"  # an action failed, or it could not be checked
+    BLOCKED = "blocked"  # something that it needs hinders it, or the plan doesn't allow what is to be done
+    WAITING = "waiting"  # others have to deliver first
+    DEGRADED = "degraded"  # it still differs, and no action is left
     CHANGED = "changed"
-    ALREADY = "already"  # the planned work was found done
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    WAITING = "waiting"
-    UNKNOWN = "unknown"
-    LEFT = "left"  # it still differs, and no action is left
-    REFUSED = "refused"  # the facts of a saved plan no longer hold
+    OK = "ok"
 
 
 class Comparison(StrEnum):
@@ -185,6 +182,8 @@ class Action(BaseModel):
     """The key of the table that it changes, if reports should show the action in place of the values of that key."""
     adds: ClassVar[str] = ""
     """The noun for what it adds, such as rule, if the proposal of an apply should count it."""
+    is_single_call: ClassVar[bool] = False
+    """Whether it is one call whose whole effect is observed, so that nothing is lost if only the answer to it is."""
 
     address: Address
     verb: str
@@ -220,7 +219,7 @@ class Outcome:
     detail : `str`
         Why, in one phrase.
     actions : `int`
-        Number of actions done.
+        Number of actions that were begun, those that failed included.
     made : `JsonObject`
         What the actions made: numbers or lists by noun.
     """

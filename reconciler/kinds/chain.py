@@ -35,6 +35,8 @@ class ChainSpec(Spec):
 class RedefineChain(Action):
     """Set the children of a chain, creating it if necessary."""
 
+    is_single_call = True
+
     verb: Literal["redefine"] = "redefine"
     children: tuple[str, ...]
     flatten: bool
@@ -43,6 +45,8 @@ class RedefineChain(Action):
 
 class DocumentChain(Action):
     """Set the documentation of a chain."""
+
+    is_single_call = True
 
     verb: Literal["document"] = "document"
     doc: str

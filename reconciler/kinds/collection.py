@@ -27,6 +27,8 @@ class CollectionSpec(Spec):
 class RegisterCollection(Action):
     """Make a collection."""
 
+    is_single_call = True
+
     verb: Literal["register"] = "register"
     type: Literal["RUN", "TAGGED", "CALIBRATION"]
     doc: str | None
@@ -34,6 +36,8 @@ class RegisterCollection(Action):
 
 class DocumentCollection(Action):
     """Set the documentation of a collection."""
+
+    is_single_call = True
 
     verb: Literal["document"] = "document"
     doc: str

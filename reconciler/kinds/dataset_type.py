@@ -29,6 +29,8 @@ class DatasetTypeSpec(Spec):
 class RegisterDatasetType(Action):
     """Define a dataset type."""
 
+    is_single_call = True
+
     verb: Literal["register"] = "register"
     storage_class: str
     dimensions: tuple[str, ...]

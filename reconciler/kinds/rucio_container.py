@@ -26,11 +26,15 @@ class RucioContainerSpec(Spec):
 class CreateContainer(Action):
     """Create an empty container."""
 
+    is_single_call = True
+
     verb: Literal["create"] = "create"
 
 
 class AttachContents(Action):
     """Attach datasets and containers to a container."""
+
+    is_single_call = True
 
     verb: Literal["attach"] = "attach"
     contents: tuple[str, ...]

@@ -70,6 +70,8 @@ class RucioDatasetSpec(Spec):
 class CreateDataset(Action):
     """Create an empty, open dataset."""
 
+    is_single_call = True
+
     verb: Literal["create"] = "create"
 
 
@@ -84,12 +86,15 @@ class RegisterDatasets(Action):
 class CloseDataset(Action):
     """Close a dataset."""
 
+    is_single_call = True
+
     verb: Literal["close"] = "close"
 
 
 class RuleAction(Action):
     """An action on a rule that the table lists; `RemoveRule`, for a rule that it doesn't list, is not one."""
 
+    is_single_call = True
     changes_field = "rules"
 
     rule: Rule
@@ -124,6 +129,8 @@ class UpdateRule(RuleAction):
 
 class RemoveRule(Action):
     """Remove a rule that no table lists."""
+
+    is_single_call = True
 
     verb: Literal["remove rule"] = "remove rule"
     rule_id: str

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from reconciler.engine.executor import count_statuses
+from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
 from reconciler.engine.plan import Plan
 from reconciler.report.formatting import Line, format_seconds, format_size, plural
 
-WORDS = {
-    Status.FAILED: "Failed",
-    Status.BLOCKED: "Blocked",
-    Status.WAITING: "Waiting",
-    Status.LEFT: "Not in sync",
-    Status.UNKNOWN: "Could not be checked",
-    Status.REFUSED: "Refused",
-}
+RECAP = (Status.OK, Status.CHANGED, Status.WAITING, Status.DEGRADED, Status.BLOCKED, Status.FAILED)
+COLOURS = {Status.FAILED: "red", Status.BLOCKED: "magenta", Status.WAITING: "cyan", Status.DEGRADED: "magenta"}
 """Statuses that are listed one by one at the end."""
-COLOURS = {Status.WAITING: "cyan", Status.BLOCKED: "magenta", Status.LEFT: "magenta"}
 
 
 def summarize_plan(plan: Plan) -> Line:
@@ -39,14 +32,11 @@ def summarize_plan(plan: Plan) -> Line:
 def summarize_run(outcomes: Collection[Outcome], elapsed: float, run: str) -> Iterator[Line]:
     """Yield the number of resources by status, then what is not done and why."""
     counts = count_statuses(outcomes)
-    shown = [f"ok {counts[Status.OK] + counts[Status.ALREADY]}"]
-    shown += [f"{status} {counts[status]}" for status in (Status.CHANGED, Status.WAITING, Status.BLOCKED, Status.FAILED)]
-    rare = ((Status.LEFT, "not in sync"), (Status.REFUSED, "refused"), (Status.UNKNOWN, "could not be checked"))
-    shown += [f"{words} {counts[status]}" for status, words in rare if counts[status]]
-    yield Line(f"{'   '.join(shown)}        {format_seconds(elapsed)}       run {run}", bold=True)
+    shown = "   ".join(f"{status} {counts[status]:,}" for status in RECAP)
+    acted = plural(count_acted(outcomes), "resource")
+    yield Line(f"{shown}        acted on {acted}   {format_seconds(elapsed)}       run {run}", bold=True)
     for outcome in outcomes:
-        if outcome.status in WORDS:
-            colour = COLOURS.get(outcome.status, "red")
-            yield Line(f"{WORDS[outcome.status]}: {outcome.address}: {outcome.detail}", colour)
+        if outcome.status in COLOURS:
+            yield Line(f"{outcome.status.capitalize()}: {outcome.address}: {outcome.detail}", COLOURS[outcome.status])
     if counts[Status.WAITING]:
         yield Line("Run again, or use --wait, for what is waiting.")

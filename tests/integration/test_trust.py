@@ -363,8 +363,8 @@ def test_a_plan_from_before_the_repository_existed_executes_the_entries_that_sti
     assert children(empty_bench) == ("a", "b", "c", "d")
 
 
-def test_work_that_someone_else_did_meanwhile_is_reported_as_already_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The action fails because the work was done already, which the second observation shows."""
+def test_a_call_that_failed_after_its_effect_is_reported_with_its_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either somebody else was quicker, or the answer was lost: the second observation shows the whole effect."""
     from reconciler.kinds.dataset_type import KIND
 
     state = bench.state('[dataset_type.x]\nstorage_class = "StructuredDataDict"\ndimensions = ["htm7"]\n')
@@ -378,4 +378,6 @@ def test_work_that_someone_else_did_meanwhile_is_reported_as_already_done(bench:
 
     monkeypatch.setattr(type(KIND), "apply", raced)
     output = bench.apply(state, 0)
-    assert "already done" in output
+    assert "done, although it reported an error" in output
+    assert "somebody was quicker" in output
+    assert "changed 1 " in output

@@ -56,6 +56,12 @@ class FakeAction(Action):
     members: tuple[str, ...] = ()
 
 
+class FakeCall(FakeAction):
+    """A fake action that is a single call."""
+
+    is_single_call = True
+
+
 @dataclass
 class Thing:
     """What exists of one fake resource."""
@@ -84,6 +90,7 @@ class FakeKind(Kind[FakeSpec, FakeAction]):
         """What each action raises, having done nothing."""
         self.script: list[Callable[[FakeAction], Made | None]] = []
         """What the next actions do instead of what they are for."""
+        self.action: type[FakeAction] = FakeAction
         self.never_settles: bool = False
         """Whether actions have no effect."""
         self.observed: list[tuple[str, ...]] = []
@@ -134,20 +141,20 @@ class FakeKind(Kind[FakeSpec, FakeAction]):
     def plan(self, change: Change[FakeSpec]) -> Iterator[FakeAction]:
         value = change.desired.value
         if not change.exists:
-            yield FakeAction(address=change.address, verb="make", reason="make it", value=value)
+            yield self.action(address=change.address, verb="make", reason="make it", value=value)
             return
         if "value" in change.fields:
-            yield FakeAction(address=change.address, verb="set", reason=f"set {value}", value=value)
+            yield self.action(address=change.address, verb="set", reason=f"set {value}", value=value)
         for part in change.observed.members:
             if part.missing:
                 added = tuple(member["id"] for member in part.missing)
                 cost = Cost(len(added), 10 * len(added))
                 reason = f"add {len(added)}"
-                yield FakeAction(address=change.address, verb="add", reason=reason, members=added, cost=cost)
+                yield self.action(address=change.address, verb="add", reason=reason, members=added, cost=cost)
             if part.unwanted and change.prune:
                 gone = tuple(member["id"] for member in part.unwanted)
                 reason = f"remove {len(gone)}"
-                yield FakeAction(address=change.address, verb="remove", reason=reason, members=gone, removes=len(gone))
+                yield self.action(address=change.address, verb="remove", reason=reason, members=gone, removes=len(gone))
 
     def apply(self, context: Any, action: FakeAction) -> Made | None:
         self.applied.append(action)
@@ -241,9 +248,9 @@ class Recorder:
     def started(self, action: Action) -> None:
         self.events.append(("started", str(action.address), action.verb))
 
-    def ended(self, action: Action, made: Made, error: ReconcileError | None, already: bool) -> None:
+    def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
         text = None if error is None else str(error)
-        self.events.append(("ended", str(action.address), action.verb, dict(made), text, already))
+        self.events.append(("ended", str(action.address), action.verb, dict(made), text, effective))
 
     def settled(self, outcome: Outcome) -> None:
         self.events.append(("settled", str(outcome.address), outcome.status))

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from fakes import FakeClock, FakeContext, FakeKind, FakeSpec, Recorder, Thing, address, fail, make_plan, make_state
+from fakes import FakeCall, FakeClock, FakeContext, FakeKind, FakeSpec, Recorder, Thing, address, fail, make_plan, make_state
 
 from reconciler.engine import executor
-from reconciler.engine.executor import DONE, POLL, REASONS, Executor, count_statuses, exit_code
+from reconciler.engine.executor import DONE, POLL, REASONS, Executor, add_made, count_acted, count_statuses, exit_code
 from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
 from reconciler.engine.plan import Plan
 from reconciler.errors import ApplyError, Interrupted, ObserveError, StateError, WorkerDied
@@ -102,15 +102,18 @@ def test_all_actions_of_one_plan_are_done_and_what_they_made_is_kept() -> None:
 def test_unwanted_members_stay_without_prune() -> None:
     run = one(thing=Thing(0, {"x", "y"}))
     run.make_plan(prune=True)
-    assert run.execute() == {"box.a": Outcome(A, Status.LEFT, "unwanted (2)")}
+    assert run.execute() == {"box.a": Outcome(A, Status.DEGRADED, "unwanted (2)")}
     assert run.kind.things["a"].members == {"x", "y"}
 
 
-def test_what_another_run_did_meanwhile_is_already_done() -> None:
+VANISHED = "nothing was left to do when its turn came"
+
+
+def test_what_another_run_did_meanwhile_is_ok_and_says_so() -> None:
     run = one()
     run.make_plan()
     run.kind.things["a"] = Thing()
-    assert run.execute() == {"box.a": Outcome(A, Status.ALREADY)}
+    assert run.execute() == {"box.a": Outcome(A, Status.OK, VANISHED)}
     assert run.kind.applied == []
 
 
@@ -151,7 +154,7 @@ def test_a_second_run_does_nothing() -> None:
 def test_a_failed_action_is_a_failed_resource() -> None:
     run = one()
     run.kind.broken = ApplyError("no space left")
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "no space left")}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "no space left", 1)}
     assert len(run.kind.applied) == 1
     assert run.recorder.of("ended") == [("box.a", "make", {}, "no space left", False)]
 
@@ -159,59 +162,104 @@ def test_a_failed_action_is_a_failed_resource() -> None:
 def test_a_system_that_stops_answering_during_an_action_is_a_failure() -> None:
     run = one()
     run.kind.broken = ObserveError("no answer")
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "no answer")}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "no answer", 1)}
 
 
 def test_a_wrong_input_during_an_action_is_a_failure_of_that_resource_alone() -> None:
     run = Run({"box.a": FakeSpec(), "box.b": FakeSpec()})
     run.kind.script = [lambda action: (_ for _ in ()).throw(StateError("list was deleted"))]
     outcomes = run.execute()
-    assert outcomes["box.a"] == Outcome(A, Status.FAILED, "list was deleted")
+    assert outcomes["box.a"] == Outcome(A, Status.FAILED, "list was deleted", 1)
     assert outcomes["box.b"].status is Status.CHANGED
 
 
 def test_later_actions_of_a_resource_are_not_tried_after_a_failure() -> None:
     run = one(FakeSpec(value=1, members=("x",)), Thing())
     run.kind.script = [fail("read-only")]
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "read-only")}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "read-only", 1)}
     assert run.verbs == [("box.a", "set")]
 
 
 def test_what_was_done_before_a_failure_is_counted() -> None:
     run = one(FakeSpec(value=1, members=("x",)), Thing(0, {"old"}))
     run.kind.script = [run.kind.do, run.kind.do, fail("read-only")]
-    assert run.execute(prune=True) == {"box.a": Outcome(A, Status.FAILED, "read-only", 2, {"members": 1})}
+    assert run.execute(prune=True) == {"box.a": Outcome(A, Status.FAILED, "read-only", 3, {"members": 1})}
     assert run.recorder.of("ended")[-1] == ("box.a", "remove", {}, "read-only", False)
 
 
-def test_an_action_whose_answer_was_lost_is_already_done() -> None:
+LOST = ApplyError("connection lost")
+NOTHING_LEFT = "connection lost; afterwards nothing was left to do"
+
+
+def test_an_action_that_failed_is_a_failure_though_nothing_is_left_to_do() -> None:
     run = one()
-    run.kind.script = [run.kind.do_then_raise(ApplyError("connection lost"))]
-    assert run.execute() == {"box.a": Outcome(A, Status.ALREADY)}
-    assert run.recorder.of("ended") == [("box.a", "make", {}, None, True)]
+    run.kind.script = [run.kind.do_then_raise(LOST)]
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, NOTHING_LEFT, 1)}
+    assert run.recorder.of("ended") == [("box.a", "make", {}, "connection lost", False)]
 
 
-def test_a_lost_answer_counts_though_the_plan_had_no_action() -> None:
+def test_a_single_call_whose_answer_was_lost_is_changed_and_its_error_reported() -> None:
     run = one()
-    hold(run, "a", DifferenceKind.WAITING)
-    run.make_plan()
-    run.kind.conditions.clear()
-    run.kind.things.clear()
-    run.kind.script = [run.kind.do_then_raise(ApplyError("connection lost"))]
-    assert run.execute() == {"box.a": Outcome(A, Status.ALREADY)}
+    run.kind.action = FakeCall
+    run.kind.script = [run.kind.do_then_raise(LOST)]
+    assert run.execute() == {"box.a": Outcome(A, Status.CHANGED, "", 1)}
+    assert run.recorder.of("ended") == [("box.a", "make", {}, "connection lost", True)]
 
 
-def test_what_earlier_actions_made_is_not_recorded_of_one_whose_answer_was_lost() -> None:
-    run = one(FakeSpec(members=("x",)), Thing(0, {"old"}))
-    run.kind.script = [run.kind.do, run.kind.do_then_raise(ApplyError("connection lost"))]
-    assert run.execute(prune=True) == {"box.a": Outcome(A, Status.CHANGED, "", 1, {"members": 1})}
-    assert run.recorder.of("ended")[-1] == ("box.a", "remove", {}, None, True)
+def test_a_single_call_without_effect_is_a_failure() -> None:
+    run = one()
+    run.kind.action = FakeCall
+    run.kind.broken = LOST
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "connection lost", 1)}
+    assert run.recorder.of("ended") == [("box.a", "make", {}, "connection lost", False)]
 
 
-def test_after_an_action_that_was_already_done_the_others_are_done() -> None:
+def test_a_single_call_whose_effect_can_not_be_checked_is_a_failure() -> None:
+    run = one()
+    run.kind.action = FakeCall
+
+    def lose_contact(action: Any) -> None:
+        run.kind.unobservable["a"] = ObserveError("no answer")
+        raise LOST
+
+    run.kind.script = [lose_contact]
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "connection lost", 1)}
+
+
+def test_after_a_failed_action_that_left_nothing_the_others_are_done_and_the_resource_has_failed() -> None:
     run = one(FakeSpec(value=1, members=("x",)), Thing())
-    run.kind.script = [run.kind.do_then_raise(ApplyError("connection lost"))]
-    assert run.execute() == {"box.a": Outcome(A, Status.CHANGED, "", 1, {"members": 1})}
+    run.kind.script = [run.kind.do_then_raise(LOST)]
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, NOTHING_LEFT, 2, {"members": 1})}
+
+
+def test_what_earlier_actions_made_is_not_recorded_of_one_that_failed() -> None:
+    run = one(FakeSpec(members=("x",)), Thing(0, {"old"}))
+    run.kind.script = [run.kind.do, run.kind.do_then_raise(LOST)]
+    assert run.execute(prune=True) == {"box.a": Outcome(A, Status.FAILED, NOTHING_LEFT, 2, {"members": 1})}
+    assert run.recorder.of("ended")[-1] == ("box.a", "remove", {}, "connection lost", False)
+
+
+def test_a_failure_is_not_forgotten_for_what_still_differs() -> None:
+    run = one(FakeSpec(value=1), Thing())
+    run.kind.conditions["a"] = (Condition(DifferenceKind.WAITING, "1 file to come"),)
+    run.kind.script = [run.kind.do_then_raise(LOST)]
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "connection lost", 1)}
+
+
+def test_what_needs_a_failed_resource_is_blocked_though_nothing_is_left_to_do() -> None:
+    run = Run({"box.s": FakeSpec(), "box.a": FakeSpec(requires=("box.s",))})
+    run.kind.script = [run.kind.do_then_raise(LOST)]
+    assert run.execute()["box.a"] == Outcome(A, Status.BLOCKED, "needs box.s, which failed")
+
+
+def test_what_a_failed_action_may_have_changed_is_planned_again() -> None:
+    derived = FakeKind("derived", depends_on_content=True)
+    derived.things["d"] = Thing()
+    run = Run({"box.a": SOURCE, "derived.d": FakeSpec(after=("t:s",))}, FakeKind(), derived)
+    run.make_plan()
+    run.kind.broken = LOST
+    run.execute()
+    assert derived.observed == [("d",)]
 
 
 def test_a_failed_action_that_can_not_be_checked_is_a_failure() -> None:
@@ -222,13 +270,14 @@ def test_a_failed_action_that_can_not_be_checked_is_a_failure() -> None:
         raise ApplyError("connection lost")
 
     run.kind.script = [lose_contact]
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "connection lost")}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "connection lost", 1)}
 
 
-def test_a_half_done_bulk_action_is_completed() -> None:
+def test_a_half_done_bulk_action_is_completed_and_stays_a_failure() -> None:
     run = one(FakeSpec(members=("x", "y", "z")), Thing())
     run.kind.script = [run.kind.do_then_raise(ApplyError("one file is bad"), members=1)]
-    assert run.execute() == {"box.a": Outcome(A, Status.CHANGED, "", 1, {"members": 2})}
+    detail = "one file is bad; afterwards nothing was left to do"
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, detail, 2, {"members": 2})}
     assert [action.members for action in run.kind.applied] == [("x", "y", "z"), ("y", "z")]
     assert run.recorder.of("ended") == [
         ("box.a", "add", {}, "one file is bad", False),
@@ -239,28 +288,29 @@ def test_a_half_done_bulk_action_is_completed() -> None:
 def test_what_can_not_be_completed_fails_with_the_last_reason() -> None:
     run = one(FakeSpec(members=("x", "y", "z")), Thing())
     run.kind.script = [run.kind.do_then_raise(ApplyError("first"), members=1), fail("second")]
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "second")}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "second", 2)}
     assert run.kind.things["a"].members == {"x"}
 
 
 def test_a_bulk_action_that_gets_a_little_further_each_time_is_tried_three_times() -> None:
     run = one(FakeSpec(members=tuple("uvwxyz")), Thing())
     run.kind.script = [run.kind.do_then_raise(ApplyError(f"failure {number}"), members=1) for number in range(9)]
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "failure 2")}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "failure 2", 3)}
     assert len(run.kind.applied) == 3
     assert run.kind.things["a"].members == set("uvw")
 
 
-def test_what_a_third_try_completes_is_changed() -> None:
+def test_what_a_third_try_completes_was_a_failure() -> None:
     run = one(FakeSpec(members=("x", "y", "z")), Thing())
     run.kind.script = [run.kind.do_then_raise(ApplyError("flaky"), members=1)] * 2
-    assert run.execute() == {"box.a": Outcome(A, Status.CHANGED, "", 1, {"members": 1})}
+    detail = "flaky; afterwards nothing was left to do"
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, detail, 3, {"members": 1})}
 
 
 def test_work_of_a_worker_that_died_is_tried_again() -> None:
     run = one(FakeSpec(members=("x",)), Thing())
     run.kind.script = [lambda action: (_ for _ in ()).throw(WorkerDied("killed"))]
-    assert run.execute() == {"box.a": Outcome(A, Status.CHANGED, "", 1, {"members": 1})}
+    assert run.execute() == {"box.a": Outcome(A, Status.CHANGED, "", 2, {"members": 1})}
     assert [heard[3] for heard in run.recorder.of("ended")] == ["killed", None]
 
 
@@ -272,15 +322,23 @@ def test_a_worker_that_died_is_a_failure_if_what_it_left_can_not_be_observed() -
         raise WorkerDied("killed")
 
     run.kind.script = [die]
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "no answer")}
+    detail = "killed; afterwards it could not be checked: no answer"
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, detail, 1)}
     assert run.recorder.of("ended") == [("box.a", "add", {}, "killed", False)]
 
 
 def test_workers_that_keep_dying_are_a_failure() -> None:
     run = one(FakeSpec(members=("x",)), Thing())
     run.kind.broken = WorkerDied("killed")
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "killed")}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "killed", 3)}
     assert len(run.kind.applied) == 3
+
+
+def test_a_worker_that_died_having_done_all_is_a_failure() -> None:
+    run = one(FakeSpec(members=("x",)), Thing())
+    run.kind.script = [run.kind.do_then_raise(WorkerDied("killed"))]
+    detail = "killed; afterwards nothing was left to do"
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, detail, 1)}
 
 
 class Tokens(FakeKind):
@@ -297,16 +355,19 @@ class Tokens(FakeKind):
 def test_of_several_actions_of_one_verb_the_others_are_not_what_is_left_of_one() -> None:
     run = Run({"box.a": FakeSpec(members=("x", "y"))}, Tokens())
     run.kind.things["a"] = Thing()
-    run.kind.script = [run.kind.do_then_raise(ApplyError("connection lost"))]
-    assert run.execute() == {"box.a": Outcome(A, Status.CHANGED, "", 1, {"members": 1})}
-    assert run.recorder.of("ended") == [("box.a", "add", {}, None, True), ("box.a", "add", {"members": 1}, None, False)]
+    run.kind.script = [run.kind.do_then_raise(LOST)]
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, NOTHING_LEFT, 2, {"members": 1})}
+    assert run.recorder.of("ended") == [
+        ("box.a", "add", {}, "connection lost", False),
+        ("box.a", "add", {"members": 1}, None, False),
+    ]
 
 
 def test_a_failed_action_is_found_among_others_of_its_verb() -> None:
     run = Run({"box.a": FakeSpec(members=("x", "y", "z"))}, Tokens())
     run.kind.things["a"] = Thing()
     run.kind.script = [run.kind.do, fail("y is bad")]
-    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "y is bad", 1, {"members": 1})}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "y is bad", 2, {"members": 1})}
     assert [action.members for action in run.kind.applied] == [("x",), ("y",)]
 
 
@@ -328,7 +389,7 @@ def test_what_can_not_be_observed_when_its_turn_comes_is_unknown(error: Any) -> 
     run.make_plan()
     run.kind.unobservable["a"] = error
     (outcome,) = run.execute().values()
-    assert outcome.status is Status.UNKNOWN
+    assert outcome.status is Status.FAILED
     assert outcome.detail.endswith(str(error))
     assert run.kind.applied == []
 
@@ -355,7 +416,7 @@ def test_what_can_not_be_observed_after_an_action_has_failed(count: int, error: 
 def test_a_resource_that_could_not_be_observed_stays_unknown() -> None:
     run = one()
     run.kind.unobservable["a"] = ObserveError("no answer")
-    assert run.execute() == {"box.a": Outcome(A, Status.UNKNOWN, "no answer")}
+    assert run.execute() == {"box.a": Outcome(A, Status.FAILED, "could not be checked: no answer")}
     assert run.kind.observed == []
 
 
@@ -393,7 +454,7 @@ def test_what_could_not_be_checked_blocks_what_needs_it() -> None:
     run = Run({"box.s": SOURCE, "box.a": NEEDY}, context=FakeContext(existing={"t:s"}))
     run.kind.unobservable["s"] = ObserveError("no answer")
     run.kind.things["a"] = Thing()
-    assert run.execute()["box.a"] == Outcome(A, Status.BLOCKED, "needs box.s, which could not be checked")
+    assert run.execute()["box.a"] == Outcome(A, Status.BLOCKED, "needs box.s, which failed")
 
 
 def hold(run: Run, name: str, kind: DifferenceKind = DifferenceKind.DEGRADED) -> None:
@@ -421,8 +482,8 @@ def test_what_needs_something_that_does_not_exist_yet_is_held_up(kind: Differenc
 def test_what_needs_a_refused_resource_is_blocked() -> None:
     run = Run({"box.s": SOURCE, "box.a": NEEDY})
     outcomes = run.execute(refused={address("box.s"): "it changed"})
-    assert outcomes["box.s"] == Outcome(address("box.s"), Status.REFUSED, "it changed")
-    assert outcomes["box.a"] == Outcome(A, Status.BLOCKED, "needs box.s, which was refused")
+    assert outcomes["box.s"] == Outcome(address("box.s"), Status.BLOCKED, "refused: it changed")
+    assert outcomes["box.a"] == Outcome(A, Status.BLOCKED, "needs box.s, which is blocked")
 
 
 @pytest.mark.parametrize("kind", [DifferenceKind.DEGRADED, DifferenceKind.CONFLICT, DifferenceKind.WAITING])
@@ -477,14 +538,14 @@ def test_a_needed_resource_outside_of_the_plan_hinders_nothing() -> None:
     assert run.statuses() == {"box.a": Status.CHANGED}
 
 
-def test_what_is_in_sync_or_changed_or_already_done_hinders_nothing() -> None:
-    names = ("ok", "changed", "already")
+def test_what_is_in_sync_or_changed_hinders_nothing() -> None:
+    names = ("ok", "changed", "vanished")
     run = Run({**{f"box.{name}": FakeSpec() for name in names}, "box.a": FakeSpec(requires=tuple(f"box.{n}" for n in names))})
     run.kind.things["ok"] = Thing()
     run.make_plan()
-    run.kind.things["already"] = Thing()
+    run.kind.things["vanished"] = Thing()
     statuses = run.statuses()
-    assert [statuses[f"box.{name}"] for name in names] == list(DONE)
+    assert [statuses[f"box.{name}"] for name in names] == [Status.OK, Status.CHANGED, Status.OK]
     assert statuses["box.a"] is Status.CHANGED
 
 
@@ -512,7 +573,7 @@ def test_what_is_in_sync_is_not_planned_again_without_reason(depends_on_content:
     run = Run({"box.a": FakeSpec(), "other.d": FakeSpec(requires=("box.a",))}, source, other)
     run.make_plan()
     assert run.statuses()["other.d"] is Status.OK
-    assert other.observed == []
+    assert other.observed == [("d",)] * changes  # the last check
 
 
 def test_what_is_derived_is_planned_again_even_if_it_was_in_sync() -> None:
@@ -543,11 +604,11 @@ def test_an_unmet_requirement_blocks_what_differs() -> None:
         (DifferenceKind.CONFLICT, Status.BLOCKED, "so it is"),
         (DifferenceKind.BLOCKED, Status.BLOCKED, "so it is"),
         (DifferenceKind.WAITING, Status.WAITING, "so it is"),
-        (DifferenceKind.FAILED, Status.LEFT, "so it is"),
-        (DifferenceKind.DEGRADED, Status.LEFT, "so it is"),
-        (DifferenceKind.REMOVE, Status.LEFT, "so it is"),
-        (DifferenceKind.MAKE, Status.LEFT, "so it is"),
-        (DifferenceKind.CHANGE, Status.LEFT, "so it is"),
+        (DifferenceKind.FAILED, Status.DEGRADED, "so it is"),
+        (DifferenceKind.DEGRADED, Status.DEGRADED, "so it is"),
+        (DifferenceKind.REMOVE, Status.DEGRADED, "so it is"),
+        (DifferenceKind.MAKE, Status.DEGRADED, "so it is"),
+        (DifferenceKind.CHANGE, Status.DEGRADED, "so it is"),
         (DifferenceKind.LATER, Status.OK, ""),
     ],
 )
@@ -568,12 +629,12 @@ def test_the_worst_of_several_conditions_decides() -> None:
 def test_what_is_left_after_an_action_is_not_called_changed() -> None:
     run = one(FakeSpec(value=1), Thing())
     run.kind.conditions["a"] = (Condition(DifferenceKind.DEGRADED, "stuck"),)
-    assert run.execute() == {"box.a": Outcome(A, Status.LEFT, "stuck", 1)}
+    assert run.execute() == {"box.a": Outcome(A, Status.DEGRADED, "stuck", 1)}
 
 
 def test_what_was_not_made_is_counted() -> None:
     run = one(FakeSpec(manage="observe", members=("x", "y")), Thing())
-    assert run.execute() == {"box.a": Outcome(A, Status.LEFT, "missing (2)")}
+    assert run.execute() == {"box.a": Outcome(A, Status.DEGRADED, "missing (2)")}
 
 
 def test_a_reason_of_its_own_comes_before_a_count() -> None:
@@ -587,7 +648,7 @@ def test_a_difference_without_words_is_named_by_its_kind() -> None:
     assert run.execute()["box.a"].detail == "missing"
 
 
-@pytest.mark.parametrize(("after", "status"), [((), Status.LEFT), (("t:s",), Status.WAITING)])
+@pytest.mark.parametrize(("after", "status"), [((), Status.DEGRADED), (("t:s",), Status.WAITING)])
 def test_what_is_left_after_something_that_waits_is_waiting_too(after: tuple[str, ...], status: Status) -> None:
     run = Run({"box.s": SOURCE, "box.a": FakeSpec(after=after)})
     hold(run, "s", DifferenceKind.WAITING)
@@ -616,14 +677,14 @@ def test_what_a_saved_plan_contains_is_done() -> None:
 
 def test_a_verb_that_a_saved_plan_does_not_contain_is_left() -> None:
     run = one(FakeSpec(value=1, members=("x",)), Thing())
-    assert run.execute(**allowed(a="set")) == {"box.a": Outcome(A, Status.LEFT, "not in the plan: add 1", 1)}
+    assert run.execute(**allowed(a="set")) == {"box.a": Outcome(A, Status.BLOCKED, "not in the plan: add 1", 1)}
     assert run.verbs == [("box.a", "set")]
 
 
 def test_a_resource_that_a_saved_plan_does_not_contain_is_left() -> None:
     run = Run({"box.a": FakeSpec(), "box.b": FakeSpec()})
     outcomes = run.execute(**allowed(b="make"))
-    assert outcomes["box.a"] == Outcome(A, Status.LEFT, "not in the plan: make it")
+    assert outcomes["box.a"] == Outcome(A, Status.BLOCKED, "not in the plan: make it")
     assert outcomes["box.b"].status is Status.CHANGED
 
 
@@ -635,25 +696,25 @@ def test_a_saved_plan_allows_anything_where_planning_happens_later() -> None:
 def test_a_saved_plan_matters_not_where_nothing_is_to_be_done() -> None:
     run = one()
     hold(run, "a")
-    assert run.execute(**allowed()) == {"box.a": Outcome(A, Status.LEFT, "so it is")}
+    assert run.execute(**allowed()) == {"box.a": Outcome(A, Status.DEGRADED, "so it is")}
 
 
 def test_what_an_action_of_a_saved_plan_does_not_settle_is_left() -> None:
     run = one()
     run.kind.never_settles = True
-    assert run.execute(**allowed(a="make")) == {"box.a": Outcome(A, Status.LEFT, "missing", 3)}
+    assert run.execute(**allowed(a="make")) == {"box.a": Outcome(A, Status.DEGRADED, "missing", 3)}
 
 
 def test_a_failure_of_a_saved_plan_is_a_failure() -> None:
     run = one(FakeSpec(members=("x",)), Thing())
     run.kind.broken = WorkerDied("killed")
-    assert run.execute(**allowed(a="add")) == {"box.a": Outcome(A, Status.FAILED, "killed")}
+    assert run.execute(**allowed(a="add")) == {"box.a": Outcome(A, Status.FAILED, "killed", 3)}
 
 
 def test_a_refused_part_of_a_saved_plan_is_not_observed() -> None:
     run = one()
     run.make_plan()
-    assert run.execute(refused={A: "it changed"}) == {"box.a": Outcome(A, Status.REFUSED, "it changed")}
+    assert run.execute(refused={A: "it changed"}) == {"box.a": Outcome(A, Status.BLOCKED, "refused: it changed")}
     assert run.kind.observed == []
 
 
@@ -754,7 +815,7 @@ def test_what_is_waited_for_is_observed_in_one_batch_and_nothing_else_is(clock: 
     run.kind.things["free"] = Thing()
     run.make_plan()
     run.execute(wait=1)
-    assert run.kind.observed == [("s",), ("t",), ("s", "t"), ("s",), ("t",)]
+    assert run.kind.observed == [("s",), ("t",), ("s", "t"), ("s",), ("t",), ("free",)]  # the last one checks it again
 
 
 def test_waiting_ends_when_the_operator_stops_it(clock: FakeClock) -> None:
@@ -774,7 +835,7 @@ def test_what_was_blocked_by_something_that_waited_is_tried_again(clock: FakeClo
     clock.at = {1.0: run.kind.conditions.clear}
     statuses = run.statuses(wait=60)
     assert statuses["box.s"] is Status.OK
-    assert statuses["box.stuck"] is Status.LEFT
+    assert statuses["box.stuck"] is Status.DEGRADED
     assert statuses["box.a"] is statuses["box.deep"] is Status.BLOCKED
     assert len(run.recorder.of("waiting")) == 1
 
@@ -845,7 +906,7 @@ def test_actions_before_and_after_the_waiting_are_counted_together(clock: FakeCl
     assert run.execute(wait=60) == {"box.a": Outcome(A, Status.CHANGED, "", 2, {"members": 1})}
 
 
-def test_a_wrong_input_during_the_waiting_is_unknown_and_ends_no_run(clock: FakeClock) -> None:
+def test_a_wrong_input_during_the_waiting_is_a_failure_and_ends_no_run(clock: FakeClock) -> None:
     run = Run({"box.s": FakeSpec(), "box.t": FakeSpec()})
     hold(run, "s", DifferenceKind.WAITING)
     hold(run, "t", DifferenceKind.WAITING)
@@ -855,7 +916,78 @@ def test_a_wrong_input_during_the_waiting_is_unknown_and_ends_no_run(clock: Fake
         run.kind.unobservable["s"] = StateError("list was deleted")
 
     clock.at = {1.0: deliver}
-    assert run.statuses(wait=60) == {"box.s": Status.UNKNOWN, "box.t": Status.OK}
+    assert run.statuses(wait=60) == {"box.s": Status.FAILED, "box.t": Status.OK}
+
+
+# What was in sync when planned is checked again
+
+
+def interfere(run: Run, effect: Callable[[], Any]) -> None:
+    """Let somebody else do something while the first action runs."""
+
+    def step(action: Any) -> Any:
+        effect()
+        return run.kind.do(action)
+
+    run.kind.script = [step]
+
+
+def calm_and_busy() -> Run:
+    run = Run({"box.calm": FakeSpec(members=("x",)), "box.busy": FakeSpec()})
+    run.kind.things["calm"] = Thing(0, {"x"})
+    return run
+
+
+CALM = address("box.calm")
+
+
+def test_what_somebody_broke_during_the_run_is_not_ok() -> None:
+    run = calm_and_busy()
+    interfere(run, run.kind.things["calm"].members.clear)
+    detail = "in sync when planned, and not any more: missing (1)"
+    assert run.execute()["box.calm"] == Outcome(CALM, Status.DEGRADED, detail)
+    assert run.recorder.of("settled")[-1] == ("box.calm", Status.DEGRADED)
+    assert run.verbs == [("box.busy", "make")]
+
+
+def test_what_is_still_in_sync_is_ok_after_one_more_observation_without_cached_answers() -> None:
+    run = calm_and_busy()
+    assert run.statuses() == {"box.calm": Status.OK, "box.busy": Status.CHANGED}
+    assert run.kind.observed == [("busy",), ("busy",), ("calm",)]
+    assert run.context.forgotten[-1] == ()
+
+
+def test_what_can_not_be_checked_again_is_a_failure() -> None:
+    run = calm_and_busy()
+    interfere(run, lambda: run.kind.unobservable.update(calm=ObserveError("no answer")))
+    detail = "in sync when planned, and could not be checked again: no answer"
+    assert run.execute()["box.calm"] == Outcome(CALM, Status.FAILED, detail)
+
+
+def test_a_wrong_input_in_the_last_check_is_a_failure() -> None:
+    run = calm_and_busy()
+    interfere(run, lambda: run.kind.unobservable.update(calm=StateError("list was deleted")))
+    outcome = run.execute()["box.calm"]
+    assert outcome.status is Status.FAILED
+    assert outcome.detail.endswith("list was deleted")
+
+
+def test_nothing_is_checked_again_by_a_run_that_did_nothing() -> None:
+    run = calm_and_busy()
+    run.kind.things["busy"] = Thing()
+    run.execute()
+    assert run.kind.observed == []
+
+
+def test_all_is_checked_again_after_a_failure(clock: FakeClock) -> None:
+    run = calm_and_busy()
+
+    def step(action: Any) -> Any:
+        run.kind.things["calm"].members.clear()
+        raise LOST
+
+    run.kind.script = [step]
+    assert run.statuses() == {"box.calm": Status.DEGRADED, "box.busy": Status.FAILED}
 
 
 # Exit codes
@@ -865,15 +997,13 @@ def test_a_wrong_input_during_the_waiting_is_unknown_and_ends_no_run(clock: Fake
     ("statuses", "code"),
     [
         ([], 0),
-        ([Status.OK, Status.CHANGED, Status.ALREADY], 0),
+        ([Status.OK, Status.CHANGED], 0),
         ([Status.OK, Status.WAITING], 2),
         ([Status.OK, Status.BLOCKED], 2),
-        ([Status.LEFT], 2),
-        ([Status.REFUSED], 2),
+        ([Status.DEGRADED], 2),
         ([Status.FAILED], 1),
-        ([Status.UNKNOWN], 1),
-        ([Status.LEFT, Status.FAILED], 1),
-        ([Status.WAITING, Status.UNKNOWN], 1),
+        ([Status.DEGRADED, Status.FAILED], 1),
+        ([Status.WAITING, Status.FAILED], 1),
     ],
 )
 def test_the_exit_code_is_that_of_the_worst_outcome(statuses: list[Status], code: int) -> None:
@@ -881,5 +1011,22 @@ def test_the_exit_code_is_that_of_the_worst_outcome(statuses: list[Status], code
 
 
 def test_outcomes_are_counted_by_status() -> None:
-    outcomes = [Outcome(A, status) for status in (Status.OK, Status.LEFT, Status.OK)]
-    assert count_statuses(outcomes) == {Status.OK: 2, Status.LEFT: 1}
+    outcomes = [Outcome(A, status) for status in (Status.OK, Status.DEGRADED, Status.OK)]
+    assert count_statuses(outcomes) == {Status.OK: 2, Status.DEGRADED: 1}
+
+
+def test_resources_that_were_acted_on_are_counted_whatever_came_of_it() -> None:
+    run = Run({"box.a": FakeSpec(), "box.b": FakeSpec(), "box.c": FakeSpec()})
+    run.kind.things["c"] = Thing()
+    run.kind.script = [fail()]
+    outcomes = run.execute()
+    assert [outcomes[f"box.{name}"].status for name in "abc"] == [Status.FAILED, Status.CHANGED, Status.OK]
+    assert count_acted(outcomes.values()) == 2
+
+
+def test_what_several_actions_made_is_added_up_by_noun() -> None:
+    assert add_made({"datasets": 2, "rules": ["a"]}, {"datasets": 3, "rules": ["b"], "tags": 1}) == {
+        "datasets": 5,
+        "rules": ["a", "b"],
+        "tags": 1,
+    }

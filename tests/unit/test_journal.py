@@ -156,15 +156,16 @@ def test_the_end_of_a_run_counts_outcomes_and_names_what_is_left(journal: Journa
         Outcome(A, Status.CHANGED, "", 1),
         Outcome(address("box.b"), Status.OK),
         Outcome(address("box.c/d"), Status.FAILED, "no space left"),
-        Outcome(address("box.e"), Status.ALREADY),
+        Outcome(address("box.e"), Status.WAITING, "1 file to come", 1),
     ]
     journal.end(outcomes, interrupted=True)
     (line,) = lines(journal)
     assert line["event"] == "end"
-    assert line["counts"] == {"ok": 2, "changed": 1, "failed": 1, "already": 1}
+    assert line["counts"] == {"ok": 2, "changed": 1, "failed": 1, "waiting": 1}
+    assert line["acted"] == 2
     assert line["left"] == [
         {"address": 'box."c/d"', "state": "failed", "detail": "no space left"},
-        {"address": "box.e", "state": "already", "detail": ""},
+        {"address": "box.e", "state": "waiting", "detail": "1 file to come"},
     ]
     assert line["interrupted"] is True
 

@@ -390,8 +390,8 @@ def test_a_saved_plan_does_what_it_contains_and_nothing_else(tmp_path: Path) -> 
     outcomes = Executor(plan, FakeContext(), Recorder(), prune=saved.prune, allowed=allowed, refused=refused).run()
     assert {outcome.address: outcome.status for outcome in outcomes} == {
         A: Status.CHANGED,
-        B: Status.REFUSED,
-        C: Status.LEFT,
+        B: Status.BLOCKED,
+        C: Status.BLOCKED,
         D: Status.WAITING,
     }
     assert kind.things["c"].value == 9

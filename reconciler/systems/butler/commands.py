@@ -3,30 +3,90 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from reconciler.errors import ApplyError
-from reconciler.systems.butler.errors import explain
+from reconciler.errors import ApplyError, clean
+from reconciler.systems.butler.errors import explain, find_innermost_cause
 from reconciler.systems.butler.insert_batching import batched_inserts
+
+MOST_MESSAGES = 5
+"""Logged errors of a subcommand that are passed on."""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run one ``butler`` subcommand in this (worker) process; raise ApplyError if it fails."""
+    """Run one ``butler`` subcommand in this (worker) process.
+
+    Raises
+    ------
+    reconciler.errors.ApplyError
+        If it fails; with the innermost cause, and with the errors that it logged.
+    """
     from click.testing import CliRunner
     from lsst.daf.butler.cli.butler import cli
 
-    with batched_inserts():
+    with batched_inserts(), _captured_errors() as records:
         result = CliRunner().invoke(cli, ["--log-level", "ERROR", *arguments])
     if result.exit_code == 0:
         return
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        message, hints = explain(result.exception)
-        raise ApplyError(f"butler {arguments[0]}: {message}", hints)
-    lines = [line for line in result.output.strip().splitlines() if line.strip()]
-    text = lines[-1] if lines else f"exit code {result.exit_code}"
+    error = next((record.exc_info[1] for record in reversed(records) if record.exc_info), None)
+    if error is None and not isinstance(result.exception, SystemExit):
+        error = result.exception
+    logged = [clean(record.getMessage()) for record in records if not record.exc_info]
+    if error is not None:
+        message, hints = _explain_failure(error)
+    else:
+        message, hints = _find_last_words(result.output, logged, result.exit_code)
+    said = [f"it logged: {text}" for text in logged[:MOST_MESSAGES] if text != message]
+    rest = len(logged) - MOST_MESSAGES
+    raise ApplyError(f"butler {arguments[0]}: {message}", (*hints, *said, *([f"and {rest:,} more errors"] if rest > 0 else [])))
+
+
+class _Capture(logging.Handler):
+    """Keeps the records of errors."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@contextlib.contextmanager
+def _captured_errors() -> Iterator[list[logging.LogRecord]]:
+    """Let a subcommand set up its logging afresh, and collect the errors that it logs.
+
+    ``ButlerCommand`` logs the exception that ended it and exits with 1; and what a first command sets up in a process keeps
+    writing to that command's output, which is closed when the next one runs.
+    """
+    from lsst.daf.butler.cli.cliLog import CliLog
+
+    root, capture = logging.getLogger(), _Capture()
+    before = list(root.handlers)
+    root.addHandler(capture)
+    try:
+        yield capture.records
+    finally:
+        CliLog.resetLog()
+        root.handlers = before
+
+
+def _explain_failure(error: BaseException) -> tuple[str, tuple[str, ...]]:
+    """Return what ended a subcommand: its innermost cause, and then what the pipelines made of it."""
+    cause = find_innermost_cause(error)
+    message, hints = explain(cause)
+    outer, _ = explain(error)
+    return message, (hints if outer == message else (*hints, f"it ended with: {outer}"))
+
+
+def _find_last_words(output: str, logged: Sequence[str], code: int) -> tuple[str, tuple[str, ...]]:
+    """Return the best there is if no exception is known."""
+    lines = [line for line in output.strip().splitlines() if line.strip()]
+    text = lines[-1] if lines else logged[-1] if logged else f"it ended with exit code {code} and no message"
     hint = "this subcommand comes with the Science Pipelines; is the stack set up in this shell?"
-    raise ApplyError(f"butler {arguments[0]}: {text}", (hint,) if "No such command" in text else ())
+    return text, (hint,) if "No such command" in text else ()
 
 
 def missing_subcommands(names: Sequence[str]) -> list[str]:

@@ -138,6 +138,23 @@ _FAULTS = (
 )
 
 
+_BACKGROUND = re.compile(r"\s*\(Background on this error at: [^)]*\)")
+"""SQLAlchemy ends each message with a link that helps no operator."""
+_NO_MESSAGE = re.compile(r"(?:\([\w.]+\))?\s*")
+"""What is left of SQLAlchemy's message if the driver gave none: at most the class of the driver's error."""
+
+
+def find_innermost_cause(error: BaseException) -> BaseException:
+    """Return the exception at the end of the chain of causes, or the last one in it that has a message."""
+    cause, found = error.__cause__, error
+    seen = {id(error)}
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        found = cause if str(cause).strip() else found
+        cause = cause.__cause__
+    return found
+
+
 def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
     """Return in one phrase what an exception of the Butler, its database or its storage means, and hints what to do."""
     fault, match = _find_fault(error)
@@ -145,7 +162,10 @@ def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
         groups = [match[0], *(group or "" for group in match.groups())]
         return fault.meaning.format(*groups), (fault.hint,)
     text = clean(error)
-    first = text.strip().split("\n(Background")[0].split("\n[SQL")[0].strip()
+    first = _BACKGROUND.sub("", text.strip()).split("\n[SQL")[0].strip()
+    if _NO_MESSAGE.fullmatch(first):
+        cause = find_innermost_cause(error)
+        first = clean(cause).strip() if cause is not error else ""
     return _explain_system_error(error, text, first) or _explain_butler_error(error, text, first)
 
 
@@ -176,7 +196,7 @@ def _explain_butler_error(error: BaseException, text: str, first: str) -> tuple[
         return f"this lsst-daf-butler can't read the repository: {first}", ("set up a newer stack",)
     if isinstance(error, AssertionError) and not first:
         return "an internal check of the Butler failed", ("run with --debug and report it",)
-    return f"{name}: {' '.join(first.split())}", ()
+    return f"{name}: {' '.join(first.split())}" if first else f"{name} without a message", ()
 
 
 def as_observe_error(failure: str, error: BaseException) -> ObserveError:
