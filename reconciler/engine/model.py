@@ -86,7 +86,7 @@ class DifferenceKind(StrEnum):
 
 
 class Status(StrEnum):
-    """How a resource ended in a run."""
+    """How a resource ended in a run; one that is degraded, or whose expectation fails, is `LEFT`."""
 
     OK = "ok"
     CHANGED = "changed"
@@ -163,7 +163,7 @@ class Cost:
 class Action(BaseModel):
     """One step that removes a difference; each verb of a kind is a class with its own fields.
 
-    Actions are pure data: they print, sort and serialise, into plan files and the journal.
+    Actions are pure data: they can be printed and serialised, into plan files and the journal.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ class Members:
     awaited : `tuple` [`JsonObject`, ...]
         Missing members whose files Rucio has not delivered yet.
     compared : `Comparison`
-        How they were compared.
+        `COUNT` if some of them were compared by count only; the others may differ all the same.
     """
 
     field: str
@@ -363,7 +363,8 @@ class Observed(Generic[S]):
     Parameters
     ----------
     spec : `Spec` or `None`
-        What exists, in the form of the desired Spec; keys that can't be observed are as desired. `None` if it is absent.
+        What exists, in the form of the desired Spec; keys that can't be observed are as desired, and so is
+        everything if something else has its name. `None` if it is absent.
     members : `tuple` [`Members`, ...]
         Its members, for a bulk resource.
     conditions : `tuple` [`Condition`, ...]
@@ -451,7 +452,7 @@ class DesiredState:
         return self.path.stem
 
     def where(self, address: Address) -> str:
-        """Return the place of a resource in the file, such as ``ccms1.toml:88``."""
+        """Return the place of a resource in the file, such as ``ccms1.toml:88``; line 1 if its line isn't known."""
         return f"{self.path.name}:{self.lines.get(address, 1)}"
 
     def kind_of(self, address: Address) -> Kind[Any, Any]:
