@@ -58,6 +58,7 @@ def test_an_absent_resource_and_a_missing_member_are_reported_with_their_actions
     assert first["actions"] == [{"verb": "make", "reason": "make it", **no_cost}]
     assert first["compared"] == []
     assert (second["line"], second["in_sync"]) == (20, False)
+    assert second["compared"] == [{"field": "members", "wanted": 2, "present": 0, "compared": "members"}]
     assert second["differences"] == [
         {"sort": "change", "field": "value", "observed": 1, "desired": 2, "detail": "", "count": 0, "members": []},
         {

@@ -153,8 +153,9 @@ def test_an_absent_resource_is_what_its_first_action_does_or_just_missing() -> N
 def test_an_absent_resource_names_the_numbers_of_its_members_once_and_does_not_list_them() -> None:
     raws = Members("raws", 1200, 0, missing=({"id": "x"},), awaited=({"id": "y"},))
     tags = Members("tags", 2, 0, missing=({"id": "x"},))
-    kind = given(a=Observed(None, (raws, tags), (Condition(DifferenceKind.WAITING, "for files"),)))
-    assert differences(kind, a=FakeSpec()) == [("  + missing: 1,200 raws, 2 tags", "green"), ("  … for files", "cyan")]
+    files = Members("files", 5, 0, awaited=({"id": "x"},))
+    kind = given(a=Observed(None, (raws, tags, files), (Condition(DifferenceKind.WAITING, "for files"),)))
+    assert differences(kind, a=FakeSpec()) == [("  + missing: 1,200 raws, 2 tags, 5 files", "green"), ("  … for files", "cyan")]
 
 
 def test_an_absent_resource_that_is_known_later_gives_that_reason_once() -> None:
@@ -173,8 +174,9 @@ def test_missing_members_are_counted_with_their_size_and_listed() -> None:
     ]
 
 
-def test_awaited_members_are_listed_as_such() -> None:
-    kind = given(a=Observed(FakeSpec(), (Members("raws", 3, 1, awaited=({"id": "x"}, {"id": "y"})),)))
+@pytest.mark.parametrize("present", [0, 1])
+def test_awaited_members_are_listed_as_such(present: int) -> None:
+    kind = given(a=Observed(FakeSpec(), (Members("raws", 3, present, awaited=({"id": "x"}, {"id": "y"})),)))
     assert differences(kind, a=FakeSpec()) == [
         ("  … raws: 2 of 3 not delivered yet", "cyan"),
         ("      x", None),
@@ -229,6 +231,15 @@ def test_a_changed_key_is_shown_by_the_actions_on_its_parts() -> None:
         def subject(self) -> str:
             return self.item
 
+    class ChangeValue(FakeAction):
+        """Change another key."""
+
+        changes_field: ClassVar[str] = "value"
+
+        @property
+        def subject(self) -> str:
+            return "value 1"
+
     kind = given(a=Observed(Shelf(items=("a",))))
     where = address("box.a")
     kind.actions = {
@@ -236,7 +247,7 @@ def test_a_changed_key_is_shown_by_the_actions_on_its_parts() -> None:
             ChangeItem(address=where, verb="add", reason="new", item="item b"),
             ChangeItem(address=where, verb="move", reason="wrong place", item="item a"),
             ChangeItem(address=where, verb="tidy", reason="has no subject"),
-            FakeAction(address=where, verb="set", reason="of another key"),
+            ChangeValue(address=where, verb="set", reason="of another key"),
         ]
     }
     assert differences(kind, a=Shelf(items=("b", "a"))) == [
