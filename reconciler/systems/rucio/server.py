@@ -17,8 +17,8 @@ class RucioServer:
     """The DIDs, rules and replicas of one Rucio server.
 
     Answers are cached until `forget`. What reads raises `reconciler.errors.ObserveError`. What writes raises
-    `reconciler.errors.ApplyError`, also if it was done before, such as creating a DID that exists, attaching twice, or adding the
-    same rule; `reconciler.errors.ObserveError` if it can't log in.
+    `reconciler.errors.ApplyError`, also because a DID to create or a rule to add exists, or a DID to close or attach is closed or
+    attached already; and `reconciler.errors.ObserveError` if it can't log in.
     """
 
     def __init__(self, settings: RucioConnectionSettings, counted: Callable[[Any], None] | None = None) -> None:
