@@ -22,5 +22,5 @@ def timestamp() -> str:
 
 
 def run_info() -> dict[str, str]:
-    """Return user, host, process and time of this run."""
+    """Return ``user``, ``host`` and ``pid`` of this run, and ``since``: the time of this call."""
     return {"user": current_user(), "host": socket.gethostname(), "pid": str(os.getpid()), "since": timestamp()}

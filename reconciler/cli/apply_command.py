@@ -88,7 +88,13 @@ class PlanLimits:
 
 
 def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> int:
-    """Apply one state file and return the exit code."""
+    """Apply one state file and return the exit code: that of the run, 2 if the operator declines, 130 after Ctrl-C.
+
+    Raises
+    ------
+    reconciler.errors.ReconcileError
+        If nothing can be done: the state is wrong or contradicts what exists, a lock is held, or too much would be removed.
+    """
     session = start(path, variables, deep=options.deep, workers=options.workers)
     try:
         _recover_registry(session)
@@ -109,6 +115,8 @@ def apply_plan(path: Path, options: ApplyOptions) -> int:
     ------
     reconciler.errors.StateError
         If it isn't a plan, or one of another state, repository or server.
+    reconciler.errors.ReconcileError
+        As in `apply_state`.
     """
     saved = plan_file.load_plan(path)
     session = start(Path(saved.state), saved.variables, deep=options.deep, workers=options.workers)

@@ -1,4 +1,7 @@
-"""``reconcile diff``: compare state files with the live systems and change nothing."""
+"""``reconcile diff``: compare state files with the live systems and change nothing.
+
+Its exit code is 1, as for an error, if something could not be checked, or is in conflict and not only observed.
+"""
 
 from __future__ import annotations
 

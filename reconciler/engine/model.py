@@ -160,7 +160,7 @@ class Cost:
 class Action(BaseModel):
     """One step that removes a difference; each verb of a kind is a class with its own fields.
 
-    Actions are pure data: they print, sort and serialise, into plan files and the journal.
+    Actions are pure data: they can be printed and serialised, into plan files and the journal.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ class Members:
     awaited : `tuple` [`JsonObject`, ...]
         Missing members whose files Rucio has not delivered yet.
     compared : `Comparison`
-        How they were compared.
+        `COUNT` if some of them were compared by count only; the others may differ all the same.
     """
 
     field: str
@@ -362,7 +362,8 @@ class Observed(Generic[S]):
     Parameters
     ----------
     spec : `Spec` or `None`
-        What exists, in the form of the desired Spec; keys that can't be observed are as desired. `None` if it is absent.
+        What exists, in the form of the desired Spec; keys that can't be observed are as desired, and so is
+        everything if something else has its name. `None` if it is absent.
     members : `tuple` [`Members`, ...]
         Its members, for a bulk resource.
     conditions : `tuple` [`Condition`, ...]
@@ -450,7 +451,7 @@ class DesiredState:
         return self.path.stem
 
     def where(self, address: Address) -> str:
-        """Return the place of a resource in the file, such as ``ccms1.toml:88``."""
+        """Return the place of a resource in the file, such as ``ccms1.toml:88``; line 1 if its line isn't known."""
         return f"{self.path.name}:{self.lines.get(address, 1)}"
 
     def kind_of(self, address: Address) -> Kind[Any, Any]:

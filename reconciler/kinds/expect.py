@@ -1,4 +1,7 @@
-"""Expectations: how many datasets there must be. They are only checked; one that fails reports what is missing."""
+"""Expectations: how many datasets there must be. They are only checked.
+
+If there are too few datasets of a type with exposures and detectors, the report lists the detectors that exposures lack.
+"""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class FormatterNames:
 
 
 class ImportKind(Kind[ImportSpec, ImportDatasets]):
-    """The kind of ``import`` tables."""
+    """The kind of ``import`` tables; several export files may contain the same collection."""
 
     name = "import"
     spec = ImportSpec
@@ -241,7 +241,10 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
 
 
 def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:
-    """Return where a file is at this facility, given its path in the export file."""
+    """Return where a file is at this facility, given its path in the export file.
+
+    Each key of ``replace`` that the path begins with is replaced, one after the other; then ``root`` precedes a relative path.
+    """
     for old, new in replace.items():
         if path.startswith(old):
             path = new + path[len(old) :]

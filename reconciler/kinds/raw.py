@@ -100,7 +100,8 @@ class IngestRaws(Action):
     run : `str` or `None`
         RUN collection; `None` for the one that ``butler ingest-raws`` chooses itself.
     whole : `bool`
-        Whether these are all raws of the table, so that a command may name the folders.
+        Whether these are all raws of the table, so that the command names ``locations``; otherwise it names the files, or their
+        folders if they are more than `MAX_FILES_IN_COMMAND`.
     """
 
     verb: Literal["ingest"] = "ingest"
@@ -112,7 +113,7 @@ class IngestRaws(Action):
 
 
 class RawKind(Kind[RawSpec, IngestRaws]):
-    """The kind of ``raw`` tables."""
+    """The kind of ``raw`` tables; one of no raws is present even without its collection."""
 
     name = "raw"
     spec = RawSpec

@@ -172,7 +172,7 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
     rules : `tuple` [`RuleFacts`, ...]
         Its rules, of all accounts.
     account : `str`
-        The owner of rules that name no account.
+        The owner of rules that name no account; empty if no rules are desired and no dataset exists.
     now : `datetime.datetime`
         When it was observed; UTC, naive as Rucio's own times.
     """
@@ -184,7 +184,7 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
 
 
 class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
-    """The kind of ``rucio_dataset`` tables."""
+    """The kind of ``rucio_dataset`` tables, which depend on no other table, not even for the source of a registration."""
 
     name = "rucio_dataset"
     spec = RucioDatasetSpec

@@ -1,7 +1,7 @@
-"""TAGGED collections, whose members are defined by a query expression, a list of visits or exposures, or a list of UUIDs.
+"""TAGGED collections, whose members are the datasets of some types in some collections.
 
-Desired and present members are compared as sets, and only missing ones are associated. Unwanted members are reported, and removed
-only with --prune.
+A query expression, and one list of visits, exposures or UUIDs, restrict them; both are optional and combine. Desired and present
+members are compared as sets, and only missing ones are associated. Unwanted members are reported, and removed only with --prune.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class TaggedSpec(Spec):
 
     @property
     def listed_dimension(self) -> str:
-        """The dimension whose values a file lists: visit, exposure, or none."""
+        """The dimension whose values a file lists: visit or exposure; empty without such a list."""
         return "visit" if self.visits else "exposure" if self.exposures else ""
 
     def read_numbers(self) -> list[int]:
@@ -88,7 +88,7 @@ class AssociateMembers(Action):
 
 
 class DisassociateMembers(Action):
-    """Remove datasets (by UUID) from a TAGGED collection."""
+    """Remove datasets (by UUID) from a TAGGED collection; no ``butler`` command does this."""
 
     verb: Literal["disassociate"] = "disassociate"
     dataset_types: tuple[str, ...]

@@ -31,7 +31,10 @@ def adler32(path: Path) -> str:
 
 
 def copy_checked(source: Path, target: Path, replica: dict[str, Any]) -> bool:
-    """Copy a file; return whether the copy has the ``bytes`` and the ``adler32`` that Rucio recorded for the replica."""
+    """Copy a file; return whether the copy has the ``bytes`` and the ``adler32`` that Rucio recorded for the replica.
+
+    If not, or if it can't be copied, that is logged and the target is left as it was.
+    """
     partial = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -58,14 +58,16 @@ def list_actions(events: Iterable[Mapping[str, Any]], run: str | None, address: 
         elif event["event"] == "action ended":
             first = begun.pop(key, event)
             made = ", ".join(f"{value} {name}" for name, value in dict(event.get("made") or {}).items())
-            text = f"{first['time']}   {event['run']}   {where}   {event.get('verb')}   {event.get('outcome')}"
-            rest = "   ".join(filter(None, [str(first.get("reason") or ""), made, str(event.get("detail") or "")]))
-            yield Line(f"{text}   {rest}", "red" if event.get("outcome") == "failed" else None)
+            facts = [first["time"], event["run"], where, event.get("verb"), event.get("outcome")]
+            text = _join(*facts, first.get("reason"), made, event.get("detail"))
+            yield Line(text, "red" if event.get("outcome") == "failed" else None)
     for (_, where, verb), event in begun.items():
-        yield Line(
-            f"{event['time']}   {event['run']}   {where}   {verb}   never ended   {event.get('reason')}",
-            "red",
-        )
+        yield Line(_join(event["time"], event["run"], where, verb, "never ended", event.get("reason")), "red")
+
+
+def _join(*parts: object) -> str:
+    """Join the columns of a line, without the empty ones."""
+    return "   ".join(str(part) for part in parts if part)
 
 
 def _matches(event: Mapping[str, Any], run: str | None, address: str | None) -> bool:

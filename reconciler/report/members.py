@@ -14,7 +14,7 @@ MOST_LINES = 10
 
 
 def list_members(kind: Kind[Any, Any], members: Sequence[JsonObject], most: int = MOST_LINES) -> Iterator[str]:
-    """Yield a line for each group of members, and for each member without a group.
+    """Yield a line for each group, in the order of their names; if a member has no group, a line for each member as they come.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def list_members(kind: Kind[Any, Any], members: Sequence[JsonObject], most: int 
     members : `Sequence` [`JsonObject`]
         The members.
     most : `int`
-        Largest number of lines.
+        Largest number of these lines; if there are more, a last line counts the rest.
     """
     texts = [kind.describe(member) for member in members]
     if texts and all(text.group for text in texts):

@@ -46,7 +46,7 @@ REST = (
 
 
 def header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
-    """Yield two lines: what the state is for, and the live systems."""
+    """Yield two lines: what the state is for, and the live systems; one that is `None` is left out."""
     state = plan.state
     yield Line(" · ".join(part for part in (state.name, state.title, state.ticket) if part), bold=True)
     systems = [f"Butler  {butler}" if butler else "", f"Rucio  {rucio}" if rucio else ""]

@@ -31,7 +31,7 @@ class Lock(Protocol):
     """Something that one process at a time can acquire."""
 
     def acquire(self) -> None:
-        """Acquire the lock without waiting; raise `LockHeld` if another process holds it."""
+        """Acquire the lock without waiting; raise `LockHeld` if another process holds it, `ApplyError` if it can't be used."""
 
     def release(self) -> None:
         """Release the lock."""
@@ -56,6 +56,8 @@ def hold(lock: Lock, name: str, timeout: float, notify: Callable[[str], None]) -
     ------
     reconciler.errors.LockHeld
         If the lock isn't acquired before the timeout.
+    reconciler.errors.ApplyError
+        If it can't be acquired for another reason.
     """
     deadline = time.monotonic() + timeout
     notified = False
@@ -183,6 +185,11 @@ def repository_lock(repository: Repository, seed: str | None, folder: Path) -> L
         Its seed configuration file.
     folder : `pathlib.Path`
         Folder of locks that have no better place.
+
+    Raises
+    ------
+    reconciler.errors.ReconcileError
+        If the configuration of the repository or its seed can't be read.
     """
     url, namespace = _find_registry(repository, seed)
     if url is not None and url.get_backend_name() == "postgresql":

@@ -11,14 +11,17 @@ from typing import Any
 from pydantic import Field
 
 from reconciler.engine.graph import build_graph
-from reconciler.engine.kind import Kind, KindTraits, Links, Requirements, System
+from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements, System
 from reconciler.engine.model import (
     Action,
     Address,
     Change,
+    Command,
+    Comment,
     Condition,
     Cost,
     DesiredState,
+    JsonObject,
     Made,
     Members,
     Observed,
@@ -186,6 +189,34 @@ class FakeKind(Kind[FakeSpec, FakeAction]):
             raise error
 
         return step
+
+
+class GivenKind(FakeKind):
+    """A kind of which a test gives what is observed, planned and typed, for tests of reports."""
+
+    def __init__(self, name: str = "box", **traits: Any) -> None:
+        super().__init__(name, **traits)
+        self.given: dict[str, Observed[Any]] = {}
+        self.actions: dict[str, list[Action]] = {}
+        self.typed: dict[str, list[Command | Comment]] = {}
+        """The commands of each verb."""
+        self.texts: dict[str, MemberText] = {}
+        """How members are described, by their ID."""
+
+    def observe(self, context: Any, desired: Mapping[str, FakeSpec]) -> Mapping[str, Observed[FakeSpec]]:
+        for name in desired:
+            if name in self.unobservable:
+                raise self.unobservable[name]
+        return {name: self.given[name] for name in desired if name in self.given}
+
+    def plan(self, change: Change[FakeSpec]) -> Iterator[Any]:
+        yield from self.actions.get(change.address.name, ())
+
+    def commands(self, action: Action) -> Iterable[Command | Comment]:
+        return self.typed.get(action.verb, ())
+
+    def describe(self, member: JsonObject) -> MemberText:
+        return self.texts.get(str(member.get("id"))) or super().describe(member)
 
 
 def fail(text: str = "no space left") -> Callable[[FakeAction], Made | None]:

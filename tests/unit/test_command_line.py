@@ -7,8 +7,6 @@ from click.testing import CliRunner
 from reconciler.cli import main
 from reconciler.cli.console import worst_code
 from reconciler.cli.options import Duration
-from reconciler.report.formatting import format_seconds as seconds
-from reconciler.report.formatting import format_size as size
 
 
 @pytest.mark.parametrize(
@@ -41,16 +39,3 @@ def test_every_command_is_in_a_section_of_the_help_and_three_examples_end_it() -
 @pytest.mark.parametrize(("codes", "expected"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([2, 1], 1), ([130, 2], 130), ([130, 1], 1)])
 def test_an_error_outranks_differences(codes: list[int], expected: int) -> None:
     assert worst_code(codes) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(0, "0.0 s"), (1.94, "1.9 s"), (9.96, "10 s"), (14.2, "14 s"), (180, "3 min"), (9000, "2.5 h"), (3 * 86400, "3 d")],
-)
-def test_a_duration_is_shown_short(value: float, expected: str) -> None:
-    assert seconds(value) == expected
-
-
-@pytest.mark.parametrize(("value", "expected"), [(12, "12 bytes"), (1500, "1.5 kB"), (300_000_000, "300.0 MB")])
-def test_a_size_is_shown_in_decimal_units(value: int, expected: str) -> None:
-    assert size(value) == expected

@@ -234,6 +234,15 @@ def test_a_resource_that_could_not_be_observed_has_no_actions_after_delivery() -
     assert plan_once_delivered(state, Entry(A, FakeSpec(), None)) == []
 
 
+def test_the_actions_once_delivered_remove_what_the_plan_removes() -> None:
+    kind = FakeKind()
+    kind.things = {"a": Thing(members={"gone"})}
+    state = make_state({"box.a": FakeSpec(awaited=("x",))}, kind)
+    for prune, verbs in ((False, ["add"]), (True, ["add", "remove"])):
+        (entry,) = make_plan(state, prune=prune).entries
+        assert [action.verb for action in plan_once_delivered(state, entry)] == verbs
+
+
 SPECS = st.builds(
     FakeSpec,
     value=st.integers(0, 2),

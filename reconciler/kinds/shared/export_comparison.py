@@ -1,6 +1,7 @@
 """Compare export files with the repository: by UUID, validity range, definition and chain.
 
-Counts are compared first, and members only of the dataset types whose counts differ.
+Of dataset types with many datasets counts are compared first. Members are compared only of the types whose counts differ, unless
+anything at all is missing: then those of all types.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class ExportSource:
     locate : `Callable`
         Returns where a file is at this facility, given its path in the export file.
     delivered_by : `tuple` [`str`, ...]
-        Rucio datasets that deliver the files.
+        Patterns of the Rucio datasets that deliver the files.
     verify : `str`
-        Which files to check on storage.
+        Which files to check on storage, as in `VERIFY`.
     """
 
     path: str
@@ -68,7 +69,7 @@ class ExportParts:
 
     @classmethod
     def from_members(cls, members: Iterable[Members]) -> ExportParts:
-        """Find the parts among the members of an observed resource, without the conditions."""
+        """Find the parts, of which none may be absent, among the members of an observed resource, without the conditions."""
         parts = {part.field: part for part in members}
         return cls(
             parts["datasets"],
@@ -96,7 +97,8 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
     Raises
     ------
     reconciler.errors.StateError
-        If a file was written with a dimension universe that the repository doesn't have.
+        If a file can't be read, was written with a dimension universe that the repository doesn't have, or contains exposures or
+        visits in a form that can't be inserted.
     """
     contents = {name: export_file.read(source.path) for name, source in sources.items()}
     for name, content in contents.items():

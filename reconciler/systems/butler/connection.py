@@ -47,7 +47,7 @@ class ButlerConnection:
         self._answers: dict[Hashable, Any] = {}
 
     def cached(self, key: Hashable, read: Callable[[], T]) -> T:
-        """Return the cached answer to a question, reading it the first time."""
+        """Return the cached answer to a question, reading it the first time; raises ObserveError if that fails."""
         if key not in self._answers:
             with translate_read_errors(self.uri):
                 self._answers[key] = read()
@@ -75,7 +75,7 @@ class ButlerConnection:
         self._config = None
 
     def close(self) -> None:
-        """Close all Butlers."""
+        """Close all Butlers; a later question opens them again."""
         self.forget_connections()
 
     @property
@@ -110,7 +110,10 @@ class ButlerConnection:
         return type(cause).__name__ in MISSING_ATTRIBUTE_ERRORS and not _has_all_attributes(self.config())
 
     def config(self) -> Any:
-        """Return the complete `lsst.daf.butler.ButlerConfig`, read once: merging its defaults takes a quarter of opening."""
+        """Return the complete `lsst.daf.butler.ButlerConfig`, read once: merging its defaults takes a quarter of opening.
+
+        If it can't be read, the Butler's own exception is raised.
+        """
         if self._config is None:
             from lsst.daf.butler import ButlerConfig
 
@@ -167,7 +170,15 @@ class ButlerConnection:
         return bool(registry_of(self.config())[0].get_backend_name() != "sqlite")
 
     def analyze(self, added: int) -> None:
-        """Refresh SQLite's table statistics, without which some queries are planned badly; does nothing for few datasets."""
+        """Refresh SQLite's table statistics, without which some queries are planned badly.
+
+        Does nothing on PostgreSQL, or if fewer than `WORTH_ANALYZING` datasets were added.
+
+        Raises
+        ------
+        reconciler.errors.ApplyError
+            If it fails.
+        """
         if added < WORTH_ANALYZING or self.many_writers:
             return
         import sqlalchemy

@@ -71,7 +71,10 @@ class DatasetReader:
         *,
         with_records: bool = False,
     ) -> list[DatasetRef]:
-        """List datasets in no particular order, optionally with the dimension records of their data IDs; never cached."""
+        """List datasets in no particular order, optionally with the dimension records of their data IDs; never cached.
+
+        A dataset is listed once for each collection that contains it; a data ID may have several.
+        """
         names = self.definitions.searchable(dataset_type, collections)
         if not names:
             return []
@@ -113,7 +116,7 @@ class DatasetReader:
         return self.connection.cached(("members", dataset_type, names), read)
 
     def paths(self, refs: Iterable[DatasetRef]) -> dict[str, str]:
-        """Return the URI of each dataset by UUID, without those that the datastore doesn't know."""
+        """Return the URI of each dataset by UUID, without those that the datastore doesn't know or stores in several parts."""
         from reconciler.systems.storage import normalize_uri
 
         asked = list(refs)

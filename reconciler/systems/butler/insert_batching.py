@@ -20,7 +20,10 @@ PAGE_ROWS = 500
 
 @contextlib.contextmanager
 def batched_inserts() -> Iterator[None]:
-    """Send the rows of large statements in pages while this context lasts."""
+    """Send the rows of statements with at least `MINIMUM_ROWS` rows in pages while this context lasts, with psycopg2 only.
+
+    It applies to all engines of the process. The row count of such a statement is wrong.
+    """
     import sqlalchemy
 
     listener = (sqlalchemy.engine.Engine, "do_executemany", _execute_in_pages)

@@ -165,7 +165,7 @@ def _plain(member: object) -> str:
 
 
 def parse_time(value: object) -> datetime.datetime | None:
-    """Read a time, which the client gives as text or as a datetime; the result is in UTC and naive."""
+    """Read a time, which the client gives as text or as a datetime in UTC; of text the zone is dropped, not converted."""
     if value is None or isinstance(value, datetime.datetime):
         return value
     from email.utils import parsedate_to_datetime
@@ -178,7 +178,7 @@ def parse_time(value: object) -> datetime.datetime | None:
 
 
 def split_did(did: str) -> tuple[str, str]:
-    """Split ``scope:name`` into scope and name."""
+    """Split ``scope:name`` into scope and name; the name of a scope alone is empty."""
     scope, _, name = did.partition(":")
     return scope, name
 

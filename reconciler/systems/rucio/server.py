@@ -16,8 +16,9 @@ from reconciler.systems.rucio.rules import RuleCatalog
 class RucioServer:
     """The DIDs, rules and replicas of one Rucio server.
 
-    Answers are cached until `forget`. What reads raises `reconciler.errors.ObserveError`, what writes
-    `reconciler.errors.ApplyError`.
+    Answers are cached until `forget`. What reads raises `reconciler.errors.ObserveError`. What writes raises
+    `reconciler.errors.ApplyError`, also because a DID to create or a rule to add exists, or a DID to close or attach is closed or
+    attached already; and `reconciler.errors.ObserveError` if it can't log in.
     """
 
     def __init__(self, settings: RucioConnectionSettings, counted: Callable[[Any], None] | None = None) -> None:
@@ -70,7 +71,7 @@ class RucioServer:
         return self._dids.match(pattern, did_type)
 
     def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:
-        """List the DIDs in each container."""
+        """List the DIDs in each container; one that doesn't exist is an error."""
         return self._dids.contents(containers)
 
     def files(self, datasets: Iterable[str]) -> list[FileFacts]:
@@ -78,7 +79,10 @@ class RucioServer:
         return self._dids.files(datasets)
 
     def rules(self, dids: Iterable[str]) -> dict[str, list[RuleFacts]]:
-        """List the replication rules by DID; if many DIDs of a scope are asked for, all of that scope with rules are included."""
+        """List the replication rules by DID; a DID without rules may be left out.
+
+        If many DIDs of a scope are asked for, all of that scope that have rules are included.
+        """
         return self._rules.query(dids)
 
     def dids_and_rules(self, dids: Collection[str]) -> tuple[dict[str, DidFacts], dict[str, list[RuleFacts]]]:
@@ -97,7 +101,7 @@ class RucioServer:
         return self._replicas.delivery(datasets, rse)
 
     def available(self, files: Iterable[str], rse: str) -> frozenset[tuple[str, str]]:
-        """Return scope and name of the files available at an RSE; ``dids`` are files, or datasets that contain them."""
+        """Return scope and name of the files available at an RSE; ``files`` may also name datasets, for all files in them."""
         return self._replicas.available(files, rse)
 
     def create_dataset(self, did: str) -> None:

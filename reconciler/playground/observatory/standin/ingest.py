@@ -23,16 +23,16 @@ INDEX = "_index.json"
 
 
 def find(locations: Iterable[str], regex: str, search_indexes: bool) -> list[tuple[str, dict[str, Any]]]:
-    """Find the files to ingest and what their index files say of them.
+    """Find the files to ingest, with their metadata in index files.
 
     Parameters
     ----------
     locations : iterable of `str`
-        Files, or folders to walk.
+        Files, whose names end in ``.fits``, or folders to walk.
     regex : `str`
-        What the names of files in folders match.
+        Regular expression; a folder is used if it contains a file whose name matches, and then all files that its index names.
     search_indexes : `bool`
-        Whether folders are searched for index files at all.
+        Whether a folder is also used if it contains an index file only.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def find(locations: Iterable[str], regex: str, search_indexes: bool) -> list[tup
     Raises
     ------
     RuntimeError
-        If a file has no entry in an index file: reading headers needs the real package.
+        If a folder has no index file, or that has no entry for a file: reading headers needs the real package.
     """
     by_folder: dict[str, set[str] | None] = {}
     for location in locations:
