@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from reconciler.engine.diff import diff
 from reconciler.engine.kind import Context
@@ -50,8 +50,11 @@ REASONS = {
 }
 
 
-class Listener(Protocol):
-    """Receives the events of a run."""
+class Listener:
+    """Receives the events of a run; its methods do nothing, so a subclass has only those that it needs."""
+
+    def report_bulk(self, what: str, done: int, total: int) -> None:
+        """Some members of a bulk resource have been written."""
 
     def started(self, action: Action) -> None:
         """An action begins."""
@@ -77,6 +80,9 @@ class _Progress:
 
     def outcome(self, address: Address, status: Status, detail: str = "") -> Outcome:
         return Outcome(address, status, detail, len(self.done), self.made)
+
+    def failed(self, address: Address, error: ReconcileError, status: Status = Status.FAILED) -> Outcome:
+        return replace(self.outcome(address, status, str(error)), error=error)
 
 
 @dataclass
@@ -193,7 +199,7 @@ class Executor:
         if first and entry.in_sync and not (derived and changed_before):
             return Outcome(address, Status.OK)
         if first and entry.error is not None and not changed_before:
-            return Outcome(address, Status.UNKNOWN, str(entry.error))
+            return Outcome(address, Status.UNKNOWN, str(entry.error), error=entry.error)
         if address in self.refused:
             return Outcome(address, Status.REFUSED, self.refused[address])
         if address in self.unmet:
@@ -236,9 +242,9 @@ class Executor:
         try:
             differences, actions = self._observe_and_plan(entry)
         except ReconcileError as error:
-            return progress.outcome(entry.address, Status.FAILED, str(error))
+            return progress.failed(entry.address, error)
         if actions and progress.failure is not None:
-            return progress.outcome(entry.address, Status.FAILED, str(progress.failure))
+            return progress.failed(entry.address, progress.failure)
         if actions and self.allowed is None:
             text = f"still differs after {len(progress.done)} actions: {actions[0].reason}"
             return progress.outcome(entry.address, Status.FAILED, text)
@@ -250,7 +256,7 @@ class Executor:
             differences, actions = self._observe_and_plan(entry)
         except ReconcileError as error:
             acted = progress.done or progress.failure is not None
-            return progress.outcome(entry.address, Status.FAILED if acted else Status.UNKNOWN, str(error))
+            return progress.failed(entry.address, error, Status.FAILED if acted else Status.UNKNOWN)
         if self.allowed is not None:
             verbs = self.allowed.get(entry.address, frozenset())
             kept = [action for action in actions if verbs is None or action.verb in verbs]
@@ -304,7 +310,7 @@ class Executor:
             return None
         self.listener.ended(action, {}, failure, False)
         if rest.is_same_work(action) and not isinstance(failure, WorkerDied):
-            return progress.outcome(entry.address, Status.FAILED, str(failure))
+            return progress.failed(entry.address, failure)
         progress.failure = failure
         return None  # a part of it was done, by this or another run, or its worker died: the rest is planned again
 

@@ -18,11 +18,11 @@ from typing import IO, Any
 
 from platformdirs import user_state_path
 
-from reconciler import __version__
 from reconciler.engine.executor import count_statuses
 from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
 from reconciler.errors import ApplyError, StateError, clean
 from reconciler.run_info import run_info, timestamp
+from reconciler.version import __version__
 
 LONGEST_LIST = 20
 """Items of a list that are written in full; a longer one is written as its count, its beginning and its digest."""
