@@ -139,7 +139,7 @@ def test_a_kind_of_another_package_is_validated_compared_and_applied(installatio
     script = installation.reconcile(sqlite_bench, "diff", state, "--format", "shell", expect=2)
     assert "set-marker \"$REPO\" facility/moved 'moved to the new storage'" in script
     assert "changed 2" in installation.reconcile(sqlite_bench, "apply", state, "--yes", expect=0)
-    assert sqlite_bench.butler.collections.get_info("facility/moved", include_doc=True).doc == "moved to the new storage"
+    assert sqlite_bench.butler.registry.getCollectionDocumentation("facility/moved") == "moved to the new storage"
     assert "is in sync" in installation.reconcile(sqlite_bench, "diff", state, expect=0)
     assert "changed 0" in installation.reconcile(sqlite_bench, "apply", state, "--yes", expect=0)
     state.write_text(state.read_text().replace("new storage", "newest storage"))
