@@ -1,5 +1,20 @@
 """Exceptions with messages for operators, one class for each kind of failure that a caller can handle.
 
+.. code-block:: text
+
+    ReconcileError               base class: str() is the message, ``hints`` what to do
+    ├── StateError               the state file, or a file that it names, is invalid; ``problems`` lists all
+    ├── ObserveError             a live system can't be queried, or its answer can't be trusted
+    │   └── RegistryNeedsRecovery    a killed writer left a journal, which only an apply may roll back
+    ├── PlanError                the desired state can't be ordered or can't be reached
+    │   ├── ConflictError            the state contradicts what exists; only an operator knows which is right
+    │   └── RemovalRefused           more would be removed than was allowed
+    ├── PluginError              the kind or the report format of another package doesn't work
+    ├── LockHeld                 another apply is running
+    └── ApplyError               an action failed
+        └── WorkerDied               a worker process ended before its work was done
+    Interrupted                  the caller asked a run to stop; not a failure
+
 Adapters translate every exception of a library into one of these. Messages never contain credentials: `clean` removes them from
 all text that comes from outside.
 """
@@ -71,6 +86,44 @@ class ObserveError(ReconcileError):
 
 class PlanError(ReconcileError):
     """The desired state can't be ordered or can't be reached."""
+
+
+class ConflictError(PlanError):
+    """The state contradicts what exists, such as a collection of another type; nothing was changed.
+
+    Parameters
+    ----------
+    problems : sequence of `str`
+        One line for each conflict.
+    hints : sequence of `str`
+        Further lines: what is known, and what to do.
+    """
+
+    def __init__(self, problems: Sequence[str], hints: Sequence[str] = ()) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems), hints)
+
+
+class RemovalRefused(PlanError):
+    """A plan removes members without permission, or more of them than the limits allow; nothing was changed.
+
+    Parameters
+    ----------
+    message : `str`
+        Which limit is exceeded.
+    count : `int`
+        Number of members that the plan removes.
+    hints : sequence of `str`
+        Further lines: what is known, and what to do.
+    """
+
+    def __init__(self, message: str, count: int, hints: Sequence[str] = ()) -> None:
+        self.count = count
+        super().__init__(message, hints)
+
+
+class PluginError(ReconcileError):
+    """The kind or the report format of another package can't be used; the message names the package."""
 
 
 class RegistryNeedsRecovery(ObserveError):

@@ -71,7 +71,6 @@ def apply(
     """
     from reconciler.cli.apply_command import ApplyOptions, apply_plan, apply_state
     from reconciler.engine.plan_file import is_plan
-    from reconciler.systems.workers import Workers
 
     variables = merge_variables(var_files, pairs)
     options = ApplyOptions(
@@ -85,7 +84,8 @@ def apply(
         lock_timeout=lock_timeout,
         journal=journal,
         deep=deep,
-        workers=Workers(jobs, parsl),
+        jobs=jobs,
+        parsl=parsl,
     )
     codes = []
     for path in find_state_files(state):

@@ -56,7 +56,7 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
 
 
 def _debugging() -> bool:
-    return bool(click.get_current_context().find_root().obj["debug"])
+    return bool(click.get_current_context().obj["debug"])  # of our group, which may itself be a subcommand of butler
 
 
 def print_error(error: ReconcileError) -> int:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, handle_errors, show, worst_code
-from reconciler.cli.options import bulk_options, find_state_files, merge_variables, selection_options, state_arguments
+from reconciler.cli.options import (
+    ReportFormatName,
+    bulk_options,
+    find_state_files,
+    merge_variables,
+    selection_options,
+    state_arguments,
+)
 from reconciler.errors import StateError
 
 if TYPE_CHECKING:
@@ -26,10 +33,10 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json", "shell"]),
+    type=ReportFormatName(),
     default="text",
     show_default=True,
-    help="Output format.",
+    help="Output format: text, json, shell, or one of an installed package.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to this file, for apply.")
 @click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
@@ -57,8 +64,7 @@ def diff(
 
     Without STATE, all files state/*.toml are compared. STATE may be given more than once.
     """
-    from reconciler.session import start
-    from reconciler.systems.workers import Workers
+    from reconciler.session import open_session
 
     variables = merge_variables(var_files, pairs)
     paths = find_state_files(state)
@@ -67,28 +73,25 @@ def diff(
     codes = []
     reports: list[DiffReport] = []
     for path in paths:
-        session = start(path, variables, deep=deep, counted=stats, workers=Workers(jobs, parsl))
-        try:
+        with open_session(path, variables, deep=deep, jobs=jobs, parsl=parsl, counted=stats) as session:
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
-        finally:
-            session.close()
         codes.append(_exit_code(plan))
-        if output_format == "json":
-            reports.append(_json_report(session, plan, stats=stats))
+        if output_format == "text":
+            _print_text(session, plan, verbose=verbose, prune=prune, stats=stats)
         elif output_format == "shell":
             _print_shell(session, plan)
         else:
-            _print_text(session, plan, verbose=verbose, prune=prune, stats=stats)
+            reports.append(_make_report(session, plan, stats=stats))
         if out is not None:
             from reconciler.engine.plan_file import save_plan
             from reconciler.report.formatting import plural
 
             count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
             click.echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
-    if output_format == "json":
-        from pydantic_core import to_json
+    if reports:
+        from reconciler.report.formats import render
 
-        click.echo(to_json(reports[0] if len(reports) == 1 else reports, indent=2))
+        click.echo(render(output_format, reports))
     return worst_code(codes)
 
 
@@ -98,7 +101,7 @@ def _exit_code(plan: Plan) -> int:
     return IN_SYNC if plan.in_sync else DIFFERENCES
 
 
-def _json_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
+def _make_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
     from reconciler.report.json import report
 
     return report(plan, session.butler_name, session.rucio_name, session.elapsed, session.context.stats if stats else None)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import click
 
-from reconciler import __version__
 from reconciler.cli.apply import apply
 from reconciler.cli.diff import diff
 from reconciler.cli.log import log
@@ -15,6 +14,7 @@ from reconciler.cli.playground import playground
 from reconciler.cli.sections import SectionedGroup
 from reconciler.cli.validate import validate
 from reconciler.startup import configure_process
+from reconciler.version import __version__
 
 SECTIONS = {"Check and change": ("validate", "diff", "apply"), "History": ("log",), "Try it out": ("playground",)}
 EXAMPLES = (
@@ -25,6 +25,7 @@ EXAMPLES = (
 
 
 @click.group(
+    name="reconcile",  # also as a subcommand of butler
     cls=SectionedGroup,
     sections=SECTIONS,
     examples=EXAMPLES,

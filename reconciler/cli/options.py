@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from reconciler.cli.console import ERROR
-from reconciler.errors import StateError
+from reconciler.errors import StateError, did_you_mean
 
 if TYPE_CHECKING:
     from reconciler.state.variables import Scalar
@@ -38,6 +38,30 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer version
         if match is None:
             raise InvalidDuration(f'"{value}" is not a duration; write 90s, 30m or 2h', ctx, param)
         return float(match[1]) * self.units[match[2] or "s"]
+
+
+class UnknownFormat(click.BadParameter):
+    """A format that neither reconcile nor an installed package has. Exits with 1, as `InvalidDuration` does."""
+
+    exit_code = ERROR
+
+
+class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
+    """The name of a report format: a built-in one, or one of an installed package, which is searched only for other names."""
+
+    name = "format"
+    built_in = ("text", "json", "shell")
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name if there is such a format."""
+        if value in self.built_in:
+            return value
+        from reconciler.report.formats import plugin_format_names
+
+        known = (*self.built_in, *plugin_format_names())
+        if value not in known:
+            raise UnknownFormat(f'"{value}" is not one of {", ".join(known)}{did_you_mean(value, known)}', param=param, ctx=ctx)
+        return value
 
 
 def state_arguments(command: C) -> C:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from reconciler.cli.console import show
-from reconciler.engine.journal import Journal
+from reconciler.engine.executor import Listener
 from reconciler.engine.model import Action, Made, Outcome
 from reconciler.errors import ReconcileError
 from reconciler.report.formatting import COLUMN, Line, format_seconds
@@ -17,12 +17,10 @@ MOST_WAITING = 5
 """Lines about waiting resources that are shown at a time."""
 
 
-class ConsoleProgress:
-    """Shows actions as they happen, and records them in the journal."""
+class ConsoleProgress(Listener):
+    """Shows actions as they happen."""
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.used_journal = False
+    def __init__(self) -> None:
         self.terminal = sys.stdout.isatty()
         self.action: Action | None = None
         self.since = 0.0
@@ -54,14 +52,10 @@ class ConsoleProgress:
     def started(self, action: Action) -> None:
         """An action begins."""
         self.action, self.since = action, time.monotonic()
-        self.used_journal = True
-        self.journal.action_begins(action)
 
     def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
         """An action has ended; it is ``effective`` if it raised an error and its whole effect was found nevertheless."""
         failed = error is not None and not effective
-        outcome = "failed" if failed else "done"
-        self.journal.action_ended(action, outcome, made, str(error) if error is not None else "")
         if self.task is not None:
             self.bars.remove_task(self.task)
             self.task = None
@@ -71,9 +65,6 @@ class ConsoleProgress:
         show([Line(line, "red" if failed else "yellow" if effective else "green")])
         if error is not None:
             show([Line(f"    {text}", "red") for text in (str(error), *error.hints)])
-
-    def settled(self, outcome: Outcome) -> None:
-        """A resource has come to an outcome."""
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
         """The run waits for deliveries."""

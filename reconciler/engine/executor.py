@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from reconciler.engine.diff import diff
 from reconciler.engine.kind import Context
@@ -47,8 +47,11 @@ REASONS = {
 }
 
 
-class Listener(Protocol):
-    """Receives the events of a run."""
+class Listener:
+    """Receives the events of a run; its methods do nothing, so a subclass has only those that it needs."""
+
+    def report_bulk(self, what: str, done: int, total: int) -> None:
+        """Some members of a bulk resource have been written."""
 
     def started(self, action: Action) -> None:
         """An action begins."""
@@ -77,6 +80,9 @@ class _Progress:
 
     def add(self, made: Made) -> None:
         self.made = add_made(self.made, made)
+
+    def failed(self, address: Address, error: ReconcileError, detail: str = "") -> Outcome:
+        return replace(self.outcome(address, Status.FAILED, detail or str(error)), error=error)
 
 
 @dataclass
@@ -157,7 +163,8 @@ class Executor:
         """Check that what was in sync when planned still is, in one batch; others may have changed it during the run."""
         self._check_stop()
         self.context.forget()
-        observation, failure = Observation(), None
+        observation = Observation()
+        failure: ReconcileError | None = None
         try:
             observation = observe(self.plan.state, self.context, self._as_planned)
         except StateError as error:
@@ -171,7 +178,8 @@ class Executor:
                 outcome = replace(outcome, detail=f"in sync when planned, and not any more: {outcome.detail}")
             else:
                 reason = observation.unknown.get(address, failure)
-                outcome = Outcome(address, Status.FAILED, f"in sync when planned, and could not be checked again: {reason}")
+                detail = f"in sync when planned, and could not be checked again: {reason}"
+                outcome = Outcome(address, Status.FAILED, detail, error=reason)
             self.outcomes[address] = outcome
             self.listener.settled(outcome)
 
@@ -221,7 +229,7 @@ class Executor:
             self._as_planned.add(address)
             return Outcome(address, Status.OK)
         if first and entry.error is not None and not changed_before:
-            return Outcome(address, Status.FAILED, f"could not be checked: {entry.error}")
+            return Outcome(address, Status.FAILED, f"could not be checked: {entry.error}", error=entry.error)
         if address in self.refused:
             return Outcome(address, Status.BLOCKED, f"refused: {self.refused[address]}")
         if address in self.unmet:
@@ -266,7 +274,7 @@ class Executor:
         except ReconcileError as error:
             return self._find_unchecked(entry.address, error, progress)
         if actions and progress.failure is not None:
-            return progress.outcome(entry.address, Status.FAILED, str(progress.failure))
+            return progress.failed(entry.address, progress.failure)
         if actions and self.allowed is None:
             text = f"still differs after {progress.begun} actions: {actions[0].reason}"
             return progress.outcome(entry.address, Status.FAILED, text)
@@ -302,7 +310,7 @@ class Executor:
             detail = f"{progress.failure}; afterwards it {detail}"
         elif progress.begun:
             detail = f"{_count_actions(progress.begun)} done, and then it {detail}"
-        return progress.outcome(address, Status.FAILED, detail)
+        return progress.failed(address, progress.failure or error, detail)
 
     def _observe_and_plan(self, entry: Entry) -> tuple[tuple[Difference, ...], list[Action]]:
         state, address = self.plan.state, entry.address
@@ -344,7 +352,7 @@ class Executor:
         progress.failure = failure
         if rest is None or not rest.is_same_work(action) or isinstance(failure, WorkerDied):
             return None  # all or a part of it was done, by this or another run, or its worker died
-        return progress.outcome(entry.address, Status.FAILED, str(failure))
+        return progress.failed(entry.address, failure)
 
     def _find_rest(self, entry: Entry, action: Action) -> Action | None:
         """Return what a failed action left to do: all of it, a part, or nothing."""
@@ -362,7 +370,7 @@ class Executor:
         """Return the outcome of a resource for which no action is left."""
         if progress.failure is not None:
             rest = "" if any(d.kind is not DifferenceKind.LATER for d in differences) else "; afterwards nothing was left to do"
-            return progress.outcome(address, Status.FAILED, f"{progress.failure}{rest}")
+            return progress.failed(address, progress.failure, f"{progress.failure}{rest}")
         for kind, status in REMAINDERS:
             rest_of_kind = [difference for difference in differences if difference.kind is kind]
             if rest_of_kind:

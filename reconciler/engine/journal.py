@@ -18,11 +18,11 @@ from typing import IO, Any
 
 from platformdirs import user_state_path
 
-from reconciler import __version__
 from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
 from reconciler.errors import ApplyError, StateError, clean
 from reconciler.run_info import run_info, timestamp
+from reconciler.version import __version__
 
 LONGEST_LIST = 20
 """Items of a list that are written in full; a longer one is written as its count, its beginning and its digest."""
@@ -96,7 +96,7 @@ class Journal:
         self.write("action begins", address=str(action.address), verb=action.verb, reason=action.reason, args=action.arguments)
 
     def action_ended(self, action: Action, outcome: str, made: Made, detail: str = "") -> None:
-        """Record the end of an action: done, already or failed, what it made, and why it failed."""
+        """Record the end of an action: done or failed, what it made, and the error that it raised."""
         facts = {"outcome": outcome, "made": dict(made), "detail": detail, "began": self._began}
         self.write("action ended", address=str(action.address), verb=action.verb, **facts)
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 if TYPE_CHECKING:
     from reconciler.engine.kind import Kind
+    from reconciler.errors import ReconcileError
 
 JsonObject = Mapping[str, Any]
 """JSON values by name: what is serialised of one member, or of one action."""
@@ -222,6 +223,8 @@ class Outcome:
         Number of actions that were begun, those that failed included.
     made : `JsonObject`
         What the actions made: numbers or lists by noun.
+    error : `reconciler.errors.ReconcileError` or `None`
+        Why it failed or could not be checked, with hints.
     """
 
     address: Address
@@ -229,6 +232,7 @@ class Outcome:
     detail: str = ""
     actions: int = 0
     made: JsonObject = field(default_factory=dict)
+    error: ReconcileError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

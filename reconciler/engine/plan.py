@@ -61,6 +61,22 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class PlanLimits:
+    """Which parts of a plan may be executed, because something else was decided earlier on other facts.
+
+    Parameters
+    ----------
+    allowed : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
+        Verbs by address, `None` for any verb of an address; `None` instead of the mapping allows everything.
+    refused : `Mapping` [`Address`, `str`]
+        Why parts of it are not executed.
+    """
+
+    allowed: Mapping[Address, frozenset[str] | None] | None = None
+    refused: Mapping[Address, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Plan:
     """The chosen resources of a state, in order, with what to do about each.
 
@@ -72,11 +88,20 @@ class Plan:
         The order.
     entries : `tuple` [`Entry`, ...]
         In that order.
+    prune : `bool`
+        Whether unwanted members may be removed.
+    unmet : `Mapping` [`Address`, `str`]
+        Why the actions of an address can't be executed on this machine.
+    limits : `PlanLimits`
+        Which parts may be executed, if this repeats an earlier plan.
     """
 
     state: DesiredState
     graph: Graph
     entries: tuple[Entry, ...] = field(default_factory=tuple)
+    prune: bool = False
+    unmet: Mapping[Address, str] = field(default_factory=dict)
+    limits: PlanLimits = field(default_factory=PlanLimits)
 
     @property
     def actions(self) -> list[Action]:
@@ -148,7 +173,7 @@ def plan(
         if state.kind_of(address).traits.depends_on_content:
             found += _differences_to_come(state, graph, address, entries)
         entries[address] = Entry(address, spec, observed, tuple(found), actions)
-    return Plan(state, graph, tuple(entries.values()))
+    return Plan(state, graph, tuple(entries.values()), prune, unmet or {})
 
 
 def plan_resource(

@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler import __version__
 from reconciler.engine.journal import digest, open_private_file, shorten
 from reconciler.engine.model import Address, DesiredState, DifferenceKind
-from reconciler.engine.plan import Entry, Plan
+from reconciler.engine.plan import Entry, Plan, PlanLimits
 from reconciler.errors import StateError, clean
 from reconciler.run_info import run_info
+from reconciler.version import __version__
 
 FORMAT = 2
 DECIDING = (DifferenceKind.MAKE, DifferenceKind.CHANGE, DifferenceKind.REMOVE)
@@ -102,7 +102,7 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
         raise StateError(
             f"variables {', '.join(secret)} seem to be secrets, and a plan file contains variables; remove them from the state"
         )
-    entries = [_save_entry(entry) for entry in plan.entries if entry.actions or entry.has(*COMING)]
+    entries = list(summarize_decisions(plan).values())
     saved = SavedPlan(
         format=FORMAT,
         version=__version__,
@@ -121,6 +121,11 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
     except OSError as error:
         raise StateError(f"{path}: can't be written: {error.strerror}") from error
     return sum(len(entry.actions) for entry in entries)
+
+
+def summarize_decisions(plan: Plan) -> dict[Address, SavedEntry]:
+    """Return what a plan decided, and a digest of the facts that it was decided on, for each resource to act on or wait for."""
+    return {entry.address: _save_entry(entry) for entry in plan.entries if entry.actions or entry.has(*COMING)}
 
 
 def _save_entry(entry: Entry) -> SavedEntry:
@@ -193,30 +198,36 @@ def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, ruci
             raise StateError(f"the plan was made for another {what}: {then}, and this is {now}", ("make a new plan here",))
 
 
-def find_stale_entries(saved: SavedPlan, plan: Plan) -> dict[Address, str]:
+def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits:
+    """Return which parts of a plan may be executed, given what was decided earlier."""
+    refused = find_stale_entries(decided, plan)
+    return PlanLimits(allowed_verbs(decided, refused), refused)
+
+
+def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dict[Address, str]:
     """Return, by address, what changed since a plan was made, where its facts no longer hold."""
     stale = {}
     entries = {entry.address: entry for entry in plan.entries}
-    for address, decided in saved.by_address.items():
-        if not decided.actions:
+    for address, earlier in decided.items():
+        if not earlier.actions:
             continue
         entry = entries.get(address)
         if entry is None:
             stale[address] = "it is not in the state"
         elif entry.error is not None:
             stale[address] = "it could not be checked"
-        elif fingerprint(entry) != decided.fingerprint:
-            then = "; ".join(action.reason for action in decided.actions)
+        elif fingerprint(entry) != earlier.fingerprint:
+            then = "; ".join(action.reason for action in earlier.actions)
             now = "; ".join(action.reason for action in entry.actions) or "nothing to do"
             stale[address] = f"it changed since the plan was made: {then} then, {now} now"
     return stale
 
 
-def allowed_verbs(saved: SavedPlan, refused: Mapping[Address, str]) -> dict[Address, frozenset[str] | None]:
+def allowed_verbs(decided: Mapping[Address, SavedEntry], refused: Mapping[Address, str]) -> dict[Address, frozenset[str] | None]:
     """Return the verbs that applying a plan may use by address; `None` for any, where planning happens later."""
     return {
         address: None if entry.later else frozenset(action.verb for action in entry.actions)
-        for address, entry in saved.by_address.items()
+        for address, entry in decided.items()
         if address not in refused
     }
 

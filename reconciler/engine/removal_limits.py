@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.engine.plan import Entry, Plan
-from reconciler.errors import PlanError
+from reconciler.errors import RemovalRefused
 
 LARGEST_SHARE = 0.30
 """Share of the members of one resource."""
@@ -27,20 +27,22 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
 
     Raises
     ------
-    reconciler.errors.PlanError
+    reconciler.errors.RemovalRefused
         If it removes more.
     """
     count = count_removals(plan)
     if limit is not None:
         if count > limit:
-            raise PlanError(f"{count:,} members would be removed, more than --prune-limit {limit:,}", ("nothing was changed",))
+            text = f"{count:,} members would be removed, more than --prune-limit {limit:,}"
+            raise RemovalRefused(text, count, ("nothing was changed",))
         return
     losing = [entry for entry in plan.entries if any(action.removes for action in entry.actions)]
     problems = [text for entry in losing for text in _check_share(entry)]
     if len(losing) > MOST_RESOURCES:
         problems.append(f"{len(losing):,} resources would lose members, more than {MOST_RESOURCES}")
     if problems:
-        raise PlanError("\n".join(problems), (f"if that is intended, use --prune-limit {count}; nothing was changed",))
+        hint = f"if that is intended, use --prune-limit {count}; nothing was changed"
+        raise RemovalRefused("\n".join(problems), count, (hint,))
 
 
 def _check_share(entry: Entry) -> list[str]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler import __version__
 from reconciler.engine.model import Action, Comparison, Difference, DifferenceKind
 from reconciler.engine.plan import Entry, Plan
 from reconciler.systems.stats import Stats
+from reconciler.version import __version__
 
 MOST_MEMBERS = 1000
 

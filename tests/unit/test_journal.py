@@ -12,7 +12,6 @@ from fakes import FakeAction, address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import __version__
 from reconciler.engine import journal as module
 from reconciler.engine.journal import (
     LONGEST_LIST,
@@ -25,6 +24,7 @@ from reconciler.engine.journal import (
 )
 from reconciler.engine.model import Outcome, Status
 from reconciler.errors import ApplyError, StateError
+from reconciler.version import __version__
 
 A = address("box.a")
 WORDS = st.text("abcü:", max_size=5)

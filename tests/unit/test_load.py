@@ -188,12 +188,12 @@ class Door(Spec):
         return width
 
 
-def test_a_value_that_only_its_spec_rejects_is_reported_at_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_only_its_spec_rejects_is_reported_at_its_line() -> None:
     traits = KindTraits(summary="Doors.")
     door = SimpleNamespace(name="door", traits=traits, spec=Door, validate=lambda name, spec: [f"{name} has {spec.width}"])
-    monkeypatch.setattr(loader, "known_kinds", lambda: {"door": door})
     problems = Problems(Path("s.toml"), {("door", "a", "width"): 3, ("door", "b"): 4, ("door", "c", "width"): 7})
-    specs, lines = loader._make_specs({"door": {"a": {"width": 3}, "b": {"width": 4}, "c": {"width": "x"}}}, Path(), problems)
+    tables = {"door": {"a": {"width": 3}, "b": {"width": 4}, "c": {"width": "x"}}}
+    specs, lines = loader._make_specs(tables, {"door": door}, Path(), problems)
     assert (list(specs), list(lines.values())) == ([Address("door", "b")], [4])
     assert [text for _, text in problems.found] == [
         "s.toml:3: door.a.width: the width must be even",
