@@ -120,7 +120,17 @@ def run_plan(
     context.report_progress = recording.report_bulk
     context.cancellation = Cancellation(stop)
     limits = plan.limits
-    executor = Executor(plan, context, recording, plan.prune, plan.unmet, stop, allowed=limits.allowed, refused=limits.refused)
+    executor = Executor(
+        plan,
+        context,
+        recording,
+        plan.prune,
+        plan.unmet,
+        stop,
+        allowed=limits.allowed,
+        refused=limits.refused,
+        removals=limits.removals,
+    )
     try:
         outcomes = executor.run(wait)
     except Interrupted:

@@ -173,8 +173,8 @@ class Action(BaseModel):
         A short phrase.
     cost : `Cost`
         What it moves.
-    removes : `int`
-        Number of members that it removes.
+    removes : `tuple` [`str`, ...]
+        What it removes, each member by a text that identifies it: only what an operator saw and confirmed is removed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -190,7 +190,7 @@ class Action(BaseModel):
     verb: str
     reason: str = ""
     cost: Cost = Cost()
-    removes: int = 0
+    removes: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:

@@ -55,6 +55,11 @@ class Entry:
         """Whether it was observed and nothing differs."""
         return self.error is None and not self.differences
 
+    @property
+    def removes(self) -> frozenset[str]:
+        """What its actions remove; see `Action`."""
+        return frozenset(member for action in self.actions for member in action.removes)
+
     def has(self, *kinds: DifferenceKind) -> bool:
         """Return True if there is a difference of one of some kinds."""
         return any(difference.kind in kinds for difference in self.differences)
@@ -70,10 +75,13 @@ class PlanLimits:
         Verbs by address, `None` for any verb of an address; `None` instead of the mapping allows everything.
     refused : `Mapping` [`Address`, `str`]
         Why parts of it are not executed.
+    removals : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
+        What may be removed, by address; `None` for what the plan itself removes.
     """
 
     allowed: Mapping[Address, frozenset[str] | None] | None = None
     refused: Mapping[Address, str] = field(default_factory=dict)
+    removals: Mapping[Address, frozenset[str]] | None = None
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
         format=FORMAT,
         version=__version__,
         made=run_info(),
-        state=str(plan.state.path.resolve()),
+        state=str(plan.state.path.absolute()),
         digest=plan.state.digest,
         variables=dict(plan.state.variables),
         butler=butler,
@@ -134,7 +134,7 @@ def _save_entry(entry: Entry) -> SavedEntry:
             verb=action.verb,
             reason=action.reason,
             datasets=action.cost.datasets,
-            removes=action.removes,
+            removes=len(action.removes),
             arguments=shorten(action.arguments),
         )
         for action in entry.actions
@@ -201,7 +201,10 @@ def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, ruci
 def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits:
     """Return which parts of a plan may be executed, given what was decided earlier."""
     refused = find_stale_entries(decided, plan)
-    return PlanLimits(allowed_verbs(decided, refused), refused)
+    entries = [entry for entry in plan.entries if entry.address in decided and entry.address not in refused]
+    # Equal fingerprints mean that these are the members whose removal was decided; where nothing was, nothing is removed.
+    removals = {entry.address: entry.removes for entry in entries if decided[entry.address].actions}
+    return PlanLimits(allowed_verbs(decided, refused), refused, removals)
 
 
 def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dict[Address, str]:

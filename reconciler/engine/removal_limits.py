@@ -12,7 +12,7 @@ MOST_RESOURCES = 10
 
 def count_removals(plan: Plan) -> int:
     """Return the number of members that a plan removes."""
-    return sum(action.removes for action in plan.actions)
+    return sum(len(action.removes) for action in plan.actions)
 
 
 def check_removal_limits(plan: Plan, limit: int | None) -> None:
@@ -46,7 +46,7 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
 
 
 def _check_share(entry: Entry) -> list[str]:
-    lost = sum(action.removes for action in entry.actions)
+    lost = sum(len(action.removes) for action in entry.actions)
     parts = entry.observed.members if entry.observed is not None else ()
     total = max((part.present + len(part.unwanted) for part in parts if part.unwanted), default=lost)
     if lost <= LARGEST_SHARE * total:

@@ -161,10 +161,11 @@ def _compare_children(spec: ChainSpec, flat: tuple[str, ...], children: tuple[st
 def _redefine(change: Change[ChainSpec], observed: ObservedChain) -> RedefineChain | None:
     """Return the action that gives an existing chain its children; unlisted ones follow the others unless they are pruned."""
     desired, unlisted = change.desired, observed.unlisted
-    children, removes = (*observed.flat, *unlisted), 0
+    children: tuple[str, ...] = (*observed.flat, *unlisted)
+    removes: tuple[str, ...] = ()
     reason = _explain(observed.flat, observed.children) if "children" in change.fields else ""
     if unlisted and change.prune and desired.mode == "exact" and not desired.protect:
-        children, removes, reason = observed.flat, len(unlisted), f"removes {', '.join(unlisted)}"
+        children, removes, reason = observed.flat, unlisted, f"removes {', '.join(unlisted)}"
     if not reason:
         return None
     return RedefineChain(

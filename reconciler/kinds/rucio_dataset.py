@@ -246,7 +246,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
         if change.prune and not spec.protect:
             for rule in unmanaged:
                 reason = f"no table lists the rule {rule.rse_expression} × {rule.copies}"
-                yield RemoveRule(address=address, rule_id=rule.id, reason=reason, removes=1)
+                yield RemoveRule(address=address, rule_id=rule.id, reason=reason, removes=(rule.id,))
 
     def apply(self, context: Context, action: RucioDatasetAction) -> Made | None:
         did, rucio = action.address.name, context.rucio

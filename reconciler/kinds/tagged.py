@@ -148,7 +148,7 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
                 dataset_types=spec.dataset_types,
                 ids=tuple(member["id"] for member in members.unwanted),
                 reason=f"{len(members.unwanted):,} unwanted members",
-                removes=len(members.unwanted),
+                removes=tuple(member["id"] for member in members.unwanted),
             )
         if existing is not None and spec.doc is not None and existing.doc != spec.doc:
             yield DocumentTagged(address=change.address, doc=spec.doc, reason="documentation differs")

@@ -158,5 +158,5 @@ def _report_action(action: Action) -> ActionReport:
         datasets=action.cost.datasets,
         files=action.cost.datasets,
         bytes=action.cost.size,
-        destroys=action.removes,
+        destroys=len(action.removes),
     )

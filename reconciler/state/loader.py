@@ -66,11 +66,11 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile
     kinds = _find_kinds(substituted, problems)
     _validate_schema(substituted, problems)
     problems.raise_if_any()
-    resources, resource_lines = _make_specs(substituted, kinds, path.parent, problems)
+    resources, resource_lines = _make_specs(substituted, kinds, path.absolute().parent, problems)
     header = Header.model_validate(substituted["reconcile"])
     rucio = RucioSettings.model_validate(substituted["rucio"]) if "rucio" in substituted else None
     if rucio is not None and rucio.config:
-        rucio = rucio.model_copy(update={"config": str(path.parent / rucio.config)})
+        rucio = rucio.model_copy(update={"config": str(path.absolute().parent / rucio.config)})
     _check_references(resources, kinds, rucio, problems)
     problems.raise_if_any()
     digest = hashlib.sha256(repr((text, sorted(values.items()))).encode()).hexdigest()

@@ -45,6 +45,22 @@ def test_an_apply_of_a_saved_plan_executes_its_actions(bench: Bench, plan: Path)
     bench.diff(state, 0)
 
 
+def test_a_plan_that_was_saved_by_relative_paths_is_executed(bench: Bench, plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bench.folder / "cat").mkdir()
+    (bench.folder / "cat" / "1.json").write_text("{}")
+    (bench.folder / "t.csv").write_text("file,htm7\n1.json,131072\n")
+    state = bench.state(
+        '[dataset_type.cat]\nstorage_class = "StructuredDataDict"\ndimensions = ["htm7"]\n'
+        f'[file_ingest.run]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{bench.folder}/cat"\n'
+        'formatter = "lsst.daf.butler.formatters.json.JsonFormatter"\n'
+    )
+    monkeypatch.chdir(bench.folder)
+    bench.diff(Path(state.name), 2, "--out", plan.name)
+    output = bench.run("apply", plan.name, "--yes", expect=0).output
+    assert "efused" not in output
+    bench.diff(state, 0)
+
+
 def test_stale_entries_of_a_saved_plan_are_refused_and_the_others_are_executed(bench: Bench, plan: Path) -> None:
     from lsst.daf.butler import CollectionType
 

@@ -157,7 +157,7 @@ class FakeKind(Kind[FakeSpec, FakeAction]):
             if part.unwanted and change.prune:
                 gone = tuple(member["id"] for member in part.unwanted)
                 reason = f"remove {len(gone)}"
-                yield self.action(address=change.address, verb="remove", reason=reason, members=gone, removes=len(gone))
+                yield self.action(address=change.address, verb="remove", reason=reason, members=gone, removes=gone)
 
     def apply(self, context: Any, action: FakeAction) -> Made | None:
         self.applied.append(action)

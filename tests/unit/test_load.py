@@ -87,6 +87,18 @@ def test_relative_paths_of_inputs_start_from_the_folder_of_the_state_file(tmp_pa
     assert load(path).resources[Address("skymap", "m")].config == str(tmp_path / "maps/m.config")  # type: ignore[attr-defined]
 
 
+def test_paths_of_inputs_do_not_depend_on_how_the_path_of_the_state_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state" / "s.toml"
+    path.parent.mkdir()
+    path.write_text(HEAD + "[rucio]\nconfig = 'rucio.cfg'\n[skymap.m]\nconfig = '../maps/m.config'\n")
+    monkeypatch.chdir(tmp_path)
+    typed = [load(each) for each in (path, Path("state/s.toml"))]
+    assert typed[0].resources == typed[1].resources
+    assert typed[0].rucio == typed[1].rucio
+
+
 def test_a_missing_state_file_is_reported_with_the_closest_name_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "ccms1.toml").write_text(HEAD)
     with pytest.raises(StateError, match=r'no such file; did you mean "ccms1.toml"\?'):

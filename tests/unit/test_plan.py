@@ -78,7 +78,7 @@ def test_unwanted_members_are_removed_only_with_prune() -> None:
     assert plan(state, build_graph(state), observation).actions == []
     (action,) = make_plan(state, prune=True).actions
     assert isinstance(action, FakeAction)
-    assert (action.verb, action.members, action.removes) == ("remove", ("old",), 1)
+    assert (action.verb, action.members, action.removes) == ("remove", ("old",), ("old",))
 
 
 def test_a_kind_plans_only_resources_that_differ() -> None:
