@@ -65,6 +65,13 @@ class Session:
         return self.context.server.place() + (f" as {account}" if account else "")
 
     @property
+    def rucio_environment(self) -> dict[str, str]:
+        """The environment variables that the ``rucio`` command needs for what the [rucio] table sets."""
+        rucio = self.state.rucio
+        settings = {"RUCIO_CONFIG": rucio.config, "RUCIO_ACCOUNT": rucio.account} if rucio is not None else {}
+        return {name: value for name, value in settings.items() if value}
+
+    @property
     def elapsed(self) -> float:
         """Seconds since loading began."""
         return time.monotonic() - self.started

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.console import DIFFERENCES, INTERRUPTED, show
+from reconciler.cli.console import DIFFERENCES, INTERRUPTED, echo, show
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine import plan_file
 from reconciler.engine.executor import Executor, exit_code
@@ -146,7 +146,7 @@ def _recover_registry(session: Session) -> None:
 
 def _show_plan(session: Session, plan: Plan, prune: bool) -> None:
     show(text.header(plan, session.butler_name, session.rucio_name))
-    click.echo()
+    echo()
     show(text.report_plan(plan, session.elapsed, prune=prune))
 
 
@@ -176,7 +176,7 @@ def _acquire_locks(session: Session, timeout: float) -> contextlib.ExitStack:
 
 
 def _notice(message: str) -> None:
-    click.echo(message, err=True)
+    echo(message, err=True)
 
 
 def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits) -> int:
@@ -185,7 +185,7 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, limits
     _refuse_conflicts(plan)
     check_removal_limits(plan, options.prune_limit)
     if plan.actions and options.ask and not _confirm(plan):
-        click.echo("Nothing was changed.")
+        echo("Nothing was changed.")
         return DIFFERENCES
     return _run(session, plan, options, limits)
 
@@ -225,10 +225,10 @@ def _run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits
             outcomes = list(executor.outcomes.values())
     if recorded or progress.used_journal:
         journal.end(outcomes, interrupted=stop())
-    click.echo()
+    echo()
     show(apply_summary.summarize_run(outcomes, time.monotonic() - started, journal.run))
     if stop():
-        click.echo("Interrupted: what is done stays; run again to continue.")
+        echo("Interrupted: what is done stays; run again to continue.")
         return INTERRUPTED
     return exit_code(outcomes)
 
@@ -243,7 +243,7 @@ def _refuse_conflicts(plan: Plan) -> None:
     ]
     if problems:
         hint = 'nothing was changed; correct the state, exclude these with --except, or only watch them with manage = "observe"'
-        raise PlanError("\n".join(problems), (hint,))
+        raise PlanError(problems, (hint,))
 
 
 class _StopSignal:
@@ -259,7 +259,8 @@ class _StopSignal:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = True
-        click.echo("\nstopping after the current action; Ctrl-C again stops at once", err=True)
+        echo(err=True)
+        echo("stopping after the current action; Ctrl-C again stops at once", err=True)
 
     def __enter__(self) -> _StopSignal:
         self.before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}

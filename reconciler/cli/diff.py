@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, handle_errors, show, worst_code
+from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, show, worst_code
 from reconciler.cli.options import bulk_options, find_state_files, merge_variables, selection_options, state_arguments
 from reconciler.errors import StateError
 
@@ -81,11 +82,9 @@ def diff(
             from reconciler.report.formatting import plural
 
             count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
-            click.echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
+            echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
     if output_format == "json":
-        from pydantic_core import to_json
-
-        click.echo(to_json(reports[0] if len(reports) == 1 else reports, indent=2))
+        _print_json(reports)
     return worst_code(codes)
 
 
@@ -101,11 +100,19 @@ def _json_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
     return report(plan, session.butler_name, session.rucio_name, session.elapsed, session.context.stats if stats else None)
 
 
+def _print_json(reports: Sequence[DiffReport]) -> None:
+    from reconciler.report.json import format_json
+
+    documents = [report.model_dump(mode="json") for report in reports]
+    for line in format_json(documents[0] if len(documents) == 1 else documents).split("\n"):
+        click.echo(line)
+
+
 def _print_shell(session: Session, plan: Plan) -> None:
     from reconciler.report.shell import script
 
-    for line in script(plan, session.butler_name):
-        click.echo(line)
+    for line in script(plan, session.butler_name, session.rucio_environment):
+        echo(line)
 
 
 def _print_text(session: Session, plan: Plan, *, verbose: bool, prune: bool, stats: bool) -> None:
@@ -113,7 +120,7 @@ def _print_text(session: Session, plan: Plan, *, verbose: bool, prune: bool, sta
 
     if not plan.in_sync or verbose:
         show(text.header(plan, session.butler_name, session.rucio_name))
-        click.echo()
+        echo()
     show(text.report_plan(plan, session.elapsed, verbose=verbose, prune=prune))
     show(text.report_unchecked_needs(plan))
     if stats:

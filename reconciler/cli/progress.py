@@ -11,6 +11,8 @@ from reconciler.cli.console import show
 from reconciler.engine.journal import Journal
 from reconciler.engine.model import Action, Made, Outcome
 from reconciler.errors import ReconcileError
+from reconciler.printable import escape
+from reconciler.redaction import redact
 from reconciler.report.formatting import COLUMN, Line, format_seconds
 
 MOST_WAITING = 5
@@ -34,7 +36,7 @@ class ConsoleProgress:
         if self.terminal:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.bars = Progress(*columns, transient=True)
             self.bars.start()
         return self
@@ -48,7 +50,7 @@ class ConsoleProgress:
         if self.bars is None or self.action is None:
             return
         if self.task is None:
-            self.task = self.bars.add_task(f"{self.action.address}  {self.action.verb} {what}", total=total)
+            self.task = self.bars.add_task(escape(redact(f"{self.action.address}  {self.action.verb} {what}")), total=total)
         self.bars.update(self.task, completed=done, total=total)
 
     def started(self, action: Action) -> None:
@@ -69,7 +71,7 @@ class ConsoleProgress:
         line = f"{action.address!s:<{COLUMN}} {action.verb:<12} {words}   {time.monotonic() - self.since:.1f} s"
         show([Line(line, "red" if error is not None else "green")])
         if error is not None:
-            show([Line(f"    {text}", "red") for text in (str(error), *error.hints)])
+            show([Line(f"    {text}", "red") for text in (*error.problems, *error.hints)])
 
     def settled(self, outcome: Outcome) -> None:
         """A resource has come to an outcome."""

@@ -106,7 +106,7 @@ def _read_links(state: DesiredState) -> dict[Address, Links]:
             links[address] = kind.links(address.name, spec)
             files = kind.requirements(spec).input_files
         except ReconcileError as error:
-            wrong.append(f"{state.where(address)}: {address}: {error}")
+            wrong += [f"{state.where(address)}: {address}: {problem}" for problem in error.problems]
             continue
         missing = [path for path in files if "://" not in path and not os.path.isfile(path)]
         wrong += [f"{state.where(address)}: {address}: {path}: no such file" for path in missing]
@@ -133,7 +133,7 @@ def _find_providers(state: DesiredState, links: Mapping[Address, Links]) -> tupl
         for token in its.contributes:
             providers[token].add(address)
     if wrong:
-        raise PlanError("\n".join(wrong))
+        raise PlanError(wrong)
     return providers, owners
 
 

@@ -22,6 +22,7 @@ from reconciler import __version__
 from reconciler.engine.executor import count_statuses
 from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
 from reconciler.errors import ApplyError, StateError, clean
+from reconciler.printable import escape_json
 from reconciler.run_info import run_info, timestamp
 
 LONGEST_LIST = 20
@@ -76,12 +77,13 @@ class Journal:
         reconciler.errors.ApplyError
             If it can't be written, so that the run ends instead of going on without a record.
         """
-        line = json.dumps({"run": self.run, "time": timestamp(), "event": event, **shorten(facts)}, default=str) + "\n"
+        line = json.dumps({"run": self.run, "time": timestamp(), "event": event, **shorten(facts)}, default=str)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with open(descriptor, "wb") as stream:  # unlike os.write, it never writes a part without an error
-                stream.write(line.encode())
+                os.fchmod(descriptor, 0o600)  # of a journal that was readable by others
+                stream.write(f"{escape_json(line)}\n".encode())
         except OSError as error:
             hint = "choose another file with --journal"
             raise ApplyError(f"the journal {self.path} can't be written: {error.strerror}", (hint,)) from error

@@ -20,6 +20,7 @@ from reconciler.engine.journal import digest, open_private_file, shorten
 from reconciler.engine.model import Address, DesiredState, DifferenceKind
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import StateError, clean
+from reconciler.printable import escape_json
 from reconciler.run_info import run_info
 
 FORMAT = 2
@@ -117,7 +118,7 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
     )
     try:
         with open_private_file(path) as stream:
-            stream.write(saved.model_dump_json(indent=2) + "\n")
+            stream.write(escape_json(saved.model_dump_json(indent=2)) + "\n")
     except OSError as error:
         raise StateError(f"{path}: can't be written: {error.strerror}") from error
     return sum(len(entry.actions) for entry in entries)
@@ -127,7 +128,7 @@ def _save_entry(entry: Entry) -> SavedEntry:
     actions = [
         SavedAction(
             verb=action.verb,
-            reason=action.reason,
+            reason=clean(action.reason),
             datasets=action.cost.datasets,
             removes=action.removes,
             arguments=shorten(action.arguments),

@@ -40,7 +40,7 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
     if len(losing) > MOST_RESOURCES:
         problems.append(f"{len(losing):,} resources would lose members, more than {MOST_RESOURCES}")
     if problems:
-        raise PlanError("\n".join(problems), (f"if that is intended, use --prune-limit {count}; nothing was changed",))
+        raise PlanError(problems, (f"if that is intended, use --prune-limit {count}; nothing was changed",))
 
 
 def _check_share(entry: Entry) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
 from reconciler.kinds.shared.registry_calls import registry_call
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
             case RedefineChain():
                 flag = ["--flatten"] if action.flatten else []
                 doc = ["--doc", action.doc] if action.doc else []
-                yield Command("butler", "collection-chain", *flag, *doc, "$REPO", name, ",".join(action.children))
+                yield Command("butler", "collection-chain", *flag, *doc, REPO, name, ",".join(action.children))
             case DocumentChain():
                 yield registry_call(f"setCollectionDocumentation({name!r}, {action.doc!r})")
 

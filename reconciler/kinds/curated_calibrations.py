@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Observed, Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -96,7 +96,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
         list(context.run_butler([_arguments(action, context.butler.uri)]))
 
     def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
-        yield Command("butler", *_arguments(action, "$REPO"))
+        yield Command("butler", *_arguments(action, REPO))
 
 
 def _arguments(action: WriteCuratedCalibrations, repository: str) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic import Field, SkipValidation
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Change,
     Command,
@@ -146,7 +147,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             text = f"butler ingest-files ingests whole tables; first cut this one to the missing rows ({len(action.files):,})"
             yield Comment(f"{action.address}: {text}")
         yield Command(
-            "butler", "ingest-files", "$REPO", action.dataset_type, action.address.name,
+            "butler", "ingest-files", REPO, action.dataset_type, action.address.name,
             *prefix, "--transfer", action.transfer, *formatter, action.table,
         )  # fmt: skip
 

@@ -17,6 +17,7 @@ from pydantic import Field, SkipValidation
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Change,
     Command,
@@ -232,7 +233,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
     def commands(self, action: ImportDatasets) -> Iterable[Command | Comment]:
         if action.whole:
             yield Command(
-                "butler", "import", "$REPO", action.root,
+                "butler", "import", REPO, action.root,
                 "--export-file", action.export_file, "--transfer", action.transfer,
             )  # fmt: skip
         else:

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Change,
     Command,
@@ -180,7 +181,7 @@ class RawKind(Kind[RawSpec, IngestRaws]):
             places = action.locations
         elif len(places) > MAX_FILES_IN_COMMAND:
             places = sorted({file.rpartition("/")[0] for file in action.files})
-        yield Command("butler", *_ingest_raws(action, "$REPO", places))
+        yield Command("butler", *_ingest_raws(action, REPO, places))
 
     def describe(self, member: JsonObject) -> MemberText:
         return describe_exposure_member(member) if {"exposure", "detector"} <= member.keys() else super().describe(member)

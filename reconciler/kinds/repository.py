@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -88,7 +88,7 @@ class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
     def commands(self, action: CreateRepository) -> Iterable[Command]:
         seed = ["--seed-config", action.seed_config] if action.seed_config else []
         override = ["--override"] if action.override else []
-        yield Command("butler", "create", *seed, *override, "$REPO")
+        yield Command("butler", "create", *seed, *override, REPO)
 
 
 KIND = RepositoryKind()

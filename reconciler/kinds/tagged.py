@@ -16,6 +16,7 @@ from pydantic import Field, field_serializer
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Change,
     Command,
@@ -190,7 +191,7 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
         clause = ["--where", where] if where else []
         sources = ",".join(spec.sources)
         yield Command(
-            "butler", "associate", "$REPO", action.address.name, *dataset_types, "--collections", sources, *clause, "--limit", "0"
+            "butler", "associate", REPO, action.address.name, *dataset_types, "--collections", sources, *clause, "--limit", "0"
         )
 
     def describe(self, member: JsonObject) -> MemberText:
