@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
-from reconciler.kinds.shared.registry_calls import registry_call
+from reconciler.engine.model import REPO, Action, Change, Command, Comment, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.kinds.shared.python_calls import registry_call
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -122,10 +122,13 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
             case DocumentChain():
                 set_doc(context.butler, action.address.name, action.doc)
 
-    def commands(self, action: RedefineChain | DocumentChain) -> Iterable[Command]:
+    def commands(self, action: RedefineChain | DocumentChain) -> Iterable[Command | Comment]:
         name = action.address.name
         match action:
             case RedefineChain():
+                if not action.children or any("," in child for child in action.children):  # `butler` would split that name
+                    yield Comment(f"{action.address}: butler collection-chain can't set these children; reconcile apply does")
+                    return
                 flag = ["--flatten"] if action.flatten else []
                 doc = ["--doc", action.doc] if action.doc else []
                 yield Command("butler", "collection-chain", *flag, *doc, REPO, name, ",".join(action.children))

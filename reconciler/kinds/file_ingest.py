@@ -144,8 +144,9 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         prefix = ["--prefix", action.prefix] if action.prefix else []
         formatter = ["--formatter", action.formatter] if action.formatter else []
         if not action.whole:
-            text = f"butler ingest-files ingests whole tables; first cut this one to the missing rows ({len(action.files):,})"
+            text = f"butler ingest-files can't ingest {len(action.files):,} rows of a table only; reconcile apply does"
             yield Comment(f"{action.address}: {text}")
+            return
         yield Command(
             "butler", "ingest-files", REPO, action.dataset_type, action.address.name,
             *prefix, "--transfer", action.transfer, *formatter, action.table,

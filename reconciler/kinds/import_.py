@@ -231,14 +231,14 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         return {"datasets": len(rows), "certifications": len(action.certifications)}
 
     def commands(self, action: ImportDatasets) -> Iterable[Command | Comment]:
-        if action.whole:
+        if action.whole and not action.replace:
             yield Command(
                 "butler", "import", REPO, action.root,
                 "--export-file", action.export_file, "--transfer", action.transfer,
             )  # fmt: skip
         else:
-            text = f"{action.reason}; butler import can't import a part of a file, but reconcile apply can"
-            yield Comment(f"{action.address}: {text}")
+            limit = "replace the beginnings of paths" if action.replace else "import a part of a file"
+            yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
 
 
 def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:
