@@ -16,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 from reconciler.engine.kind import Links, System
 from reconciler.engine.model import Address, DesiredState, Spec
 from reconciler.errors import PlanError, ReconcileError, StateError
-from reconciler.patterns import is_glob
+from reconciler.patterns import Glob
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _resolve_needs(
 
 
 def _matching_providers(token: str, providers: Mapping[str, set[Address]]) -> set[Address]:
-    if not is_glob(token):
+    if token in providers or not isinstance(token, Glob):
         return providers.get(token, set())
     return {address for other in fnmatch.filter(providers, token) for address in providers[other]}
 

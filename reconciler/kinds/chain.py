@@ -15,7 +15,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
 from reconciler.engine.model import REPO, Action, Change, Command, Comment, Condition, DifferenceKind, Members, Observed, Spec
-from reconciler.kinds.shared.python_calls import registry_call
+from reconciler.kinds.shared.python_calls import butler_calls, can_be_typed, registry_call
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -126,14 +126,23 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
         name = action.address.name
         match action:
             case RedefineChain():
-                if not action.children or any("," in child for child in action.children):  # `butler` would split that name
-                    yield Comment(f"{action.address}: butler collection-chain can't set these children; reconcile apply does")
+                if not action.children or not can_be_typed([name, *action.children]):
+                    yield _redefine_by_python(action)
                     return
                 flag = ["--flatten"] if action.flatten else []
                 doc = ["--doc", action.doc] if action.doc else []
                 yield Command("butler", "collection-chain", *flag, *doc, REPO, name, ",".join(action.children))
             case DocumentChain():
                 yield registry_call(f"setCollectionDocumentation({name!r}, {action.doc!r})")
+
+
+def _redefine_by_python(action: RedefineChain) -> Command | Comment:
+    """Return a command for names that ``butler collection-chain`` would misread."""
+    if action.flatten:
+        return Comment(f"{action.address}: no butler command can set these children; reconcile apply does")
+    name, children = action.address.name, list(action.children)
+    register = f"collections.register({name!r}, CollectionType.CHAINED, {action.doc!r})"
+    return butler_calls(register, f"collections.redefine_chain({name!r}, {children!r})")
 
 
 def _flatten(context: Context, children: Sequence[str]) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, syst
 from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
@@ -140,14 +141,14 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
     def links(self, name: str, spec: ImportSpec) -> Links:
         content = export_file.read(spec.export_file)
         children = [child for collection in content.collections.values() for child in collection.children]
-        visits = ["visits:*"] if {"visit", "exposure"} & set(content.dimensions) else []
+        visits = [Glob("visits:*")] if {"visit", "exposure"} & set(content.dimensions) else []
         return Links(
             contributes=[
                 *(f"collection:{collection}" for collection in content.collections),
                 *(f"dataset_type:{dataset_type}" for dataset_type in content.dataset_types),
             ],
             needs=[f"collection:{child}" for child in children if child not in content.collections],
-            after=["instrument:*", *visits, *delivery_tokens(spec.delivered_by)],
+            after=[Glob("instrument:*"), *visits, *delivery_tokens(spec.delivered_by)],
         )
 
     def requirements(self, spec: ImportSpec) -> Requirements:

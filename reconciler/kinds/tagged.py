@@ -33,7 +33,8 @@ from reconciler.errors import ObserveError
 from reconciler.files import visit_list
 from reconciler.files.text import read_text
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
-from reconciler.kinds.shared.python_calls import registry_call, tag_calls
+from reconciler.kinds.shared.python_calls import can_be_typed, registry_call, tag_calls
+from reconciler.patterns import Glob
 from reconciler.systems.butler.queries import with_values
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
         instruments = [f"instrument:{spec.instrument}"] if spec.instrument else []
         return Links(
             provides=[f"collection:{name}"],
-            needs=[*(f"collection:{source}" for source in spec.sources), *instruments],
+            needs=[*(Glob(f"collection:{source}") for source in spec.sources), *instruments],
             after=[f"visits:{spec.instrument}"] if spec.visits else [],
         )
 
@@ -195,7 +196,7 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
 def _associate_commands(name: str, action: AssociateMembers) -> Iterable[Command]:
     """Yield the ``butler associate`` that selects as the table does; what it can't select is associated by UUID."""
     spec = action.spec
-    if spec.ids or any("," in source for source in spec.sources):
+    if spec.ids or not can_be_typed([name, *spec.sources]):
         yield registry_call(f"registerCollection({name!r}, CollectionType.TAGGED, {spec.doc!r})")
         yield from tag_calls("associate", name, action.ids)
         return

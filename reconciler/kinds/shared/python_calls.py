@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.engine.model import Command
 
@@ -15,9 +15,19 @@ IDS_PER_COMMAND = 1000
 """Longer commands would come near the limit that Linux sets to one argument, 128 kB."""
 
 
+def can_be_typed(names: Iterable[str]) -> bool:
+    """Return whether ``butler`` reads names as they are: it splits lists at commas, but not within brackets."""
+    return not any(name.startswith("-") or set(",[]").intersection(name) for name in names)
+
+
+def butler_calls(*calls: str) -> Command:
+    """Return the command that makes calls of a Butler, such as ``collections.redefine_chain('x', ['y'])``."""
+    return Command("python", "-c", BUTLER + "; ".join(f"butler.{call}" for call in calls))
+
+
 def registry_call(call: str) -> Command:
     """Return the command that makes a call of the registry, such as ``setCollectionDocumentation('x', 'y')``."""
-    return Command("python", "-c", f"{BUTLER}butler.registry.{call}")
+    return butler_calls(f"registry.{call}")
 
 
 def tag_calls(method: str, collection: str, ids: Sequence[str]) -> Iterator[Command]:
