@@ -100,10 +100,11 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
         session.close()
 
 
-def apply_plan(path: Path, options: ApplyOptions) -> int:
+def apply_plan(path: Path, options: ApplyOptions, state: Path | None = None) -> int:
     """Apply a saved plan and return the exit code; only, without, with_needs and prune of ``options`` are ignored.
 
     The state is planned again, and only those actions are executed that the plan file contains and whose facts haven't changed.
+    ``state`` is the state file to use instead of the one that the plan names; it may differ from what was planned.
 
     Raises
     ------
@@ -111,17 +112,19 @@ def apply_plan(path: Path, options: ApplyOptions) -> int:
         If it isn't a plan, or one of another state, repository or server.
     """
     saved = plan_file.load_plan(path)
-    session = start(Path(saved.state), saved.variables, deep=options.deep, workers=options.workers)
+    chosen = state or Path(saved.state)
+    made = saved.made
+    by = f"made by {made.get('user')} on {made.get('host')}, {made.get('since')}"
+    show([Line(f"Plan for the state file {chosen}, {by}.", bold=True)])
+    session = start(chosen, saved.variables, deep=options.deep, workers=options.workers)
     try:
+        plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name, changed=state is not None)
         _recover_registry(session)
-        plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name)
         with _acquire_locks(session, options.lock_timeout):
             plan = session.plan(prune=saved.prune)
             refused = plan_file.find_stale_entries(saved, plan)
             limits = PlanLimits(plan_file.allowed_verbs(saved, refused), refused)
             _show_plan(session, plan, saved.prune)
-            made = saved.made
-            show([Line(f"Plan of {made.get('user')} on {made.get('host')}, {made.get('since')}.")])
             show(Line(f"Refused: {address}: {why}", "red") for address, why in refused.items())
             return _confirm_and_run(session, plan, dataclasses.replace(options, prune=saved.prune), limits)
     finally:

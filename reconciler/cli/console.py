@@ -14,6 +14,7 @@ import click
 from reconciler.errors import ReconcileError, StateError, clean
 from reconciler.printable import escape
 from reconciler.redaction import redact
+from reconciler.startup import make_printable
 
 if TYPE_CHECKING:
     from reconciler.report.formatting import Line
@@ -36,8 +37,7 @@ def show(lines: Iterable[Line]) -> None:
 
 def print_traceback() -> None:
     """Print the traceback of the exception that is being handled, as `echo` prints a line."""
-    for line in redact(traceback.format_exc()).splitlines():
-        echo(line, err=True)
+    click.echo(make_printable(traceback.format_exc()), err=True)
 
 
 def handle_errors(command: Callable[..., int]) -> Callable[..., None]:

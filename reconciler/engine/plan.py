@@ -168,7 +168,8 @@ def plan_once_delivered(state: DesiredState, entry: Entry) -> list[Action]:
     members = tuple(replace(part, missing=part.missing + part.awaited, awaited=()) for part in entry.observed.members)
     conditions = tuple(c for c in entry.observed.conditions if c.kind is not DifferenceKind.WAITING)
     observed = replace(entry.observed, members=members, conditions=conditions)
-    return list(plan_resource(state, entry.address, observed, entry.differences, prune=False))
+    prune = any(action.removes for action in entry.actions)
+    return list(plan_resource(state, entry.address, observed, entry.differences, prune=prune))
 
 
 def _differences_to_come(

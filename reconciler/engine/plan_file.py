@@ -177,18 +177,20 @@ def load_plan(path: Path) -> SavedPlan:
         raise StateError(f"{path}: not a plan file: {str(error)[:200]}") from error
 
 
-def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None) -> None:
-    """Refuse a plan of another state, repository or server.
+def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None, *, changed: bool = False) -> None:
+    """Refuse a plan of another state, unless ``changed`` allows that, or of another repository or server.
 
     Raises
     ------
     reconciler.errors.StateError
         If any of them differs from what the plan was made for.
     """
-    if saved.digest != state.digest:
-        raise StateError(
-            f"{state.path}: the state was changed since the plan was made", ("make a new plan with reconcile diff --out",)
+    if saved.digest != state.digest and not changed:
+        hints = (
+            "make a new plan with reconcile diff --out",
+            "or give --state FILE to apply those parts of the plan whose facts are the same in that file",
         )
+        raise StateError(f"{state.path}: the state was changed since the plan was made", hints)
     for what, then, now in (("repository", saved.butler, butler), ("Rucio server", saved.rucio, rucio)):
         if then != now:
             raise StateError(f"the plan was made for another {what}: {then}, and this is {now}", ("make a new plan here",))
