@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 MASK = "***"
-SHORTEST_VALUE = 8
-"""Shorter values of environment variables aren't remembered: replacing them everywhere would make messages unreadable."""
+SHORTEST_VALUE = 6
+"""Shorter values aren't remembered: replacing them everywhere would make messages unreadable."""
 
 _NAME = (
     r"pass(?:word|wd|phrase|code)|pwd|secret|token|credentials?|api[-_]?key|access[-_]?key|private[-_]?key|authz|authorization"
@@ -62,7 +62,7 @@ _known: set[str] = set()
 
 def redact(text: str) -> str:
     """Return a text with the credentials in it replaced by ``***``."""
-    for value in _known:
+    for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, MASK)
     if not _HINT.search(text):
         return text
@@ -91,6 +91,16 @@ def remember(value: str) -> None:
     """Replace a known credential, such as the password of a configuration file, in all that is printed from now on."""
     if len(value) >= SHORTEST_VALUE:
         _known.update({value, urllib.parse.quote(value, safe="")})
+
+
+def remember_uri(uri: str) -> None:
+    """Remember the password of a URI and its parts: if it contains ``@`` or ``/``, libraries take one of them for the host."""
+    match = _URI.search(uri)
+    end = _find_userinfo_end(match["scheme"], match["rest"]) if match else None
+    if match is not None and end:
+        password = match["rest"][:end].partition(":")[2]
+        for part in (password, urllib.parse.unquote(password), *re.split(r"[@/#?:]", password)):
+            remember(part)
 
 
 def remember_environment() -> None:
@@ -125,11 +135,12 @@ def _find_userinfo_end(scheme: str, rest: str) -> int | None:
     host, colon, port = authority.partition(":")
     if not colon or "[" in host:
         return None
+    port = port.rstrip(":.,;)]}")  # the end of a sentence
     if (port.isdigit() or not port) and not _DATABASES.match(scheme):
         return None  # a host with its port
     end = _last_at(rest, _run_end(rest))
     if end < 0 and not port.isdigit():
-        end = _last_at(rest, len(rest))  # a password with a blank in it
+        end = _last_at(rest.partition("://")[0], len(rest))  # a password with a blank in it
     return end if end >= 0 else None
 
 

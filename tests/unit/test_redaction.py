@@ -32,6 +32,7 @@ def forget_known_values() -> Iterator[None]:
         ("postgresql://me:a b'c\"d@db/x", "postgresql://me:***@db/x"),
         ("https://hunter2@host/x", "https://***@host/x"),
         ("https://hunter2:x-oauth-basic@host/x", "https://***@host/x"),
+        ("http://host:80: refused https://a:b@c", "http://host:80: refused https://***@c"),
         ("at https://a:b@c and davs://d:e@f.", "at https://***@c and davs://***@f."),
         ("davs://host/a?authz=hunter2&x=1", "davs://host/a?authz=***&x=1"),
         ("https://s3/b/k?X-Amz-Credential=a%2Fb&X-Amz-Signature=hunter2&n=1", "https://s3/b/k?X-Amz-Credential=***&X-Amz-Signature=***&n=1"),
