@@ -82,7 +82,8 @@ class Journal:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with open(descriptor, "wb") as stream:  # unlike os.write, it never writes a part without an error
-                os.fchmod(descriptor, 0o600)  # of a journal that was readable by others
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    os.fchmod(descriptor, 0o600)  # a journal that was readable by others
                 stream.write(f"{escape_json(line)}\n".encode())
         except OSError as error:
             hint = "choose another file with --journal"
