@@ -127,20 +127,16 @@ def _find_userinfo_end(scheme: str, rest: str) -> int | None:
     """Return the position of the ``@`` before the host, or `None` if a URI has no user information."""
     found = _AUTHORITY_END.search(rest)
     authority = rest[: found.start()] if found else rest
-    if "@" in authority:
-        end = authority.rfind("@")
-        if ":" in authority[:end] and _DATABASES.match(scheme):
-            end = max(end, _last_at(rest, _run_end(rest)))
-        return end
     host, colon, port = authority.partition(":")
-    if not colon or "[" in host:
-        return None
-    port = port.rstrip(":.,;)]}")  # the end of a sentence
-    if (port.isdigit() or not port) and not _DATABASES.match(scheme):
-        return None  # a host with its port
-    end = _last_at(rest, _run_end(rest))
-    if end < 0 and not port.isdigit():
-        end = _last_at(rest.partition("://")[0], len(rest))  # a password with a blank in it
+    if _DATABASES.match(scheme) and colon and "@" not in host:
+        # Rather mask the rest of a sentence than show a password with a blank, a digit or a slash in it.
+        ends = [_last_at(rest.partition("://")[0], len(rest)), _last_at(rest, _run_end(rest)), _last_at(rest, len(rest))]
+        return next((end for end in ends if end >= 0), None)
+    if "@" in authority:
+        return authority.rfind("@")
+    if not colon or "[" in host or re.fullmatch(r"[0-9]*[:.,;)\]}]*", port):
+        return None  # a host with or without its port, perhaps at the end of a sentence
+    end = max(_last_at(rest, _run_end(rest)), _last_at(rest.partition("://")[0], len(rest)))
     return end if end >= 0 else None
 
 
