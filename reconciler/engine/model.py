@@ -336,9 +336,19 @@ class Condition:
     listed: bool = True
 
 
+class Variable(str):
+    """A word of a command that stays a variable of the shell, such as ``$REPO``; every other word is quoted."""
+
+    __slots__ = ()
+
+
+REPO = Variable("$REPO")
+"""Stands for the repository in a command."""
+
+
 @dataclass(frozen=True, init=False)
 class Command:
-    """The words of a command that an operator could type; ``$REPO`` stands for the repository.
+    """The words of a command that an operator could type; `REPO` stands for the repository.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
         problems.append(f"{len(losing):,} resources would lose members, more than {MOST_RESOURCES}")
     if problems:
         hint = f"if that is intended, use --prune-limit {count}; nothing was changed"
-        raise RemovalRefused("\n".join(problems), count, (hint,))
+        raise RemovalRefused(problems, count, (hint,))
 
 
 def _check_share(entry: Entry) -> list[str]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
-from reconciler.kinds.shared.registry_calls import registry_call
+from reconciler.engine.model import REPO, Action, Change, Command, Comment, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.kinds.shared.python_calls import butler_calls, can_be_typed, registry_call
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -126,15 +126,27 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
             case DocumentChain():
                 set_doc(context.butler, action.address.name, action.doc)
 
-    def commands(self, action: RedefineChain | DocumentChain) -> Iterable[Command]:
+    def commands(self, action: RedefineChain | DocumentChain) -> Iterable[Command | Comment]:
         name = action.address.name
         match action:
             case RedefineChain():
+                if not action.children or not can_be_typed([name, *action.children]):
+                    yield _redefine_by_python(action)
+                    return
                 flag = ["--flatten"] if action.flatten else []
                 doc = ["--doc", action.doc] if action.doc else []
-                yield Command("butler", "collection-chain", *flag, *doc, "$REPO", name, ",".join(action.children))
+                yield Command("butler", "collection-chain", *flag, *doc, REPO, name, ",".join(action.children))
             case DocumentChain():
                 yield registry_call(f"setCollectionDocumentation({name!r}, {action.doc!r})")
+
+
+def _redefine_by_python(action: RedefineChain) -> Command | Comment:
+    """Return a command for names that ``butler collection-chain`` would misread."""
+    if action.flatten:
+        return Comment(f"{action.address}: no butler command can set these children; reconcile apply does")
+    name, children = action.address.name, list(action.children)
+    register = f"collections.register({name!r}, CollectionType.CHAINED, {action.doc!r})"
+    return butler_calls(register, f"collections.redefine_chain({name!r}, {children!r})")
 
 
 def _flatten(context: Context, children: Sequence[str]) -> tuple[str, ...]:

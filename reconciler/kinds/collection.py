@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
 from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
-from reconciler.kinds.shared.registry_calls import registry_call
+from reconciler.kinds.shared.python_calls import registry_call
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Observed, Spec
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -50,7 +51,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
             provides=[f"collection:{name}", f"collection:{name}/unbounded"],
             contributes=[f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types],
             needs=[f"instrument:{spec.instrument}"] if "." not in spec.instrument else [],
-            after=["instrument:*"],
+            after=[Glob("instrument:*")],
         )
 
     def requirements(self, spec: CuratedCalibrationsSpec) -> Requirements:
@@ -96,7 +97,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
         list(context.run_butler([_arguments(action, context.butler.uri)]))
 
     def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
-        yield Command("butler", *_arguments(action, "$REPO"))
+        yield Command("butler", *_arguments(action, REPO))
 
 
 def _arguments(action: WriteCuratedCalibrations, repository: str) -> list[str]:

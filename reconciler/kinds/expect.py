@@ -16,10 +16,12 @@ from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirem
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.incomplete_nights import count_exposures, find_incomplete_nights
+from reconciler.patterns import Glob
 from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Context
+    from reconciler.patterns import Glob
+from reconciler.systems.context import Context
 
 
 class ExpectSpec(Spec):
@@ -53,7 +55,7 @@ class ExpectKind(Kind[ExpectSpec, Action]):
     traits = KindTraits(summary="Expected numbers of datasets.", order=90, depends_on_content=True)
 
     def links(self, name: str, spec: ExpectSpec) -> Links:
-        return Links(needs=[f"collection:{collection}" for collection in spec.collections])
+        return Links(needs=[Glob(f"collection:{collection}") for collection in spec.collections])
 
     def requirements(self, spec: ExpectSpec) -> Requirements:
         return Requirements(systems=frozenset({"butler", "rucio"}) if spec.did else frozenset({"butler"}))

@@ -13,6 +13,7 @@ from pydantic import Field, SkipValidation
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Change,
     Command,
@@ -143,10 +144,11 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         prefix = ["--prefix", action.prefix] if action.prefix else []
         formatter = ["--formatter", action.formatter] if action.formatter else []
         if not action.whole:
-            text = f"butler ingest-files ingests whole tables; first cut this one to the missing rows ({len(action.files):,})"
+            text = f"butler ingest-files can't ingest {len(action.files):,} rows of a table only; reconcile apply does"
             yield Comment(f"{action.address}: {text}")
+            return
         yield Command(
-            "butler", "ingest-files", "$REPO", action.dataset_type, action.address.name,
+            "butler", "ingest-files", REPO, action.dataset_type, action.address.name,
             *prefix, "--transfer", action.transfer, *formatter, action.table,
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import Action, Change, Command, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Observed, Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -73,7 +73,7 @@ class InstrumentKind(Kind[InstrumentSpec, RegisterInstrument]):
         register_instrument(context.butler, action.class_name, update=action.update)
 
     def commands(self, action: RegisterInstrument) -> Iterable[Command]:
-        yield Command("butler", "register-instrument", *(["--update"] if action.update else []), "$REPO", action.class_name)
+        yield Command("butler", "register-instrument", *(["--update"] if action.update else []), REPO, action.class_name)
 
 
 KIND = InstrumentKind()

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Change,
     Command,
@@ -31,7 +32,7 @@ from reconciler.engine.model import (
     Observed,
     Spec,
 )
-from reconciler.errors import StateError
+from reconciler.errors import ObserveError, StateError
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, local_path, split_delivered, systems_for
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.incomplete_nights import count_exposures, find_incomplete_nights
@@ -45,8 +46,10 @@ if TYPE_CHECKING:
 
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
-MAX_FILES_IN_COMMAND = 20
-"""Up to this many files are named in a command; if there are more, it names their folders."""
+FILES_PER_COMMAND = 500
+"""Files that one command names: some 60 kB, where Linux allows 2 MB for the arguments of a command."""
+INGESTED_BY_BUTLER = r"\.fit[s]?\b"
+"""The files that ``butler ingest-raws`` takes from a folder: the default of its ``--regex``."""
 RAWS_PER_BATCH = 20_000
 """Raws whose files are checked on storage at once, which bounds the memory."""
 UNKNOWN_NIGHT = 0
@@ -176,15 +179,25 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         return {"raws": total}
 
     def commands(self, action: IngestRaws) -> Iterable[Command]:
-        places: Sequence[str] = action.files
-        if action.whole:
-            places = action.locations
-        elif len(places) > MAX_FILES_IN_COMMAND:
-            places = sorted({file.rpartition("/")[0] for file in action.files})
-        yield Command("butler", *_ingest_raws(action, "$REPO", places))
+        if action.whole and _folders_hold_nothing_else(action):
+            yield Command("butler", *_ingest_raws(action, REPO, action.locations))
+            return
+        for start in range(0, len(action.files), FILES_PER_COMMAND):
+            yield Command("butler", *_ingest_raws(action, REPO, action.files[start : start + FILES_PER_COMMAND]))
 
     def describe(self, member: JsonObject) -> MemberText:
         return describe_exposure_member(member) if {"exposure", "detector"} <= member.keys() else super().describe(member)
+
+
+def _folders_hold_nothing_else(action: IngestRaws) -> bool:
+    """Check on storage that ``butler ingest-raws`` of the folders would ingest no file but those of the action."""
+    from reconciler.systems import storage
+
+    try:
+        found = storage.find(action.locations, INGESTED_BY_BUTLER)
+    except ObserveError:
+        return False
+    return {storage.normalize_uri(path) for path in action.files}.issuperset(found)
 
 
 def _ingest_raws(action: IngestRaws, repository: str, places: Sequence[str]) -> list[str]:

@@ -30,6 +30,7 @@ from reconciler.engine.model import (
     Spec,
 )
 from reconciler.kinds.shared.dids import check_did
+from reconciler.kinds.shared.python_calls import rucio_call
 from reconciler.kinds.shared.rucio_rules import Rule, RuleStep, diff_rules, rule_conditions
 
 if TYPE_CHECKING:
@@ -135,6 +136,9 @@ class RemoveRule(Action):
     verb: Literal["remove rule"] = "remove rule"
     rule_id: str
 
+
+DEFAULT_GROUPING = "DATASET"
+"""The grouping of a rule for which a server is given none."""
 
 RucioDatasetAction = CreateDataset | RegisterDatasets | CloseDataset | AddRule | MoveRule | UpdateRule | RemoveRule
 
@@ -278,11 +282,11 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
                 yield close_command(did)
             case AddRule():
                 yield _add_rule_command(did, action.rule)
-            case MoveRule():
-                yield Command("rucio", "rule", "move", action.rule_id, "--rse-exp", action.rule.rse_expression)
+            case MoveRule():  # `rucio rule move` keeps the number of copies that the old rule has
+                copies = {"copies": action.rule.copies}
+                yield rucio_call(f"move_replication_rule({action.rule_id!r}, {action.rule.rse_expression!r}, {copies!r})")
             case UpdateRule():
-                options = [word for key, value in action.options.items() for word in (f"--{key}", str(value))]
-                yield Command("rucio", "rule", "update", action.rule_id, *options)
+                yield _update_rule_command(action)
             case RemoveRule():
                 yield Command("rucio", "rule", "remove", action.rule_id)
 
@@ -308,9 +312,22 @@ def close_command(did: str) -> Command:
 
 
 def _add_rule_command(did: str, rule: Rule) -> Command:
-    options = {"account": rule.account, "lifetime": rule.lifetime, "activity": rule.activity, "comment": rule.comment}
-    words = [word for key, value in options.items() if value is not None for word in (f"--{key}", str(value))]
+    options = {key: value for key, value in rule.model_dump().items() if value is not None}
+    if rule.priority is not None:  # `rucio rule add` has no option for it
+        scope, _, name = did.partition(":")
+        return rucio_call(f"add_replication_rule({[{'scope': scope, 'name': name}]!r}, **{options!r})")
+    shown = {key: value for key, value in options.items() if key not in ("rse_expression", "copies")}
+    if shown["grouping"] == DEFAULT_GROUPING:
+        del shown["grouping"]
+    words = [word for key, value in shown.items() for word in (f"--{key}", str(value))]
     return Command("rucio", "rule", "add", "--rse-exp", rule.rse_expression, "--copies", str(rule.copies), *words, did)
+
+
+def _update_rule_command(action: UpdateRule) -> Command:
+    if any(value in (None, "") for value in action.options.values()):  # `rucio rule update` ignores or rejects these
+        return rucio_call(f"update_replication_rule({action.rule_id!r}, {action.options!r})")
+    words = [word for key, value in action.options.items() for word in (f"--{key}", str(value))]
+    return Command("rucio", "rule", "update", action.rule_id, *words)
 
 
 def _rule_action(change: Change[RucioDatasetSpec], step: RuleStep) -> AddRule | MoveRule | UpdateRule:

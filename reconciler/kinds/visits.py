@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, JsonObject, Members, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, JsonObject, Members, Observed, Spec
 from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
         list(context.run_butler(list(_arguments(action, context.butler.uri))))
 
     def commands(self, action: DefineVisits) -> Iterable[Command]:
-        yield from (Command("butler", *arguments) for arguments in _arguments(action, "$REPO"))
+        yield from (Command("butler", *arguments) for arguments in _arguments(action, REPO))
 
 
 def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Observed[VisitsSpec]:
@@ -99,7 +99,7 @@ def _find_missing_regions(context: Context, instrument: str) -> Iterable[Conditi
     short = [record for record in butler.records("visit", instrument=instrument) if regions[record.id] < detectors]
     text = f"{len(short):,} visits lack detector regions, which define-visits adds only with --update-records"
     members = tuple({"visit": record.id, "day_obs": record.day_obs} for record in short)
-    command = Command("butler", "define-visits", "$REPO", instrument, "--update-records")
+    command = Command("butler", "define-visits", REPO, instrument, "--update-records")
     yield Condition(DifferenceKind.DEGRADED, text, members, commands=(command,))
 
 

@@ -21,6 +21,7 @@ def test_a_fault_is_reported_and_the_next_apply_completes_the_work(scene: Scene,
     assert result.exit_code == fault.code, result.output
     assert fault.message in result.output
     assert "Traceback" not in result.output
+    assert not [text for text in fault.absent if text in result.output]
     assert fault.prepared or "collection.a" in result.output, "the Butler half goes on"
     assert scene.find_loss() == "nothing"
 

@@ -97,6 +97,31 @@ def test_a_plan_is_refused_after_its_state_was_changed(bench: Bench, plan: Path)
     assert not bench.butler.collections.query("*")
 
 
+def test_applying_a_plan_names_its_state_file_before_anything_else(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.diff(state, 2, "--out", str(plan))
+    assert bench.run("apply", plan, "--yes", expect=0).output.startswith(f"Plan for the state file {state}, made by ")
+
+
+def test_another_state_file_is_used_for_a_plan_only_if_it_is_named(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.diff(state, 2, "--out", str(plan))
+    moved = bench.folder / "moved.toml"
+    moved.write_text(state.read_text() + '[collection.more]\ntype = "RUN"\n')
+    state.unlink()
+    assert "no such file" in bench.run("apply", plan, "--yes", expect=1).output
+    assert not bench.butler.collections.query("*")
+    output = bench.run("apply", plan, "--yes", "--state", moved).output
+    assert output.startswith(f"Plan for the state file {moved}, ")
+    assert "a" in bench.butler.collections.query("*")
+    assert "more" not in bench.butler.collections.query("*"), "it is not in the plan"
+
+
+def test_the_state_option_belongs_to_a_saved_plan(bench: Bench) -> None:
+    state = bench.state(RUNS)
+    assert "--state names the state file of a saved plan" in bench.run("apply", state, "--state", state, expect=1).output
+
+
 def test_a_plan_made_on_another_repository_is_refused(bench: Bench, plan: Path) -> None:
     state = bench.state(RUNS)
     bench.diff(state, 2, "--out", str(plan))

@@ -223,6 +223,13 @@ def test_awaited_members_can_be_planned_as_if_they_had_been_delivered() -> None:
     assert not seen[0].prune
 
 
+def test_removals_stay_in_a_plan_after_delivery() -> None:
+    state = make_state({"box.a": FakeSpec(awaited=("x",))}, box(a=Thing(0, {"old"})))
+    (entry,) = make_plan(state, prune=True).entries
+    assert [action.verb for action in entry.actions] == ["remove"]
+    assert [action.verb for action in plan_once_delivered(state, entry)] == ["add", "remove"]
+
+
 def test_a_resource_without_awaited_members_has_the_same_plan_after_delivery() -> None:
     state = make_state({"box.a": FakeSpec(members=("m",))}, box(a=Thing()))
     (entry,) = make_plan(state).entries

@@ -16,6 +16,7 @@ from pydantic import Field
 from reconciler.engine.kind import System
 from reconciler.engine.model import Condition, DifferenceKind, Members
 from reconciler.errors import ObserveError
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -57,9 +58,9 @@ def systems_for(delivered_by: Sequence[str]) -> frozenset[System]:
     return frozenset[System]({"butler", "rucio"} if delivered_by else {"butler"})
 
 
-def delivery_tokens(delivered_by: Iterable[str]) -> list[str]:
+def delivery_tokens(delivered_by: Iterable[str]) -> list[Glob]:
     """Return the tokens of the Rucio datasets that deliver files, for `Links.after`."""
-    return [f"did:{pattern}" for pattern in delivered_by]
+    return [Glob(f"did:{pattern}") for pattern in delivered_by]
 
 
 def split_delivered(context: Context, patterns: Sequence[str], members: Members) -> tuple[Members, tuple[Condition, ...]]:

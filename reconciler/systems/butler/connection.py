@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from reconciler import redaction
 from reconciler.errors import ObserveError, clean
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
 
@@ -118,6 +119,7 @@ class ButlerConnection:
             from lsst.daf.butler import ButlerConfig
 
             self._config = ButlerConfig(self.uri)
+            redaction.remember_uri(str(self._config.get(("registry", "db"), "")))
         return self._config
 
     def open(self, *, writeable: bool = False) -> Butler:
@@ -243,7 +245,9 @@ def registry_of(config: Any) -> tuple[Any, str | None]:
     folder = getattr(config, "configDir", None)
     if folder is not None:
         registry.replaceRoot(folder.ospath if folder.isLocal else str(folder))
-    return registry.connectionString, registry.get("namespace")
+    url = registry.connectionString
+    redaction.remember(url.password or "")
+    return url, registry.get("namespace")
 
 
 def _has_all_attributes(config: Any) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from reconciler import redaction
 from reconciler.errors import ObserveError
 from reconciler.systems.rucio.errors import Attempts, translate_read_errors, translate_write_errors
 
@@ -60,6 +61,7 @@ class RucioConnection:
             return
         os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
         _check_configuration(self.settings)
+        _remember_credentials(self.settings)
         attempts = Attempts()
         with translate_read_errors(self.place, attempts), _use_configuration(self.settings.config):
             from rucio.client import Client
@@ -72,6 +74,7 @@ class RucioConnection:
             if self.counted is not None:
                 self.counted(client)
             self._client = client
+            redaction.remember(str(getattr(client, "auth_token", "") or ""))
 
     @property
     def client(self) -> Any:
@@ -161,6 +164,14 @@ def _use_configuration(path: str | None) -> Iterator[None]:
             os.environ.pop("RUCIO_CONFIG", None)
         else:
             os.environ["RUCIO_CONFIG"] = before
+
+
+def _remember_credentials(settings: RucioConnectionSettings) -> None:
+    """Keep the password of the configuration out of messages, also of those that quote it."""
+    parser = configparser.ConfigParser(interpolation=None)
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):
+        parser.read([settings.config or os.environ.get("RUCIO_CONFIG", "")])
+        redaction.remember(parser.get("client", "password", fallback=""))
 
 
 def _check_configuration(settings: RucioConnectionSettings) -> None:

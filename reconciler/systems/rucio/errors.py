@@ -96,6 +96,8 @@ def explain(error: BaseException) -> Explanation:
     detail = " ".join(clean(error).split())[:LONGEST_DETAIL]
     if isinstance(error, rucio_errors.CannotAuthenticate):
         return _explain_login(error)
+    if (page := _explain_login_page(error)) is not None:
+        return page
     if (code := _status_code(error)) is not None:
         return _explain_status(code)
     for classes, message, hint in _explanations():
@@ -158,6 +160,16 @@ def _explain_login(error: BaseException) -> Explanation:
             ("Are the account, user and password (or certificate, or token) in rucio.cfg right?",),
         )
     return Explanation("the server could not check the credentials", ("This isn't about the password; run again later.",))
+
+
+def _explain_login_page(error: BaseException) -> Explanation | None:
+    """Explain the answer of something that isn't Rucio: HTML instead of JSON, or a login that ends without a token."""
+    hint = "Is there a proxy or a login page in between? Is rucio_host, or auth_host, in rucio.cfg right?"
+    if isinstance(error, KeyError) and "x-rucio-auth-token" in str(error).lower():
+        return Explanation("the answer to the login isn't from Rucio: it has no token, like a login page", (hint,))
+    if isinstance(error, json.JSONDecodeError) and error.doc.lstrip()[:1] == "<":
+        return Explanation("the answer isn't from Rucio: it is a web page, such as a login page", (hint,))
+    return None
 
 
 def _explain_status(code: int) -> Explanation:
