@@ -19,10 +19,12 @@ myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 
-# Names of the project have to exist. Those of Python and of libraries can't be checked without their inventories.
-nitpick_ignore_regex = [("py:.*", r"(?!reconciler\.).*")]
+# References to the public modules have to resolve. Python and libraries would need their inventories from the network, and other
+# modules are not documented.
+nitpick_ignore_regex = [("py:.*", r"(?!reconciler\.(?:session|errors|engine|systems\.context)\.).*")]
 autodoc_member_order = "bysource"
 
-# Readers are not counted, and a copy without the history of the repository can be built.
+# Readers are not counted. A site map and social cards need the address of a published copy.
 html_theme_options.pop("analytics", None)
-suppress_warnings = ["git.too_shallow", "git.subprocess_error"]
+extensions.remove("sphinx_sitemap")
+ogp_social_cards = {"enable": False}

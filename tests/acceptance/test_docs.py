@@ -20,8 +20,8 @@ from reconciler.playground.world import World
 DOCS = ROOT / "docs"
 GENERATED = {DOCS / "reference" / "state-file.md", DOCS / "reference" / "commands.md"}
 PAGES = sorted({*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"} - GENERATED)
-IN_A_WORLD = {ROOT / "README.md", DOCS / "how-to" / "operate.md"}
-"""Pages for somebody who has a facility: they get a playground whose values are those of state/ccms1.toml."""
+IN_A_WORLD = {ROOT / "README.md"}
+"""Pages for somebody who has a facility: they get a playground, and their state/ccms1.toml describes it."""
 
 
 def needs_a_playground(page: Path) -> bool:
