@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 DEMO := $(CURDIR)/build/demo
-# Sphinx is kept out of .venv, so that the tests need not wait for its installation.
+# Sphinx is kept out of .venv, so that the tests need not wait for its installation; documenteer needs Python 3.12.
 DOCS_VENV := .venv-docs
+DOCS_PYTHON ?= $(shell tools/find_python 3.13 3.12)
 
 # make test-env: the file in tests/envs, the Python versions that it supports, and the tests to run.
 ENV ?= newest
@@ -56,7 +57,7 @@ lint: $(VENV)/.made
 	$(BIN)/lint-imports
 
 $(DOCS_VENV)/.made: pyproject.toml
-	$(PYTHON) -m venv --clear $(DOCS_VENV)
+	$(DOCS_PYTHON) -m venv --clear $(DOCS_VENV)
 	$(DOCS_VENV)/bin/python $(PIP_INSTALL) -e '.[docs]'
 	touch $@
 

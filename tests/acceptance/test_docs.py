@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import tomli
 from conftest import ROOT, STACK
 from docs_pages import Reader, agrees, check_setup, find_unchecked, read_steps, simplify
 
+from reconciler.cli import main
 from reconciler.playground.up import down
 from reconciler.playground.world import World
 
@@ -83,6 +86,72 @@ def test_links_between_pages_lead_to_a_file(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text())
     missing = [target for target in targets if not (page.parent / target).exists() and page.parent / target not in GENERATED]
     assert [target for target in missing if (page.parent / target).resolve() not in GENERATED] == []
+
+
+def mentioned_commands(text: str) -> Iterator[str]:
+    """Yield the command lines of ``reconcile`` that a text mentions outside its blocks."""
+    for line in re.findall(r"`(reconcile\s[^`]*)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        yield " ".join(line.split())
+
+
+def find_command(words: list[str]) -> click.Command:
+    """Return the command that a command line calls; raises `KeyError` if there is none."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        command = command.commands[words.pop(0)]
+    return command
+
+
+def check_mention(line: str) -> None:
+    """Raise an error unless the command exists, has all options of the line, and their values are accepted."""
+    words = [word for word in shlex.split(line)[1:] if word not in ("…", "COMMAND")]
+    command = find_command(words)
+    if words and words != ["--version"]:
+        command.make_context(command.name, words)
+
+
+MENTIONS = sorted({line for page in PAGES for line in mentioned_commands(page.read_text())})
+OPTIONS = sorted({option for page in PAGES for option in re.findall(r"`(--?[a-z-]+)", page.read_text())})
+
+
+@pytest.mark.parametrize("line", MENTIONS)
+def test_a_command_that_a_page_mentions_is_accepted(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Files and folders of the examples don't exist; everything else about the arguments is checked.
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: value)
+    check_mention(line)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_that_a_page_names_belongs_to_a_command(option: str) -> None:
+    def all_options(command: click.Command) -> Iterator[str]:
+        for parameter in command.get_params(click.Context(command)):
+            yield from (*parameter.opts, *parameter.secondary_opts)
+        for child in getattr(command, "commands", {}).values():
+            yield from all_options(child)
+
+    assert option in set(all_options(main))
+
+
+def test_the_guides_show_every_command() -> None:
+    used = {
+        step.command.split()[1] for page in PAGES for step in read_steps(page.read_text()) if step.command[:10] == "reconcile "
+    }
+    assert used == set(main.commands)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("reconcile log --adress 'chain.*'", click.NoSuchOption),
+        ("reconcile logs", KeyError),
+        ("reconcile playground start /data", KeyError),
+        ("reconcile apply x.toml --wait soon", click.BadParameter),
+        ("reconcile validate x.toml --yes", click.NoSuchOption),
+    ],
+)
+def test_a_mention_of_a_wrong_command_is_found(line: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        check_mention(line)
 
 
 PAGE = """
