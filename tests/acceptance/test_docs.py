@@ -16,6 +16,7 @@ import tomli
 from conftest import ROOT, STACK
 from docs_pages import Reader, agrees, check_setup, find_unchecked, read_steps, simplify
 
+import reconciler
 from reconciler.cli import main
 from reconciler.playground.up import down
 from reconciler.playground.world import World
@@ -26,6 +27,12 @@ PAGES = sorted({*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md
 IN_A_WORLD = {ROOT / "README.md"}
 """Pages for somebody who has a facility: they get a playground, and their state/ccms1.toml describes it."""
 
+NOT_YET = {
+    DOCS / "how-to" / "write-a-kind.md": pytest.mark.skipif(
+        not hasattr(reconciler, "open_session"), reason="kinds of other packages are not loaded yet"
+    )
+}
+
 
 def needs_a_playground(page: Path) -> bool:
     return page in IN_A_WORLD or "$ reconcile playground up" in page.read_text()
@@ -34,7 +41,7 @@ def needs_a_playground(page: Path) -> bool:
 def page_parameters(*, slow: bool) -> list[object]:
     """The pages that have commands or files, each with its path as its name."""
     pages = [page for page in PAGES if needs_a_playground(page) is slow and any(read_steps(page.read_text()))]
-    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
+    return [pytest.param(page, id=str(page.relative_to(ROOT)), marks=NOT_YET.get(page, ())) for page in pages]
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Text that users and maintainers read contains none of the words and phrases that the project has retired.
 
-Checked are the README, the changelog and all other pages, the descriptions in the JSON Schemas, the help of every command, and all
-string literals of the package: messages and docstrings. Names in backticks and strings of one word are identifiers, so they are
-left out.
+Checked are the README, the changelog and all other pages, the descriptions in the JSON Schemas, the help of every command, and
+all string literals of the package: messages and docstrings. Names in backticks and strings of one word are identifiers, so they
+are left out.
 """
 
 import ast
