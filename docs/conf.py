@@ -21,7 +21,10 @@ nb_execution_mode = "off"
 
 # References to the public modules have to resolve. Python and libraries would need their inventories from the network, and other
 # modules are not documented.
-nitpick_ignore_regex = [("py:.*", r"(?!reconciler\.(?:session|errors|engine|systems\.context)\.).*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!reconciler\.(?:session|errors|engine|systems\.context)\.).*"),
+    ("py:.*", r".*\.[A-Z]"),  # type variables
+]
 autodoc_member_order = "bysource"
 
 # Readers are not counted. A site map and social cards need the address of a published copy.

@@ -114,7 +114,11 @@ def check_mention(line: str) -> None:
     words = [word for word in shlex.split(line)[1:] if word not in ("…", "COMMAND")]
     command = find_command(words)
     if words and words != ["--version"]:
-        command.make_context(command.name, words)
+        try:
+            command.make_context(command.name, words)
+        except click.BadOptionUsage as error:
+            if error.option_name != words[-1]:  # text mentions options without their values
+                raise
 
 
 MENTIONS = sorted({line for page in PAGES for line in mentioned_commands(page.read_text())})
