@@ -101,6 +101,10 @@ def mentioned_commands(text: str) -> Iterator[str]:
         yield " ".join(line.split())
 
 
+def test_a_page_may_name_an_option_without_its_value() -> None:
+    check_mention("reconcile diff --format")
+
+
 def find_command(words: list[str]) -> click.Command:
     """Return the command that a command line calls; raises `KeyError` if there is none."""
     command: click.Command = main
@@ -115,7 +119,7 @@ def check_mention(line: str) -> None:
     command = find_command(words)
     if words and words != ["--version"]:
         try:
-            command.make_context(command.name, words)
+            command.make_context(command.name, list(words))
         except click.BadOptionUsage as error:
             if error.option_name != words[-1]:  # text mentions options without their values
                 raise
@@ -158,6 +162,7 @@ def test_the_guides_show_every_command() -> None:
         ("reconcile playground start /data", KeyError),
         ("reconcile apply x.toml --wait soon", click.BadParameter),
         ("reconcile validate x.toml --yes", click.NoSuchOption),
+        ("reconcile diff --format --stats", click.BadParameter),
     ],
 )
 def test_a_mention_of_a_wrong_command_is_found(line: str, error: type[Exception]) -> None:
