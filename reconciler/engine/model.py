@@ -55,10 +55,13 @@ class Spec(BaseModel):
     manage: Literal["full", "create", "observe"] = Field(
         "full",
         description="full: create and repair it; create: create it if absent, never change it; observe: only report differences.",
+        examples=["observe"],
     )
-    protect: bool = Field(False, description="Never remove any of its members, not even with --prune.")
+    protect: bool = Field(False, description="Never remove any of its members, not even with --prune.", examples=[True])
     requires: tuple[str, ...] = Field((), description="Addresses that must be in sync first.", examples=[["visits.LSSTComCam"]])
-    note: str | None = Field(None, description="Remark for colleagues; shown with -v.")
+    note: str | None = Field(
+        None, description="Remark for colleagues; shown with -v.", examples=["agreed with the campaign lead on 2026-03-02"]
+    )
 
 
 def _relative_to_state_file(path: str, info: ValidationInfo) -> str:

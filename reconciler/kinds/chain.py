@@ -26,10 +26,18 @@ class ChainSpec(Spec):
 
     children: tuple[str, ...] = Field(description="Collections in search order.", examples=[["HSC/raw/all", "HSC/calib"]])
     mode: Literal["exact", "contains"] = Field(
-        "exact", description="exact: these children and no others; contains: others may follow the listed ones."
+        "exact",
+        description="exact: these children and no others; contains: others may follow the listed ones.",
+        examples=["contains"],
     )
-    flatten: bool = Field(False, description="Whether to replace children that are chains by their own children.")
-    doc: str | None = Field(None, description="Documentation string of the chain; not compared if it is left out.")
+    flatten: bool = Field(
+        False, description="Whether to replace children that are chains by their own children.", examples=[True]
+    )
+    doc: str | None = Field(
+        None,
+        description="Documentation string of the chain; not compared if it is left out.",
+        examples=["Collections that users of this campaign search"],
+    )
 
 
 class RedefineChain(Action):

@@ -27,7 +27,9 @@ class CuratedCalibrationsSpec(Spec):
         description="Name of the instrument, or its fully qualified Python class.", examples=["lsst.obs.lsst.LsstComCam"]
     )
     label: str = Field(description="Label that becomes part of the collection names, usually a ticket.", examples=["DM-48650"])
-    dataset_types: tuple[str, ...] = Field((CAMERA,), description="Dataset types of which datasets must be certified.")
+    dataset_types: tuple[str, ...] = Field(
+        (CAMERA,), description="Dataset types of which datasets must be certified.", examples=[["camera", "defects"]]
+    )
 
 
 class WriteCuratedCalibrations(Action):

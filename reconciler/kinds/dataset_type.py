@@ -22,7 +22,9 @@ class DatasetTypeSpec(Spec):
         description="Names of the dimensions; those that others require may be left out.", examples=[["htm7"]]
     )
     is_calibration: bool = Field(
-        False, description="Whether its datasets may be certified in CALIBRATION collections, with a validity range."
+        False,
+        description="Whether its datasets may be certified in CALIBRATION collections, with a validity range.",
+        examples=[True],
     )
 
 

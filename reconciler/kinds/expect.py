@@ -29,7 +29,9 @@ class ExpectSpec(Spec):
 
     dataset_type: str = Field(description="Dataset type to count.", examples=["raw"])
     collections: tuple[str, ...] = Field(
-        min_length=1, description="Collections to count in; chains are searched, and names may contain wildcards."
+        min_length=1,
+        description="Collections to count in; chains are searched, and names may contain wildcards.",
+        examples=[["LSSTComCam/raw/all"]],
     )
     where: str = Field(
         "",
@@ -37,12 +39,13 @@ class ExpectSpec(Spec):
         examples=["exposure.observation_type = 'science'"],
     )
     count: int | None = Field(None, ge=0, description="Exact number of datasets.", examples=[148845])
-    min: int | None = Field(None, ge=0, description="Minimum number of datasets.")
-    max: int | None = Field(None, ge=0, description="Maximum number of datasets.")
+    min: int | None = Field(None, ge=0, description="Minimum number of datasets.", examples=[16128])
+    max: int | None = Field(None, ge=0, description="Maximum number of datasets.", examples=[16200])
     did: str | None = Field(
         None,
         description="Rucio dataset, scope:name with wildcards; there must be as many Butler datasets as there are files in it, "
         "or in all that match.",
+        examples=["raw:Dataset/LSSTComCam/raw/*"],
     )
     files: str = Field("*", description="Which files of did to count, as a pattern of file names.", examples=["*.fits"])
 

@@ -52,7 +52,9 @@ class FileIngestSpec(Spec):
     )
     transfer: Transfer = TRANSFER
     formatter: str | None = Field(
-        None, description="Class that reads the files. By default the formatter of the dataset type's storage class."
+        None,
+        description="Class that reads the files. By default the formatter of the dataset type's storage class.",
+        examples=["lsst.obs.base.formatters.fitsGeneric.FitsGenericFormatter"],
     )
     delivered_by: tuple[str, ...] = DELIVERED_BY
     verify: str = VERIFY

@@ -55,6 +55,7 @@ class ImportSpec(Spec):
     replace: dict[str, str] = Field(
         default_factory=dict,
         description="Replacements for the beginnings of paths in the export file: old beginning = new beginning.",
+        examples=[{"/repo/main/": "${data}/"}],
     )
 
 

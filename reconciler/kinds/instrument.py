@@ -23,7 +23,9 @@ class InstrumentSpec(Spec):
         examples=["lsst.obs.lsst.LsstComCam"],
     )
     detectors: int | None = Field(None, ge=0, description="Exact number of detectors that must be registered.", examples=[9])
-    filters: int | None = Field(None, ge=0, description="Minimum number of physical filters that must be registered.")
+    filters: int | None = Field(
+        None, ge=0, description="Minimum number of physical filters that must be registered.", examples=[7]
+    )
 
 
 class RegisterInstrument(Action):

@@ -77,7 +77,9 @@ class RawSpec(Spec):
         ),
         examples=[1],
     )
-    files: str = Field(r"\.fits?(\.fz|\.gz)?$", description="Regular expression that the names of raws match.")
+    files: str = Field(
+        r"\.fits?(\.fz|\.gz)?$", description="Regular expression that the names of raws match.", examples=[r"_R\d\d_S\d\d\.fits$"]
+    )
     data_id: str | None = Field(
         None,
         description=(

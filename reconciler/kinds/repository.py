@@ -27,11 +27,13 @@ class RepositorySpec(Spec):
         None,
         description="Butler seed configuration, used only to create the repository: datastore root and name, registry database "
         "and namespace.",
+        examples=["ccms1/butler-seed_ccms1.yaml"],
     )
     override: bool = Field(
         False,
         description="Use the datastore root and the registry database of the seed configuration, even where they would be "
         "derived from the location of the repository.",
+        examples=[True],
     )
 
 

@@ -51,20 +51,35 @@ class Register(BaseModel):
     collections: tuple[str, ...] = Field(
         min_length=1, description="Collections to search.", examples=[["LSSTComCam/calib/DM-48520"]]
     )
-    config: InputPath = Field(description="Configuration file of rucio-register: RSE, its root and URL, and the scope.")
-    chunk_size: int = Field(30, ge=1, le=1000, description="Number of files in one request.")
+    config: InputPath = Field(
+        description="Configuration file of rucio-register: RSE, its root and URL, and the scope.",
+        examples=["main-calib-config.yaml"],
+    )
+    chunk_size: int = Field(30, ge=1, le=1000, description="Number of files in one request.", examples=[10])
 
 
 class RucioDatasetSpec(Spec):
     """A Rucio dataset; the key is its DID."""
 
     open: bool | None = Field(
-        None, description="Whether files may be added; not checked by default. true also creates a missing dataset."
+        None,
+        description="Whether files may be added; not checked by default. true also creates a missing dataset.",
+        examples=[False],
     )
-    files: int | None = Field(None, ge=0, description="Number of files it must contain.")
-    rules: tuple[Rule, ...] = Field((), description="Replication rules.")
+    files: int | None = Field(None, ge=0, description="Number of files it must contain.", examples=[90])
+    rules: tuple[Rule, ...] = Field((), description="Replication rules.", examples=[[{"rse_expression": "IN2P3_RAW_DISK"}]])
     register_from: Register | None = Field(
-        None, alias="register", description="Datasets of a Butler repository to register in it; it is closed when they are."
+        None,
+        alias="register",
+        description="Datasets of a Butler repository to register in it; it is closed when they are.",
+        examples=[
+            {
+                "repo": "/repo/main",
+                "dataset_types": ["flat"],
+                "collections": ["LSSTComCam/calib/DM-48520"],
+                "config": "main-calib-config.yaml",
+            }
+        ],
     )
 
 

@@ -23,7 +23,7 @@ class SkymapSpec(Spec):
     config: InputPath = Field(
         description="Configuration file of the sky map, as register-skymap takes it.", examples=["lsst_cells_v1.skymap.config"]
     )
-    tracts: int | None = Field(None, ge=1, description="Exact number of tracts that must be registered.")
+    tracts: int | None = Field(None, ge=1, description="Exact number of tracts that must be registered.", examples=[18938])
 
 
 class RegisterSkymap(Action):

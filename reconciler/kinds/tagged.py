@@ -58,10 +58,16 @@ class TaggedSpec(Spec):
         "", description="Butler query expression that the members satisfy.", examples=["instrument = 'LSSTComCam'"]
     )
     instrument: str | None = Field(None, description="Instrument of the listed visits or exposures.", examples=["LSSTComCam"])
-    visits: InputPath | None = Field(None, description="File that lists the visits of the members, one number per line.")
-    exposures: InputPath | None = Field(None, description="File that lists the exposures of the members, one number per line.")
-    ids: InputPath | None = Field(None, description="File that lists the UUIDs of the members, one per line.")
-    doc: str | None = Field(None, description="Documentation of the collection.")
+    visits: InputPath | None = Field(
+        None, description="File that lists the visits of the members, one number per line.", examples=["good_visits.txt"]
+    )
+    exposures: InputPath | None = Field(
+        None, description="File that lists the exposures of the members, one number per line.", examples=["good_exposures.txt"]
+    )
+    ids: InputPath | None = Field(
+        None, description="File that lists the UUIDs of the members, one per line.", examples=["members.txt"]
+    )
+    doc: str | None = Field(None, description="Documentation of the collection.", examples=["Raws of the good visits"])
 
     @property
     def dataset_types(self) -> tuple[str, ...]:

@@ -28,15 +28,20 @@ class Rule(BaseModel):
         description="RSE expression that selects where copies may go.",
         examples=["IN2P3_RAW_DISK", "SLAC_BUTLER_DISK|IN2P3_RAW_DISK"],
     )
-    copies: int = Field(1, ge=1, description="Number of copies, each on a different RSE.")
-    account: str | None = Field(None, description="Account that owns the rule; by default the one of [rucio].")
-    lifetime: int | None = Field(None, ge=1, description="Seconds until the rule expires; by default it never does.")
-    activity: str | None = Field(None, description="Transfer activity; by default Rucio chooses.")
-    comment: str | None = Field(None, description="Comment stored with the rule.")
-    priority: int | None = Field(None, ge=1, le=5, description="Transfer priority.")
-    locked: bool | None = Field(None, description="Whether the rule is protected from deletion.")
+    copies: int = Field(1, ge=1, description="Number of copies, each on a different RSE.", examples=[2])
+    account: str | None = Field(None, description="Account that owns the rule; by default the one of [rucio].", examples=["frdf"])
+    lifetime: int | None = Field(
+        None, ge=1, description="Seconds until the rule expires; by default it never does.", examples=[2592000]
+    )
+    activity: str | None = Field(None, description="Transfer activity; by default Rucio chooses.", examples=["Data Brokering"])
+    comment: str | None = Field(None, description="Comment stored with the rule.", examples=["for the multisite campaign"])
+    priority: int | None = Field(None, ge=1, le=5, description="Transfer priority.", examples=[4])
+    locked: bool | None = Field(None, description="Whether the rule is protected from deletion.", examples=[True])
     grouping: str = Field(
-        "DATASET", pattern="^(ALL|DATASET|NONE)$", description="How copies are spread over RSEs; only used for a new rule."
+        "DATASET",
+        pattern="^(ALL|DATASET|NONE)$",
+        description="How copies are spread over RSEs; only used for a new rule.",
+        examples=["NONE"],
     )
 
     def __str__(self) -> str:
