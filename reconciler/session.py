@@ -113,7 +113,13 @@ class Session:
 
 
 def start(
-    path: Path, variables: Mapping[str, Scalar], *, deep: bool = False, counted: bool = False, workers: Workers | None = None
+    path: Path,
+    variables: Mapping[str, Scalar],
+    *,
+    deep: bool = False,
+    quick: bool = False,
+    counted: bool = False,
+    workers: Workers | None = None,
 ) -> Session:
     """Load a state file and prepare its live systems; nothing is asked yet.
 
@@ -124,7 +130,9 @@ def start(
     variables : `Mapping`
         Values that override its ``[vars]``.
     deep : `bool`
-        Whether members are always listed.
+        Whether proofs of earlier listings are ignored, and the datastore's records are compared for any number of members.
+    quick : `bool`
+        Whether many members are compared by count only.
     counted : `bool`
         Whether to count SQL statements and Rucio calls.
     workers : `Workers`, optional
@@ -133,10 +141,12 @@ def start(
     Raises
     ------
     reconciler.errors.ReconcileError
-        If the state file is wrong.
+        If the state file is wrong, or both deep and quick are asked for.
     """
+    if deep and quick:
+        raise StateError("--deep and --quick: give only one of them")
     started = time.monotonic()
-    context = Context(policy=ComparisonPolicy(deep=deep), workers=workers or Workers())
+    context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=workers or Workers())
     with context.phase("load"):
         state = load(path, variables)
     repository = find_repository(state)

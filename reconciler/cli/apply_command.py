@@ -50,8 +50,8 @@ class ApplyOptions:
         Number of members above which a plan is refused, instead of the usual limits.
     lock_timeout : `float`
         Seconds to wait for the lock.
-    deep : `bool`
-        Whether members are compared one by one even where their counts agree.
+    deep, quick : `bool`
+        How thoroughly members are compared, as in `start`.
     workers : `Workers`
         Where bulk work is done.
     journal : `pathlib.Path` or `None`
@@ -67,6 +67,7 @@ class ApplyOptions:
     prune_limit: int | None = None
     lock_timeout: float = 0.0
     deep: bool = False
+    quick: bool = False
     workers: Workers = field(default_factory=Workers)
     journal: Path | None = None
 
@@ -89,7 +90,7 @@ class PlanLimits:
 
 def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> int:
     """Apply one state file and return the exit code."""
-    session = start(path, variables, deep=options.deep, workers=options.workers)
+    session = start(path, variables, deep=options.deep, quick=options.quick, workers=options.workers)
     try:
         _recover_registry(session)
         with _acquire_locks(session, options.lock_timeout):
@@ -111,7 +112,7 @@ def apply_plan(path: Path, options: ApplyOptions) -> int:
         If it isn't a plan, or one of another state, repository or server.
     """
     saved = plan_file.load_plan(path)
-    session = start(Path(saved.state), saved.variables, deep=options.deep, workers=options.workers)
+    session = start(Path(saved.state), saved.variables, deep=options.deep, quick=options.quick, workers=options.workers)
     try:
         _recover_registry(session)
         plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name)
@@ -204,6 +205,7 @@ def _run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits
     recorded = bool(plan.actions) or any(entry.has(DifferenceKind.WAITING) for entry in plan.entries)
     if recorded:
         facts = {"butler": session.butler_name, "rucio": session.rucio_name, "actions": len(plan.actions)}
+        facts["by_count"] = len(plan.compared_by_count)
         journal.begin(state=str(plan.state.path.resolve()), digest=plan.state.digest, prune=options.prune, **facts)
     started = time.monotonic()
     with ConsoleProgress(journal) as progress, _StopSignal() as stop:

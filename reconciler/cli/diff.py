@@ -46,6 +46,7 @@ def diff(
     prune: bool,
     verbose: bool,
     deep: bool,
+    quick: bool,
     jobs: int,
     parsl: str | None,
     stats: bool,
@@ -64,7 +65,7 @@ def diff(
     codes = []
     reports: list[DiffReport] = []
     for path in paths:
-        session = start(path, variables, deep=deep, counted=stats, workers=Workers(jobs, parsl))
+        session = start(path, variables, deep=deep, quick=quick, counted=stats, workers=Workers(jobs, parsl))
         try:
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
         finally:
