@@ -181,7 +181,9 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         yield Command("butler", *_ingest_raws(action, "$REPO", places))
 
     def describe(self, member: JsonObject) -> MemberText:
-        return describe_exposure_member(member) if {"exposure", "detector"} <= member.keys() else super().describe(member)
+        if {"exposure", "detector"} <= member.keys() and "existing_path" not in member:
+            return describe_exposure_member(member)
+        return super().describe(member)
 
 
 def _ingest_raws(action: IngestRaws, repository: str, places: Sequence[str]) -> list[str]:
