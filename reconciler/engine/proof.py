@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -80,4 +81,4 @@ def find_boundary(listed_at: datetime.datetime) -> datetime.datetime:
 
 def digest_members(ids: Iterable[str]) -> str:
     """Return a digest of a set of members, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()

@@ -12,12 +12,13 @@ from typing import Any
 import dying
 import pytest
 from conftest import Bench
+from inputs import register_nights
 from postgres_wire import counting_round_trips, listen_at
 from webdav import serving
 
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.playground import campaign
-from reconciler.playground.world import World
+from reconciler.playground.world import Sizes, World
 from reconciler.systems import workers
 from reconciler.systems.butler import write_datasets
 from reconciler.systems.butler.repository import Repository
@@ -147,27 +148,7 @@ def test_raws_are_compared_with_rucio_by_a_proof_and_missing_ones_are_named(
 
 def check_incomplete_nights(comcam: Bench, world: World, fresh_scope: str, client: Any, url: str) -> None:
     """Ingest some nights, remove one raw, and check that diff names its night alone."""
-    from reconciler.playground.world import IN2P3, SLAC, Sizes
-
-    folder = world.storage(IN2P3) / fresh_scope / "LSSTComCam"
-    nights: dict[int, list[Path]] = {}
-    for exposure in campaign.list_exposures(Sizes(nights=5, exposures=2)):
-        nights.setdefault(exposure.night, []).extend(campaign.write_exposure(folder, exposure))
-    for night, paths in nights.items():
-        files = [
-            {
-                "scope": fresh_scope,
-                "name": str(path.relative_to(folder.parent)),
-                "bytes": path.stat().st_size,
-                "adler32": "00000001",
-            }
-            for path in paths
-        ]
-        client.add_dataset(fresh_scope, f"Dataset/{night}")
-        for rse in (SLAC, IN2P3):
-            client.add_replicas(rse, files)
-        client.add_files_to_dataset(fresh_scope, f"Dataset/{night}", files)
-        client.close(fresh_scope, f"Dataset/{night}")
+    folder = register_nights(world, client, fresh_scope, Sizes(nights=5, exposures=2))
     location = f"{url}/{folder.relative_to(world.root)}" if url else folder
     state = comcam.state(
         f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{location}"]\n'
