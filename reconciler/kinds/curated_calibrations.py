@@ -29,10 +29,10 @@ class CuratedCalibrationsSpec(Spec):
         description="Name of the instrument, or its fully qualified Python class.", examples=["lsst.obs.lsst.LsstComCam"]
     )
     label: str = Field(description="Label that becomes part of the collection names, usually a ticket.", examples=["DM-48650"])
-    dataset_types: tuple[str, ...] | None = Field(
-        None,
-        description="Dataset types of which datasets must be certified. By default `camera`, and those that the instrument's "
-        "class names, if it can be imported.",
+    dataset_types: tuple[str, ...] = Field(
+        (CAMERA,),
+        description="Dataset types of which datasets must be certified. If it is left out, those that the instrument's class names "
+        "are included, if it can be imported.",
     )
 
 
@@ -55,7 +55,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
     def links(self, name: str, spec: CuratedCalibrationsSpec) -> Links:
         return Links(
             provides=[f"collection:{name}", f"collection:{name}/unbounded"],
-            contributes=[f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types or (CAMERA,)],
+            contributes=[f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types],
             needs=[f"instrument:{spec.instrument}"] if "." not in spec.instrument else [],
             after=["instrument:*"],
         )
@@ -137,7 +137,7 @@ def _find_written_types(context: Context, base: str) -> set[str]:
 
 def _find_desired_types(context: Context, spec: CuratedCalibrationsSpec) -> Sequence[str]:
     """Return the dataset types that must have been written: those that the state or the instrument's class names."""
-    if spec.dataset_types is not None:
+    if "dataset_types" in spec.model_fields_set:
         return spec.dataset_types
     from reconciler.systems.butler.instruments import find_curated_types
 
@@ -145,7 +145,7 @@ def _find_desired_types(context: Context, spec: CuratedCalibrationsSpec) -> Sequ
     if "." not in class_name:
         classes = {record.name: record.class_name for record in context.butler.records("instrument")}
         class_name = classes.get(class_name, "")
-    return sorted({CAMERA, *find_curated_types(class_name)})
+    return sorted({*spec.dataset_types, *find_curated_types(class_name)})
 
 
 def _arguments(action: WriteCuratedCalibrations, repository: str) -> list[str]:
