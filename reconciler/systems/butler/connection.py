@@ -163,7 +163,9 @@ class ButlerConnection:
 
     @property
     def identity(self) -> str:
-        """The location of the registry and its namespace, without credentials."""
+        """The location of the registry and its namespace, without credentials; empty if the repository doesn't exist yet."""
+        if not self.ready:
+            return ""
         url, namespace = registry_of(self.config())
         database = os.path.realpath(url.database) if url.get_backend_name() == "sqlite" and url.database else url.database
         host = url.host or url.query.get("host")
