@@ -191,10 +191,14 @@ def _explain_failure(difference: Difference, graph: Graph, entries: Mapping[Addr
         for other in graph.order
         if other in graph.predecessors(difference.address) and other in entries
     }
-    texts = [f"{sum(len(d.members) for d in found):,} {found[0].field} of {other}" for other, found in missing.items() if found]
+    texts = [
+        f"{other} lacks {sum(len(d.members) for d in found):,} of its {found[0].field}"
+        for other, found in missing.items()
+        if found
+    ]
     if not texts:
         return difference
-    return replace(difference, detail=f"{difference.detail}; missing are {' and '.join(texts)}", members=())
+    return replace(difference, detail=f"{difference.detail}; {' and '.join(texts)}", members=())
 
 
 def _differences_to_come(
