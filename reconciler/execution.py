@@ -113,8 +113,15 @@ def run_plan(
     journal = Journal(journal_path or state_folder() / "journal.jsonl")
     recorded = bool(plan.actions) or any(entry.has(DifferenceKind.WAITING) for entry in plan.entries)
     if recorded:
-        facts = {"butler": places[0], "rucio": places[1], "actions": len(plan.actions)}
-        journal.begin(state=str(plan.state.path.resolve()), digest=plan.state.digest, prune=plan.prune, **facts)
+        counts = {"actions": len(plan.actions), "by_count": len(plan.compared_by_count)}
+        journal.begin(
+            state=str(plan.state.path.resolve()),
+            digest=plan.state.digest,
+            prune=plan.prune,
+            butler=places[0],
+            rucio=places[1],
+            **counts,
+        )
     started = time.monotonic()
     recording = RecordingListener(journal, listener)
     context.report_progress = recording.report_bulk

@@ -68,6 +68,7 @@ def apply(
     prune_limit: int | None,
     planned_state: Path | None,
     deep: bool,
+    quick: bool,
     jobs: int,
     parsl: str | None,
     journal: Path | None,
@@ -92,6 +93,7 @@ def apply(
         lock_timeout=lock_timeout,
         journal=journal,
         deep=deep,
+        quick=quick,
         jobs=jobs,
         parsl=parsl,
     )

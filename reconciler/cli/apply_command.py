@@ -42,8 +42,8 @@ class ApplyOptions:
         Number of members above which a plan is refused, instead of the usual limits.
     lock_timeout : `float`
         Seconds to wait for the lock.
-    deep : `bool`
-        Whether members are compared one by one even where their counts agree.
+    deep, quick : `bool`
+        How thoroughly members are compared, as in `open_session`.
     jobs : `int`
         Number of worker processes for bulk steps.
     parsl : `str` or `None`
@@ -61,6 +61,7 @@ class ApplyOptions:
     prune_limit: int | None = None
     lock_timeout: float = 0.0
     deep: bool = False
+    quick: bool = False
     jobs: int = 1
     parsl: str | None = None
     journal: Path | None = None
@@ -75,7 +76,9 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
         If nothing can be done: the state is wrong or contradicts what exists, a lock is held, or too much would be removed.
     """
     with (
-        open_session(path, variables, deep=options.deep, jobs=options.jobs, parsl=options.parsl, notify=_notice) as session,
+        open_session(
+            path, variables, deep=options.deep, quick=options.quick, jobs=options.jobs, parsl=options.parsl, notify=_notice
+        ) as session,
         session.locked(options.lock_timeout),
     ):
         plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
@@ -101,15 +104,18 @@ def apply_plan(path: Path, options: ApplyOptions, state: Path | None = None) -> 
     made = saved.made
     by = f"made by {made.get('user')} on {made.get('host')}, {made.get('since')}"
     show([Line(f"Plan for the state file {chosen}, {by}.", bold=True)])
-    with open_session(
-        chosen, saved.variables, deep=options.deep, jobs=options.jobs, parsl=options.parsl, notify=_notice
-    ) as session:
+    with _open(chosen, saved.variables, options) as session:
         plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name, changed=state is not None)
         with session.locked(options.lock_timeout):
             plan = session.renew(saved, changed=state is not None)
             _show_plan(session, plan)
             show(Line(f"Refused: {address}: {why}", "red") for address, why in plan.limits.refused.items())
             return _confirm_and_run(session, plan, options)
+
+
+def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:
+    policy = {"deep": options.deep, "quick": options.quick}
+    return open_session(path, variables, **policy, jobs=options.jobs, parsl=options.parsl, notify=_notice)
 
 
 def _show_plan(session: Session, plan: Plan) -> None:

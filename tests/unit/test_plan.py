@@ -272,3 +272,21 @@ def test_after_an_apply_nothing_is_left_to_plan(specs: dict[str, FakeSpec], thin
     assert {outcome.status for outcome in outcomes} <= {Status.OK, Status.CHANGED}
     untouched = {name: thing for name, thing in things.items() if name not in specs}
     assert {name: kind.things[name] for name in untouched} == untouched
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_failed_expectation_refers_to_what_it_needs_that_lacks_members_instead_of_listing_them(complete: bool) -> None:
+    box, hope = FakeKind("box"), FakeKind("hope", depends_on_content=True)
+    box.things["a"] = Thing(members={"x", "y"} if complete else {"x"})
+    hope.things["h"] = Thing()
+    hope.conditions["h"] = (Condition(DifferenceKind.FAILED, "1 of 2", ({"id": "y"},), "count"),)
+    tables = {
+        "box.a": FakeSpec(members=("x", "y"), provides=("collection:a",)),
+        "hope.h": FakeSpec(needs=("collection:a",)),
+    }
+    made = make_plan(make_state(tables, box, hope))
+    (failed,) = [d for entry in made.entries for d in entry.differences if d.kind is DifferenceKind.FAILED]
+    if complete:
+        assert (failed.detail, len(failed.members)) == ("1 of 2", 1)
+    else:
+        assert (failed.detail, failed.members) == ("1 of 2; box.a lacks 1 of its members", ())
