@@ -112,24 +112,30 @@ def query_delivery(context: Context, patterns: Sequence[str], uris: Sequence[str
         return DeliveryState(lambda uri: True)
     if context.rse is None:
         raise ObserveError("delivered_by needs the name of this facility's RSE", ("set rse in [rucio]",))
-    dids = [did for pattern in patterns for did in context.rucio.matching(pattern)]
+    matching = {pattern: context.rucio.matching(pattern) for pattern in patterns}
+    dids = [did for found in matching.values() for did in found]
     state = _query_by_name(context, context.rse, patterns, dids, uris)
-    return state if state is not None else _query_by_dataset(context, context.rse, patterns, dids)
+    if state is not None:
+        return state
+    unmatched = [pattern for pattern, found in matching.items() if not found]
+    return _query_by_dataset(context, context.rse, patterns, dids, unmatched)
 
 
-def _query_by_dataset(context: Context, rse: str, patterns: Sequence[str], dids: Sequence[str]) -> DeliveryState:
+def _query_by_dataset(
+    context: Context, rse: str, patterns: Sequence[str], dids: Sequence[str], unmatched: Sequence[str]
+) -> DeliveryState:
     delivery = context.rucio.delivery(dids, rse)
-    if delivery.complete and dids:
+    if delivery.complete and not unmatched:
         return DeliveryState(lambda uri: True)
     names = {file.name for file in context.rucio.files(did for did in dids if did not in delivery.missing_dids)}
     available = {name for _, name in delivery.here}
-    all_exist = bool(dids) and not delivery.missing_dids
+    all_exist = not delivery.missing_dids and not unmatched
 
     def is_delivered(uri: str) -> bool:
         name = match_name_suffix(uri, names)
         return all_exist if name is None else name in available  # what no dataset contains isn't waited for
 
-    text = _describe(patterns, delivery, any_exist=bool(dids))
+    text = _describe(patterns, delivery, [*delivery.missing_dids, *unmatched])
     return DeliveryState(is_delivered, Condition(DifferenceKind.WAITING, text))
 
 
@@ -146,7 +152,8 @@ def _query_by_name(
         return None
     (scope,) = scopes
     suffixes = {uri: _find_possible_names(uri) for uri in uris}
-    known = context.rucio.dids(f"{scope}:{name}" for names in suffixes.values() for name in names)
+    # Most of these names belong to no file. If one that does is left out, the datasets are listed instead.
+    known = context.rucio.dids((f"{scope}:{name}" for names in suffixes.values() for name in names), confirm=False)
     files = {did.partition(":")[2] for did, facts in known.items() if facts.type == "FILE"}
     names = {uri: next((name for name in suffixes[uri] if name in files), None) for uri in uris}
     if None in names.values():
@@ -176,11 +183,11 @@ def match_name_suffix(uri: str, names: set[str]) -> str | None:
             return None
 
 
-def _describe(patterns: Sequence[str], delivery: Delivery, *, any_exist: bool) -> str:
-    names = ", ".join(patterns)
-    if not any_exist or (delivery.missing_dids and not delivery.wanted):
-        return f"waiting for {names}, not registered in Rucio yet"
-    return f"waiting for {names}, {delivery.available:,} of {delivery.wanted:,} files here"
+def _describe(patterns: Sequence[str], delivery: Delivery, unregistered: Sequence[str]) -> str:
+    if unregistered and not delivery.wanted:
+        return f"waiting for {', '.join(patterns)}, not registered in Rucio yet"
+    rest = f"; {', '.join(unregistered)} not registered in Rucio yet" if unregistered else ""
+    return f"waiting for {', '.join(patterns)}, {delivery.available:,} of {delivery.wanted:,} files here{rest}"
 
 
 def local_path(location: str, name: str) -> str:
