@@ -19,7 +19,7 @@ from reconciler.errors import ObserveError
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
-    from reconciler.systems.rucio.facts import Delivery
+    from reconciler.systems.rucio.facts import Delivery, DidFacts
 
 RUCIO_NAME = re.compile(r"[A-Za-z0-9][/A-Za-z0-9.\-_]*")
 """Names that every schema of Rucio allows; a server refuses queries for others."""
@@ -151,17 +151,44 @@ def _query_by_name(
     if len(datasets) < len(dids) or not context.policy.compares_by_count(total):
         return None
     (scope,) = scopes
-    suffixes = {uri: _find_possible_names(uri) for uri in uris}
-    # Most of these names belong to no file. If one that does is left out, the datasets are listed instead.
-    known = context.rucio.dids((f"{scope}:{name}" for names in suffixes.values() for name in names), confirm=False)
-    files = {did.partition(":")[2] for did, facts in known.items() if facts.type == "FILE"}
-    names = {uri: next((name for name in suffixes[uri] if name in files), None) for uri in uris}
-    if None in names.values():
+    files = _query_files(context, scope, uris)
+    if len(files) < len(set(uris)):
         return None
+    names = {uri: name for uri, (name, _) in files.items()}
     available = {name for _, name in context.rucio.available([f"{scope}:{name}" for name in names.values()], rse)}
     lacking = len(uris) - len(available)
     text = f"waiting for {', '.join(patterns)}, {lacking:,} of these files not here yet"
     return DeliveryState(lambda uri: names.get(uri) in available, Condition(DifferenceKind.WAITING, text) if lacking else None)
+
+
+def _query_files(context: Context, scope: str, uris: Iterable[str]) -> dict[str, tuple[str, DidFacts]]:
+    """Return the name and the facts of the file in a scope that each URI ends with; without the URIs for which there is none."""
+    suffixes = {uri: _find_possible_names(uri) for uri in uris}
+    # Most of these names belong to no file, so that those which an answer leaves out aren't queried again.
+    known = context.rucio.dids((f"{scope}:{name}" for names in suffixes.values() for name in names), confirm=False)
+    files = {did.partition(":")[2]: facts for did, facts in known.items() if facts.type == "FILE"}
+    names = {uri: next((name for name in suffixes[uri] if name in files), None) for uri in suffixes}
+    return {uri: (name, files[name]) for uri, name in names.items() if name is not None}
+
+
+def query_checksums(context: Context, patterns: Sequence[str], uris: Iterable[str]) -> dict[str, str]:
+    """Return the Adler-32 checksum that Rucio recorded for the file of each URI; without those for which it has none.
+
+    Parameters
+    ----------
+    context : `reconciler.systems.context.Context`
+        The live systems.
+    patterns : `Sequence` [`str`]
+        DIDs with wildcards, of which the scopes are used.
+    uris : iterable of `str`
+        The files.
+    """
+    asked = list(uris)
+    found: dict[str, str] = {}
+    for scope in sorted({pattern.partition(":")[0] for pattern in patterns}):
+        files = _query_files(context, scope, (uri for uri in asked if uri not in found))
+        found |= {uri: facts.adler32 for uri, (_, facts) in files.items() if facts.adler32}
+    return found
 
 
 def _find_possible_names(uri: str) -> list[str]:

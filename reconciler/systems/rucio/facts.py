@@ -26,6 +26,8 @@ class DidFacts:
         Number of files; `None` while it is open.
     bytes : `int` or `None`
         Size of all files; `None` while it is open.
+    adler32 : `str`
+        Checksum of a file; empty if Rucio has none.
     created_at, updated_at : `datetime.datetime` or `None`
         UTC, naive. Attaching files to an open dataset doesn't change ``updated_at``; detaching and closing do.
     """
@@ -36,6 +38,7 @@ class DidFacts:
     bytes: int | None = None
     created_at: datetime.datetime | None = None
     updated_at: datetime.datetime | None = None
+    adler32: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,9 @@ class RuleRequest:
 def did_facts(row: Mapping[str, Any]) -> DidFacts:
     """Read a record of get_metadata_bulk or get_metadata."""
     created, updated = parse_time(row.get("created_at")), parse_time(row.get("updated_at"))
-    return DidFacts(_plain(row["did_type"]), bool(row["is_open"]), row["length"], row.get("bytes"), created, updated)
+    return DidFacts(
+        _plain(row["did_type"]), bool(row["is_open"]), row["length"], row.get("bytes"), created, updated, row.get("adler32") or ""
+    )
 
 
 def _plain(member: object) -> str:
