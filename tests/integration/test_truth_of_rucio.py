@@ -117,7 +117,7 @@ def detach(scene: Scene, name: str) -> None:
 
 
 @dataclass(frozen=True)
-class Row:
+class Case:
     """One thing that can break.
 
     Parameters
@@ -134,6 +134,8 @@ class Row:
         What the report names.
     code : `int`
         Exit code of a diff, with and without --deep.
+    address : `str`
+        The resource that the report names.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Row:
     break_it: Callable[[Scene], object]
     member: str
     code: int = 2
+    address: str = 'rucio_dataset."SCOPE:d"'
 
 
 def with_files(scene: Scene) -> None:
@@ -152,15 +155,15 @@ def with_closed_files(scene: Scene) -> None:
     scene.add_files(scene.scope, "d", 3, close=True)
 
 
-ROWS = [
-    Row(
+CASES = [
+    Case(
         "a file was attached, and its rule was not evaluated yet",
         LASTING,
         with_files,
         lambda scene: scene.attach("late.fits"),
         "waiting for Rucio to evaluate added files: rule SLAC_BUTLER_DISK × 1 has 3 of 4 file locks\n      late.fits\n",
     ),
-    Row(
+    Case(
         "a file was attached two hours ago, and its rule was never evaluated",
         LASTING,
         with_files,
@@ -168,14 +171,14 @@ ROWS = [
         "rule SLAC_BUTLER_DISK × 1 has 3 of 4 file locks, and the dataset has not changed for 2 h; does Rucio's judge-evaluator "
         "run?\n      late.fits\n",
     ),
-    Row(
+    Case(
         "a replica was declared bad",
         CLOSED,
         with_closed_files,
         declare_bad,
         "replicas: 1 bad replica; Rucio replaces them if it has other copies\n      file=d_1.fits  rse=SLAC_BUTLER_DISK\n",
     ),
-    Row(
+    Case(
         "a rule has less than seven days left",
         EXPIRING,
         with_files,
@@ -185,7 +188,7 @@ ROWS = [
         ),
         "expires in 6 d: rule SLAC_BUTLER_DISK × 1; to keep it, raise or remove its lifetime in the state",
     ),
-    Row(
+    Case(
         "a rule has less than a quarter of its lifetime left",
         BRIEF,
         with_files,
@@ -195,49 +198,49 @@ ROWS = [
         ),
         "expires in 21 h: rule SLAC_BUTLER_DISK × 1",
     ),
-    Row(
+    Case(
         "a rule that should stay was given a lifetime",
         LASTING,
         with_files,
         lambda scene: scene.client.update_replication_rule(scene.rule_id(), {"lifetime": 90 * DAY}),
         "update rule SLAC_BUTLER_DISK × 1: it expires",
     ),
-    Row(
+    Case(
         "a closed dataset lost a file",
         CLOSED,
         with_closed_files,
         lambda scene: detach(scene, "d_1.fits"),
         "files   2 → 3",
     ),
-    Row(
+    Case(
         "an open dataset lost a file",
         CLOSED.replace("files = 3", "open = true\nfiles = 3"),
         with_files,
         lambda scene: detach(scene, "d_1.fits"),
         "files   2 → 3",
     ),
-    Row(
+    Case(
         "a registered dataset lost a file",
         REGISTERED,
         Scene.make_source,
         lambda scene: detach(scene, "cat/131073.fits"),
         "cat/131073.fits\n",
     ),
-    Row(
+    Case(
         "a registered dataset gained a file",
         REGISTERED,
         Scene.make_source,
         lambda scene: scene.reopen_and_attach("cat/stranger.fits"),
         "files: 1 of its 3 files are not in the source; reconcile never removes them\n      cat/stranger.fits\n",
     ),
-    Row(
+    Case(
         "a file of a registered dataset was exchanged for another",
         REGISTERED,
         Scene.make_source,
         lambda scene: (detach(scene, "cat/131072.fits"), scene.reopen_and_attach("cat/stranger.fits")),
         "cat/131072.fits\n",
     ),
-    Row(
+    Case(
         "a product was added at the source after registration",
         REGISTERED,
         Scene.make_source,
@@ -252,16 +255,16 @@ def scene(rucio_bench: Bench, client: Any, world: World, fresh_scope: str, add_f
     return Scene(rucio_bench, client, world, fresh_scope, add_files, template)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_what_breaks_in_rucio_is_reported_with_its_resource_and_member(scene: Scene, row: Row) -> None:
-    row.prepare(scene)
-    scene.write(row.tables)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_breaks_in_rucio_is_reported_with_its_resource_and_member(scene: Scene, case: Case) -> None:
+    case.prepare(scene)
+    scene.write(case.tables)
     scene.bench.apply_and_check(scene.path)
-    row.break_it(scene)
+    case.break_it(scene)
     for words in ((), ("--deep",)):
-        output = scene.bench.diff(scene.path, row.code, *words)
-        assert f'rucio_dataset."{scene.scope}:d"' in output
-        assert row.member in output
+        output = scene.bench.diff(scene.path, case.code, *words)
+        assert case.address.replace("SCOPE", scene.scope) in output
+        assert case.member in output
 
 
 def test_apply_removes_the_lifetime_of_a_rule_only_if_that_in_the_state_has_none(scene: Scene) -> None:
@@ -316,3 +319,99 @@ def test_many_bad_replicas_are_found_by_listing_the_files_of_the_datasets(scene:
     scene.bench.apply_and_check(scene.path)
     declare_bad(scene)
     assert "file=d_1.fits" in scene.bench.diff(scene.path, 2)
+
+
+RAW = 'raw."LSSTComCam/raw/all"'
+
+
+@dataclass
+class Raws:
+    """Raws of two nights that Rucio has delivered and that are ingested."""
+
+    bench: Bench
+    client: Any
+    scope: str
+    names: dict[int, list[str]]
+
+    def find(self, night: int, ending: str) -> str:
+        return next(name for name in self.names[night] if name.endswith(ending))
+
+    def remove(self, night: int, sequence: int, detector: int) -> None:
+        butler = self.bench.butler
+        exposure = f"exposure.day_obs = {night} AND exposure.seq_num = {sequence}"
+        where = f"instrument = 'LSSTComCam' AND {exposure} AND detector = {detector}"
+        refs = butler.query_datasets("raw", "LSSTComCam/raw/all", where=where)
+        butler.pruneDatasets(refs, disassociate=True, unstore=True, purge=True)
+
+    def detach(self, night: int, ending: str) -> None:
+        file = {"scope": self.scope, "name": self.find(night, ending)}
+        self.client.detach_dids(self.scope, f"Dataset/{night}", [file])
+
+    def add_stray_exposure(self, night: int) -> None:
+        butler = self.bench.butler
+        (record, *_) = butler.query_dimension_records(
+            "exposure", where=f"instrument = 'LSSTComCam' AND exposure.day_obs = {night}", limit=None
+        )
+        values = record.toDict() | {"id": night * 100_000 + 999, "obs_id": f"CC_O_{night}_000999", "seq_num": 999}
+        butler.registry.insertDimensionData("exposure", values)
+
+
+@pytest.fixture
+def raws(comcam: Bench, world: World, fresh_scope: str, client: Any) -> tuple[Raws, Path]:
+    from reconciler.playground import campaign
+    from reconciler.playground.world import IN2P3, Sizes
+
+    folder = world.storage(IN2P3) / fresh_scope / "LSSTComCam"
+    names: dict[int, list[str]] = {}
+    for exposure in campaign.list_exposures(Sizes(nights=2, exposures=2)):
+        written = campaign.write_exposure(folder, exposure)
+        names.setdefault(exposure.night, []).extend(str(path.relative_to(folder.parent)) for path in written)
+    for night, its in names.items():
+        files = [
+            {"scope": fresh_scope, "name": name, "bytes": (folder.parent / name).stat().st_size, "adler32": "00000001"}
+            for name in its
+        ]
+        client.add_dataset(fresh_scope, f"Dataset/{night}")
+        client.add_replicas(IN2P3, files)
+        client.add_files_to_dataset(fresh_scope, f"Dataset/{night}", files)
+        client.close(fresh_scope, f"Dataset/{night}")
+    comcam.environment |= world.environment()
+    state = comcam.state(
+        f'[{RAW}]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\nsidecars = 1\n'
+        f'delivered_by = ["{fresh_scope}:Dataset/*"]\n'
+        "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n",
+        rucio=True,
+    )
+    comcam.apply_and_check(state)
+    return Raws(comcam, client, fresh_scope, names), state
+
+
+def remove_raw_and_index(raws: Raws, night: int) -> None:
+    raws.remove(night, 2, 4)
+    raws.detach(night, "_index.json")
+
+
+def remove_raw_and_add_exposure(raws: Raws, night: int) -> None:
+    raws.remove(night, 2, 4)
+    raws.add_stray_exposure(night)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "named"),
+    [
+        (remove_raw_and_index, ("raws: 1 of 36 missing", "_000002   detector R22_S11")),
+        (remove_raw_and_add_exposure, ("raws: 1 of 36 missing", "_000002   detector R22_S11")),
+    ],
+    ids=["raw and index are missing", "raw is missing and an exposure is stray"],
+)
+def test_what_breaks_of_raws_in_rucio_and_the_butler_is_reported(
+    raws: tuple[Raws, Path], break_it: Callable[[Raws, int], None], named: tuple[str, ...]
+) -> None:
+    scene, state = raws
+    night = sorted(scene.names)[0]
+    break_it(scene, night)
+    for words in ((), ("--deep",)):
+        output = scene.bench.diff(state, 2, *words)
+        assert all(text in output for text in (RAW, *named)), output
+    scene.bench.apply(state, 0, "--prune")
+    assert len(scene.bench.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == 36
