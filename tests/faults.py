@@ -14,6 +14,7 @@ from faultproxy import FaultProxy
 RULES = r"/rules/"
 META = r"/dids/bulkmeta"
 FILES = r"/dids/bulkfiles"
+DID = r"/dids/[^/]+/[^/]+/meta"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ FAULTS = [
     Fault("403 of a proxy", "status 403", META, "403"),
     Fault("no answer", "hang 4", META, "no answer in time"),
     Fault("stream cut", "cut", META, "cut off"),
+    Fault("list silently shorter: DIDs, which are asked for one by one", "short", META, "replicate rule", code=2),
+    Fault("list silently shorter: DIDs, and none can be asked for", "short", f"{META}|{DID}", "can't query Rucio"),
     Fault("list silently shorter: files", "short", FILES, "the answer is incomplete"),
     Fault("list silently shorter: rules", "short", RULES, "the answer is incomplete", method="GET", times=1, prepared=True),
     Fault("HTML with status 200", "html", META, "the answer isn't from Rucio"),

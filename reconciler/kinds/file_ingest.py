@@ -253,7 +253,7 @@ def _check_storage(context: Context, name: str, spec: FileIngestSpec) -> tuple[C
     if spec.verify == "none":
         return ()
     refs = list(context.butler.members(spec.dataset_type, [name]).values())
-    return check_stored_files(context, spec.verify, [refs], len(refs))
+    return check_stored_files(context, spec.verify, [refs], len(refs), spec.delivered_by)
 
 
 KIND = FileIngestKind()

@@ -403,7 +403,7 @@ def _check_storage(context: Context, name: str, spec: RawSpec) -> tuple[Conditio
     if spec.verify == "none":
         return ()
     total = context.butler.count("raw", [name])
-    return check_stored_files(context, spec.verify, _list_batches(context, name, spec, total), total)
+    return check_stored_files(context, spec.verify, _list_batches(context, name, spec, total), total, spec.delivered_by)
 
 
 def _list_batches(context: Context, name: str, spec: RawSpec, total: int) -> Iterator[list[DatasetRef]]:

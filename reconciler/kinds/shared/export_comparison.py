@@ -371,4 +371,4 @@ def _check_storage(context: Context, source: ExportSource, content: ExportFile) 
     for dataset_type, names in runs.items():
         existing |= context.butler.members(dataset_type, sorted(names))
     refs = [existing[dataset_id] for dataset_id in content.datasets if dataset_id in existing]
-    return check_stored_files(context, source.verify, [refs], len(refs))
+    return check_stored_files(context, source.verify, [refs], len(refs), source.delivered_by)

@@ -99,15 +99,15 @@ class RucioConnection:
         """Raise `ObserveError` unless the server and its database answer."""
         self.ask("whoami", lambda: self.client.whoami())
 
-    def ask(self, key: Hashable, question: Callable[[], T]) -> T:
+    def ask(self, key: Hashable, question: Callable[[], T], what: str = "") -> T:
         """Return the answer to a question, from the cache or by `read`."""
         if key not in self._answers:
-            self._answers[key] = self.read(question)
+            self._answers[key] = self.read(question, what)
         answer: T = self._answers[key]
         return answer
 
-    def read(self, question: Callable[[], T]) -> T:
-        """Return the answer to a question, with retries and past the cache.
+    def read(self, question: Callable[[], T], what: str = "") -> T:
+        """Return the answer to a question, with retries and past the cache; ``what`` is the DID that it is about, if it is one.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class RucioConnection:
         """
         self.connect()
         attempts = Attempts()
-        with translate_read_errors(self.place, attempts):
+        with translate_read_errors(self.place, attempts, what):
             return attempts.call(question)
 
     def is_cached(self, key: Hashable) -> bool:
