@@ -77,6 +77,10 @@ class RegistryNeedsRecovery(ObserveError):
     """A killed writer left a hot journal in a SQLite registry, which SQLite rolls back when it is next opened for writing."""
 
 
+class WriteRefused(ReconcileError):
+    """A check that only reads was about to change a live system; nothing was changed."""
+
+
 class LockHeld(ReconcileError):
     """Another apply holds the lock."""
 

@@ -197,6 +197,11 @@ def named_lock(name: str, folder: Path) -> Lock:
     return _FileLock(folder / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock")
 
 
+def database_lock(url: Any, name: str) -> Lock:
+    """Return a lock of this name on a PostgreSQL server, which holds between hosts; ``url`` is a `sqlalchemy.engine.URL`."""
+    return _AdvisoryLock(url, name)
+
+
 def _find_registry(repository: Repository, seed: str | None) -> tuple[Any, str | None]:
     """Return the URL and schema of the registry that the repository has, or will have; None if that can't be found out."""
     from lsst.daf.butler import Config
