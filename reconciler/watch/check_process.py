@@ -145,6 +145,7 @@ def _prepare_child(parent: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # they may have been replaced
 
 
 def _call(job: Job[T]) -> bytes:

@@ -203,7 +203,7 @@ def _read_file(path: Path) -> Iterator[Query]:
             yield lambda statement: connection.execute(statement).fetchall()
     except sqlite3.Error as error:
         if "no such table" in str(error):
-            raise HistoryError(f"{path} is the database of another program", ("give another file with --history",)) from error
+            raise HistoryError(f"{path} isn't a history of reconcile", ("give another file with --history",)) from error
         raise HistoryError(f"the history {path} can't be read: {error}") from error
 
 
