@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import os
 import pickle
 import selectors
@@ -145,7 +146,7 @@ def _prepare_child(parent: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # they may have been replaced
+    sys.stdout = sys.stderr = io.StringIO()  # they may have been replaced
 
 
 def _call(job: Job[T]) -> bytes:
