@@ -52,7 +52,7 @@ def ack(
     if until < datetime.datetime.now(datetime.UTC).date():
         raise StateError(f"--until {until} is over; choose a later day")
     path, loaded, address, field = _find_table(place, state, merge_variables(var_files, pairs))
-    known = [d for d in read_differences(find_history(history)) if d.state == str(path.resolve()) and d.address == address]
+    known = _choose_state(path, [d for d in read_differences(find_history(history)) if d.address == address])
     covered = _find_covered(loaded, known, address, field)
     fingerprint = combine_fingerprints((d.kind, d.field, d.fingerprint) for d in covered)
     entry = Acknowledgement(
@@ -72,7 +72,11 @@ def _find_table(place: str, state: Path | None, variables: Mapping[str, Scalar])
 
     found = []
     errors = []
-    for path in find_state_files((state,) if state is not None else ()):
+    try:
+        paths = find_state_files((state,) if state is not None else ())
+    except StateError as error:
+        raise StateError(str(error), ("name one with --state",)) from error
+    for path in paths:
         try:
             loaded = load(path, variables)
             found.append((path, loaded, *parse_place(place, [str(address) for address in loaded.resources])))
@@ -86,11 +90,19 @@ def _find_table(place: str, state: Path | None, variables: Mapping[str, Scalar])
     return found[0]
 
 
+def _choose_state(path: Path, known: list[OpenDifference]) -> list[OpenDifference]:
+    """Return the differences of a state; by its file name if the checks run on a host that has it at another place."""
+    here = [difference for difference in known if difference.state == str(path.resolve())]
+    return here or [difference for difference in known if Path(difference.state).name == path.name]
+
+
 def _find_covered(loaded: StateFile, known: list[OpenDifference], address: str, field: str | None) -> list[OpenDifference]:
     """Return the differences that an acknowledgement covers."""
+    from reconciler.watch.observation import list_fields
+
     spec = next(spec for its, spec in loaded.resources.items() if str(its) == address)
     differences = [difference for difference in known if difference.kind != "unknown"]
-    names = {info.alias or name for name, info in type(spec).model_fields.items()} | {d.field for d in differences if d.field}
+    names = {*list_fields(spec), *(difference.field for difference in differences if difference.field)}
     if field is not None and field not in names:
         raise StateError(f'{address}: unknown field "{field}"{did_you_mean(field, names)}')
     covered = [difference for difference in differences if field is None or difference.field == field]

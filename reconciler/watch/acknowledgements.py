@@ -134,13 +134,24 @@ def check_acknowledgements(
         where = f"{_show(found.path)}: {entry.place}"
         if entry.address not in addresses:
             problems.append(f"{where}: no table has this address{did_you_mean(entry.address, addresses)}")
-        elif entry.field and entry.address in fields and entry.field not in fields[entry.address]:
-            problems.append(f'{where}: unknown field "{entry.field}"{did_you_mean(entry.field, fields[entry.address])}')
+        elif _is_unknown_field(entry, fields.get(entry.address)):
+            problems.append(f'{where}: unknown field "{entry.field}"{did_you_mean(entry.field or "", fields[entry.address])}')
         elif entry.until < today:
             problems.append(
                 f"{where}: the acknowledgement ended on {entry.until}; repair the difference, or acknowledge it again"
             )
     return tuple(problems)
+
+
+def _is_unknown_field(entry: Acknowledgement, known: Collection[str] | None) -> bool:
+    """Return True for a field that neither a table nor a difference has.
+
+    Some fields, such as the storage of verified files, show only while they differ. `reconcile ack` writes a fingerprint with
+    those, so with a fingerprint only a field that resembles a known one is a mistake.
+    """
+    if not entry.field or known is None or entry.field in known:
+        return False
+    return entry.fingerprint is None or bool(did_you_mean(entry.field, known))
 
 
 def find_acknowledgement(

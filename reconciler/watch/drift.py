@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import LockHeld, ReconcileError
-from reconciler.watch.acknowledgements import load_acknowledgements
+from reconciler.watch.acknowledgements import Acknowledgements, acknowledgement_path, load_acknowledgements
 from reconciler.watch.check_process import Ended, Job, run_jobs
 from reconciler.watch.evaluation import Memory, evaluate
 from reconciler.watch.locations import HistoryError, HistoryLocation
@@ -21,6 +21,7 @@ from reconciler.watch.observation import CheckOptions, check_state, failed_check
 if TYPE_CHECKING:
     from reconciler.watch.history import History
 
+Checked = tuple[CheckResult, Acknowledgements]
 Clock = Callable[[], datetime.datetime]
 
 
@@ -119,7 +120,7 @@ def watch_states(paths: Sequence[Path], options: DriftOptions, now: Clock = utc_
                 free.append(path)
         if any(_names_repository(path) for path in free):
             _import_butler()
-        jobs = [Job(str(path), functools.partial(check_state, path, options.check, deep=run.is_deep_due(path))) for path in free]
+        jobs = [Job(str(path), functools.partial(_check, path, options.check, deep=run.is_deep_due(path))) for path in free]
         for ended in run_jobs(jobs, options.jobs, options.timeout):
             yield run.report(ended)
         trouble = run.end()
@@ -153,10 +154,13 @@ class _Run:
             return False  # recording the check fails in the same way, and is reported
         return last is None or (self.now() - last).total_seconds() >= self.options.deep_every
 
-    def report(self, ended: Ended[CheckResult]) -> StateReport:
+    def report(self, ended: Ended[Checked]) -> StateReport:
         path = Path(ended.name)
-        check = ended.result or failed_check(path, ended.error, seconds=ended.seconds)
-        acknowledgements = load_acknowledgements(path)
+        if ended.result is not None:
+            check, acknowledgements = ended.result
+        else:
+            check = failed_check(path, ended.error, seconds=ended.seconds)
+            acknowledgements = Acknowledgements(acknowledgement_path(path))
         now = self.now()
         if self.history is None:
             return evaluate(check, Memory(), acknowledgements, now)
@@ -176,6 +180,10 @@ class _Run:
         except HistoryError as error:
             return Trouble(str(error), error.hints)
         return None
+
+
+def _check(path: Path, options: CheckOptions, *, deep: bool) -> Checked:
+    return check_state(path, options, deep=deep), load_acknowledgements(path)
 
 
 def _names_repository(path: Path) -> bool:

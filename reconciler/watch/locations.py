@@ -65,7 +65,7 @@ def find_history(option: str | None, environment: Mapping[str, str] | None = Non
     if text is None or not text.strip():
         return HistoryLocation(_default_file(variables))
     if "://" not in text:
-        return HistoryLocation(Path(text).absolute())
+        return HistoryLocation(Path(os.path.expanduser(text)).absolute())
     return _parse_url(text)
 
 

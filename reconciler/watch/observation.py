@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.engine.diff import canonical
+from reconciler.engine.diff import META, canonical
 from reconciler.engine.journal import read_journal
-from reconciler.engine.model import Address, Comparison, Difference, DifferenceKind, JsonObject, Observed
+from reconciler.engine.model import Address, Comparison, Difference, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import ReconcileError, StateError, clean
+from reconciler.report.formatting import plural
 from reconciler.session import start
 from reconciler.state.variables import Scalar
 from reconciler.watch.model import UNKNOWN_KIND, CheckedResource, CheckResult, FoundDifference
@@ -67,9 +68,11 @@ def check_state(path: Path, options: CheckOptions, *, deep: bool) -> CheckResult
         session = start(path, options.variables, deep=deep, counted=True)
     except ReconcileError as error:
         return failed_check(path, str(error), error.hints, seconds=time.monotonic() - begun, deep=deep)
+    repository = _identify(session)
     try:
         session.context.forbid_writes()
-        return _describe(session, session.plan(), options, deep=deep, seconds=lambda: time.monotonic() - begun)
+        plan = session.plan()
+        return _describe(session, plan, options, repository=repository, deep=deep, begun=begun)
     except ReconcileError as error:
         return failed_check(
             path,
@@ -77,7 +80,7 @@ def check_state(path: Path, options: CheckOptions, *, deep: bool) -> CheckResult
             error.hints,
             seconds=time.monotonic() - begun,
             deep=deep,
-            repository=_identify(session),
+            repository=repository,
             title=session.state.title,
         )
     finally:
@@ -96,7 +99,9 @@ def failed_check(
 ) -> CheckResult:
     """Return the result of a check that could check nothing."""
     text = clean(error)
-    difference = FoundDifference("", UNKNOWN_KIND, "", text.splitlines()[0] if text else "", "", hints=tuple(hints))
+    lines = text.splitlines() or ["no reason given"]
+    more = (f"and {plural(len(lines) - 1, 'more error')}; reconcile diff lists them",) if len(lines) > 1 else ()
+    difference = FoundDifference("", UNKNOWN_KIND, "", lines[0], "", hints=(*more, *hints))
     return CheckResult(
         str(path),
         path.stem,
@@ -111,27 +116,36 @@ def failed_check(
 
 
 def _identify(session: Session) -> str:
-    return session.butler_name or session.rucio_name or ""
+    """Return what the history of a state belongs to, which is the same whether or not the systems answer.
+
+    It is called before anything is asked: a Rucio client that is connected gives its address in another form.
+    """
+    name, context = session.butler_name, session.context
+    if name is not None:
+        is_path = "://" not in name and (os.sep in name or os.path.isdir(name))
+        return os.path.abspath(name) if is_path else name
+    return context.server.place() if context.server is not None else ""
 
 
-def _describe(session: Session, plan: Plan, options: CheckOptions, *, deep: bool, seconds: Any) -> CheckResult:
+def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository: str, deep: bool, begun: float) -> CheckResult:
     state = session.state
     digests = _Digests(session)
     differences = tuple(found for entry in plan.entries for found in _find_differences(session, plan, entry))
     differing = {difference.address for difference in differences}
-    applied = _read_applied(options.journal, session, differing) if differing else {}
+    place = (state.digest, session.butler_name, session.rucio_name)
+    applied = read_applied(options.journal, place, differing, len(state.resources)) if differing else {}
     return CheckResult(
         state=str(state.path),
         name=state.name,
         title=state.title,
-        repository=_identify(session),
+        repository=repository,
         addresses=tuple(str(entry.address) for entry in plan.entries),
         resources=tuple(_describe_resource(session, entry, digests) for entry in plan.entries if entry.observed is not None),
         differences=differences,
         deep=deep,
         digest=state.digest,
         in_sync_by_journal=applied,
-        seconds=seconds(),
+        seconds=time.monotonic() - begun,
         statements=session.context.stats.statements,
         calls=session.context.stats.calls,
     )
@@ -141,8 +155,6 @@ def _describe_resource(session: Session, entry: Entry, digests: _Digests) -> Che
     address, observed = entry.address, entry.observed
     assert observed is not None
     before = session.graph.with_predecessors([address]) - {address}
-    model = type(entry.spec).model_fields
-    keys = [field.alias or name for name, field in model.items()]
     nouns = [part.field for part in observed.members] + [d.field for d in entry.differences if d.field]
     return CheckedResource(
         address=str(address),
@@ -152,11 +164,16 @@ def _describe_resource(session: Session, entry: Entry, digests: _Digests) -> Che
         members={part.field: (part.desired - len(part.awaited), part.present) for part in observed.members},
         predecessors=tuple(str(other) for other in session.graph.order if other in before),
         follows_content=session.state.kind_of(address).traits.depends_on_content,
-        fields=tuple(dict.fromkeys([*keys, *nouns])),
+        fields=tuple(dict.fromkeys([*list_fields(entry.spec), *nouns])),
         new_after=entry.spec.new_after,
         deadline=entry.spec.deadline,
         by_count=any(part.compared is Comparison.COUNT for part in observed.members),
     )
+
+
+def list_fields(spec: Spec) -> list[str]:
+    """Return the keys of a table that may differ from what exists."""
+    return [field.alias or name for name, field in type(spec).model_fields.items() if name not in META]
 
 
 def _own_differences(session: Session, entry: Entry) -> Iterator[Difference]:
@@ -191,8 +208,8 @@ def _merge(
     awaited = [difference for difference in group if difference.awaited]
     if kind is DifferenceKind.WAITING and not awaited:
         # A rule that is replicating has one record, with its numbers of files.
-        count = sum(max(int(member.get("files", 1)) - int(member.get("ok", 0)), 0) for member in members)
-        desired = sum(int(member.get("files", 1)) for member in members)
+        count = sum(max(_number(member, "files", 1) - _number(member, "ok", 0), 0) for member in members)
+        desired = sum(_number(member, "files", 1) for member in members)
     else:
         count = sum(len(difference.members) for difference in (awaited or group))
         desired = max((d.desired for d in group if isinstance(d.desired, int) and not isinstance(d.desired, bool)), default=0)
@@ -209,6 +226,11 @@ def _merge(
         line=line,
         commands=commands,
     )
+
+
+def _number(member: JsonObject, key: str, default: int) -> int:
+    value = member.get(key, default)
+    return value if isinstance(value, int) else default
 
 
 def _text(difference: Difference) -> str:
@@ -314,11 +336,24 @@ def _hash_file(name: str) -> str:
         return f"unreadable: {error.strerror}"
 
 
-def _read_applied(journal: Path | None, session: Session, addresses: Collection[str]) -> dict[str, str]:
+def read_applied(
+    journal: Path | None, place: tuple[str, str | None, str | None], addresses: Collection[str], resources: int
+) -> dict[str, str]:
     """Return when an apply of this very state, on these systems, last left some addresses in sync.
 
     An apply of a part of the state records nothing of the rest. So where the journal doesn't have as many outcomes as the state
     has resources, only resources with a finished action count.
+
+    Parameters
+    ----------
+    journal : `pathlib.Path` or `None`
+        The journal.
+    place : `tuple` [`str`, `str` or `None`, `str` or `None`]
+        Digest of the state, Butler repository and Rucio server, as an apply records them.
+    addresses : `Collection` [`str`]
+        The addresses that matter.
+    resources : `int`
+        Number of resources of the state.
     """
     if journal is None:
         return {}
@@ -328,13 +363,12 @@ def _read_applied(journal: Path | None, session: Session, addresses: Collection[
         for event in read_journal(journal):
             name = str(event["run"])
             if event["event"] == "begin":
-                place = (event.get("digest"), event.get("butler"), event.get("rucio"))
-                if place == (session.state.digest, session.butler_name, session.rucio_name):
+                if (event.get("digest"), event.get("butler"), event.get("rucio")) == place:
                     runs[name] = _AppliedRun()
             elif name in runs and event["event"] == "action ended" and event.get("outcome") in ("done", "already"):
                 runs[name].acted.add(str(event.get("address")))
             elif name in runs and event["event"] == "end":
-                ended = runs[name].in_sync(event, addresses, len(session.state.resources))
+                ended = runs[name].in_sync(event, addresses, resources)
                 found |= dict.fromkeys(ended, str(event["time"]))
     except StateError:
         return {}

@@ -86,6 +86,15 @@ def test_what_is_wrong_with_a_file_is_one_line_for_each_mistake(state: Path, tex
         assert part in problem
 
 
+def test_a_field_that_shows_only_while_it_differs_is_no_mistake_if_reconcile_ack_wrote_it(state: Path) -> None:
+    write(state, HEAD + GOOD + "field = 'storage'\nfingerprint = 'f'\n")
+    assert problems(state) == ()
+    write(state, HEAD + GOOD + "field = 'storage'\n")
+    assert 'unknown field "storage"' in problems(state)[0]
+    write(state, HEAD + GOOD + "field = 'childern'\nfingerprint = 'f'\n")
+    assert 'did you mean "children"?' in problems(state)[0]
+
+
 def test_a_mistake_in_one_acknowledgement_does_not_end_the_others(state: Path) -> None:
     write(state, HEAD + GOOD + "[[acknowledge]]\naddress = 'x'\n")
     assert [entry.address for entry in load_acknowledgements(state).entries] == [CHAIN]
