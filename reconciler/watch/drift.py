@@ -109,6 +109,9 @@ def watch_states(paths: Sequence[Path], options: DriftOptions, now: Clock = utc_
             yield run.trouble
         free: list[Path] = []
         for path in states:
+            if run.history is None and options.history.folder is None:
+                free.append(path)  # the server that would have the lock can't be used, and waiting for it once is enough
+                continue
             try:
                 stack.enter_context(_hold_lock(path, options.history))
                 free.append(path)

@@ -291,6 +291,42 @@ def test_an_unreachable_rucio_server_leaves_the_butler_half_checked(scene: Scene
     assert (scene.run("drift").output, scene.run("drift").exit_code) == ("", 1)
 
 
+def test_an_outage_does_not_start_another_history(rucio_bench: Bench, world: World, fresh_scope: str, add_files: Any) -> None:
+    facts = world.read_record()
+    proxy = FaultProxy(facts["rucio_url"])
+    (rucio_bench.folder / "rucio.cfg").write_text(
+        f"[client]\nrucio_host = {proxy.url}/\nauth_host = {proxy.url}\naccount = root\nauth_type = userpass\n"
+        f"username = playground\npassword = {facts['password']}\nauth_token_file_path = {rucio_bench.folder}/token\n"
+    )
+    add_files(fresh_scope, "d", 1)
+    state = rucio_bench.folder / "rucio.toml"
+    state.write_text(
+        '[reconcile]\nversion = 1\n[rucio]\nconfig = "rucio.cfg"\n'
+        f'[rucio_dataset."{fresh_scope}:d"]\nrules = [{{ rse_expression = "IN2P3_RAW_DISK" }}]\n'
+    )
+    (before,) = watch(rucio_bench, 0, state)
+    with proxy.doing("reset"):
+        (down,) = watch(rucio_bench, 1, state)
+    (after,) = watch(rucio_bench, 2, state)
+    assert isinstance(before, StateReport)
+    assert isinstance(down, StateReport)
+    assert isinstance(after, StateReport)
+    assert before.check.repository == down.check.repository == after.check.repository
+    assert [finding.cause.value for finding in down.findings] == ["unknown"]
+    assert [finding.age.days for finding in after.findings] == [2]
+    assert [gone.kind for gone in after.resolved] == ["unknown"]
+    proxy.server.shutdown()
+
+
+def test_an_unreachable_history_server_is_one_error_and_the_check_is_done(sqlite_bench: Bench) -> None:
+    words = ("--history", "postgresql://watch@/watch?host=/nowhere")
+    output = sqlite_bench.run("drift", sqlite_bench.state(STATE), *words, expect=1).output
+    assert output.count("error: ") == 1, output
+    assert "the history postgresql://watch@/watch?host=/nowhere can't be used" in output
+    assert "2 unapplied" in output
+    assert "can't be used" in sqlite_bench.run("status", *words, expect=1).output
+
+
 def drift_process(bench: Bench, state: Path, *words: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
     variables = {**os.environ, **bench.environment} if environment is None else environment
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
