@@ -92,10 +92,13 @@ def test_what_is_unknown_keeps_the_age_of_what_differed_before(history: History)
     assert [gone.kind for gone in back.resolved] == ["unknown"]
 
 
-def test_a_state_that_could_not_be_checked_at_all_resolves_nothing(history: History, location: HistoryLocation) -> None:
+@pytest.mark.parametrize("repository", ["", "davs://x/ccms1"])
+def test_a_state_that_could_not_be_checked_at_all_resolves_nothing(
+    history: History, location: HistoryLocation, repository: str
+) -> None:
     record(history, check(), 0)
     record(history, check(difference()), 1)
-    failed = failed_check(Path("/states/ccms1.toml"), "the check didn't end within 60 s, and was stopped")
+    failed = failed_check(Path("/states/ccms1.toml"), "it can't be planned", repository=repository)
     assert record(history, failed, 2).verdict is Verdict.UNKNOWN
     assert [d.kind for d in read_differences(location)] == ["make", "unknown"]
     back = record(history, check(difference()), 3)
