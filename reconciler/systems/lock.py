@@ -1,4 +1,6 @@
-"""Locks that allow one apply at a time; the operating system or PostgreSQL releases them when the process ends, even by kill -9.
+"""Locks that allow one apply, or one check of a state, at a time.
+
+The operating system or PostgreSQL releases them when the process ends, even by kill -9.
 
 If the registry is on PostgreSQL, the lock is an advisory one on that server, so it holds between hosts. Otherwise it is a lock on
 a file: next to a SQLite database, or in the user's own folder for a repository that doesn't exist yet and for Rucio scopes.
@@ -117,7 +119,7 @@ def _read_holder(path: Path) -> dict[str, str]:
 
 def _describe_holder(info: dict[str, str]) -> str:
     if not info:
-        return "another apply holds it"
+        return "another run holds it"
     return f"{info.get('user')} on {info.get('host')} (process {info.get('pid')}) has held it since {info.get('since')}"
 
 
@@ -162,7 +164,7 @@ class _AdvisoryLock:
             {"key": self.key},
         ).first()
         if row is None:
-            return "another apply holds it"
+            return "another run holds it"
         return f"{clean(row[0]).removeprefix('reconcile ')} has held it since {row[1]:%Y-%m-%dT%H:%M:%SZ}"
 
     def release(self) -> None:

@@ -260,15 +260,16 @@ def test_one_state_that_hangs_and_one_that_is_unreachable_do_not_affect_the_othe
     unreachable = sqlite_bench.state(STATE.replace("u/run", "u/x").replace("top", "other"), "unreachable.toml")
     unreachable.write_text(unreachable.read_text().replace(str(sqlite_bench.repo), str(sqlite_bench.folder / "nowhere")))
     broken = sqlite_bench.state("[chain.top]\nchildern = []\n", "broken.toml")
+    scene.state.write_text(scene.state.read_text().replace("timeout = 1\n", "timeout = 300\n"))
     with scene.proxy.doing("hang 600"):
-        words = ("--timeout", "8s", "--jobs", "3", "--format", "json")
+        words = ("--timeout", "15s", "--jobs", "3", "--format", "json")
         result = sqlite_bench.run("drift", *states, scene.state, unreachable, broken, *words, expect=1)
     documents = {document["name"]: document for document in json.loads(result.output)}
     assert len(documents) == 7
     assert {documents[f"s{number:02}"]["verdict"] for number in range(4)} == {"drift"}
     assert {tuple(d["address"] for d in documents[f"s{n:02}"]["differences"]) for n in range(4)} == {("chain.top",)}
     assert documents["s"]["verdict"] == "unknown"
-    assert documents["s"]["error"] == "the check didn't end within 8 s, and was stopped"
+    assert documents["s"]["error"] == "the check didn't end within 15 s, and was stopped"
     assert documents["broken"]["verdict"] == "unknown"
     assert "childern" in documents["broken"]["error"]
 
