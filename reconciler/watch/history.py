@@ -453,8 +453,9 @@ def _translate_errors(location: HistoryLocation) -> Iterator[None]:
     except sa.exc.SQLAlchemyError as error:
         raise _explain(location, error) from error
     except ImportError as error:
+        extra = "[postgres]" if location.url is not None else ""
         raise HistoryError(
-            f"the history {location} can't be used: {error}", ("pip install 'rubin-reconciler[postgres]'",)
+            f"the history {location} can't be used: {error}", (f"pip install 'rubin-reconciler{extra}'",)
         ) from error
     except OSError as error:
         raise HistoryError(f"the history {location} can't be used: {error.strerror}: {error.filename}") from error
