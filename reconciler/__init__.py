@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         RemovalRefused,
         StateError,
         WorkerDied,
+        WriteRefused,
     )
     from reconciler.report.formats import ReportFormat
     from reconciler.report.json import DiffReport
@@ -96,6 +97,7 @@ __all__ = [
     "StateError",
     "Status",
     "WorkerDied",
+    "WriteRefused",
     "__version__",
     "open_session",
     "state_schema",
@@ -112,7 +114,7 @@ _MODULES = {
     "reconciler.engine.result": ("ApplyResult",),
     "reconciler.errors": (
         *("ApplyError", "ConflictError", "Interrupted", "LockHeld", "ObserveError", "PlanError", "PluginError"),
-        *("ReconcileError", "RegistryNeedsRecovery", "RemovalRefused", "StateError", "WorkerDied"),
+        *("ReconcileError", "RegistryNeedsRecovery", "RemovalRefused", "StateError", "WorkerDied", "WriteRefused"),
     ),
     "reconciler.report.formats": ("ReportFormat",),
     "reconciler.report.json": ("DiffReport",),

@@ -11,6 +11,7 @@
     │   └── RemovalRefused           more would be removed than was allowed
     ├── PluginError              the kind or the report format of another package doesn't work
     ├── LockHeld                 another apply is running
+    ├── WriteRefused             a check that only reads was about to change something
     └── ApplyError               an action failed
         └── WorkerDied               a worker process ended before its work was done
     Interrupted                  the caller asked a run to stop; not a failure
@@ -102,6 +103,10 @@ class PluginError(ReconcileError):
 
 class RegistryNeedsRecovery(ObserveError):
     """A killed writer left a hot journal in a SQLite registry, which SQLite rolls back when it is next opened for writing."""
+
+
+class WriteRefused(ReconcileError):
+    """A check that only reads was about to change a live system; nothing was changed."""
 
 
 class LockHeld(ReconcileError):

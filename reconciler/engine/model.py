@@ -5,13 +5,14 @@ It imports nothing of ours, so this module and `reconciler.engine.kind` are all 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 if TYPE_CHECKING:
     from reconciler.engine.kind import Kind
@@ -46,6 +47,20 @@ class Address(NamedTuple):
         return f'{self.kind}."{self.name}"' if quoted else self.plain
 
 
+def _parse_duration(value: object) -> object:
+    """Convert a duration such as 90s, 30m, 2h or 7d to seconds."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value)
+    if match is None:
+        raise ValueError(f'"{value}" is not a duration; write 90s, 30m, 2h or 7d')
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+Duration = Annotated[float, Field(ge=0), BeforeValidator(_parse_duration), WithJsonSchema({"type": "string"})]
+"""A duration in a state file, written as 90s, 30m, 2h or 7d; the value is in seconds."""
+
+
 class Spec(BaseModel):
     """The keys of a table of the state file; each kind adds its own."""
 
@@ -61,6 +76,17 @@ class Spec(BaseModel):
     requires: tuple[str, ...] = Field((), description="Addresses that must be in sync first.", examples=[["visits.LSSTComCam"]])
     note: str | None = Field(
         None, description="Remark for colleagues; shown with -v.", examples=["agreed with the campaign lead on 2026-03-02"]
+    )
+    new_after: Duration | None = Field(
+        None,
+        description="How long what is new at its source, such as a new night, doesn't count as drift for reconcile drift; "
+        "24h by default.",
+        examples=["24h", "3d"],
+    )
+    deadline: Duration | None = Field(
+        None,
+        description="How long Rucio may take to deliver before reconcile drift counts it as drift; without it, any time.",
+        examples=["12h", "7d"],
     )
 
 

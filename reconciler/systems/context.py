@@ -161,6 +161,13 @@ class Context:
             if number < last:
                 self.cancellation.check()
 
+    def forbid_writes(self) -> None:
+        """Refuse everything that could change a live system from now on; call it before anything is asked."""
+        if self.repository is not None:
+            self.repository.connection.read_only = True
+        if self.server is not None:
+            self.server.connection.read_only = True
+
     def phase(self, name: str) -> AbstractContextManager[None]:
         """Time a phase of the run for --stats."""
         return self.stats.phase(name)

@@ -212,3 +212,12 @@ def test_a_value_that_only_its_spec_rejects_is_reported_at_its_line() -> None:
         "s.toml:4: door.b: b has 4",
         "s.toml:7: door.c.width: Input should be a valid integer, unable to parse string as an integer",
     ]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), ("7 d", 604800), ("${w}", 7200)])
+def test_a_duration_of_a_table_is_converted_to_seconds(tmp_path: Path, text: str, seconds: float) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f"[vars]\nw = '2h'\n{HEAD}[chain.a]\nchildren = []\ndeadline = '{text}'\nnew_after = '{text}'\n")
+    spec = load(path).resources[Address("chain", "a")]
+    assert (spec.deadline, spec.new_after) == (seconds, seconds)
+    assert "deadline" not in canonical(spec), "it is how the resource is watched, not what it is"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from reconciler import redaction
-from reconciler.errors import ObserveError, clean
+from reconciler.errors import ObserveError, WriteRefused, clean
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class ButlerConnection:
         self._config: Any = None
         self._collection_caches = contextlib.ExitStack()
         self._answers: dict[Hashable, Any] = {}
+        self.read_only = False
+        """Whether opening the repository for writing is refused."""
 
     def cached(self, key: Hashable, read: Callable[[], T]) -> T:
         """Return the cached answer to a question, reading it the first time; raises ObserveError if that fails."""
@@ -132,7 +134,11 @@ class ButlerConnection:
         ------
         reconciler.errors.ObserveError
             If it can't be opened.
+        reconciler.errors.WriteRefused
+            If it is to be opened for writing in a check that only reads.
         """
+        if writeable and self.read_only:
+            raise WriteRefused(f"Butler {self.uri} was to be opened for writing in a check that only reads")
         if True in self._butlers:
             return self._butlers[True]
         if writeable not in self._butlers:

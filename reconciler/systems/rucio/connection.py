@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from reconciler import redaction
 from reconciler.errors import ObserveError
 from reconciler.systems.rucio.errors import Attempts, translate_read_errors, translate_write_errors
+from reconciler.systems.rucio.read_only import refuse_writes
 
 T = TypeVar("T")
 
@@ -42,10 +43,14 @@ class RucioConnectionSettings:
 
 @dataclass
 class RucioConnection:
-    """A connection to one server, opened on first use; ``counted`` receives the client then, to count its calls."""
+    """A connection to one server, opened on first use; ``counted`` receives the client then, to count its calls.
+
+    With ``read_only``, every request that could change something is refused before it is sent.
+    """
 
     settings: RucioConnectionSettings
     counted: Callable[[Any], None] | None = None
+    read_only: bool = False
     _client: Any = None
     _answers: dict[Hashable, Any] = field(default_factory=dict)
 
@@ -71,6 +76,8 @@ class RucioConnection:
             options = {"account": self.settings.account, "timeout": self.settings.timeout, "user_agent": "reconcile"}
             client = attempts.call(lambda: Client(logger=quiet, **options))
             client.REQUEST_RETRIES = client.request_retries = 1  # `Attempts` waits between tries; the client does not
+            if self.read_only:
+                refuse_writes(client)
             if self.counted is not None:
                 self.counted(client)
             self._client = client
