@@ -396,13 +396,18 @@ def remove_raw_and_add_exposure(raws: Raws, night: int) -> None:
     raws.add_stray_exposure(night)
 
 
+def detach_raw(raws: Raws, night: int) -> None:
+    raws.detach(night, f"{night}_000002_R22_S11.fits")
+
+
 @pytest.mark.parametrize(
     ("break_it", "named"),
     [
         (remove_raw_and_index, ("raws: 1 of 36 missing", "_000002   detector R22_S11")),
         (remove_raw_and_add_exposure, ("raws: 1 of 36 missing", "_000002   detector R22_S11")),
+        (detach_raw, ("reconcile never removes them", "_000002   detector R22_S11")),
     ],
-    ids=["raw and index are missing", "raw is missing and an exposure is stray"],
+    ids=["raw and index are missing", "raw is missing and an exposure is stray", "Rucio no longer lists a raw"],
 )
 def test_what_breaks_of_raws_in_rucio_and_the_butler_is_reported(
     raws: tuple[Raws, Path], break_it: Callable[[Raws, int], None], named: tuple[str, ...]
@@ -413,5 +418,14 @@ def test_what_breaks_of_raws_in_rucio_and_the_butler_is_reported(
     for words in ((), ("--deep",)):
         output = scene.bench.diff(state, 2, *words)
         assert all(text in output for text in (RAW, *named)), output
-    scene.bench.apply(state, 0, "--prune")
+    scene.bench.apply(state, 2 if break_it is detach_raw else 0, "--prune")
     assert len(scene.bench.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == 36
+
+
+def test_a_pattern_that_matches_nothing_is_reported_on_an_empty_repository(comcam: Bench, world: World, fresh_scope: str) -> None:
+    comcam.environment |= world.environment()
+    state = comcam.state(
+        f'[{RAW}]\ninstrument = "LSSTComCam"\nlocations = ["{comcam.folder}"]\ndelivered_by = ["{fresh_scope}:Datset/*"]\n',
+        rucio=True,
+    )
+    assert f"waiting for {fresh_scope}:Datset/*, not registered in Rucio yet" in comcam.diff(state, 2)
