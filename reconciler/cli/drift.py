@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.console import handle_errors, show
+from reconciler.cli.console import echo, handle_errors, show
 from reconciler.cli.options import (
     Duration,
     find_state_files,
@@ -43,6 +43,11 @@ LOCKED = 75
 )
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
+@click.option(
+    "--notify-file",
+    type=click.Path(path_type=Path),
+    help="File with URLs to notify of changes, such as slack://…, one on a line; RECONCILE_NOTIFY may have them instead.",
+)
 @journal_option
 @handle_errors
 def drift(
@@ -56,6 +61,7 @@ def drift(
     deep_every: float,
     output_format: str,
     verbose: bool,
+    notify_file: Path | None,
     journal: Path | None,
 ) -> int:
     """Check states for drift and record the result. Changes nothing in the Butler or in Rucio.
@@ -74,16 +80,16 @@ def drift(
 
     location = find_history(history)
     check = CheckOptions(merge_variables(var_files, pairs), journal or _default_journal())
-    options = DriftOptions(location, check, jobs=jobs, timeout=timeout, deep_every=deep_every, keep=keep)
+    options = DriftOptions(location, check, jobs, timeout, deep_every, keep, notify_file)
     codes: set[int] = set()
     documents = []
     for item in watch_states(find_state_files(state), options):
         if isinstance(item, Trouble):
-            codes.add(1)
-            _complain(item.message, item.hints)
+            codes.add(0 if item.warning else 1)
+            _complain(item.message, item.hints, "warning" if item.warning else "error")
         elif isinstance(item, Skipped):
             codes.add(LOCKED)
-            click.echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
+            echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
         else:
             codes.add(item.exit_code)
             codes.add(item.verdict.exit_code)
@@ -109,7 +115,7 @@ def _default_journal() -> Path | None:
     return state_folder() / "journal.jsonl"
 
 
-def _complain(message: str, hints: tuple[str, ...] = ()) -> None:
-    click.echo(f"error: {message}", err=True)
+def _complain(message: str, hints: tuple[str, ...] = (), level: str = "error") -> None:
+    echo(f"{level}: {message}", err=True)
     for hint in hints:
-        click.echo(f"  {hint}", err=True)
+        echo(f"  {hint}", err=True)
