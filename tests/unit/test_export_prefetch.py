@@ -82,7 +82,7 @@ def test_a_session_parses_large_files_while_it_imports_the_butler(
     state = write(
         tmp_path, "s.toml", '[reconcile]\nversion = 1\n[repository]\nuri = "r"\n[import.x]\nexport_file = "e.yaml"\nroot = "d"\n'
     )
-    session.start(Path(state), {}).close()
+    session.open_session(Path(state)).close()
     assert (running, parsed) == ([1], [])
 
 
