@@ -33,7 +33,7 @@ def test_one_message_for_all_states_of_a_run(watched: Bench, web: WebReceiver) -
     watched.run("drift", *states, *words, expect=2)
     (message,) = web.messages
     assert message["title"] == "reconcile: 2 states: 3 unapplied"
-    assert f"$ reconcile apply {states[0]}\n" in message["message"]
+    assert f"$ reconcile apply {states[0]}" in message["message"].splitlines()
     watched.apply(states[0])
     assert watched.run("drift", *states, *words, expect=2).exit_code == 2
     assert [message["title"] for message in web.messages[1:]] == ["reconcile: test: 2 resolved"]
