@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Bench
+from faults import Scene
 from receivers import WebReceiver, receive_web
-from test_drift import STATE, postgres_history, watched
+from test_drift import STATE, postgres_history, watch, watched
+
+from reconciler.playground.world import World
+from reconciler.watch.model import StateReport, Verdict
 
 __all__ = ["postgres_history", "watched"]  # fixtures
 SECRET = "s3cr3t-t0ken-of-the-channel"
@@ -76,3 +81,37 @@ def test_without_its_history_a_watch_notifies_nothing_and_warns(sqlite_bench: Be
     output = sqlite_bench.run("drift", sqlite_bench.state(STATE), *words, expect=1).output
     assert "warning: nothing was notified, because only the history knows what was notified before" in output
     assert web.messages == []
+
+
+def test_twenty_states_of_which_one_hangs_and_one_is_unreachable(
+    sqlite_bench: Bench, world: World, client: Any, web: WebReceiver
+) -> None:
+    states = [sqlite_bench.state(STATE, f"s{number:02}.toml") for number in range(18)]
+    sqlite_bench.apply(states[0])
+    (alone,) = watch(sqlite_bench, 0, states[0])
+    assert isinstance(alone, StateReport)
+    sqlite_bench.butler.collections.redefine_chain("top", [])
+    scene = Scene(sqlite_bench.folder, world, client, sqlite_bench.repo)
+    text = scene.state.read_text().replace("timeout = 1\n", "timeout = 300\n")
+    scene.state.write_text(text)
+    (sqlite_bench.folder / "closed.cfg").write_text(
+        (sqlite_bench.folder / "rucio.cfg").read_text().replace(scene.proxy.url, "http://127.0.0.1:9")
+    )
+    unreachable = sqlite_bench.folder / "unreachable.toml"
+    unreachable.write_text(text.replace('"rucio.cfg"', '"closed.cfg"'))
+    urls = notify_file(sqlite_bench, f"json://{web.address}/{SECRET}")
+    everything = (*states, scene.state, unreachable)
+    with scene.proxy.doing("hang 600"):
+        for number in (1, 2):
+            reports = watch(sqlite_bench, number, *everything, jobs=4, timeout=20.0, notify_file=urls)
+            found = {report.check.name: report for report in reports if isinstance(report, StateReport)}
+            assert len(found) == len(reports) == 20, "nothing but reports: no trouble, nobody skipped"
+            healthy = [found.pop(state.stem) for state in states]
+            assert {(report.verdict, report.check.statements) for report in healthy} == {(Verdict.DRIFT, alone.check.statements)}
+            assert {tuple(finding.difference.address for finding in report.findings) for report in healthy} == {("chain.top",)}
+            assert {name: report.exit_code for name, report in found.items()} == {"s": 1, "unreachable": 1}
+            assert found["s"].check.error == "the check didn't end within 20 s, and was stopped"
+    assert [message["title"] for message in web.messages] == [
+        "reconcile: 19 states: 18 drifted, 1 unapplied",
+        "reconcile: 2 states: 2 unknown",
+    ], "one message for each run"
