@@ -86,11 +86,14 @@ def test_without_its_history_a_watch_notifies_nothing_and_warns(sqlite_bench: Be
 def test_twenty_states_of_which_one_hangs_and_one_is_unreachable(
     sqlite_bench: Bench, world: World, client: Any, web: WebReceiver
 ) -> None:
-    states = [sqlite_bench.state(STATE, f"s{number:02}.toml") for number in range(18)]
-    sqlite_bench.apply(states[0])
+    chains = [f'[collection."u/run"]\ntype = "RUN"\n[chain.top{number}]\nchildren = ["u/run"]\n' for number in range(18)]
+    states = [sqlite_bench.state(text, f"s{number:02}.toml") for number, text in enumerate(chains)]
+    sqlite_bench.apply(sqlite_bench.state(chains[0] + "".join(text.partition('RUN"\n')[2] for text in chains[1:]), "all.toml"))
     (alone,) = watch(sqlite_bench, 0, states[0])
     assert isinstance(alone, StateReport)
-    sqlite_bench.butler.collections.redefine_chain("top", [])
+    assert len(watch(sqlite_bench, 0, *states[1:], jobs=4)) == 17
+    for number in range(18):
+        sqlite_bench.butler.collections.redefine_chain(f"top{number}", [])
     scene = Scene(sqlite_bench.folder, world, client, sqlite_bench.repo)
     text = scene.state.read_text().replace("timeout = 1\n", "timeout = 300\n")
     scene.state.write_text(text)
@@ -108,7 +111,8 @@ def test_twenty_states_of_which_one_hangs_and_one_is_unreachable(
             assert len(found) == len(reports) == 20, "nothing but reports: no trouble, nobody skipped"
             healthy = [found.pop(state.stem) for state in states]
             assert {(report.verdict, report.check.statements) for report in healthy} == {(Verdict.DRIFT, alone.check.statements)}
-            assert {tuple(finding.difference.address for finding in report.findings) for report in healthy} == {("chain.top",)}
+            addresses = [[finding.difference.address for finding in report.findings] for report in healthy]
+            assert addresses == [[f"chain.top{number}"] for number in range(18)]
             assert {name: report.exit_code for name, report in found.items()} == {"s": 1, "unreachable": 1}
             assert found["s"].check.error == "the check didn't end within 20 s, and was stopped"
     assert [message["title"] for message in web.messages] == [

@@ -236,8 +236,8 @@ def test_a_month_of_checks(month: Month) -> None:
     assert [verdict.name for verdict in read_latest(location(bench), now=night(30))] == ["renamed"]
     assert datetime.timedelta(days=29) == report.checked - night(0)
     assert month.titles == {
-        0: "test: 4 unapplied",
-        1: "test: 4 resolved",
+        0: "test: 5 unapplied",
+        1: "test: 5 resolved",
         3: "test: 1 drifted",
         5: "test: 1 resolved",
         6: "test: 2 unapplied",
