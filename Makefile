@@ -11,7 +11,7 @@ ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
 TESTS ?= tests
 
-.PHONY: demo test test-env bench faults kill race lint schemas clean help
+.PHONY: demo test test-env bench faults kill race truth lint schemas clean help
 
 help:
 	@echo "make demo     run the product tour in a playground"
@@ -21,6 +21,7 @@ help:
 	@echo "make faults   show the message for each fault of Rucio and the network"
 	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end states"
 	@echo "make bench    measure diff and apply as ratios to the same work by hand"
+	@echo "make truth    break a repository in each known way, and show whether a diff notices it"
 	@echo "make race     start two applies at the same time, 20 times"
 	@echo "make schemas  regenerate schemas/"
 	@echo "make clean    remove everything that make created"
@@ -62,6 +63,9 @@ kill: $(VENV)/.made
 bench: $(VENV)/.made
 	mkdir -p build/scale
 	$(BIN)/python tests/scale/bench.py build/scale
+
+truth: $(VENV)/.made
+	$(BIN)/python tests/truth.py
 
 race: $(VENV)/.made
 	$(BIN)/python tests/race.py 20

@@ -293,6 +293,7 @@ def open_session(
     variables: Mapping[str, Scalar] | None = None,
     *,
     deep: bool = False,
+    quick: bool = False,
     jobs: int = 1,
     parsl: str | None = None,
     counted: bool = False,
@@ -307,7 +308,9 @@ def open_session(
     variables : `Mapping`, optional
         Values that override its ``[vars]``.
     deep : `bool`
-        Whether members are always listed.
+        Whether proofs of earlier listings are ignored, and the datastore's records are compared for any number of members.
+    quick : `bool`
+        Whether many members are compared by count only.
     jobs : `int`
         Number of processes for bulk work. With more than one, the program needs the usual ``if __name__ == "__main__":``.
     parsl : `str`, optional
@@ -325,14 +328,16 @@ def open_session(
     Raises
     ------
     reconciler.errors.StateError
-        If the state file, or a file that it names, is invalid.
+        If the state file, or a file that it names, is invalid, or both deep and quick are asked for.
     reconciler.errors.PlanError
         If its tables can't be ordered.
     reconciler.errors.ObserveError
         If the Butler can't be imported.
     """
+    if deep and quick:
+        raise StateError("--deep and --quick: give only one of them")
     started = time.monotonic()
-    context = Context(policy=ComparisonPolicy(deep=deep), workers=Workers(jobs, parsl))
+    context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=Workers(jobs, parsl))
     with context.phase("load"):
         state = load(Path(path), variables or {})
     repository = find_repository(state)

@@ -60,6 +60,7 @@ def apply(
     prune: bool,
     prune_limit: int | None,
     deep: bool,
+    quick: bool,
     jobs: int,
     parsl: str | None,
     journal: Path | None,
@@ -84,6 +85,7 @@ def apply(
         lock_timeout=lock_timeout,
         journal=journal,
         deep=deep,
+        quick=quick,
         jobs=jobs,
         parsl=parsl,
     )

@@ -42,8 +42,8 @@ class ApplyOptions:
         Number of members above which a plan is refused, instead of the usual limits.
     lock_timeout : `float`
         Seconds to wait for the lock.
-    deep : `bool`
-        Whether members are compared one by one even where their counts agree.
+    deep, quick : `bool`
+        How thoroughly members are compared, as in `open_session`.
     jobs : `int`
         Number of worker processes for bulk steps.
     parsl : `str` or `None`
@@ -61,9 +61,16 @@ class ApplyOptions:
     prune_limit: int | None = None
     lock_timeout: float = 0.0
     deep: bool = False
+    quick: bool = False
     jobs: int = 1
     parsl: str | None = None
     journal: Path | None = None
+
+
+def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:
+    return open_session(
+        path, variables, deep=options.deep, quick=options.quick, jobs=options.jobs, parsl=options.parsl, notify=_notice
+    )
 
 
 def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> int:
@@ -75,7 +82,7 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
         If nothing can be done: the state is wrong or contradicts what exists, a lock is held, or too much would be removed.
     """
     with (
-        open_session(path, variables, deep=options.deep, jobs=options.jobs, parsl=options.parsl, notify=_notice) as session,
+        _open(path, variables, options) as session,
         session.locked(options.lock_timeout),
     ):
         plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
@@ -96,9 +103,7 @@ def apply_plan(path: Path, options: ApplyOptions) -> int:
         As in `apply_state`.
     """
     saved = plan_file.load_plan(path)
-    with open_session(
-        saved.state, saved.variables, deep=options.deep, jobs=options.jobs, parsl=options.parsl, notify=_notice
-    ) as session:
+    with _open(Path(saved.state), saved.variables, options) as session:
         plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name)
         with session.locked(options.lock_timeout):
             plan = session.renew(saved)

@@ -56,6 +56,7 @@ def diff(
     prune: bool,
     verbose: bool,
     deep: bool,
+    quick: bool,
     jobs: int,
     parsl: str | None,
     stats: bool,
@@ -73,7 +74,7 @@ def diff(
     codes = []
     reports: list[DiffReport] = []
     for path in paths:
-        with open_session(path, variables, deep=deep, jobs=jobs, parsl=parsl, counted=stats) as session:
+        with open_session(path, variables, deep=deep, quick=quick, jobs=jobs, parsl=parsl, counted=stats) as session:
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
         codes.append(_exit_code(plan))
         if output_format == "text":

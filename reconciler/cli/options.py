@@ -94,7 +94,12 @@ def bulk_options(command: C) -> C:
     """Add the options for comparing and writing many members."""
     return _add(
         command,
-        click.option("--deep", is_flag=True, help="Compare members one by one even where their counts agree."),
+        click.option(
+            "--deep", is_flag=True, help="List all members, also those known from an earlier run, and compare datastore records."
+        ),
+        click.option(
+            "--quick", is_flag=True, help="Compare many members by count only, and report how many resources were compared so."
+        ),
         click.option(
             "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Number of worker processes for bulk steps."
         ),

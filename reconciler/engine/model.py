@@ -101,6 +101,7 @@ class Comparison(StrEnum):
     """How the members of a resource were compared."""
 
     MEMBERS = "members"
+    PROOF = "proof"  # they were listed and agreed earlier, and are the same now
     COUNT = "count"
 
 
@@ -306,6 +307,16 @@ class Members:
     def counted(cls, field: str, desired: int) -> Members:
         """Return the members of a resource whose counts agree; they were not listed."""
         return cls(field, desired, desired, compared=Comparison.COUNT)
+
+    @classmethod
+    def proven(cls, field: str, desired: int) -> Members:
+        """Return the members of a resource that are the same as when they were listed and agreed."""
+        return cls(field, desired, desired, compared=Comparison.PROOF)
+
+    @property
+    def agree(self) -> bool:
+        """Whether the present members are the desired ones, as far as they were compared."""
+        return not (self.missing or self.unwanted or self.unmanaged or self.changed or self.awaited)
 
 
 @dataclass(frozen=True)

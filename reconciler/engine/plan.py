@@ -12,6 +12,7 @@ from reconciler.engine.model import (
     Action,
     Address,
     Change,
+    Comparison,
     Cost,
     DesiredState,
     Difference,
@@ -129,6 +130,15 @@ class Plan:
         return [entry for entry in self.entries if entry.has(DifferenceKind.CONFLICT) and entry.spec.manage != "observe"]
 
     @property
+    def compared_by_count(self) -> list[Entry]:
+        """Resources of which some members were compared by their number only."""
+        return [
+            entry
+            for entry in self.entries
+            if entry.observed is not None and any(part.compared is Comparison.COUNT for part in entry.observed.members)
+        ]
+
+    @property
     def cost(self) -> Cost:
         """What all actions move."""
         return sum((action.cost for action in self.actions), Cost())
@@ -171,6 +181,7 @@ def plan(
             found.append(Difference(address, None, detail=unmet[address], kind=DifferenceKind.BLOCKED))
             actions = ()
         if state.kind_of(address).traits.depends_on_content:
+            found = [_explain_failure(difference, graph, entries) for difference in found]
             found += _differences_to_come(state, graph, address, entries)
         entries[address] = Entry(address, spec, observed, tuple(found), actions)
     return Plan(state, graph, tuple(entries.values()), prune, unmet or {})
@@ -195,6 +206,21 @@ def plan_once_delivered(state: DesiredState, entry: Entry) -> list[Action]:
     observed = replace(entry.observed, members=members, conditions=conditions)
     prune = any(action.removes for action in entry.actions)
     return list(plan_resource(state, entry.address, observed, entry.differences, prune=prune))
+
+
+def _explain_failure(difference: Difference, graph: Graph, entries: Mapping[Address, Entry]) -> Difference:
+    """Refer from an expectation that fails to the resources it counts whose members are missing, which list them."""
+    if difference.kind is not DifferenceKind.FAILED:
+        return difference
+    missing = {
+        other: [d for d in entries[other].differences if d.kind in (DifferenceKind.MAKE, DifferenceKind.WAITING) and d.members]
+        for other in graph.order
+        if other in graph.predecessors(difference.address) and other in entries
+    }
+    texts = [f"{sum(len(d.members) for d in found):,} {found[0].field} of {other}" for other, found in missing.items() if found]
+    if not texts:
+        return difference
+    return replace(difference, detail=f"{difference.detail}; missing are {' and '.join(texts)}", members=())
 
 
 def _differences_to_come(

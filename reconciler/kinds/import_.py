@@ -32,6 +32,7 @@ from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, systems_for
 from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
+from reconciler.kinds.shared.proven_datasets import digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
 
@@ -253,7 +254,7 @@ def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:
 
 def _to_source(spec: ImportSpec) -> ExportSource:
     locate = functools.partial(locate_file, root=spec.root, replace=spec.replace)
-    return ExportSource(spec.export_file, locate, spec.delivered_by, spec.verify)
+    return ExportSource(spec.export_file, locate, spec.delivered_by, spec.verify, digest_spec(spec))
 
 
 def _certify_and_tag(context: Context, content: ExportFile, action: ImportDatasets) -> None:

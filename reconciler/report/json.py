@@ -87,6 +87,7 @@ class DiffReport(BaseModel):
     butler: str | None
     rucio: str | None
     in_sync: bool
+    by_count: int = Field(0, ge=0, description="Number of resources of which members were compared by count only.")
     seconds: float
     stats: StatsReport | None = None
     resources: list[ResourceReport]
@@ -113,6 +114,7 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, st
         butler=butler,
         rucio=rucio,
         in_sync=plan.in_sync,
+        by_count=len(plan.compared_by_count),
         seconds=round(elapsed, 3),
         stats=None if stats is None else StatsReport(statements=stats.statements, calls=stats.calls, seconds=stats.seconds),
         resources=[_report_resource(plan, entry) for entry in plan.entries],

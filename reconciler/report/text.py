@@ -71,7 +71,9 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
         if verbose:
             yield from map(_in_sync, plan.entries)
         count = plural(len(plan.entries), "resource")
-        yield Line(f"{plan.state.name} is in sync: {count}, checked in {format_seconds(elapsed)}.", "green")
+        by_count = len(plan.compared_by_count)
+        quick = f" {by_count:,} of them by count only," if by_count else ""
+        yield Line(f"{plan.state.name} is in sync: {count},{quick} checked in {format_seconds(elapsed)}.", "green")
         return
     for entry in plan.entries:
         shown = [difference for difference in entry.differences if difference.kind is not DifferenceKind.REMOVE]
@@ -267,4 +269,6 @@ def _summary(plan: Plan, elapsed: float) -> Line:
         text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)."
     elif not plan.unknown:  # what could not be checked may contain unwanted members
         text += " Nothing to remove."
+    if plan.compared_by_count:
+        text += f" {plural(len(plan.compared_by_count), 'resource')} compared by count only."
     return Line(f"{text}       {format_seconds(elapsed)}", bold=True)

@@ -142,7 +142,7 @@ def _query_by_name(
         return None
     datasets = context.rucio.dids(dids)
     total = sum(facts.length or 0 for facts in datasets.values())
-    if len(datasets) < len(dids) or not context.policy.compares_by_count(total):
+    if len(datasets) < len(dids) or not context.policy.is_large(total):
         return None
     (scope,) = scopes
     suffixes = {uri: _find_possible_names(uri) for uri in uris}

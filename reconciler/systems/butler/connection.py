@@ -165,6 +165,14 @@ class ButlerConnection:
             self._collection_caches.enter_context(butler.registry.caching_context())
 
     @property
+    def identity(self) -> str:
+        """The location of the registry and its namespace, without credentials."""
+        url, namespace = registry_of(self.config())
+        database = os.path.realpath(url.database) if url.get_backend_name() == "sqlite" and url.database else url.database
+        host = url.host or url.query.get("host")
+        return f"{url.get_backend_name()}://{host or ''}:{url.port or ''}/{database} {namespace or ''}".strip()
+
+    @property
     def many_writers(self) -> bool:
         """Whether several processes may write at the same time; SQLite allows one writer."""
         return bool(registry_of(self.config())[0].get_backend_name() != "sqlite")

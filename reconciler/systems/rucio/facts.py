@@ -24,11 +24,17 @@ class DidFacts:
         Whether files or datasets may still be added.
     length : `int` or `None`
         Number of files; `None` while it is open.
+    bytes : `int` or `None`
+        Size of all files; `None` while it is open.
+    updated_at : `datetime.datetime` or `None`
+        UTC, naive; when it was closed, or its files were changed after that.
     """
 
     type: str
     is_open: bool
     length: int | None
+    bytes: int | None = None
+    updated_at: datetime.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,8 @@ class RuleRequest:
 
 def did_facts(row: Mapping[str, Any]) -> DidFacts:
     """Read a record of get_metadata_bulk."""
-    return DidFacts(_plain(row["did_type"]), bool(row["is_open"]), row["length"])
+    updated_at = parse_time(row.get("updated_at"))
+    return DidFacts(_plain(row["did_type"]), bool(row["is_open"]), row["length"], row.get("bytes"), updated_at)
 
 
 def _plain(member: object) -> str:
