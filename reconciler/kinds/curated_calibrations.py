@@ -81,7 +81,10 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
             )
 
     def apply(self, context: Context, action: WriteCuratedCalibrations) -> None:
-        list(context.run_butler([_arguments(action, context.butler.uri)]))
+        name = action.address.name
+        bases = (name, f"{name.partition('/')[0]}/calib/{action.label}")
+        runs = [run for base in bases for run in (f"{base}/unbounded", f"{base}/curated/*")]
+        list(context.run_butler([_arguments(action, context.butler.uri)], runs))
 
     def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
         yield Command("butler", *_arguments(action, "$REPO"))

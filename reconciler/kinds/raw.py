@@ -167,7 +167,8 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         total, done = len(action.files), 0
         chunks = context.split_into_chunks(action.files)
         context.report_progress("raws", done, total)
-        for _ in context.run_butler([_ingest_raws(action, context.butler.uri, chunk) for chunk in chunks]):
+        commands = [_ingest_raws(action, context.butler.uri, chunk) for chunk in chunks]
+        for _ in context.run_butler(commands, runs=[action.address.name]):
             done = min(done + len(chunks[0]), total)
             context.report_progress("raws", done, total)
         context.butler.analyze(total)

@@ -135,13 +135,15 @@ class Context:
         """Cut bulk work into chunks for the workers; a SQLite database has one writer."""
         return split_into_chunks(items, self.workers.width if self.butler.many_writers else 1)
 
-    def run_butler(self, commands: Sequence[Sequence[str]]) -> Iterator[None]:
+    def run_butler(self, commands: Sequence[Sequence[str]], runs: Collection[str] = ()) -> Iterator[None]:
         """Run ``butler`` subcommands of the Science Pipelines in workers, and yield each time that one has ended.
 
         Parameters
         ----------
         commands : `Sequence` [`Sequence` [`str`]]
             Each a subcommand and its arguments.
+        runs : `Collection` [`str`]
+            The RUN collections that they write, with wildcards.
 
         Raises
         ------
@@ -152,7 +154,9 @@ class Context:
         from reconciler.systems.butler.commands import run
 
         # butler commands assume that an existing RUN collection is complete; repair half-created (empty) ones first.
-        empty = [name for name, c in self.butler.collections().items() if c.type == "RUN" and not c.dataset_types]
+        existing = self.butler.collections()
+        written = [name for name in self.butler.matching_collections(runs) if name in existing]
+        empty = [name for name in written if existing[name].type == "RUN" and not existing[name].dataset_types]
         write_definitions.complete_runs(self.butler, empty)
         chunks = [(list(words),) for words in commands]
         last = len(chunks) - 1
