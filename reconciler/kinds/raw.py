@@ -78,7 +78,7 @@ class RawSpec(Spec):
         description=(
             "Regular expression that finds the data ID in the path of a raw, with a group for the exposure, `exposure` (its "
             "number) or `obs_id`, and one for the detector, `detector` (its number) or `full_name`. Without it, files are "
-            "compared by URI."
+            "compared by URI, which needs `transfer` to be `direct`."
         ),
         examples=[r"(?P<obs_id>CC_O_\d{8}_\d{6})_(?P<full_name>R\d\d_S\d\d)\.fits"],
     )
@@ -139,6 +139,9 @@ class RawKind(Kind[RawSpec, IngestRaws]):
                 for options in (EXPOSURE_GROUPS, DETECTOR_GROUPS):
                     if not any(option in groups for option in options):
                         yield f"data_id: needs a group (?P<{options[0]}>…) or (?P<{options[1]}>…)"
+        if spec.transfer != "direct" and spec.data_id is None:
+            text = "puts the raws at other paths, so that they can't be compared by path"
+            yield f'transfer = "{spec.transfer}" {text}; set data_id, or use transfer = "direct"'
 
     def observe(self, context: Context, desired: Mapping[str, RawSpec]) -> Mapping[str, Observed[RawSpec]]:
         observed = {name: _observe_raws(context, name, spec) for name, spec in desired.items()}
