@@ -16,6 +16,7 @@ from pydantic import Field
 from reconciler.engine.kind import Kind, KindTraits, Links
 from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
 from reconciler.kinds.shared.registry_calls import registry_call
+from reconciler.patterns import is_glob
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -86,6 +87,9 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
     def validate(self, name: str, spec: ChainSpec) -> Iterable[str]:
         twice = {child for child in spec.children if spec.children.count(child) > 1}
         yield from (f'children: "{child}" is named twice' for child in sorted(twice))
+        for child in spec.children:
+            if is_glob(child):
+                yield f'children: "{child}" has wildcards, and a chain names each of its children'
 
     def observe(self, context: Context, desired: Mapping[str, ChainSpec]) -> Mapping[str, Observed[ChainSpec]]:
         collections = context.butler.collections()

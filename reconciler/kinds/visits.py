@@ -14,6 +14,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, JsonObject, Members, Observed, Spec
+from reconciler.patterns import is_glob
 from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
 
     def requirements(self, spec: VisitsSpec) -> Requirements:
         return Requirements(butler_commands=["define-visits"])
+
+    def validate(self, name: str, spec: VisitsSpec) -> Iterable[str]:
+        if is_glob(spec.raws):
+            yield f'raws: "{spec.raws}" has wildcards, and define-visits needs the name of one collection'
 
     def observe(self, context: Context, desired: Mapping[str, VisitsSpec]) -> Mapping[str, Observed[VisitsSpec]]:
         return {name: _observe_visits(context, name, spec) for name, spec in desired.items()}
