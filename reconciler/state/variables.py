@@ -120,7 +120,7 @@ def _substitute_text(
 def substitute(value: Any, where: KeyPath, values: Mapping[str, Scalar], problems: Problems) -> Any:
     """Return a copy of a document, or of the part of it at ``where``, that is ready for validation.
 
-    Variables in strings are substituted, the braces of resource names expanded, and dates and times converted to strings, because
+    Variables in strings and in keys are substituted, the braces of resource names expanded before that, and dates and times converted to strings, because
     JSON Schema has no type for them. ``[vars]`` is left out. Resources that come from one key get the line of that key.
     """
     if isinstance(value, dict):
@@ -144,6 +144,8 @@ def _substitute_table(
         path = (*where, key)
         value = substitute(item, path, values, problems)
         names = _expand_key(path, problems) if len(where) == 1 else [key]  # only keys at this depth are names of resources
+        if where:
+            names = [str(_substitute_text(name, values, path, problems, values)) for name in names]
         for name in names:
             if name in substituted:
                 problems.add(path, f'"{name}" is defined twice in this file')

@@ -66,6 +66,39 @@ def test_variables_are_substituted_in_values_and_keep_their_type(tmp_path: Path)
     assert spec.collections == ("/z/y",)  # type: ignore[attr-defined]
 
 
+KEYS = """
+[vars]
+ticket = 'DM-1'
+braces = '{x,y}'
+n = 7
+[chain."c/${ticket}/{a,b}"]
+children = []
+[chain."c/${n}/$$/${braces}"]
+children = []
+[import.'${ticket}']
+export_file = 'e.yaml'
+root = '/r'
+replace = { '/${ticket}/' = '/x/' }
+"""
+
+
+def test_variables_are_substituted_in_keys_after_the_expansion_of_their_braces(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + KEYS)
+    state = load(path)
+    names = [address.name for address in state.resources if address.kind != "repository"]
+    assert names == ["c/DM-1/a", "c/DM-1/b", "c/7/$/{x,y}", "DM-1"]
+    assert state.lines[Address("chain", "c/DM-1/b")] == 10
+    assert dict(state.resources[Address("import", "DM-1")].replace) == {"/DM-1/": "/x/"}  # type: ignore[attr-defined]
+
+
+def test_keys_that_variables_make_equal_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + "[vars]\na = 'x'\n[chain.x]\nchildren = []\n[chain.'${a}']\nchildren = []\n")
+    with pytest.raises(StateError, match='"x" is defined twice in this file'):
+        load(path)
+
+
 def test_an_unknown_variable_on_the_command_line_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text(HEAD + "[vars]\ndata = '/x'\n")
