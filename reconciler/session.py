@@ -21,6 +21,7 @@ from reconciler.engine.removal_limits import count_removals
 from reconciler.engine.requirements import find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
+from reconciler.kinds.dataset_type import DatasetTypeSpec
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
@@ -351,6 +352,9 @@ def open_session(
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}
+        context.storage_classes = {
+            address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
+        }
     if state.rucio is not None:
         from reconciler.systems.rucio.connection import RucioConnectionSettings
         from reconciler.systems.rucio.server import RucioServer

@@ -130,6 +130,17 @@ class FormatterNames:
         return iter(sorted({dataset.formatter for dataset in datasets if dataset.formatter}))
 
 
+@dataclass(frozen=True)
+class TypesWithoutFormatter:
+    """The dataset types of which an export file names no formatter for some datasets; read as `FormatterNames` are."""
+
+    export_file: str
+
+    def __iter__(self) -> Iterator[str]:
+        datasets = export_file.read(self.export_file).datasets.values()
+        return iter(sorted({dataset.dataset_type for dataset in datasets if not dataset.formatter}))
+
+
 class ImportKind(Kind[ImportSpec, ImportDatasets]):
     """The kind of ``import`` tables; several export files may contain the same collection."""
 
@@ -151,7 +162,11 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         )
 
     def requirements(self, spec: ImportSpec) -> Requirements:
-        return Requirements(systems=systems_for(spec.delivered_by), classes=FormatterNames(spec.export_file))
+        return Requirements(
+            systems=systems_for(spec.delivered_by),
+            classes=FormatterNames(spec.export_file),
+            default_formatters=TypesWithoutFormatter(spec.export_file),
+        )
 
     def observe(self, context: Context, desired: Mapping[str, ImportSpec]) -> Mapping[str, Observed[ImportSpec]]:
         observed = {}

@@ -28,7 +28,7 @@ from reconciler.engine.model import (
     Observed,
     Spec,
 )
-from reconciler.errors import ObserveError
+from reconciler.errors import ObserveError, did_you_mean
 from reconciler.files import visit_list
 from reconciler.files.text import read_text
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
@@ -258,7 +258,12 @@ def _find_desired(context: Context, spec: TaggedSpec) -> tuple[dict[str, Dataset
     ids = _read_ids(spec.ids) if spec.ids else None
     refs: dict[str, DatasetRef] = {}
     conditions: list[Condition] = []
+    known = context.butler.dataset_types()
     for dataset_type in spec.dataset_types:
+        if dataset_type not in known:
+            text = f"dataset type {dataset_type} doesn't exist yet{did_you_mean(dataset_type, known)}"
+            conditions.append(Condition(DifferenceKind.WAITING, text))
+            continue
         if spec.listed_dimension:
             found, missing = _find_listed(context, spec, dataset_type)
             conditions += missing
@@ -300,9 +305,7 @@ def _count_desired(context: Context, spec: TaggedSpec) -> int:
 def _find_listed(context: Context, spec: TaggedSpec, dataset_type: str) -> tuple[list[DatasetRef], list[Condition]]:
     """Return the datasets of the listed visits or exposures, and a condition for those that have none."""
     instrument, dimension, numbers = spec.instrument or "", spec.listed_dimension, spec.read_numbers()
-    definition = context.butler.dataset_types().get(dataset_type)
-    if definition is None:
-        return [], [Condition(DifferenceKind.LATER, f"dataset type {dataset_type} doesn't exist yet")]
+    definition = context.butler.dataset_types()[dataset_type]
     missing: set[Hashable] = set()
     if dimension == "visit" and dimension not in definition.dimensions:
         exposures = _find_exposures(context, instrument)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import ObserveError
 from reconciler.systems.bulk import Cancellation, ProgressReport, ignore_progress, split_into_chunks
-from reconciler.systems.existence import find_existing_tokens
+from reconciler.systems.existence import find_existing_names, find_existing_tokens
 from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
@@ -39,6 +39,8 @@ class Context:
         This facility's RSE.
     owners : `Mapping` [`str`, `str`]
         The address of the state that provides a token: a kind that merely mentions such a thing leaves it to its owner.
+    storage_classes : `Mapping` [`str`, `str`]
+        The storage class of each dataset type that the state defines.
     policy : `ComparisonPolicy`
         How thoroughly members are compared.
     cancellation : `Cancellation`
@@ -55,6 +57,7 @@ class Context:
     server: RucioServer | None = None
     rse: str | None = None
     owners: Mapping[str, str] = field(default_factory=dict)
+    storage_classes: Mapping[str, str] = field(default_factory=dict)
     policy: ComparisonPolicy = field(default_factory=ComparisonPolicy)
     cancellation: Cancellation = field(default_factory=Cancellation)
     report_progress: ProgressReport = ignore_progress
@@ -92,6 +95,10 @@ class Context:
         """Return the tokens that exist live; see `reconciler.systems.existence`."""
         return find_existing_tokens(self, tokens) if tokens else set()
 
+    def find_names(self, kind: str) -> Collection[str]:
+        """Return the names that exist live of one kind of token; see `reconciler.systems.existence`."""
+        return find_existing_names(self, kind)
+
     def is_down(self, system: str) -> bool:
         """Return True if a system doesn't answer at all, so that it isn't asked again for each kind."""
         try:
@@ -118,6 +125,14 @@ class Context:
         from reconciler.systems.butler.commands import missing_classes
 
         return missing_classes(names)
+
+    def find_missing_formatters(self, dataset_types: Sequence[str]) -> list[str]:
+        """Return the dataset types whose default formatter can't be imported; none before the repository exists."""
+        if not dataset_types or self.repository is None or not self.repository.ready:
+            return []
+        from reconciler.systems.butler.commands import missing_formatters
+
+        return missing_formatters(self.repository, dataset_types, self.storage_classes)
 
     def find_files(self, locations: Sequence[str], pattern: str) -> list[str]:
         """Return the URIs of the files below some folders whose names match a regular expression.

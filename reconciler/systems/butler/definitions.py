@@ -9,6 +9,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.errors import StateError, did_you_mean
 from reconciler.systems.butler.errors import translate_read_errors
 
 if TYPE_CHECKING:
@@ -71,13 +72,35 @@ class DefinitionReader:
 
         Raises
         ------
-        reconciler.errors.ObserveError
+        reconciler.errors.StateError
             If one is not in the repository's universe.
         """
         if not self.connection.ready:
             return tuple(sorted(dimensions))
+        known = self.universe().dimensions.names
+        unknown = sorted(set(dimensions) - set(known))
+        if unknown:
+            raise StateError([f'unknown dimension "{name}"{did_you_mean(name, known)}' for name in unknown])
         with translate_read_errors(self.connection.uri):
             return tuple(sorted(self.connection.open().dimensions.conform(dimensions).required))
+
+    def check_storage_class(self, name: str) -> None:
+        """Check that a storage class exists; not before the repository does, whose configuration may define more of them.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If there is none.
+        """
+        if not self.connection.ready:
+            return
+        from lsst.daf.butler import StorageClassFactory
+
+        self.connection.open()  # adds the storage classes of the repository's configuration to those of the Butler
+        factory = StorageClassFactory()
+        if name not in factory:
+            known = factory._storageClasses  # there is no public list
+            raise StateError(f'unknown storage class "{name}"{did_you_mean(name, known)}')
 
     def matching_collections(self, patterns: Iterable[str]) -> list[str]:
         """Return the collections that match any pattern; a pattern without wildcards is returned whether it exists or not."""

@@ -44,6 +44,7 @@ class Repository:
         self.flattened = definitions.flattened
         self.dataset_types = definitions.dataset_types
         self.required = definitions.required
+        self.check_storage_class = definitions.check_storage_class
         self.universe = definitions.universe
         self.records = definitions.records
         self.count_records = definitions.count_records
