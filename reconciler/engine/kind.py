@@ -24,7 +24,7 @@ class Context(Protocol):
         """Return the tokens, such as ``collection:HSC/raw/all``, that exist live, whoever made them."""
 
     def find_names(self, kind: str) -> Collection[str]:
-        """Return the names that exist live of one kind of token, such as ``collection``, to suggest one; none if they are too many."""
+        """Return the names that exist live of one kind of token, to suggest one; none if they are too many."""
 
     def is_down(self, system: System) -> bool:
         """Return True if a system doesn't answer at all."""

@@ -31,8 +31,8 @@ class CuratedCalibrationsSpec(Spec):
     label: str = Field(description="Label that becomes part of the collection names, usually a ticket.", examples=["DM-48650"])
     dataset_types: tuple[str, ...] = Field(
         (CAMERA,),
-        description="Dataset types of which datasets must be certified. If it is left out, those that the instrument's class names "
-        "are included, if it can be imported.",
+        description="Dataset types of which datasets must be certified. If it is left out, those that the instrument's class "
+        "names are included, if it can be imported.",
     )
 
 

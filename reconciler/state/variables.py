@@ -120,8 +120,9 @@ def _substitute_text(
 def substitute(value: Any, where: KeyPath, values: Mapping[str, Scalar], problems: Problems) -> Any:
     """Return a copy of a document, or of the part of it at ``where``, that is ready for validation.
 
-    Variables in strings and in keys are substituted, the braces of resource names expanded before that, and dates and times converted to strings, because
-    JSON Schema has no type for them. ``[vars]`` is left out. Resources that come from one key get the line of that key.
+    Variables in strings and in keys are substituted, the braces of resource names expanded before that, and dates and times
+    converted to strings, because JSON Schema has no type for them. ``[vars]`` is left out. Resources that come from one key get
+    the line of that key.
     """
     if isinstance(value, dict):
         return _substitute_table(value, where, values, problems)

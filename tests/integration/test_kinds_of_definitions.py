@@ -184,6 +184,31 @@ def test_a_flattened_chain_contains_the_children_of_its_child_chains(bench: Benc
     assert children(bench, "top") == ("a", "b", "c")
 
 
+FLATTENED = RUNS + '[chain.inner]\nchildren = ["a"{}]\n[chain.top]\nchildren = ["inner", "c"]\nflatten = true\n'
+
+
+def test_a_flattened_chain_is_compared_by_the_names_that_it_contains(bench: Bench) -> None:
+    state = bench.state(FLATTENED.format(', "b"'))
+    bench.apply_and_check(state)
+    bench.butler.collections.redefine_chain("top", ["c", "a"])
+    output = bench.diff(state, 2)
+    assert "+ b at 2 (of 3)" in output
+    assert "↕ c from 1 to 3" in output
+    assert "inner at" not in output
+    assert "- a" not in output
+    bench.apply_and_check(state)
+    assert children(bench, "top") == ("a", "b", "c")
+
+
+def test_a_flattened_chain_follows_a_child_chain_that_the_same_apply_changes(bench: Bench) -> None:
+    bench.apply_and_check(bench.state(FLATTENED.format("")))
+    state = bench.state(FLATTENED.format(', "b"'))
+    output = bench.diff(state, 2)
+    assert output.count("+ b at 2") == 2
+    bench.apply_and_check(state)
+    assert children(bench, "top") == ("a", "b", "c")
+
+
 def test_a_chain_whose_name_is_taken_stops_an_apply_before_anything_is_changed(bench: Bench) -> None:
     bench.butler.collections.register("top")
     state = bench.state(RUNS + '[chain.top]\nchildren = ["a"]\n[chain.over]\nchildren = ["b"]\n')

@@ -36,8 +36,8 @@ def completed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_subcommand_completes_only_the_empty_runs_that_it_writes(
     comcam: Bench,
-    raws: Any,
-    completed: list[str],  # noqa: F811
+    raws: Any,  # noqa: F811
+    completed: list[str],
 ) -> None:
     register_runs(comcam, 20)
     butler = comcam.butler

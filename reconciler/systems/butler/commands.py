@@ -154,7 +154,7 @@ def _import_formatters(repository: Repository, dataset_type: str, storage_class:
     """Import the classes with which the datastores of a repository read a dataset type."""
     from lsst.daf.butler import StorageClassFactory
 
-    stores = [getattr(repository.open(), "_datastore", None)]  # a Butler has no public attribute for its datastore
+    stores: list[Any] = [getattr(repository.open(), "_datastore", None)]  # a Butler has no public attribute for its datastore
     for store in stores:
         stores += getattr(store, "datastores", ())
         factory = getattr(store, "formatterFactory", None)
