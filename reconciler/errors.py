@@ -89,7 +89,7 @@ class PlanError(ReconcileError):
 
 
 class ConflictError(PlanError):
-    """The state contradicts what exists, such as a collection of another type; nothing was changed.
+    """The state contradicts what exists, such as a collection of another type; nothing was done about it.
 
     Parameters
     ----------

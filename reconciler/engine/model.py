@@ -390,7 +390,7 @@ class Observed(Generic[S]):
     spec: S | None
     members: tuple[Members, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    resolved: S | None = None
+    resolved: S | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
 from reconciler.engine.plan import Plan
+from reconciler.errors import ConflictError
 from reconciler.report.formatting import Line, format_seconds, format_size, plural
 
 RECAP = (Status.OK, Status.CHANGED, Status.WAITING, Status.DEGRADED, Status.BLOCKED, Status.FAILED)
@@ -38,5 +39,7 @@ def summarize_run(outcomes: Collection[Outcome], elapsed: float, run: str) -> It
     for outcome in outcomes:
         if outcome.status in COLOURS:
             yield Line(f"{outcome.status.capitalize()}: {outcome.address}: {outcome.detail}", COLOURS[outcome.status])
+    hints = [hint for outcome in outcomes if isinstance(outcome.error, ConflictError) for hint in outcome.error.hints]
+    yield from (Line(f"  {hint}", COLOURS[Status.BLOCKED]) for hint in dict.fromkeys(hints))
     if counts[Status.WAITING]:
         yield Line("Run again, or use --wait, for what is waiting.")

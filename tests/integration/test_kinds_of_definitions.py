@@ -209,15 +209,20 @@ def test_a_flattened_chain_follows_a_child_chain_that_the_same_apply_changes(ben
     assert children(bench, "top") == ("a", "b", "c")
 
 
-def test_a_chain_whose_name_is_taken_stops_an_apply_before_anything_is_changed(bench: Bench) -> None:
+def test_a_chain_whose_name_is_taken_blocks_only_what_needs_it(bench: Bench) -> None:
     bench.butler.collections.register("top")
-    state = bench.state(RUNS + '[chain.top]\nchildren = ["a"]\n[chain.over]\nchildren = ["b"]\n')
+    tables = '[chain.top]\nchildren = ["a"]\n[chain.over]\nchildren = ["top"]\n[chain.other]\nchildren = ["b"]\n'
+    state = bench.state(RUNS + tables)
+    output = bench.diff(state, 1)
+    assert "needs chain.top, which is in conflict" in output
+    assert "4 to change, 1 in conflict, 1 blocked" in output
     output = bench.apply(state, 1)
-    assert "chain.top: the name is taken by a RUN collection" in output
-    assert "nothing was changed" in output
-    assert list(bench.butler.collections.query("*")) == ["top"]
-    bench.apply(state, 0, "--except", "chain.top")
-    assert children(bench, "over") == ("b",)
+    assert "Blocked: chain.top: the name is taken by a RUN collection" in output
+    assert "Blocked: chain.over: needs chain.top, which is in conflict" in output
+    assert "changed 4" in output
+    assert "exclude these with --except" in output
+    assert sorted(bench.butler.collections.query("*")) == ["a", "b", "c", "other", "top"]
+    assert children(bench, "other") == ("b",)
 
 
 def test_a_child_that_no_table_provides_is_an_error_that_names_the_table(bench: Bench) -> None:

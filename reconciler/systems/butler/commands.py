@@ -157,7 +157,7 @@ def _import_formatters(repository: Repository, dataset_type: str, storage_class:
     stores: list[Any] = [getattr(repository.open(), "_datastore", None)]  # a Butler has no public attribute for its datastore
     for store in stores:
         stores += getattr(store, "datastores", ())
-        factory = getattr(store, "formatterFactory", None)
+        factory: Any = getattr(store, "formatterFactory", None)
         known = StorageClassFactory()
         entities = [dataset_type, *([known.getStorageClass(storage_class)] if storage_class in known else [])]
         for entity in entities if factory is not None else ():
