@@ -1,5 +1,6 @@
 """Kinds that hold datasets, on real repositories: only missing datasets are written."""
 
+import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,6 +136,43 @@ def test_visits_of_raws_are_defined_and_those_of_later_raws_are_added(comcam: Be
     comcam.apply_and_check(state)
     science = sum(exposure.is_science for exposure in campaign.list_exposures(Sizes(2, 5))) + 2
     assert comcam.butler.registry.queryDimensionRecords("visit", instrument="LSSTComCam").count() == science
+
+
+def test_visits_of_exposures_that_do_not_see_the_sky_are_in_sync(comcam: Bench) -> None:
+    folder = comcam.folder / "raw" / "LSSTComCam"
+    exposures = list(campaign.list_exposures(SIZES))
+    for exposure in exposures:
+        if not exposure.is_science:
+            campaign.write_exposure(folder, exposure)
+    comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
+    campaign.write_exposure(folder, next(exposure for exposure in exposures if exposure.is_science))
+    comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
+    output = comcam.diff(comcam.state(raw(folder) + VISITS), 0, "-v")
+    assert "= visits.LSSTComCam   1 exposures with a visit by members" in output
+
+
+def test_of_a_raw_in_two_files_neither_is_ingested_and_the_other_raws_are(comcam: Bench, raws: Path) -> None:
+    original = sorted(raws.rglob("*.fits"))[0]
+    copy = raws / "copies" / original.name
+    copy.parent.mkdir()
+    shutil.copy(original, copy)
+    shutil.copy(original.with_name("_index.json"), copy.parent)
+    state = comcam.state(raw(raws))
+    output = comcam.diff(state, 2)
+    assert f"missing: {N_RAWS - 1} raws" in output
+    assert "2 files for 1 raw;" in output
+    assert str(copy) in output
+    assert str(original) in output
+    output = comcam.apply(state, 2)
+    assert "failed 0" in output
+    assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS - 1
+    assert "2 files for 1 raw;" in comcam.diff(state, 2)
+    assert "2 files for 1 raw;" in comcam.diff(state, 2, "--quick")
+    copy.unlink()
+    comcam.apply_and_check(state)
+    shutil.copy(original, copy)
+    assert "2 files for 1 raw;" in comcam.diff(state, 2)
+    assert "missing" not in comcam.diff(state, 2)
 
 
 def test_curated_calibrations_are_written_once_and_an_interrupted_write_is_reported(comcam: Bench) -> None:
