@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, SkipValidation
 
-from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
+from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
     Action,
     Change,
@@ -24,6 +24,7 @@ from reconciler.engine.model import (
     Cost,
     DifferenceKind,
     InputPath,
+    JsonObject,
     Made,
     Observed,
     Spec,
@@ -35,6 +36,7 @@ from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource,
 from reconciler.kinds.shared.proven_datasets import digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
+from reconciler.kinds.shared.validity import describe_range
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
@@ -254,6 +256,12 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         else:
             text = f"{action.reason}; butler import can't import a part of a file, but reconcile apply can"
             yield Comment(f"{action.address}: {text}")
+
+    def describe(self, member: JsonObject) -> MemberText:
+        if not {"begin", "end"} <= member.keys():
+            return super().describe(member)
+        shown = {key: value for key, value in member.items() if key not in ("begin", "end")}
+        return super().describe({**shown, "validity": describe_range(member["begin"], member["end"])})
 
 
 def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:

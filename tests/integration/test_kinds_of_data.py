@@ -284,6 +284,9 @@ def test_only_the_missing_part_of_an_export_file_is_imported(bench: Bench, expor
     output = bench.diff(state, 2)
     assert "datasets: 1 of 6 missing" in output
     assert "certifications: 2 of 6 missing" in output
+    certified = "collection=calib  dataset_type=bias  instrument=LSSTComCam  detector={}  validity={}"
+    assert certified.format(0, "2024-01-01 00:00:00…\n") in output
+    assert certified.format(5, "…2025-01-01 00:00:00\n") in output
     assert "1 datasets, 2 certifications" in bench.apply_and_check(state)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.model import JsonObject, Members
+from reconciler.kinds.shared.validity import describe_range
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.datasets import Certification
@@ -50,12 +51,12 @@ def compare_ranges(
         if its_collection == collection:
             found[dataset_id].append((begin, end))
             if dataset_id not in expected:
-                unmanaged.append({"dataset_type": dataset_type, "id": dataset_id, "validity": _describe(begin, end)})
+                unmanaged.append({"dataset_type": dataset_type, "id": dataset_id, "validity": describe_range(begin, end)})
     changed = []
     for dataset_id, desired in expected.items():
         differing = [actual for actual in found[dataset_id] if not _is_close(actual, desired)]
         member = _to_member(refs[dataset_id], desired)
-        changed += [{**member, "certified": _describe(*actual)} for actual in differing]
+        changed += [{**member, "certified": describe_range(*actual)} for actual in differing]
     members: dict[Hashable, JsonObject] = {f"type {name}": {"dataset_type": name} for name in lacking}
     members |= {dataset_id: _to_member(refs[dataset_id], desired) for dataset_id, desired in expected.items()}
     present = {dataset_id for dataset_id, ranges in found.items() if ranges}
@@ -103,14 +104,4 @@ def _is_close(actual: tuple[int, int], desired: tuple[int, int]) -> bool:
 
 
 def _to_member(ref: DatasetRef, desired: tuple[int, int]) -> dict[str, Any]:
-    return {"dataset_type": ref.datasetType.name, "id": str(ref.id), **ref.dataId.required, "validity": _describe(*desired)}
-
-
-def _describe(begin: int, end: int) -> str:
-    """Return a validity range as text; the ends are TAI."""
-    from reconciler.systems.butler.export_values import nanoseconds
-
-    first, last = nanoseconds(None, None)
-    epoch = datetime.datetime(1970, 1, 1)
-    texts = ["" if time in (first, last) else (epoch + datetime.timedelta(microseconds=time // 1000)) for time in (begin, end)]
-    return f"{texts[0]}…{texts[1]}"
+    return {"dataset_type": ref.datasetType.name, "id": str(ref.id), **ref.dataId.required, "validity": describe_range(*desired)}
