@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import string
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,30 @@ class Problems:
     def __init__(self, path: Path, lines: dict[KeyPath, int]) -> None:
         self.path = path
         self.lines = lines
-        self.found: list[tuple[int, str]] = []
+        self.found: list[tuple[int, str, str]] = []
 
     def add(self, where: Sequence[str | int], text: str, key: str | None = None) -> None:
         """Add a problem of the table or value at ``where``, with the line of ``key`` in it if that is given."""
         line = find_line(self.lines, tuple(where) if key is None else (*where, key)) or 1
         address = format_path(where)
-        self.found.append((line, f"{self.path.name}:{line}: {address}{': ' if address else ''}{text}"))
+        self.found.append((line, address, text))
 
     def raise_if_any(self) -> None:
         """Raise a `reconciler.errors.StateError` with all problems in the order of their lines, if there are any."""
         if self.found:
-            raise StateError(list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda item: item[0]))))
+            raise StateError(self.report())
+
+    def report(self) -> list[str]:
+        """Return a line for each problem; the same problem of all resources that one key stands for is one line."""
+        equal: dict[tuple[int, str], dict[str, None]] = defaultdict(dict)
+        for line, address, text in sorted(self.found, key=lambda item: item[0]):
+            equal[line, text].setdefault(address)
+        texts = []
+        for (line, text), addresses in equal.items():
+            first, *others = addresses
+            count = f" and {len(others):,} more" if others else ""
+            texts.append(f"{self.path.name}:{line}: {first}{count}{': ' if first else ''}{text}")
+        return texts
 
 
 def format_path(path: Sequence[str | int]) -> str:

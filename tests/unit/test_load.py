@@ -92,6 +92,15 @@ def test_variables_are_substituted_in_keys_after_the_expansion_of_their_braces(t
     assert dict(state.resources[Address("import", "DM-1")].replace) == {"/DM-1/": "/x/"}  # type: ignore[attr-defined]
 
 
+def test_the_same_problem_of_all_resources_of_one_key_is_one_line_with_a_count(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + '[chain."c{1..67}"]\nchildren = ["a", "a"]\n[chain.d]\nchildren = ["a", "a"]\n')
+    with pytest.raises(StateError) as caught:
+        load(path)
+    text = 'children: "a" is named twice'
+    assert caught.value.problems == [f"s.toml:5: chain.c1 and 66 more: {text}", f"s.toml:7: chain.d: {text}"]
+
+
 def test_keys_that_variables_make_equal_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text(HEAD + "[vars]\na = 'x'\n[chain.x]\nchildren = []\n[chain.'${a}']\nchildren = []\n")
@@ -228,7 +237,7 @@ def test_a_value_that_only_its_spec_rejects_is_reported_at_its_line() -> None:
     tables = {"door": {"a": {"width": 3}, "b": {"width": 4}, "c": {"width": "x"}}}
     specs, lines = loader._make_specs(tables, {"door": door}, Path(), problems)
     assert (list(specs), list(lines.values())) == ([Address("door", "b")], [4])
-    assert [text for _, text in problems.found] == [
+    assert problems.report() == [
         "s.toml:3: door.a.width: the width must be even",
         "s.toml:4: door.b: b has 4",
         "s.toml:7: door.c.width: Input should be a valid integer, unable to parse string as an integer",
