@@ -28,12 +28,32 @@ HEAD = "[reconcile]\nversion = 1\n[repository]\nuri = 'r'\n"
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_each_mistake_in_a_state_file_has_its_message(path: Path) -> None:
     expected = [line.removeprefix("# expect: ") for line in path.read_text().splitlines() if line.startswith("# expect: ")]
-    result = CliRunner().invoke(main, ["validate", str(path)])
+    result = CliRunner().invoke(main, ["validate", "--inputs", str(path)])
     assert result.exit_code == 1
     assert expected
     for text in expected:
         assert text in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_state_whose_input_files_are_elsewhere_is_valid_unless_they_are_asked_for() -> None:
+    path = str(ROOT / "state" / "ccms1.toml")
+    result = CliRunner().invoke(main, ["validate", path])
+    assert result.exit_code == 0
+    assert "resources; 15 input files not on this machine and not checked (see --inputs)" in result.output
+    result = CliRunner().invoke(main, ["validate", "--inputs", path])
+    assert result.exit_code == 1
+    assert "15 errors" in result.output
+
+
+def test_an_input_file_that_is_here_is_checked_where_another_one_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("- nothing")
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + "".join(f"[import.{name}]\nexport_file = '{name}.yaml'\nroot = '/'\n" for name in ("bad", "gone")))
+    result = CliRunner().invoke(main, ["validate", str(path)])
+    assert result.exit_code == 1
+    assert "s.toml:5: import.bad: " in result.output
+    assert "gone" not in result.output
 
 
 def test_all_problems_of_a_file_are_reported_at_once_in_the_order_of_its_lines(tmp_path: Path) -> None:
