@@ -112,15 +112,16 @@ def _observe_certifications(
     written = {dataset_type for base in bases for dataset_type in _find_written_types(context, base)}
     lacking = [dataset_type for dataset_type in _find_desired_types(context, spec) if dataset_type not in written]
     members = compare_ranges(context, name, bases, lacking, certified)
-    return Observed(spec, (members,), tuple(_explain_missing(name, members)))
+    return Observed(spec, (members,), tuple(_explain_missing(name, members, lacking)))
 
 
-def _explain_missing(name: str, members: Members) -> Iterable[Condition]:
+def _explain_missing(name: str, members: Members, lacking: Sequence[str]) -> Iterable[Condition]:
+    if lacking:
+        yield Condition(DifferenceKind.BLOCKED, f"no datasets of {', '.join(lacking)} were written")
+    if len(members.missing) > len(lacking):
+        yield Condition(DifferenceKind.BLOCKED, f"datasets that were written are not certified in {name}")
     if members.missing:
-        text = (
-            "its creation was interrupted, or some of it was decertified, and write-curated-calibrations fails if some of its "
-            "datasets exist: remove its RUN collections, then apply"
-        )
+        text = "write-curated-calibrations fails if some of its datasets exist: remove its RUN collections, then apply"
         yield Condition(DifferenceKind.BLOCKED, text)
     if members.unmanaged or members.changed:
         text = f"certified otherwise than write-curated-calibrations does; butler decertify-calibrations removes that from {name}"

@@ -88,7 +88,7 @@ class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
                 seed_config=change.desired.seed_config,
                 override=change.desired.override,
                 resume=resume,
-                reason="its creation was interrupted" if resume else "no such repository",
+                reason="no registry tables" if resume else "no such repository",
             )
 
     def apply(self, context: Context, action: CreateRepository) -> None:

@@ -54,7 +54,7 @@ class SkymapKind(Kind[SkymapSpec, RegisterSkymap]):
             if name not in names:
                 continue
             if (name,) not in stored:
-                text = f"its records exist, but its dataset in {RUN} doesn't: its registration was interrupted"
+                text = f"its records exist, but its dataset in {RUN} doesn't"
                 observed[name] = Observed[SkymapSpec](None, conditions=(Condition(DifferenceKind.LATER, text),))
                 continue
             tracts = context.butler.count_records("tract", skymap=name) if spec.tracts is not None else None

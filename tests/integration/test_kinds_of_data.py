@@ -175,13 +175,25 @@ def test_of_a_raw_in_two_files_neither_is_ingested_and_the_other_raws_are(comcam
     assert "missing" not in comcam.diff(state, 2)
 
 
-def test_curated_calibrations_are_written_once_and_an_interrupted_write_is_reported(comcam: Bench) -> None:
+def test_curated_calibrations_are_written_once_and_what_lacks_is_reported(comcam: Bench) -> None:
     text = '[curated_calibrations."LSSTComCam/calib/X"]\ninstrument = "lsst.obs.lsst.LsstComCam"\nlabel = "X"\n'
     state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "crosstalk"]\n')
     comcam.apply_and_check(state)
     butler = comcam.butler
     butler.registry.decertify("LSSTComCam/calib/X", "crosstalk", __import__("lsst.daf.butler").daf.butler.Timespan(None, None))
-    assert "its creation was interrupted" in comcam.diff(state, 2)
+    output = comcam.diff(state, 2)
+    assert "datasets that were written are not certified in LSSTComCam/calib/X" in output
+    assert "were written\n" not in output
+
+
+def test_curated_calibrations_that_were_never_written_are_not_called_interrupted(comcam: Bench) -> None:
+    text = '[curated_calibrations."LSSTComCam/calib/X"]\ninstrument = "lsst.obs.lsst.LsstComCam"\nlabel = "X"\n'
+    state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "defects"]\n')
+    comcam.apply(state, 2)
+    output = comcam.diff(state, 2)
+    assert "no datasets of defects were written" in output
+    assert "interrupted" not in output
+    assert "not certified" not in output
 
 
 # ------------------------------------------------------------------------------------------------------ tables

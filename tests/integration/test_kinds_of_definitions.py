@@ -112,6 +112,17 @@ def test_a_sky_map_is_registered_with_the_butler_command(comcam: Bench) -> None:
     assert comcam.butler.registry.queryDimensionRecords("tract", skymap="m1").count() == 3
 
 
+def test_a_sky_map_of_which_only_records_exist_is_not_called_interrupted_and_is_registered(comcam: Bench) -> None:
+    (comcam.folder / "map.config").write_text('config.name = "m1"\n')
+    state = comcam.state('[skymap.m1]\nconfig = "map.config"\ntracts = 3\n')
+    comcam.apply(state)
+    butler = comcam.butler
+    butler.pruneDatasets(butler.query_datasets("skyMap", "skymaps"), disassociate=True, unstore=True, purge=True)
+    output = comcam.diff(state, 2)
+    assert "its records exist, but its dataset in skymaps doesn't" in output
+    assert "interrupted" not in output
+
+
 def test_a_dataset_type_is_registered_and_a_different_definition_is_reported_and_not_changed(bench: Bench) -> None:
     text = '[dataset_type.cat]\nstorage_class = "{}"\ndimensions = ["htm7"]\n'
     bench.apply_and_check(bench.state(text.format("SimpleCatalog")))
