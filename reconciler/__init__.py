@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ConflictError,
         Interrupted,
         LockHeld,
+        MissingFile,
         ObserveError,
         PlanError,
         PluginError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         RemovalRefused,
         StateError,
         WorkerDied,
+        WriteRefused,
     )
     from reconciler.report.formats import ReportFormat
     from reconciler.report.json import DiffReport
@@ -78,6 +80,7 @@ __all__ = [
     "Links",
     "Listener",
     "LockHeld",
+    "MissingFile",
     "MemberText",
     "Members",
     "ObserveError",
@@ -96,6 +99,7 @@ __all__ = [
     "StateError",
     "Status",
     "WorkerDied",
+    "WriteRefused",
     "__version__",
     "open_session",
     "state_schema",
@@ -111,8 +115,8 @@ _MODULES = {
     "reconciler.engine.plan": ("Entry", "Plan"),
     "reconciler.engine.result": ("ApplyResult",),
     "reconciler.errors": (
-        *("ApplyError", "ConflictError", "Interrupted", "LockHeld", "ObserveError", "PlanError", "PluginError"),
-        *("ReconcileError", "RegistryNeedsRecovery", "RemovalRefused", "StateError", "WorkerDied"),
+        *("ApplyError", "ConflictError", "Interrupted", "LockHeld", "MissingFile", "ObserveError", "PlanError", "PluginError"),
+        *("ReconcileError", "RegistryNeedsRecovery", "RemovalRefused", "StateError", "WorkerDied", "WriteRefused"),
     ),
     "reconciler.report.formats": ("ReportFormat",),
     "reconciler.report.json": ("DiffReport",),

@@ -12,6 +12,7 @@
     │   └── RemovalRefused           more would be removed than was allowed
     ├── PluginError              the kind or the report format of another package doesn't work
     ├── LockHeld                 another apply is running
+    ├── WriteRefused             a check that only reads was about to change something
     └── ApplyError               an action failed
         └── WorkerDied               a worker process ended before its work was done
     Interrupted                  the caller asked a run to stop; not a failure
@@ -23,23 +24,17 @@ all text that comes from outside.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 
-_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*):(?P<secret>[^\s/@]+)@", re.IGNORECASE)
-_ASSIGNED = re.compile(
-    r"(?P<head>(?:password|passwd|pwd|token|secret|x-rucio-auth-token|authorization)['\"]?\s*[=:]\s*(?:bearer\s+)?)"
-    r"(?P<secret>'[^']*'|\"[^\"]*\"|[^\s'\",;&)]+)",
-    re.IGNORECASE,
-)
+from reconciler.printable import escape
+from reconciler.redaction import redact
+
 LONGEST_MESSAGE = 2000
 
 
 def clean(text: object) -> str:
     """Return the text of an object with credentials replaced by ``***``, cut to `LONGEST_MESSAGE` characters."""
-    shown = str(text)[: 4 * LONGEST_MESSAGE]
-    shown = _URL_PASSWORD.sub(r"\g<head>:***@", shown)
-    shown = _ASSIGNED.sub(r"\g<head>***", shown)
+    shown = redact(str(text)[: 4 * LONGEST_MESSAGE])
     return shown if len(shown) <= LONGEST_MESSAGE else shown[:LONGEST_MESSAGE] + " …"
 
 
@@ -54,31 +49,20 @@ class ReconcileError(Exception):
 
     Parameters
     ----------
-    message : `str`
-        One line: what is wrong, and where.
+    message : `str` or sequence of `str`
+        What is wrong, and where; several problems are a line each. A newline within a problem is escaped: it comes from a name.
     hints : sequence of `str`
         Further lines: what is known, and what to do.
     """
 
-    def __init__(self, message: str, hints: Sequence[str] = ()) -> None:
-        super().__init__(clean(message))
-        self.hints = tuple(clean(hint) for hint in hints)
+    def __init__(self, message: str | Sequence[str], hints: Sequence[str] = ()) -> None:
+        self.problems = [escape(clean(text)) for text in ([message] if isinstance(message, str) else message)]
+        super().__init__("\n".join(self.problems))
+        self.hints = tuple(escape(clean(hint)) for hint in hints)
 
 
 class StateError(ReconcileError):
-    """A state file, or an input file that it names, is invalid.
-
-    Parameters
-    ----------
-    problems : `str` or sequence of `str`
-        All problems that were found, one line each.
-    hints : sequence of `str`
-        Further lines: what is known, and what to do.
-    """
-
-    def __init__(self, problems: Sequence[str] | str, hints: Sequence[str] = ()) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(self.problems), hints)
+    """A state file, or an input file that it names, is invalid."""
 
 
 class MissingFile(StateError):
@@ -110,17 +94,8 @@ class PlanError(ReconcileError):
 class ConflictError(PlanError):
     """The state contradicts what exists, such as a collection of another type; nothing was done about it.
 
-    Parameters
-    ----------
-    problems : sequence of `str`
-        One line for each conflict.
-    hints : sequence of `str`
-        Further lines: what is known, and what to do.
+    `ReconcileError.problems` has one line for each conflict.
     """
-
-    def __init__(self, problems: Sequence[str], hints: Sequence[str] = ()) -> None:
-        self.problems = list(problems)
-        super().__init__("\n".join(self.problems), hints)
 
 
 class RemovalRefused(PlanError):
@@ -128,15 +103,15 @@ class RemovalRefused(PlanError):
 
     Parameters
     ----------
-    message : `str`
-        Which limit is exceeded.
+    message : `str` or sequence of `str`
+        Which limits are exceeded.
     count : `int`
         Number of members that the plan removes.
     hints : sequence of `str`
         Further lines: what is known, and what to do.
     """
 
-    def __init__(self, message: str, count: int, hints: Sequence[str] = ()) -> None:
+    def __init__(self, message: str | Sequence[str], count: int, hints: Sequence[str] = ()) -> None:
         self.count = count
         super().__init__(message, hints)
 
@@ -147,6 +122,10 @@ class PluginError(ReconcileError):
 
 class RegistryNeedsRecovery(ObserveError):
     """A killed writer left a hot journal in a SQLite registry, which SQLite rolls back when it is next opened for writing."""
+
+
+class WriteRefused(ReconcileError):
+    """A check that only reads was about to change a live system; nothing was changed."""
 
 
 class LockHeld(ReconcileError):

@@ -90,14 +90,31 @@ def run_plan(
     journal = Journal(journal_path or state_folder() / "journal.jsonl")
     recorded = bool(plan.actions) or any(entry.has(DifferenceKind.WAITING) for entry in plan.entries)
     if recorded:
-        facts = {"butler": places[0], "rucio": places[1], "actions": len(plan.actions)}
-        journal.begin(state=str(plan.state.path.resolve()), digest=plan.state.digest, prune=plan.prune, **facts)
+        counts = {"actions": len(plan.actions), "by_count": len(plan.compared_by_count)}
+        journal.begin(
+            state=str(plan.state.path.resolve()),
+            digest=plan.state.digest,
+            prune=plan.prune,
+            butler=places[0],
+            rucio=places[1],
+            **counts,
+        )
     started = time.monotonic()
     recording = RecordingListener(journal, listener)
     context.report_progress = recording.report_bulk
     context.cancellation = Cancellation(stop)
     limits = plan.limits
-    executor = Executor(plan, context, recording, plan.prune, plan.unmet, stop, allowed=limits.allowed, refused=limits.refused)
+    executor = Executor(
+        plan,
+        context,
+        recording,
+        plan.prune,
+        plan.unmet,
+        stop,
+        allowed=limits.allowed,
+        refused=limits.refused,
+        removals=limits.removals,
+    )
     try:
         outcomes = executor.run(wait)
     except Interrupted:

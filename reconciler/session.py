@@ -85,6 +85,13 @@ class Session:
         return self.context.server.place() + (f" as {account}" if account else "")
 
     @property
+    def rucio_environment(self) -> dict[str, str]:
+        """The environment variables that the ``rucio`` command needs for what the [rucio] table sets."""
+        rucio = self.state.rucio
+        settings = {"RUCIO_CONFIG": rucio.config, "RUCIO_ACCOUNT": rucio.account} if rucio is not None else {}
+        return {name: value for name, value in settings.items() if value}
+
+    @property
     def elapsed(self) -> float:
         """Seconds since loading began."""
         return time.monotonic() - self.started
@@ -140,13 +147,15 @@ class Session:
         unmet = find_unmet_requirements(self.state, self.context, acting)
         return plan(self.state, self.graph, observation, only=chosen, prune=prune, unmet=unmet) if unmet else first
 
-    def renew(self, earlier: Plan | SavedPlan) -> Plan:
+    def renew(self, earlier: Plan | SavedPlan, *, changed: bool = False) -> Plan:
         """Plan again what was planned earlier, limited to what was decided then and whose facts haven't changed.
 
         Parameters
         ----------
         earlier : `Plan` or `SavedPlan`
             A plan of this session, or one that was read from a file.
+        changed : `bool`
+            Whether a plan from a file may have been made for another state file, or for this one before it was changed.
 
         Returns
         -------
@@ -159,7 +168,7 @@ class Session:
             If the plan is one of another session, state, repository or server.
         """
         if isinstance(earlier, SavedPlan):
-            check_origin(earlier, self.state, self.butler_name, self.rucio_name)
+            check_origin(earlier, self.state, self.butler_name, self.rucio_name, changed=changed)
             chosen: Collection[Address] = self.state.resources.keys()
             decided = earlier.by_address
         else:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from reconciler.cli.console import DIFFERENCES, show
+from reconciler.cli.console import DIFFERENCES, echo, show
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine import plan_file
 from reconciler.engine.plan import Plan
@@ -66,12 +66,6 @@ class ApplyOptions:
     journal: Path | None = None
 
 
-def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:
-    return open_session(
-        path, variables, deep=options.deep, quick=options.quick, jobs=options.jobs, parsl=options.parsl, notify=_notice
-    )
-
-
 def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> int:
     """Apply one state file and return the exit code: that of the run, 2 if the operator declines, 130 after Ctrl-C.
 
@@ -89,10 +83,11 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
         return _confirm_and_run(session, plan, options)
 
 
-def apply_plan(path: Path, options: ApplyOptions) -> int:
+def apply_plan(path: Path, options: ApplyOptions, state: Path | None = None) -> int:
     """Apply a saved plan and return the exit code; only, without, with_needs and prune of ``options`` are ignored.
 
     The state is planned again, and only those actions are executed that the plan file contains and whose facts haven't changed.
+    ``state`` is the state file to use instead of the one that the plan names; it may differ from what was planned.
 
     Raises
     ------
@@ -102,25 +97,32 @@ def apply_plan(path: Path, options: ApplyOptions) -> int:
         As in `apply_state`.
     """
     saved = plan_file.load_plan(path)
-    with _open(Path(saved.state), saved.variables, options) as session:
-        plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name)
+    chosen = state or Path(saved.state)
+    made = saved.made
+    by = f"made by {made.get('user')} on {made.get('host')}, {made.get('since')}"
+    show([Line(f"Plan for the state file {chosen}, {by}.", bold=True)])
+    with _open(chosen, saved.variables, options) as session:
+        plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name, changed=state is not None)
         with session.locked(options.lock_timeout):
-            plan = session.renew(saved)
+            plan = session.renew(saved, changed=state is not None)
             _show_plan(session, plan)
-            made = saved.made
-            show([Line(f"Plan of {made.get('user')} on {made.get('host')}, {made.get('since')}.")])
             show(Line(f"Refused: {address}: {why}", "red") for address, why in plan.limits.refused.items())
             return _confirm_and_run(session, plan, options)
 
 
+def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:
+    policy = {"deep": options.deep, "quick": options.quick}
+    return open_session(path, variables, **policy, jobs=options.jobs, parsl=options.parsl, notify=_notice)
+
+
 def _show_plan(session: Session, plan: Plan) -> None:
     show(text.header(plan, session.butler_name, session.rucio_name))
-    click.echo()
+    echo()
     show(text.report_plan(plan, session.elapsed, prune=plan.prune))
 
 
 def _notice(message: str) -> None:
-    click.echo(message, err=True)
+    echo(message, err=True)
 
 
 def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions) -> int:
@@ -128,7 +130,7 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions) -> int
         show([apply_summary.summarize_plan(plan)])
     check_removal_limits(plan, options.prune_limit)
     if plan.actions and options.ask and not _confirm(plan):
-        click.echo("Nothing was changed.")
+        echo("Nothing was changed.")
         return DIFFERENCES
     return _run(session, plan, options)
 
@@ -153,10 +155,10 @@ def _run(session: Session, plan: Plan, options: ApplyOptions) -> int:
             listener=progress,
             stop=stop,
         )
-    click.echo()
+    echo()
     show(apply_summary.summarize_run(result.outcomes, result.seconds, result.run))
     if result.interrupted:
-        click.echo("Interrupted: what is done stays; run again to continue.")
+        echo("Interrupted: what is done stays; run again to continue.")
     return result.exit_code
 
 
@@ -173,7 +175,8 @@ class _StopSignal:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = True
-        click.echo("\nstopping after the current action; Ctrl-C again stops at once", err=True)
+        echo(err=True)
+        echo("stopping after the current action; Ctrl-C again stops at once", err=True)
 
     def __enter__(self) -> _StopSignal:
         self.before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, handle_errors, show, worst_code
+from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, show, worst_code
 from reconciler.cli.options import (
     ReportFormatName,
     bulk_options,
@@ -88,11 +88,12 @@ def diff(
             from reconciler.report.formatting import plural
 
             count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
-            click.echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
+            echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
     if reports:
         from reconciler.report.formats import render
 
-        click.echo(render(output_format, reports))
+        for line in render(output_format, reports).split("\n"):
+            echo(line)
     return worst_code(codes)
 
 
@@ -111,8 +112,8 @@ def _make_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
 def _print_shell(session: Session, plan: Plan) -> None:
     from reconciler.report.shell import script
 
-    for line in script(plan, session.butler_name):
-        click.echo(line)
+    for line in script(plan, session.butler_name, session.rucio_environment):
+        echo(line)
 
 
 def _print_text(session: Session, plan: Plan, *, verbose: bool, prune: bool, stats: bool) -> None:
@@ -120,7 +121,7 @@ def _print_text(session: Session, plan: Plan, *, verbose: bool, prune: bool, sta
 
     if not plan.in_sync or verbose:
         show(text.header(plan, session.butler_name, session.rucio_name))
-        click.echo()
+        echo()
     show(text.report_plan(plan, session.elapsed, verbose=verbose, prune=prune))
     show(text.report_unchecked_needs(plan))
     if stats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,12 @@ class UnknownFormat(click.BadParameter):
     exit_code = ERROR
 
 
+class InvalidDay(click.BadParameter):
+    """A value that isn't a day. Exits with 1, as `InvalidDuration` does."""
+
+    exit_code = ERROR
+
+
 class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
     """The name of a report format: a built-in one, or one of an installed package, which is searched only for other names."""
 
@@ -64,11 +71,30 @@ class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer
         return value
 
 
+class Day(click.ParamType):  # type: ignore[type-arg]
+    """A day such as ``2026-12-24``, converted to a `datetime.date`."""
+
+    name = "day"
+
+    def convert(self, value: str | datetime.date, param: click.Parameter | None, ctx: click.Context | None) -> datetime.date:
+        """Return the day."""
+        if isinstance(value, datetime.date):
+            return value
+        try:
+            return datetime.date.fromisoformat(value.strip())
+        except ValueError as error:
+            raise InvalidDay(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
+
+
 def state_arguments(command: C) -> C:
     """Add the state files and the options that override their variables."""
+    return _add(command, click.argument("state", nargs=-1, type=click.Path(path_type=Path)), variable_options)
+
+
+def variable_options(command: C) -> C:
+    """Add the options that override variables of a state file."""
     return _add(
         command,
-        click.argument("state", nargs=-1, type=click.Path(path_type=Path)),
         click.option(
             "--var-file",
             "var_files",
@@ -116,6 +142,12 @@ def journal_option(command: C) -> C:
     return _add(
         command, click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Path of the journal file.")
     )
+
+
+def history_option(command: C) -> C:
+    """Add the option for another history of checks."""
+    text = "File, or PostgreSQL URL without a password, with the history of checks; also RECONCILE_HISTORY."
+    return _add(command, click.option("--history", metavar="FILE|URL", help=text))
 
 
 def _add(command: C, *decorators: Callable[[C], C]) -> C:

@@ -11,6 +11,8 @@ from reconciler.cli.console import show
 from reconciler.engine.executor import Listener
 from reconciler.engine.model import Action, Made, Outcome
 from reconciler.errors import ReconcileError
+from reconciler.printable import escape
+from reconciler.redaction import redact
 from reconciler.report.formatting import COLUMN, Line, format_seconds
 
 MOST_WAITING = 5
@@ -33,7 +35,7 @@ class ConsoleProgress(Listener):
         if self.terminal:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.bars = Progress(*columns, transient=True)
             self.bars.start()
         return self
@@ -47,7 +49,7 @@ class ConsoleProgress(Listener):
         if self.bars is None or self.action is None:
             return
         if self.task is None:
-            self.task = self.bars.add_task(f"{self.action.address}  {self.action.verb} {what}", total=total)
+            self.task = self.bars.add_task(escape(redact(f"{self.action.address}  {self.action.verb} {what}")), total=total)
         self.bars.update(self.task, completed=done, total=total)
 
     def started(self, action: Action) -> None:
@@ -68,7 +70,7 @@ class ConsoleProgress(Listener):
         show([Line(line, "red" if failed else "yellow" if effective else "green")])
         if error is not None and not known:
             self.errors.add(str(error))
-            show([Line(f"    {text}", "red") for text in (str(error), *error.hints)])
+            show([Line(f"    {text}", "red") for text in (*error.problems, *error.hints)])
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
         """The run waits for deliveries."""

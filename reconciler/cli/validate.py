@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.console import IN_SYNC, handle_errors, print_error
+from reconciler.cli.console import IN_SYNC, echo, handle_errors, print_error
 from reconciler.cli.options import find_state_files, merge_variables, state_arguments
 from reconciler.errors import ReconcileError
 from reconciler.report.formatting import plural
@@ -35,5 +35,5 @@ def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[
         else:
             missing = plural(len(graph.missing_files), "input file")
             note = f"; {missing} not on this machine and not checked (see --inputs)" if graph.missing_files else ""
-            click.echo(f"{path}: valid, {plural(len(loaded.resources), 'resource')}{note}")
+            echo(f"{path}: valid, {plural(len(loaded.resources), 'resource')}{note}")
     return code

@@ -108,6 +108,8 @@ class Executor:
         For a saved plan, the verbs that it contains by address, `None` for any verb; nothing else is done.
     refused : `Mapping` [`Address`, `str`]
         For a saved plan, why its actions for an address are refused.
+    removals : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
+        What was confirmed to be removed, by address; nothing else is. `None` for what the plan removes.
     """
 
     plan: Plan
@@ -118,6 +120,7 @@ class Executor:
     stop: Callable[[], bool] = lambda: False
     allowed: Mapping[Address, frozenset[str] | None] | None = None
     refused: Mapping[Address, str] = field(default_factory=dict)
+    removals: Mapping[Address, frozenset[str]] | None = None
     outcomes: dict[Address, Outcome] = field(default_factory=dict)
     _conflicting: set[Address] = field(default_factory=set)
     """Resources whose name or definition is taken by something else."""
@@ -299,6 +302,10 @@ class Executor:
             if actions and not kept:
                 return progress.outcome(entry.address, Status.BLOCKED, f"not in the plan: {actions[0].reason}")
             actions = kept
+        confirmed, unconfirmed = self._split_by_confirmation(entry, actions)
+        if unconfirmed and not confirmed:
+            return progress.outcome(entry.address, Status.BLOCKED, _describe_unconfirmed(unconfirmed))
+        actions = confirmed
         if not actions:
             outcome = self._find_remainder(entry.address, differences, progress)
             vanished = outcome.status is Status.OK and entry.actions
@@ -309,6 +316,13 @@ class Executor:
             if failure is not None:
                 return self._handle_failure(entry, action, failure, progress)
         return None
+
+    def _split_by_confirmation(self, entry: Entry, actions: list[Action]) -> tuple[list[Action], list[str]]:
+        """Return the actions that remove nothing but what was confirmed, and what the others would remove besides."""
+        known = entry.removes if self.removals is None else self.removals.get(entry.address, frozenset())
+        confirmed = [action for action in actions if known.issuperset(action.removes)]
+        unconfirmed = [member for action in actions for member in action.removes if member not in known]
+        return confirmed, unconfirmed
 
     def _find_unchecked(self, address: Address, error: ReconcileError, progress: _Progress) -> Outcome:
         """Return the outcome of a resource that can't be observed; if an action failed before, that error comes first."""
@@ -406,6 +420,11 @@ def _describe_remainder(kind: DifferenceKind, rest: list[Difference]) -> str:
     detail = next((d.detail for d in rest if not d.members and d.detail), rest[0].detail or fallback)
     members = sum(len(difference.members) for difference in rest)
     return f"{detail} ({members:,})" if members and kind in (DifferenceKind.REMOVE, DifferenceKind.MAKE) else detail
+
+
+def _describe_unconfirmed(members: list[str]) -> str:
+    what = "1 member was" if len(members) == 1 else f"{len(members):,} members were"
+    return f"{what} not confirmed for removal, such as {members[0]}; run again to see and confirm what is removed now"
 
 
 def _count_actions(count: int) -> str:

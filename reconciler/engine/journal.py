@@ -21,6 +21,7 @@ from platformdirs import user_state_path
 from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
 from reconciler.errors import ApplyError, StateError, clean
+from reconciler.printable import escape_json
 from reconciler.run_info import run_info, timestamp
 from reconciler.version import __version__
 
@@ -76,12 +77,14 @@ class Journal:
         reconciler.errors.ApplyError
             If it can't be written, so that the run ends instead of going on without a record.
         """
-        line = json.dumps({"run": self.run, "time": timestamp(), "event": event, **shorten(facts)}, default=str) + "\n"
+        line = json.dumps({"run": self.run, "time": timestamp(), "event": event, **shorten(facts)}, default=str)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with open(descriptor, "wb") as stream:  # unlike os.write, it never writes a part without an error
-                stream.write(line.encode())
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    os.fchmod(descriptor, 0o600)  # a journal that was readable by others
+                stream.write(f"{escape_json(line)}\n".encode())
         except OSError as error:
             hint = "choose another file with --journal"
             raise ApplyError(f"the journal {self.path} can't be written: {error.strerror}", (hint,)) from error

@@ -82,7 +82,7 @@ def check_unprovided(state: DesiredState, context: Context, graph: Graph, addres
         if token not in existing
     ]
     if wrong:
-        raise PlanError("\n".join(wrong))
+        raise PlanError(wrong)
 
 
 def _suggest_provider(token: str, context: Context, graph: Graph) -> str:
@@ -117,7 +117,7 @@ class _ObservationPass:
             self.observed |= self._ask(kind, group)
         except StateError as error:
             problems = [problem for address in group for problem in self._find_wrong_inputs(kind, address)]
-            self.wrong += problems or [str(error)]
+            self.wrong += problems or error.problems
         except ObserveError as error:
             down = [system for system in systems if self.context.is_down(system)]
             self.down |= dict.fromkeys(down, error)

@@ -61,6 +61,11 @@ class Entry:
         """Whether its name or definition is taken by something else, and it is not only observed."""
         return self.has(DifferenceKind.CONFLICT) and self.spec.manage != "observe"
 
+    @property
+    def removes(self) -> frozenset[str]:
+        """What its actions remove; see `Action`."""
+        return frozenset(member for action in self.actions for member in action.removes)
+
     def has(self, *kinds: DifferenceKind) -> bool:
         """Return True if there is a difference of one of some kinds."""
         return any(difference.kind in kinds for difference in self.differences)
@@ -76,10 +81,13 @@ class PlanLimits:
         Verbs by address, `None` for any verb of an address; `None` instead of the mapping allows everything.
     refused : `Mapping` [`Address`, `str`]
         Why parts of it are not executed.
+    removals : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
+        What may be removed, by address; `None` for what the plan itself removes.
     """
 
     allowed: Mapping[Address, frozenset[str] | None] | None = None
     refused: Mapping[Address, str] = field(default_factory=dict)
+    removals: Mapping[Address, frozenset[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -239,10 +247,14 @@ def _explain_failure(difference: Difference, graph: Graph, entries: Mapping[Addr
         for other in graph.order
         if other in graph.predecessors(difference.address) and other in entries
     }
-    texts = [f"{sum(len(d.members) for d in found):,} {found[0].field} of {other}" for other, found in missing.items() if found]
+    texts = [
+        f"{other} lacks {sum(len(d.members) for d in found):,} of its {found[0].field}"
+        for other, found in missing.items()
+        if found
+    ]
     if not texts:
         return difference
-    return replace(difference, detail=f"{difference.detail}; missing are {' and '.join(texts)}", members=())
+    return replace(difference, detail=f"{difference.detail}; {' and '.join(texts)}", members=())
 
 
 def _differences_to_come(

@@ -19,6 +19,7 @@ from reconciler.engine.journal import digest, open_private_file, shorten
 from reconciler.engine.model import Address, DesiredState, DifferenceKind
 from reconciler.engine.plan import Entry, Plan, PlanLimits
 from reconciler.errors import StateError, clean
+from reconciler.printable import escape_json
 from reconciler.run_info import run_info
 from reconciler.version import __version__
 
@@ -107,7 +108,7 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
         format=FORMAT,
         version=__version__,
         made=run_info(),
-        state=str(plan.state.path.resolve()),
+        state=str(plan.state.path.absolute()),
         digest=plan.state.digest,
         variables=dict(plan.state.variables),
         butler=butler,
@@ -117,7 +118,7 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
     )
     try:
         with open_private_file(path) as stream:
-            stream.write(saved.model_dump_json(indent=2) + "\n")
+            stream.write(escape_json(saved.model_dump_json(indent=2)) + "\n")
     except OSError as error:
         raise StateError(f"{path}: can't be written: {error.strerror}") from error
     return sum(len(entry.actions) for entry in entries)
@@ -132,9 +133,9 @@ def _save_entry(entry: Entry) -> SavedEntry:
     actions = [
         SavedAction(
             verb=action.verb,
-            reason=action.reason,
+            reason=clean(action.reason),
             datasets=action.cost.datasets,
-            removes=action.removes,
+            removes=len(action.removes),
             arguments=shorten(action.arguments),
         )
         for action in entry.actions
@@ -181,18 +182,20 @@ def load_plan(path: Path) -> SavedPlan:
         raise StateError(f"{path}: not a plan file: {str(error)[:200]}") from error
 
 
-def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None) -> None:
-    """Refuse a plan of another state, repository or server.
+def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None, *, changed: bool = False) -> None:
+    """Refuse a plan of another state, unless ``changed`` allows that, or of another repository or server.
 
     Raises
     ------
     reconciler.errors.StateError
         If any of them differs from what the plan was made for.
     """
-    if saved.digest != state.digest:
-        raise StateError(
-            f"{state.path}: the state was changed since the plan was made", ("make a new plan with reconcile diff --out",)
+    if saved.digest != state.digest and not changed:
+        hints = (
+            "make a new plan with reconcile diff --out",
+            "or give --state FILE to apply those parts of the plan whose facts are the same in that file",
         )
+        raise StateError(f"{state.path}: the state was changed since the plan was made", hints)
     for what, then, now in (("repository", saved.butler, butler), ("Rucio server", saved.rucio, rucio)):
         if then != now:
             raise StateError(f"the plan was made for another {what}: {then}, and this is {now}", ("make a new plan here",))
@@ -201,7 +204,10 @@ def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, ruci
 def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits:
     """Return which parts of a plan may be executed, given what was decided earlier."""
     refused = find_stale_entries(decided, plan)
-    return PlanLimits(allowed_verbs(decided, refused), refused)
+    entries = [entry for entry in plan.entries if entry.address in decided and entry.address not in refused]
+    # Equal fingerprints mean that these are the members whose removal was decided; where nothing was, nothing is removed.
+    removals = {entry.address: entry.removes for entry in entries if decided[entry.address].actions}
+    return PlanLimits(allowed_verbs(decided, refused), refused, removals)
 
 
 def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dict[Address, str]:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler import __version__
+from reconciler.version import __version__
 
 MARGIN = datetime.timedelta(days=1)
 """How far the boundary is before the listing."""

@@ -12,7 +12,7 @@ MOST_RESOURCES = 10
 
 def count_removals(plan: Plan) -> int:
     """Return the number of members that a plan removes."""
-    return sum(action.removes for action in plan.actions)
+    return sum(len(action.removes) for action in plan.actions)
 
 
 def check_removal_limits(plan: Plan, limit: int | None) -> None:
@@ -42,11 +42,11 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
         problems.append(f"{len(losing):,} resources would lose members, more than {MOST_RESOURCES}")
     if problems:
         hint = f"if that is intended, use --prune-limit {count}; nothing was changed"
-        raise RemovalRefused("\n".join(problems), count, (hint,))
+        raise RemovalRefused(problems, count, (hint,))
 
 
 def _check_share(entry: Entry) -> list[str]:
-    lost = sum(action.removes for action in entry.actions)
+    lost = sum(len(action.removes) for action in entry.actions)
     parts = entry.observed.members if entry.observed is not None else ()
     total = max((part.present + len(part.unwanted) for part in parts if part.unwanted), default=lost)
     if lost <= LARGEST_SHARE * total:

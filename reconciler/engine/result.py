@@ -65,4 +65,4 @@ class ApplyResult:
             return
         lines = [f"{outcome.address} failed: {outcome.detail}" for outcome in self.failures]
         hints = [hint for outcome in self.failures if outcome.error is not None for hint in outcome.error.hints]
-        raise ApplyError("\n".join(lines), tuple(dict.fromkeys(hints)))
+        raise ApplyError(lines, tuple(dict.fromkeys(hints)))

@@ -1,7 +1,8 @@
 """Cache of parsed export files, keyed by the SHA-256 of their content.
 
 Parsing YAML is the slowest part of checking an import that is in sync. Entries can't go stale, because the key is a digest of the
-content. They are JSON, which can hold nothing but data; an entry that can't be read is ignored, and the file is parsed again.
+content. They are JSON, which can hold nothing but data; an entry that can't be read, or that another user could have written, is
+ignored, and the file is parsed again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from reconciler.files.export_types import Encoded, Span, Tai
+from reconciler.private_files import read_own_file
 
 MIN_BYTES = 200_000
 """Smaller files are not cached: parsing them takes some hundredths of a second."""
@@ -38,7 +40,7 @@ def read_cached(content: bytes) -> Any:
         return None
     path = _entry_path(content)
     with contextlib.suppress(OSError, ValueError, RecursionError, TypeError):
-        document = json.loads(path.read_bytes(), object_hook=_decode)
+        document = json.loads(read_own_file(path), object_hook=_decode)
         os.utime(path)
         return document
     return None

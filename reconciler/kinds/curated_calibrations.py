@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
 from reconciler.kinds.shared.curated_ranges import compare_ranges
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.datasets import Certification
@@ -33,6 +34,7 @@ class CuratedCalibrationsSpec(Spec):
         (CAMERA,),
         description="Dataset types of which datasets must be certified. If it is left out, those that the instrument's class "
         "names are included, if it can be imported.",
+        examples=[["camera", "defects"]],
     )
 
 
@@ -57,7 +59,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
             provides=[f"collection:{name}", f"collection:{name}/unbounded"],
             contributes=[f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types],
             needs=[f"instrument:{spec.instrument}"] if "." not in spec.instrument else [],
-            after=["instrument:*"],
+            after=[Glob("instrument:*")],
         )
 
     def requirements(self, spec: CuratedCalibrationsSpec) -> Requirements:
@@ -87,7 +89,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
         list(context.run_butler([_arguments(action, context.butler.uri)], runs))
 
     def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
-        yield Command("butler", *_arguments(action, "$REPO"))
+        yield Command("butler", *_arguments(action, REPO))
 
 
 def _find_certified_types(context: Context, name: str) -> frozenset[str]:

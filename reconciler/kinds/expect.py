@@ -16,9 +16,11 @@ from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirem
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.errors import did_you_mean
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Context
+    from reconciler.patterns import Glob
+from reconciler.systems.context import Context
 
 
 class ExpectSpec(Spec):
@@ -26,7 +28,9 @@ class ExpectSpec(Spec):
 
     dataset_type: str = Field(description="Dataset type to count.", examples=["raw"])
     collections: tuple[str, ...] = Field(
-        min_length=1, description="Collections to count in; chains are searched, and names may contain wildcards."
+        min_length=1,
+        description="Collections to count in; chains are searched, and names may contain wildcards.",
+        examples=[["LSSTComCam/raw/all"]],
     )
     where: str = Field(
         "",
@@ -34,12 +38,13 @@ class ExpectSpec(Spec):
         examples=["exposure.observation_type = 'science'"],
     )
     count: int | None = Field(None, ge=0, description="Exact number of datasets.", examples=[148845])
-    min: int | None = Field(None, ge=0, description="Minimum number of datasets.")
-    max: int | None = Field(None, ge=0, description="Maximum number of datasets.")
+    min: int | None = Field(None, ge=0, description="Minimum number of datasets.", examples=[16128])
+    max: int | None = Field(None, ge=0, description="Maximum number of datasets.", examples=[16200])
     did: str | None = Field(
         None,
         description="Rucio dataset, scope:name with wildcards; there must be as many Butler datasets as there are files in it, "
         "or in all that match.",
+        examples=["raw:Dataset/LSSTComCam/raw/*"],
     )
     files: str = Field("*", description="Which files of did to count, as a pattern of file names.", examples=["*.fits"])
 
@@ -52,7 +57,7 @@ class ExpectKind(Kind[ExpectSpec, Action]):
     traits = KindTraits(summary="Expected numbers of datasets.", order=90, depends_on_content=True)
 
     def links(self, name: str, spec: ExpectSpec) -> Links:
-        return Links(needs=[f"collection:{collection}" for collection in spec.collections])
+        return Links(needs=[Glob(f"collection:{collection}") for collection in spec.collections])
 
     def requirements(self, spec: ExpectSpec) -> Requirements:
         return Requirements(systems=frozenset({"butler", "rucio"}) if spec.did else frozenset({"butler"}))

@@ -13,6 +13,7 @@ from pydantic import Field, SkipValidation
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Address,
     Change,
@@ -55,7 +56,9 @@ class FileIngestSpec(Spec):
     )
     transfer: Transfer = TRANSFER
     formatter: str | None = Field(
-        None, description="Class that reads the files. By default the formatter of the dataset type's storage class."
+        None,
+        description="Class that reads the files. By default the formatter of the dataset type's storage class.",
+        examples=["lsst.obs.base.formatters.fitsGeneric.FitsGenericFormatter"],
     )
     delivered_by: tuple[str, ...] = DELIVERED_BY
     verify: str = VERIFY
@@ -148,10 +151,11 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         prefix = ["--prefix", action.prefix] if action.prefix else []
         formatter = ["--formatter", action.formatter] if action.formatter else []
         if not action.whole:
-            text = f"butler ingest-files ingests whole tables; first cut this one to the missing rows ({len(action.files):,})"
+            text = f"butler ingest-files can't ingest {len(action.files):,} rows of a table only; reconcile apply does"
             yield Comment(f"{action.address}: {text}")
+            return
         yield Command(
-            "butler", "ingest-files", "$REPO", action.dataset_type, action.address.name,
+            "butler", "ingest-files", REPO, action.dataset_type, action.address.name,
             *prefix, "--transfer", action.transfer, *formatter, action.table,
         )  # fmt: skip
 
@@ -250,7 +254,7 @@ def _check_storage(context: Context, name: str, spec: FileIngestSpec) -> tuple[C
     if spec.verify == "none":
         return ()
     refs = list(context.butler.members(spec.dataset_type, [name]).values())
-    return check_stored_files(context, spec.verify, [refs], len(refs))
+    return check_stored_files(context, spec.verify, [refs], len(refs), spec.delivered_by)
 
 
 KIND = FileIngestKind()

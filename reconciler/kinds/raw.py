@@ -19,6 +19,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Address,
     Change,
@@ -33,7 +34,7 @@ from reconciler.engine.model import (
     Spec,
 )
 from reconciler.engine.proof import digest_members
-from reconciler.errors import StateError
+from reconciler.errors import ObserveError, StateError
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, local_path, split_delivered, systems_for
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
@@ -47,8 +48,10 @@ if TYPE_CHECKING:
 
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
-MAX_FILES_IN_COMMAND = 20
-"""Up to this many files are named in a command; if there are more, it names their folders."""
+FILES_PER_COMMAND = 500
+"""Files that one command names: some 60 kB, where Linux allows 2 MB for the arguments of a command."""
+INGESTED_BY_BUTLER = r"\.fit[s]?\b"
+"""The files that ``butler ingest-raws`` takes from a folder: the default of its ``--regex``."""
 RAWS_PER_BATCH = 20_000
 """Raws whose files are checked on storage at once, which bounds the memory."""
 
@@ -72,7 +75,9 @@ class RawSpec(Spec):
         ),
         examples=[1],
     )
-    files: str = Field(r"\.fits?(\.fz|\.gz)?$", description="Regular expression that the names of raws match.")
+    files: str = Field(
+        r"\.fits?(\.fz|\.gz)?$", description="Regular expression that the names of raws match.", examples=[r"_R\d\d_S\d\d\.fits$"]
+    )
     data_id: str | None = Field(
         None,
         description=(
@@ -178,12 +183,11 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         return {"raws": total}
 
     def commands(self, action: IngestRaws) -> Iterable[Command]:
-        places: Sequence[str] = action.files
-        if action.whole:
-            places = action.locations
-        elif len(places) > MAX_FILES_IN_COMMAND:
-            places = sorted({file.rpartition("/")[0] for file in action.files})
-        yield Command("butler", *_ingest_raws(action, "$REPO", places))
+        if action.whole and _folders_hold_nothing_else(action):
+            yield Command("butler", *_ingest_raws(action, REPO, action.locations))
+            return
+        for start in range(0, len(action.files), FILES_PER_COMMAND):
+            yield Command("butler", *_ingest_raws(action, REPO, action.files[start : start + FILES_PER_COMMAND]))
 
     def describe(self, member: JsonObject) -> MemberText:
         if {"exposure", "detector"} <= member.keys() and "existing_path" not in member:
@@ -194,6 +198,17 @@ class RawKind(Kind[RawSpec, IngestRaws]):
 def _is_blocked(observed: Observed[RawSpec]) -> bool:
     """Return True if the locations contain files that can't be ingested."""
     return any(condition.kind is DifferenceKind.BLOCKED for condition in observed.conditions)
+
+
+def _folders_hold_nothing_else(action: IngestRaws) -> bool:
+    """Check on storage that ``butler ingest-raws`` of the folders would ingest no file but those of the action."""
+    from reconciler.systems import storage
+
+    try:
+        found = storage.find(action.locations, INGESTED_BY_BUTLER)
+    except ObserveError:
+        return False
+    return {storage.normalize_uri(path) for path in action.files}.issuperset(found)
 
 
 def _ingest_raws(action: IngestRaws, repository: str, places: Sequence[str]) -> list[str]:
@@ -411,7 +426,7 @@ def _check_storage(context: Context, name: str, spec: RawSpec) -> tuple[Conditio
     if spec.verify == "none":
         return ()
     total = context.butler.count("raw", [name])
-    return check_stored_files(context, spec.verify, _list_batches(context, name, spec, total), total)
+    return check_stored_files(context, spec.verify, _list_batches(context, name, spec, total), total, spec.delivered_by)
 
 
 def _list_batches(context: Context, name: str, spec: RawSpec, total: int) -> Iterator[list[DatasetRef]]:

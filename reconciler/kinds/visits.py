@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, JsonObject, Members, Observed, Spec
-from reconciler.patterns import is_glob
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, JsonObject, Members, Observed, Spec
 from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
 NIGHTS_PER_COMMAND = 200
+WILDCARDS = frozenset("*?")
+"""What no name of a collection contains; a bracket may be part of one."""
 FIELD = "exposures with a visit"
 
 
@@ -55,7 +56,7 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
         return Requirements(butler_commands=["define-visits"])
 
     def validate(self, name: str, spec: VisitsSpec) -> Iterable[str]:
-        if is_glob(spec.raws):
+        if not WILDCARDS.isdisjoint(spec.raws):
             yield f'raws: "{spec.raws}" has wildcards, and define-visits needs the name of one collection'
 
     def observe(self, context: Context, desired: Mapping[str, VisitsSpec]) -> Mapping[str, Observed[VisitsSpec]]:
@@ -73,7 +74,7 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
         list(context.run_butler(list(_arguments(action, context.butler.uri))))
 
     def commands(self, action: DefineVisits) -> Iterable[Command]:
-        yield from (Command("butler", *arguments) for arguments in _arguments(action, "$REPO"))
+        yield from (Command("butler", *arguments) for arguments in _arguments(action, REPO))
 
 
 def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Observed[VisitsSpec]:
@@ -106,7 +107,7 @@ def _find_missing_regions(context: Context, instrument: str) -> Iterable[Conditi
     short = [record for record in butler.records("visit", instrument=instrument) if regions[record.id] < detectors]
     text = f"{len(short):,} visits lack detector regions, which define-visits adds only with --update-records"
     members = tuple({"visit": record.id, "day_obs": record.day_obs} for record in short)
-    command = Command("butler", "define-visits", "$REPO", instrument, "--update-records")
+    command = Command("butler", "define-visits", REPO, instrument, "--update-records")
     yield Condition(DifferenceKind.DEGRADED, text, members, commands=(command,))
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from reconciler.engine.plugins import Plugin, find_plugins
 from reconciler.errors import ReconcileError
-from reconciler.report.json import DiffReport
+from reconciler.report.json import DiffReport, format_json
 
 GROUP = "rubin_reconciler.formats"
 BUILT_IN = ("text", "json", "shell")
@@ -50,9 +50,8 @@ def render(name: str, reports: Sequence[DiffReport]) -> str:
         If the format of another package doesn't work.
     """
     if name == "json":
-        from pydantic_core import to_json
-
-        return to_json(reports[0] if len(reports) == 1 else list(reports), indent=2).decode()
+        documents = [report.model_dump(mode="json") for report in reports]
+        return format_json(documents[0] if len(documents) == 1 else documents)
     plugin = Plugin.single(name, find_plugins(GROUP), "report format")
     function = plugin.load()
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.engine.model import Action, Comparison, Difference, DifferenceKind
 from reconciler.engine.plan import Entry, Plan
+from reconciler.printable import escape_json
+from reconciler.redaction import redact_json
 from reconciler.systems.stats import Stats
 from reconciler.version import __version__
 
@@ -93,6 +96,11 @@ class DiffReport(BaseModel):
     resources: list[ResourceReport]
 
 
+def format_json(value: Any) -> str:
+    """Format JSON, indented, without credentials and without unprintable characters."""
+    return escape_json(json.dumps(redact_json(value), indent=2, ensure_ascii=False))
+
+
 def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, stats: Stats | None = None) -> DiffReport:
     """Return a plan as JSON.
 
@@ -160,5 +168,5 @@ def _report_action(action: Action) -> ActionReport:
         datasets=action.cost.datasets,
         files=action.cost.datasets,
         bytes=action.cost.size,
-        destroys=action.removes,
+        destroys=len(action.removes),
     )

@@ -17,10 +17,16 @@ from reconciler.engine.kind import Kind
 from reconciler.engine.model import Address, DesiredState, Spec
 from reconciler.errors import PluginError, StateError, did_you_mean
 from reconciler.files.text import read_text
-from reconciler.state.line_numbers import find_line, find_lines
+from reconciler.redaction import find_uri_credential
+from reconciler.state.line_numbers import KeyPath, find_line, find_lines
 from reconciler.state.schema import find_kind, find_kinds, state_schema
 from reconciler.state.settings import Header, RucioSettings
 from reconciler.state.variables import Problems, Scalar, resolve_variables, substitute
+
+CREDENTIAL_IN_URI = (
+    "the URI contains a credential; credentials belong in the environment, ~/.pgpass, ~/.lsst/db-auth.yaml, ~/.aws/credentials "
+    "or rucio.cfg"
+)
 
 
 @dataclass(frozen=True)
@@ -63,14 +69,15 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile
     problems = Problems(path, lines)
     values = resolve_variables(document, variables or {}, problems)
     substituted = substitute(document, (), values, problems)
+    _refuse_credentials({"vars": values, **substituted}, problems)
     kinds = _find_kinds(substituted, problems)
     _validate_schema(substituted, problems)
     problems.raise_if_any()
-    resources, resource_lines = _make_specs(substituted, kinds, path.parent, problems)
+    resources, resource_lines = _make_specs(substituted, kinds, path.absolute().parent, problems)
     header = Header.model_validate(substituted["reconcile"])
     rucio = RucioSettings.model_validate(substituted["rucio"]) if "rucio" in substituted else None
     if rucio is not None and rucio.config:
-        rucio = rucio.model_copy(update={"config": str(path.parent / rucio.config)})
+        rucio = rucio.model_copy(update={"config": str(path.absolute().parent / rucio.config)})
     _check_references(resources, kinds, rucio, problems)
     problems.raise_if_any()
     digest = hashlib.sha256(repr((text, sorted(values.items()))).encode()).hexdigest()
@@ -140,6 +147,19 @@ def _validate_schema(document: dict[str, Any], problems: Problems) -> None:
     for error in Draft202012Validator(state_schema(frozenset(document))).iter_errors(_drop_repeated_tables(document)):
         for problem in explain(error):
             problems.add(problem.path, problem.text, problem.key)
+
+
+def _refuse_credentials(value: Any, problems: Problems, where: KeyPath = ()) -> None:
+    """Add a problem for each URI with a password, a token or a signature: state files are shared, and journals quote them."""
+    if isinstance(value, str):
+        if find_uri_credential(value):
+            problems.add(where, CREDENTIAL_IN_URI)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_credentials(inner, problems, (*where, key))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            _refuse_credentials(inner, problems, (*where, position))
 
 
 def _drop_repeated_tables(document: Mapping[str, Any]) -> dict[str, Any]:

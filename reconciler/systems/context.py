@@ -158,7 +158,7 @@ class Context:
         commands : `Sequence` [`Sequence` [`str`]]
             Each a subcommand and its arguments.
         runs : `Collection` [`str`]
-            The RUN collections that they write, with wildcards.
+            The RUN collections that they write; ``a/*`` stands for all below ``a/``.
 
         Raises
         ------
@@ -170,7 +170,8 @@ class Context:
 
         # butler commands assume that an existing RUN collection is complete; repair half-created (empty) ones first.
         existing = self.butler.collections()
-        written = [name for name in self.butler.matching_collections(runs) if name in existing]
+        folders = tuple(run.removesuffix("*") for run in runs if run.endswith("/*"))
+        written = [name for name in existing if name in runs or name.startswith(folders)]
         empty = [name for name in written if existing[name].type == "RUN" and not existing[name].dataset_types]
         write_definitions.complete_runs(self.butler, empty)
         chunks = [(list(words),) for words in commands]
@@ -179,6 +180,13 @@ class Context:
             yield
             if number < last:
                 self.cancellation.check()
+
+    def forbid_writes(self) -> None:
+        """Refuse everything that could change a live system from now on; call it before anything is asked."""
+        if self.repository is not None:
+            self.repository.connection.read_only = True
+        if self.server is not None:
+            self.server.connection.read_only = True
 
     def phase(self, name: str) -> AbstractContextManager[None]:
         """Time a phase of the run for --stats."""

@@ -30,7 +30,7 @@ EXAMPLES = int(os.environ.get("RECONCILE_MODEL_EXAMPLES", "60")) // 4
 PIXELS = list(range(131072, 131082))
 IMPORTED = list(range(131090, 131096))
 FORMATTER = "lsst.daf.butler.formatters.json.JsonFormatter"
-RSE, OTHER_RSE = "IN2P3_RAW_DISK", "LANCS_DISK"
+RSE, OTHER_RSE = "IN2P3_RAW_DISK", "SLAC_BUTLER_DISK"
 
 
 class Clock:

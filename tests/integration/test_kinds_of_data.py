@@ -464,7 +464,7 @@ def test_an_unmet_expectation_refers_to_the_resource_whose_members_are_missing(c
     remove_raws(comcam, "exposure.seq_num = 2 AND detector = 5")
     output = comcam.diff(comcam.state(ingested + text), 2)
     assert "20241108   CC_O_20241108_000002   detector R22_S12" in output
-    assert f'{N_RAWS - 2} datasets, {N_RAWS} expected; missing are 2 raws of raw."LSSTComCam/raw/all"' in output
+    assert f'{N_RAWS - 2} datasets, {N_RAWS} expected; raw."LSSTComCam/raw/all" lacks 2 of its raws' in output
     assert "2024110800002" not in output
 
 

@@ -68,6 +68,14 @@ def test_a_journal_is_readable_by_its_owner_alone(journal: Journal) -> None:
     assert stat.S_IMODE(journal.path.parent.stat().st_mode) == 0o700
 
 
+def test_a_journal_that_others_could_read_is_closed_to_them(journal: Journal) -> None:
+    journal.path.parent.mkdir(parents=True, exist_ok=True)
+    journal.path.touch(0o644)
+    journal.path.chmod(0o644)
+    journal.write("begin")
+    assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
+
+
 def test_values_that_are_no_json_are_written_as_text(journal: Journal) -> None:
     journal.write("first", path=Path("/x"))
     assert lines(journal)[0]["path"] == "/x"

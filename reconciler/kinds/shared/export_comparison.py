@@ -6,7 +6,7 @@ Datasets are listed by type, except where a proof shows that those of all files 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from reconciler.engine.model import Address, Comparison, Condition, DifferenceKi
 from reconciler.errors import StateError
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
-from reconciler.kinds.shared.datastore_records import find_wrong_records
+from reconciler.kinds.shared.datastore_records import compare_paths
 from reconciler.kinds.shared.delivery import split_delivered
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_inputs
 from reconciler.kinds.shared.storage_check import check_stored_files
@@ -33,6 +33,9 @@ EARLIEST_UNIVERSE_WITH_OBSERVATIONS = 6
 
 Existing = Mapping[str, "Mapping[str, DatasetRef] | Comparison"]
 """The datasets of each dataset type by UUID, or how else it is known that all desired ones are present."""
+
+Paths = Mapping[str, Mapping[str, "str | None"]]
+"""The path of each dataset by UUID, None without a record, by dataset type; of the types whose records are compared."""
 
 
 @dataclass(frozen=True)
@@ -117,18 +120,19 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
             calibrations[content.datasets[dataset_id].dataset_type].add(collection)
     pools = {t: _prepare_pool(context, t, sorted(runs[t]), sources, contents) for t in sorted(runs)}
     existing: Existing = {t: pool.list_unless_known() for t, pool in pools.items()}
+    paths = _list_paths(context, pools, existing)
     certified = {
         certification
         for dataset_type, names in sorted(calibrations.items())
         for certification in context.butler.certifications([dataset_type], sorted(names))
     }
-    compared = {n: _compare(context, source, contents[n], existing, certified) for n, source in sources.items()}
+    compared = {n: _compare(context, source, contents[n], existing, certified, paths) for n, source in sources.items()}
     if any(isinstance(found, Comparison) for found in existing.values()) and any(
         part.missing for parts in compared.values() for part in parts.members
     ):
         # What lacks a certification or a tag may lack the dataset too, under a count that agrees.
         existing = {t: context.butler.members(t, sorted(runs[t])) for t in sorted(runs)}
-        compared = {n: _compare(context, source, contents[n], existing, certified) for n, source in sources.items()}
+        compared = {n: _compare(context, source, contents[n], existing, certified, paths) for n, source in sources.items()}
     for dataset_type, pool in pools.items():
         found = existing[dataset_type]
         if not isinstance(found, Comparison) and pool.desired <= found.keys():
@@ -189,10 +193,15 @@ def _check_universe(context: Context, path: str, content: ExportFile) -> None:
 
 
 def _compare(
-    context: Context, source: ExportSource, content: ExportFile, existing: Existing, certified: set[Certification]
+    context: Context,
+    source: ExportSource,
+    content: ExportFile,
+    existing: Existing,
+    certified: set[Certification],
+    paths: Paths,
 ) -> ExportParts:
     """Compare one export file with the repository."""
-    datasets, conflicts = _compare_datasets(context, content, source, existing)
+    datasets, conflicts = _compare_datasets(content, source, existing, paths)
     datasets, waiting = split_delivered(context, source.delivered_by, datasets)
     collections, dataset_types = context.butler.collections(), context.butler.dataset_types()
     plain: dict[Hashable, JsonObject] = {
@@ -237,7 +246,7 @@ def _find_definition_conflicts(context: Context, content: ExportFile) -> Iterato
 
 
 def _compare_datasets(
-    context: Context, content: ExportFile, source: ExportSource, existing: Existing
+    content: ExportFile, source: ExportSource, existing: Existing, paths: Paths
 ) -> tuple[Members, tuple[Condition, ...]]:
     """Compare datasets by UUID, and find data IDs that belong to another UUID."""
     known = {dataset_type: found for dataset_type, found in existing.items() if isinstance(found, Comparison)}
@@ -261,7 +270,7 @@ def _compare_datasets(
         desired[dataset_id] = {**member, "path": source.locate(dataset.path)}
     present = {dataset_id for found in refs.values() for dataset_id in found}
     present |= {dataset_id for dataset_id, dataset in content.datasets.items() if dataset.dataset_type in known}
-    changed = _find_wrong_records(context, desired, refs)
+    changed = _find_wrong_records(desired, paths)
     members = dataclasses.replace(Members.compare("datasets", desired, present, changed=changed), compared=compared)
     if not conflicts:
         return members, ()
@@ -269,16 +278,25 @@ def _compare_datasets(
     return members, (Condition(DifferenceKind.CONFLICT, text, tuple(conflicts)),)
 
 
-def _find_wrong_records(
-    context: Context, desired: Mapping[Hashable, JsonObject], existing: Mapping[str, Mapping[str, DatasetRef]]
-) -> Iterator[JsonObject]:
-    """Find the datasets whose records in the datastore are missing or wrong, of the types whose records are compared."""
-    numbers = Counter(member["dataset_type"] for member in desired.values())
-    for dataset_type, number in numbers.items():
-        if context.policy.compares_records(number):
-            refs: dict[Hashable, DatasetRef] = dict(existing.get(dataset_type, {}).items())
-            own = {id: member for id, member in desired.items() if member["dataset_type"] == dataset_type}
-            yield from find_wrong_records(context, refs, own)
+def _list_paths(context: Context, pools: Mapping[str, _Pool], existing: Existing) -> Paths:
+    """Return the recorded path of each dataset by UUID, by the dataset types whose records are compared, with one query."""
+    chosen = {
+        dataset_type: {dataset_id: found[dataset_id] for dataset_id in pools[dataset_type].desired & found.keys()}
+        for dataset_type, found in existing.items()
+        if not isinstance(found, Comparison) and context.policy.compares_records(len(pools[dataset_type].desired))
+    }
+    paths = context.butler.paths(ref for refs in chosen.values() for ref in refs.values())
+    return {dataset_type: {dataset_id: paths.get(dataset_id) for dataset_id in refs} for dataset_type, refs in chosen.items()}
+
+
+def _find_wrong_records(desired: Mapping[Hashable, JsonObject], paths: Paths) -> Iterator[JsonObject]:
+    """Find the datasets whose records in the datastore are missing or wrong."""
+    for dataset_type in sorted({member["dataset_type"] for member in desired.values()} & paths.keys()):
+        own = {dataset_id: member for dataset_id, member in desired.items() if member["dataset_type"] == dataset_type}
+        recorded: dict[Hashable, str | None] = {
+            dataset_id: path for dataset_id, path in paths[dataset_type].items() if dataset_id in own
+        }
+        yield from compare_paths(recorded, own)
 
 
 def _compare_certifications(content: ExportFile, certified: set[Certification]) -> Members:
@@ -358,4 +376,4 @@ def _check_storage(context: Context, source: ExportSource, content: ExportFile) 
     for dataset_type, names in runs.items():
         existing |= context.butler.members(dataset_type, sorted(names))
     refs = [existing[dataset_id] for dataset_id in content.datasets if dataset_id in existing]
-    return check_stored_files(context, source.verify, [refs], len(refs))
+    return check_stored_files(context, source.verify, [refs], len(refs), source.delivered_by)
