@@ -14,7 +14,7 @@ from postgres_wire import counting_round_trips, listen_at
 from reconciler.kinds.shared import storage_check
 from reconciler.playground import campaign
 from reconciler.playground.world import Sizes, World
-from reconciler.systems.butler import commands, insert_batching
+from reconciler.systems.butler import commands, insert_batching, queries
 from reconciler.systems.butler.datasets import DatasetReader
 from reconciler.systems.context import Context
 
@@ -65,9 +65,9 @@ def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of raws in each batch whose files are checked on storage."""
     sizes: list[int] = []
 
-    def check_batch(context: Context, refs: Sequence[Any], before: int, total: int) -> Any:
+    def check_batch(context: Context, refs: Sequence[Any], *others: Any) -> Any:
         sizes.append(len(refs))
-        return real(context, refs, before, total)
+        return real(context, refs, *others)
 
     real = storage_check._check_batch
     monkeypatch.setattr(storage_check, "_check_batch", check_batch)
@@ -416,6 +416,27 @@ def test_members_are_selected_by_a_list(comcam: Bench, ingested: str, what: str)
     state = comcam.state(ingested + tagged(f'instrument = "LSSTComCam"\n{what} = "list.txt"\n'))
     comcam.apply_and_check(state)
     assert {exposure for exposure, _ in members(comcam)} == set(chosen)
+
+
+@pytest.mark.parametrize("quick", [(), ("--quick",)])
+def test_listed_visits_are_mapped_to_exposures_before_raws_are_queried(
+    comcam: Bench, ingested: str, monkeypatch: pytest.MonkeyPatch, quick: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("reconciler.systems.policy.LISTED", 3)
+    (comcam.folder / "list.txt").write_text("2024110800002\n2024110800003\n")
+    state = comcam.state(ingested + tagged('instrument = "LSSTComCam"\nvisits = "list.txt"\n'))
+    comcam.apply_and_check(state)
+    dimensions: list[str] = []
+
+    def with_bound_values(instrument: str, dimension: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+        dimensions.append(dimension)
+        return real(instrument, dimension, values)
+
+    real = queries.with_bound_values
+    for module in ("counts", "datasets"):
+        monkeypatch.setattr(f"reconciler.systems.butler.{module}.with_bound_values", with_bound_values)
+    comcam.diff(state, 0, *quick)
+    assert set(dimensions) == {"exposure"}
 
 
 def test_listed_exposures_without_raws_are_waited_for(comcam: Bench, ingested: str) -> None:

@@ -130,7 +130,7 @@ def test_a_dataset_type_is_registered_and_a_different_definition_is_reported_and
     output = bench.diff(other, 1)
     assert "storage_class   SimpleCatalog → ArrowAstropy" in output
     assert "can't be redefined" in output
-    assert "error: test.toml:5: dataset_type.cat: its definition differs" in bench.apply(other, 1)
+    assert "Blocked: dataset_type.cat: its definition differs" in bench.apply(other, 1)
     assert bench.butler.get_dataset_type("cat").storageClass_name == "SimpleCatalog"
 
 
