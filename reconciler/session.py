@@ -360,6 +360,9 @@ def open_session(
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}
+        if context.repository is not None:
+            names = [token.partition(":")[2] for token in graph.tokens if token.startswith("collection:")]
+            context.repository.expect_collections(names)
         context.storage_classes = {
             address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
         }

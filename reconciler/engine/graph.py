@@ -9,7 +9,7 @@ import fnmatch
 import heapq
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
@@ -35,6 +35,8 @@ class Graph:
         For each address, the tokens that no table provides; they must exist live.
     owners : `Mapping` [`str`, `Address`]
         The one address that alone may provide a token.
+    tokens : `frozenset` [`str`]
+        All tokens that tables mention, without patterns.
     missing_files : `frozenset` [`str`]
         Input files that don't exist on this machine, so that what they define is not in the graph.
     """
@@ -44,6 +46,7 @@ class Graph:
     after: Mapping[Address, frozenset[Address]]
     unprovided: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
     owners: Mapping[str, Address] = field(default_factory=dict)
+    tokens: frozenset[str] = frozenset()
     missing_files: frozenset[str] = frozenset()
 
     def predecessors(self, address: Address) -> set[Address]:
@@ -93,7 +96,13 @@ def build_graph(state: DesiredState, *, need_files: bool = True) -> Graph:
             unprovided[address] = tuple(lacking)
         earlier = {other for token in links[address].after for other in _matching_providers(token, providers)}
         after[address] = frozenset(earlier - {address} - set(needs[address]))
-    return Graph(_sort(state, needs, after), needs, after, unprovided, owners, frozenset(missing_files))
+    tokens = frozenset(str(token) for its in links.values() for token in _all_tokens(its) if not isinstance(token, Glob))
+    return Graph(_sort(state, needs, after), needs, after, unprovided, owners, tokens, frozenset(missing_files))
+
+
+def _all_tokens(links: Links) -> Iterator[str]:
+    for tokens in (links.provides, links.contributes, links.needs, links.after):
+        yield from tokens
 
 
 def describe_token(token: str) -> str:

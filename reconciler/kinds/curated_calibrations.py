@@ -13,7 +13,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
-from reconciler.kinds.shared.curated_ranges import compare_ranges
+from reconciler.kinds.shared.curated_ranges import compare_ranges, list_curated_runs
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
@@ -134,8 +134,7 @@ def _find_written_types(context: Context, base: str) -> set[str]:
     """Return the dataset types that have datasets in the RUN collections below a name."""
     return {
         dataset_type
-        for name, facts in context.butler.collections().items()
-        if facts.type == "RUN" and (name == f"{base}/unbounded" or name.startswith(f"{base}/curated/"))
+        for name, facts in list_curated_runs(context, base)
         for dataset_type in facts.dataset_types
         if context.butler.count(dataset_type, [name])
     }

@@ -170,8 +170,9 @@ class Context:
 
         # butler commands assume that an existing RUN collection is complete; repair half-created (empty) ones first.
         existing = self.butler.collections()
-        folders = tuple(run.removesuffix("*") for run in runs if run.endswith("/*"))
-        written = [name for name in existing if name in runs or name.startswith(folders)]
+        folders = [run.removesuffix("*") for run in runs if run.endswith("/*")]
+        below = [name for folder in folders for name in existing.below(folder)]
+        written = [name for name in dict.fromkeys([*runs, *below]) if name in existing]
         empty = [name for name in written if existing[name].type == "RUN" and not existing[name].dataset_types]
         write_definitions.complete_runs(self.butler, empty)
         chunks = [(list(words),) for words in commands]

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from conftest import Bench
+from lsst.daf.butler import CollectionType, DatasetType
 from test_kinds_of_data import INSTRUMENT, VISITS, raw, raws  # noqa: F401
 
 from reconciler.systems.butler import write_definitions
+from reconciler.systems.butler.collection_catalog import CollectionCatalog, CollectionFacts
 from reconciler.systems.butler.repository import Repository
 
 
@@ -48,3 +50,49 @@ def test_a_subcommand_completes_only_the_empty_runs_that_it_writes(
     calibrations = '[curated_calibrations."LSSTComCam/calib/DM-1"]\ninstrument = "LSSTComCam"\nlabel = "DM-1"\n'
     comcam.apply_and_check(comcam.state(raw(raws) + VISITS + calibrations + '[skymap.m1]\nconfig = "map.config"\n'))
     assert sorted(completed) == sorted(mine)
+
+
+TABLES = """
+[collection."mine/run"]
+type = "RUN"
+[tagged."mine/tags"]
+dataset_type = "raw"
+from = ["mine/*"]
+[chain."mine/all"]
+children = ["mine/run", "mine/inner"]
+[expect.none]
+dataset_type = "raw"
+collections = ["mine/all"]
+count = 0
+"""
+
+
+def test_of_the_collections_of_other_people_not_even_the_content_is_read(comcam: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    register_runs(comcam, 300)
+    butler = comcam.butler
+    butler.registry.registerDatasetType(
+        DatasetType("raw", ["instrument", "exposure", "detector"], "Exposure", universe=butler.dimensions)
+    )
+    for name in ("mine/leaf", "mine/other", "mine/[1]"):
+        butler.collections.register(name)
+    butler.collections.register("mine/inner", CollectionType.CHAINED)
+    butler.collections.redefine_chain("mine/inner", ["mine/leaf", "mine/[1]"])
+    read: list[str] = []
+
+    def query(self: CollectionCatalog, names: list[str]) -> dict[str, CollectionFacts]:
+        found = real(self, names)
+        read.extend(found)
+        return found
+
+    real = CollectionCatalog._query_existing
+    monkeypatch.setattr(CollectionCatalog, "_query_existing", query)
+    listed: list[str] = []
+    list_names = CollectionCatalog._list_names
+    monkeypatch.setattr(CollectionCatalog, "_list_names", lambda self: listed.append("all") or list_names(self))
+    comcam.apply_and_check(comcam.state(TABLES))
+    assert set(read) == {"mine/run", "mine/tags", "mine/all", "mine/inner", "mine/leaf", "mine/other", "mine/[1]"}
+    read.clear()
+    listed.clear()
+    comcam.diff(comcam.state(TABLES.replace("mine/*", "mine/inner")), 0)
+    assert sorted(read) == ["mine/[1]", "mine/all", "mine/inner", "mine/leaf", "mine/run", "mine/tags"]
+    assert listed == []

@@ -9,13 +9,14 @@ from __future__ import annotations
 import datetime
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.model import JsonObject, Members
 from reconciler.kinds.shared.validity import describe_range
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.collection_catalog import CollectionFacts
     from reconciler.systems.butler.datasets import Certification
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
@@ -63,14 +64,21 @@ def compare_ranges(
     return Members.compare("certifications", members, present, unmanaged=unmanaged, changed=changed)
 
 
+def list_curated_runs(context: Context, base: str) -> Iterator[tuple[str, CollectionFacts]]:
+    """Yield the RUN collections that write-curated-calibrations makes below a name."""
+    collections = context.butler.collections()
+    for name in (f"{base}/unbounded", *collections.below(f"{base}/curated/")):
+        facts = collections.get(name)
+        if facts is not None and facts.type == "RUN":
+            yield name, facts
+
+
 def _list_written(context: Context, bases: Iterable[str]) -> dict[str, DatasetRef]:
     """Return the calibrations in the RUN collections that write-curated-calibrations makes, by UUID."""
-    starts = tuple(f"{base}/curated/" for base in bases)
-    unbounded = {f"{base}/unbounded" for base in bases}
-    collections, types = context.butler.collections(), context.butler.dataset_types()
+    types = context.butler.dataset_types()
     runs: dict[str, list[str]] = defaultdict(list)
-    for name, facts in collections.items():
-        if facts.type == "RUN" and (name in unbounded or name.startswith(starts)):
+    for base in bases:
+        for name, facts in list_curated_runs(context, base):
             for dataset_type in facts.dataset_types:
                 if dataset_type in types and types[dataset_type].is_calibration:
                     runs[dataset_type].append(name)

@@ -5,26 +5,15 @@ A repository that doesn't exist yet has none.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.errors import StateError, did_you_mean
+from reconciler.systems.butler.collection_catalog import WILDCARDS, CollectionCatalog
 from reconciler.systems.butler.errors import translate_read_errors
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.connection import ButlerConnection
-
-WILDCARDS = frozenset("*?[")
-
-
-class CollectionFacts(NamedTuple):
-    """A collection: its type (RUN, TAGGED, CALIBRATION or CHAINED), and the dataset types that it may contain."""
-
-    type: str
-    children: tuple[str, ...]
-    doc: str
-    dataset_types: frozenset[str]
 
 
 class DatasetTypeFacts(NamedTuple):
@@ -40,20 +29,11 @@ class DefinitionReader:
 
     def __init__(self, connection: ButlerConnection) -> None:
         self.connection = connection
+        self.expected_collections: frozenset[str] = frozenset()
 
-    def collections(self) -> Mapping[str, CollectionFacts]:
-        """Return all collections by name."""
-        return self.connection.cached("collections", self._read_collections)
-
-    def _read_collections(self) -> Mapping[str, CollectionFacts]:
-        if not self.connection.ready:
-            return {}
-        butler = self.connection.open()
-        infos = butler.collections.query_info("*", include_chains=True, include_summary=True, include_doc=True)
-        return {
-            info.name: CollectionFacts(info.type.name, tuple(info.children), info.doc or "", frozenset(info.dataset_types or ()))
-            for info in infos
-        }
+    def collections(self) -> CollectionCatalog:
+        """Return all collections by name; each is read when it is first asked for."""
+        return self.connection.cached("collections", lambda: CollectionCatalog(self.connection, self.expected_collections))
 
     def dataset_types(self) -> Mapping[str, DatasetTypeFacts]:
         """Return all dataset types by name."""
@@ -109,7 +89,7 @@ class DefinitionReader:
             if WILDCARDS.isdisjoint(pattern) or pattern in self.collections():  # that may be its name
                 found[pattern] = None
             else:
-                found |= dict.fromkeys(sorted(fnmatch.filter(self.collections(), pattern)))
+                found |= dict.fromkeys(self.collections().matching(pattern))
         return list(found)
 
     def flattened(self, name: str) -> list[str]:
