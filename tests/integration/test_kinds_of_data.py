@@ -65,9 +65,9 @@ def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of raws in each batch whose files are checked on storage."""
     sizes: list[int] = []
 
-    def check_batch(context: Context, refs: Sequence[Any], *others: Any) -> Any:
+    def check_batch(context: Context, refs: Sequence[Any], *rest: Any) -> Any:
         sizes.append(len(refs))
-        return real(context, refs, *others)
+        return real(context, refs, *rest)
 
     real = storage_check._check_batch
     monkeypatch.setattr(storage_check, "_check_batch", check_batch)

@@ -102,7 +102,7 @@ class DidCatalog:
         return self._connection.read(read, did)
 
     def match(self, pattern: str, did_type: str = "collection") -> list[str]:
-        """List the datasets and containers that match ``scope:name`` with wildcards; without any, return the DID, existing or not.
+        """List datasets and containers that match ``scope:name`` with wildcards; without any, return the DID, existing or not.
 
         Raises
         ------
