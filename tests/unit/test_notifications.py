@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -221,8 +222,7 @@ def test_mail_is_sent_and_a_refusal_is_explained(watch: Watch, mail: MailReceive
     assert f"ccms1: drifted: {RAW}" in text.replace("&quot;", '"')
     mail.refuse = True
     (error,) = watch.night(check())
-    assert "(mailto): the notification was not sent: " in str(error)
-    assert SECRET not in str(error)
+    assert str(error).endswith("(mailto): the notification was not sent: the mail server answered with code 554")
 
 
 HOSTILE = 'chain."@channel <!here> [bonus](http://evil.example) ``` \n$ rm \x1b[2J \u202e password=hunter22"'
@@ -242,6 +242,19 @@ def test_a_name_can_neither_mention_people_nor_become_a_link(watch: Watch, web: 
     (token,) = [t for t in MarkdownIt().parse(text[text.index("```") :]) if t.type != "inline"]
     assert (token.type, "[bonus](http" in token.content) == ("fence", True), "all of it is one code block"
     assert [line for line in token.content.splitlines() if line.startswith("$ ")] == ["$ reconcile diff /states/ccms1.toml"]
+
+
+def test_slack_is_sent_one_code_block_without_mentions(watch: Watch, web: WebReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apprise.plugins.slack.NotifySlack.webhook_url", f"http://{web.address}/services")
+    watch.use("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#operations")
+    watch.night(check(addresses=(HOSTILE,)))
+    assert watch.night(check(difference(HOSTILE, "change", "children"), addresses=(HOSTILE,))) == []
+    ((path, body),) = web.requests
+    assert path.startswith("/services/")
+    text = json.dumps(body, ensure_ascii=False)
+    assert "1 drifted" in text
+    assert not any(mention in text for mention in ("<!here", "&lt;!here", "@channel"))
+    assert text.count("```") == 2
 
 
 BAD = [
