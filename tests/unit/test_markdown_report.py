@@ -125,6 +125,14 @@ def test_names_are_neither_markdown_nor_html_nor_links(names: list[str]) -> None
     assert not re.search(r"@|://|www\.|[^&]#1\b|!1", outside.replace("file:///repo", ""))
 
 
+def test_a_line_of_backticks_does_not_end_a_block() -> None:
+    kind = FakeKind()
+    kind.unobservable = {"a": ObserveError("the server is down", ("````", "<script>alert(1)</script>"))}
+    text = written(make_plan(make_state({"box.a": FakeSpec()}, kind)))
+    (fence,) = [token for token in tokens(text) if token.type == "fence"]
+    assert "<script>" in fence.content
+
+
 def test_no_credential_is_in_the_report() -> None:
     text = written(make_world(["a", "https://me:hunter22@host/x", "password=hunter22"]))
     assert "hunter22" not in text
