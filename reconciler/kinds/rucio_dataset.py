@@ -71,6 +71,12 @@ class RucioDatasetSpec(Spec):
     )
     files: int | None = Field(None, ge=0, description="Number of files it must contain.", examples=[90])
     rules: tuple[Rule, ...] = Field((), description="Replication rules.", examples=[[{"rse_expression": "IN2P3_RAW_DISK"}]])
+    rules_mode: Literal["contains", "exact"] = Field(
+        "contains",
+        description="contains: others may have rules, too, which are neither reported nor changed; exact: other rules of the "
+        "account that acts are unwanted, and removed with --prune. Rules of other accounts are never touched.",
+        examples=["exact"],
+    )
     register_from: Register | None = Field(
         None,
         alias="register",
@@ -134,8 +140,14 @@ class AddRule(RuleAction):
 class MoveRule(RuleAction):
     """Replace an existing rule; Rucio deletes it when the new one is OK."""
 
+    removes_by_key = True
+
     verb: Literal["move"] = "move"
     rule_id: str
+
+    @property
+    def risk(self) -> str:
+        return f"moves a rule to {self.rule}: {self.reason}"
 
 
 class UpdateRule(RuleAction):
@@ -261,6 +273,9 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
         yield from check_did(name)
         if spec.open and spec.register_from:
             yield "open: a registered dataset is closed when it is complete"
+        for number, rule in enumerate(spec.rules):
+            if spec.protect and rule.replaces:
+                yield f"rules[{number}].replaces: the rules of a protected dataset are not replaced"
 
     def observe(self, context: Context, desired: Mapping[str, RucioDatasetSpec]) -> Mapping[str, Observed[RucioDatasetSpec]]:
         facts = _query_facts(context, desired)
@@ -289,8 +304,9 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             return
         steps, unmanaged = diff_rules(spec.rules, observed.rules, observed.account, observed.now)
         for step in steps:
-            yield _rule_action(change, step)
-        if change.prune and not spec.protect:
+            if not (step.removes and spec.protect):
+                yield _rule_action(change, step)
+        if change.prune and spec.rules_mode == "exact" and not spec.protect:
             for rule in unmanaged:
                 reason = f"no table lists the rule {rule.rse_expression} × {rule.copies}"
                 yield RemoveRule(address=address, rule_id=rule.id, reason=reason, removes=(rule.id,))
@@ -355,7 +371,7 @@ def close_command(did: str) -> Command:
 
 
 def _add_rule_command(did: str, rule: Rule) -> Command:
-    options = {key: value for key, value in rule.model_dump().items() if value is not None}
+    options = {key: value for key, value in rule.model_dump(exclude={"replaces"}).items() if value is not None}
     if rule.priority is not None:  # `rucio rule add` has no option for it
         scope, _, name = did.partition(":")
         return rucio_call(f"add_replication_rule({[{'scope': scope, 'name': name}]!r}, **{options!r})")
@@ -378,7 +394,7 @@ def _rule_action(change: Change[RucioDatasetSpec], step: RuleStep) -> AddRule | 
     if step.verb == "replicate":
         return AddRule(address=address, rule=rule, reason=reason)
     if step.verb == "move":
-        return MoveRule(address=address, rule=rule, rule_id=step.rule_id, reason=reason)
+        return MoveRule(address=address, rule=rule, rule_id=step.rule_id, reason=reason, removes=step.removes)
     return UpdateRule(address=address, rule=rule, rule_id=step.rule_id, options=dict(step.options), reason=reason)
 
 
@@ -472,16 +488,22 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
     )
     conditions = (
         *blocked,
+        *(_describe_protected(step) for step in steps if step.removes and spec.protect),
         *_compare_registration(facts),
         *rule_conditions(facts.rules, facts.now),
         *expiry_conditions(pair_rules(spec.rules, facts.rules, facts.account)[0], facts.now),
         *facts.copies,
     )
     members = [*_registration_members(spec, did, facts)]
-    if unmanaged:
+    if unmanaged and spec.rules_mode == "exact":
         unwanted = tuple({"id": r.id, "rse_expression": r.rse_expression, "copies": r.copies} for r in unmanaged)
         members.append(Members("rules", len(spec.rules), len(kept), unwanted=unwanted))
     return ObservedDataset(found, tuple(members), conditions, *plan_facts)
+
+
+def _describe_protected(step: RuleStep) -> Condition:
+    text = f"the dataset is protected: its rule is not moved to {step.rule}; {step.reason}"
+    return Condition(DifferenceKind.BLOCKED, text, field="rules")
 
 
 def _compare_registration(facts: DatasetFacts) -> tuple[Condition, ...]:
