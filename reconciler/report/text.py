@@ -172,7 +172,9 @@ class _EntryReport:
     def _changed(self, difference: Difference) -> Iterator[Line]:
         """Yield how a key changes; where actions are clearer than two values, what they do."""
         actions = [a for a in self.entry.actions if a.subject and a.changes_field == difference.field]
-        if actions:
+        if difference.detail:
+            texts = [f"{difference.field}   {difference.detail}"]
+        elif actions:
             texts = [f"{difference.field}   {action.verb} {action.subject}: {action.reason}" for action in actions]
         else:
             texts = [*self._change(difference)]
