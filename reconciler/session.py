@@ -356,7 +356,8 @@ def open_session(
 
         with context.phase("import lsst.daf.butler"):
             import_butler()
-        context.repository = Repository(repository.uri, on_statement=context.stats.count_statement if counted else None)
+        on_statement = context.stats.count_statement if counted else None
+        context.repository = Repository(repository.uri, on_statement, may_create=repository.may_create)
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}
