@@ -31,8 +31,8 @@ class RepositorySpec(Spec):
     )
     create: bool = Field(
         False,
-        description="Whether to create the repository if it doesn't exist, as seed_config also does. Without either, it is an error "
-        "if there is no repository.",
+        description="Whether to create the repository if it doesn't exist, as seed_config also does. Without either, it is an "
+        "error if there is no repository.",
         examples=[True],
     )
     override: bool = Field(

@@ -270,7 +270,8 @@ def _describe_absence(uri: str) -> ObserveError:
     hint = "to create one there, set `create = true` or `seed_config` in [repository]"
     known = Butler.get_known_repos()
     if uri in known:
-        return ObserveError(f"no repository at {Butler.get_repo_uri(uri)}, the location of {uri} in the repository index", (hint,))
+        place = Butler.get_repo_uri(uri)
+        return ObserveError(f"no repository at {place}, the location of {uri} in the repository index", (hint,))
     label = f', and the repository index has no label "{uri}"' if known and "/" not in uri else ""
     return ObserveError(f"no repository at {uri}{label}{did_you_mean(uri, known)}", (hint,))
 
