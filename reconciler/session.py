@@ -17,7 +17,7 @@ from reconciler.engine.model import Address
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
-from reconciler.engine.removal_limits import check_removal_limits, count_removals
+from reconciler.engine.removal_limits import check_removal_limits, count_pruned
 from reconciler.engine.requirements import find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
@@ -276,7 +276,7 @@ class Session:
             If the lock or the journal can't be written.
         """
         self._check_own(plan)
-        removals = count_removals(plan)
+        removals = count_pruned(plan)
         if removals and not prune:
             text = f"the plan removes {removals:,} members, and removal isn't allowed"
             raise RemovalRefused(text, removals, ("call apply with prune=True; nothing was changed",))
@@ -358,7 +358,8 @@ def open_session(
 
         with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
-        context.repository = Repository(repository.uri, on_statement=context.stats.count_statement if counted else None)
+        on_statement = context.stats.count_statement if counted else None
+        context.repository = Repository(repository.uri, on_statement, may_create=repository.may_create)
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}
