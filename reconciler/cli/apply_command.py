@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
 
-from reconciler.cli.console import DIFFERENCES, INTERRUPTED, show
+from reconciler.cli.console import DIFFERENCES, INTERRUPTED, print_error, show
+from reconciler.cli.interrupts import interruptible_run
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine import plan_file
 from reconciler.engine.executor import Executor, exit_code
@@ -21,13 +20,15 @@ from reconciler.engine.journal import Journal, state_folder
 from reconciler.engine.model import Address, DifferenceKind
 from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
-from reconciler.errors import Interrupted, ObserveError, PlanError, RegistryNeedsRecovery
+from reconciler.errors import ApplyError, Interrupted, ObserveError, PlanError, RegistryNeedsRecovery
 from reconciler.report import apply_summary, text
 from reconciler.report.formatting import Line
 from reconciler.session import Session, start
 from reconciler.state.variables import Scalar
 from reconciler.systems.bulk import Cancellation
 from reconciler.systems.workers import Workers
+
+STOPPED = "Interrupted: what is done stays; run again to continue."
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,14 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
     reconciler.errors.ReconcileError
         If nothing can be done: the state is wrong or contradicts what exists, a lock is held, or too much would be removed.
     """
+    journal = _open_journal(options)
     session = start(path, variables, deep=options.deep, workers=options.workers)
     try:
         _recover_registry(session)
         with _acquire_locks(session, options.lock_timeout):
             plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
             _show_plan(session, plan, options.prune)
-            return _confirm_and_run(session, plan, options, PlanLimits())
+            return _confirm_and_run(session, plan, options, PlanLimits(), journal)
     finally:
         session.close()
 
@@ -118,6 +120,7 @@ def apply_plan(path: Path, options: ApplyOptions) -> int:
     reconciler.errors.ReconcileError
         As in `apply_state`.
     """
+    journal = _open_journal(options)
     saved = plan_file.load_plan(path)
     session = start(Path(saved.state), saved.variables, deep=options.deep, workers=options.workers)
     try:
@@ -131,9 +134,16 @@ def apply_plan(path: Path, options: ApplyOptions) -> int:
             made = saved.made
             show([Line(f"Plan of {made.get('user')} on {made.get('host')}, {made.get('since')}.")])
             show(Line(f"Refused: {address}: {why}", "red") for address, why in refused.items())
-            return _confirm_and_run(session, plan, dataclasses.replace(options, prune=saved.prune), limits)
+            return _confirm_and_run(session, plan, dataclasses.replace(options, prune=saved.prune), limits, journal)
     finally:
         session.close()
+
+
+def _open_journal(options: ApplyOptions) -> Journal:
+    """Return the journal, after a check that it can be written: nothing is done without a record."""
+    journal = Journal(options.journal or state_folder() / "journal.jsonl")
+    journal.check()
+    return journal
 
 
 def _recover_registry(session: Session) -> None:
@@ -187,7 +197,7 @@ def _notice(message: str) -> None:
     click.echo(message, err=True)
 
 
-def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits) -> int:
+def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits, journal: Journal) -> int:
     if not plan.in_sync:
         show([apply_summary.summarize_plan(plan)])
     _refuse_conflicts(plan)
@@ -195,7 +205,7 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, limits
     if plan.actions and options.ask and not _confirm(plan):
         click.echo("Nothing was changed.")
         return DIFFERENCES
-    return _run(session, plan, options, limits)
+    return _run(session, plan, options, limits, journal)
 
 
 def _confirm(plan: Plan) -> bool:
@@ -207,14 +217,13 @@ def _confirm(plan: Plan) -> bool:
     return not removals or bool(click.prompt(question, default="") == str(removals))
 
 
-def _run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits) -> int:
-    journal = Journal(options.journal or state_folder() / "journal.jsonl")
+def _run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits, journal: Journal) -> int:
     recorded = bool(plan.actions) or any(entry.has(DifferenceKind.WAITING) for entry in plan.entries)
     if recorded:
         facts = {"butler": session.butler_name, "rucio": session.rucio_name, "actions": len(plan.actions)}
         journal.begin(state=str(plan.state.path.resolve()), digest=plan.state.digest, prune=options.prune, **facts)
     started = time.monotonic()
-    with ConsoleProgress(journal) as progress, _StopSignal() as stop:
+    with ConsoleProgress(journal) as progress, interruptible_run() as stop:
         session.context.report_progress = progress.report_bulk
         session.context.cancellation = Cancellation(stop)
         executor = Executor(
@@ -227,18 +236,30 @@ def _run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits
             allowed=limits.allowed,
             refused=limits.refused,
         )
+        stop.record = lambda: _record_interruption(journal, progress, executor)
         try:
             outcomes = executor.run(options.wait)
         except Interrupted:
             outcomes = list(executor.outcomes.values())
-    if recorded or progress.used_journal:
-        journal.end(outcomes, interrupted=stop())
+        if recorded or progress.used_journal:
+            journal.end(outcomes, interrupted=stop())
+        stop.record = lambda: None
     click.echo()
     show(apply_summary.summarize_run(outcomes, time.monotonic() - started, journal.run))
     if stop():
-        click.echo("Interrupted: what is done stays; run again to continue.")
+        click.echo(STOPPED)
         return INTERRUPTED
     return exit_code(outcomes)
+
+
+def _record_interruption(journal: Journal, progress: ConsoleProgress, executor: Executor) -> None:
+    """Record a run that didn't end in time after it was asked to."""
+    try:
+        journal.end(list(executor.outcomes.values()), interrupted=True)
+    except ApplyError as error:
+        print_error(error)
+    progress.abandon()
+    click.echo(STOPPED)
 
 
 def _refuse_conflicts(plan: Plan) -> None:
@@ -252,27 +273,3 @@ def _refuse_conflicts(plan: Plan) -> None:
     if problems:
         hint = 'nothing was changed; correct the state, exclude these with --except, or only watch them with manage = "observe"'
         raise PlanError("\n".join(problems), (hint,))
-
-
-class _StopSignal:
-    """Remembers Ctrl-C and SIGTERM, so that a run ends between two actions; the second Ctrl-C ends it at once."""
-
-    def __init__(self) -> None:
-        self.received = False
-
-    def __call__(self) -> bool:
-        return self.received
-
-    def _receive(self, number: int, frame: Any) -> None:
-        if self.received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = True
-        click.echo("\nstopping after the current action; Ctrl-C again stops at once", err=True)
-
-    def __enter__(self) -> _StopSignal:
-        self.before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.errors import ReconcileError, StateError, clean
+from reconciler.errors import LockHeld, ReconcileError, StateError, clean
 
 if TYPE_CHECKING:
     from reconciler.report.formatting import Line
 
-IN_SYNC, ERROR, DIFFERENCES, INTERRUPTED = 0, 1, 2, 130
+IN_SYNC, ERROR, DIFFERENCES, USAGE, LOCKED, INTERRUPTED = 0, 1, 2, 64, 75, 130
 
 
 def show(lines: Iterable[Line]) -> None:
@@ -26,7 +26,7 @@ def show(lines: Iterable[Line]) -> None:
 
 
 def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
-    """Wrap a command: exit with the code that it returns; an error is printed and exits with 1, Ctrl-C exits with 130."""
+    """Wrap a command: exit with the code that it returns; an error is printed and exits with 1, or 75 if a lock is held."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -60,7 +60,7 @@ def _debugging() -> bool:
 
 
 def print_error(error: ReconcileError) -> int:
-    """Print an error with its hints, and return 1, the exit code of all errors."""
+    """Print an error with its hints, and return its exit code."""
     problems = str(error).splitlines() or [type(error).__name__]
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
@@ -68,7 +68,7 @@ def print_error(error: ReconcileError) -> int:
         click.echo(f"  {hint}", err=True)
     if isinstance(error, StateError) and len(problems) > 1:
         click.echo(f"{len(problems)} errors; nothing was changed.", err=True)
-    return ERROR
+    return LOCKED if isinstance(error, LockHeld) else ERROR
 
 
 def worst_code(codes: Iterable[int]) -> int:
