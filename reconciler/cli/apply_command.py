@@ -20,7 +20,16 @@ from reconciler.engine.journal import Journal, state_folder
 from reconciler.engine.model import Address, DifferenceKind
 from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
-from reconciler.errors import ApplyError, Interrupted, ObserveError, PlanError, RegistryNeedsRecovery
+from reconciler.errors import (
+    ApplyError,
+    Interrupted,
+    LockHeld,
+    LockLost,
+    ObserveError,
+    PlanError,
+    ReconcileError,
+    RegistryNeedsRecovery,
+)
 from reconciler.report import apply_summary, text
 from reconciler.report.formatting import Line
 from reconciler.session import Session, start
@@ -175,17 +184,20 @@ def _acquire_locks(session: Session, timeout: float) -> contextlib.ExitStack:
     stack = contextlib.ExitStack()
     folder = state_folder()
     context = session.context
+    stack.callback(context.locks.clear)
     try:
         if context.repository is not None:
             spec = session.repository_spec
-            seed = spec.seed_config if spec is not None else None
-            apply_lock = lock.repository_lock(context.repository, seed, folder)
+            seed, override = (spec.seed_config, spec.override) if spec is not None else (None, False)
+            apply_lock = lock.repository_lock(context.repository, seed, folder, override=override)
             stack.enter_context(lock.hold(apply_lock, context.repository.uri, timeout, _notice))
+            context.locks.append(apply_lock)
         elif context.server is not None:
             place = context.server.place()
             for scope in sorted({address.name.partition(":")[0] for address in session.state.resources}):
                 apply_lock = lock.named_lock(f"{place} {scope}", folder)
                 stack.enter_context(lock.hold(apply_lock, f"Rucio scope {scope}", timeout, _notice))
+                context.locks.append(apply_lock)
     except BaseException:
         stack.close()
         raise
@@ -237,15 +249,19 @@ def _run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits
             refused=limits.refused,
         )
         stop.record = lambda: _record_interruption(journal, progress, executor)
+        lost: ReconcileError | None = None
         try:
             outcomes = executor.run(options.wait)
-        except Interrupted:
+        except (Interrupted, LockLost, LockHeld) as error:
             outcomes = list(executor.outcomes.values())
+            lost = error if isinstance(error, ReconcileError) else None
         if recorded or progress.used_journal:
-            journal.end(outcomes, interrupted=stop())
+            journal.end(outcomes, interrupted=stop() or lost is not None)
         stop.record = lambda: None
     click.echo()
     show(apply_summary.summarize_run(outcomes, time.monotonic() - started, journal.run))
+    if lost is not None:
+        raise lost
     if stop():
         click.echo(STOPPED)
         return INTERRUPTED

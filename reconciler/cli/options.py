@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.cli.console import ERROR
 from reconciler.errors import StateError
 
 if TYPE_CHECKING:
     from reconciler.state.variables import Scalar
 
 C = TypeVar("C", bound=Callable[..., Any])
-
-
-class InvalidDuration(click.BadParameter):
-    """A value that isn't a duration. Exits with 1, because click's own code for usage errors, 2, means differences here."""
-
-    exit_code = ERROR
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
@@ -36,7 +29,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer version
             return float(value)
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?", value.strip())
         if match is None:
-            raise InvalidDuration(f'"{value}" is not a duration; write 90s, 30m or 2h', ctx, param)
+            raise click.BadParameter(f'"{value}" is not a duration; write 90s, 30m or 2h', ctx, param)
         return float(match[1]) * self.units[match[2] or "s"]
 
 

@@ -114,6 +114,8 @@ class Executor:
     outcomes: dict[Address, Outcome] = field(default_factory=dict)
     _as_planned: set[Address] = field(default_factory=set)
     """Resources that were in sync when planned, and not observed since."""
+    _creating: bool = False
+    """Whether the run creates the repository."""
 
     def run(self, wait: float = 0.0) -> list[Outcome]:
         """Execute the whole plan.
@@ -132,8 +134,11 @@ class Executor:
         ------
         reconciler.errors.Interrupted
             If the operator asked to stop.
+        reconciler.errors.LockLost, reconciler.errors.LockHeld
+            If the lock of the run is lost, or that of the repository to create is held by another run.
         """
         deadline = time.monotonic() + wait
+        self._creating = self._creates_repository()
         entries = {entry.address: entry for entry in self.plan.entries}
         for entry in entries.values():
             self._settle(entry, first=True)
@@ -290,10 +295,21 @@ class Executor:
             return replace(outcome, detail="nothing was left to do when its turn came") if vanished else outcome
         for action in actions:
             self._check_stop()
+            self.context.check_lock(creating=self._creating)
             failure = self._act(action, progress)
             if failure is not None:
                 return self._handle_failure(entry, action, failure, progress)
         return None
+
+    def _creates_repository(self) -> bool:
+        """Return True if this run may create the repository; its first action then locks the place of it, whatever it does."""
+        return any(
+            entry.actions
+            and self.plan.state.kind_of(entry.address).traits.opens == "butler"
+            and entry.address not in self.refused
+            and (self.allowed is None or entry.address in self.allowed)
+            for entry in self.plan.entries
+        )
 
     def _find_unchecked(self, address: Address, error: ReconcileError, progress: _Progress) -> Outcome:
         """Return the outcome of a resource that can't be observed; if an action failed before, that error comes first."""
