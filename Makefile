@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 DEMO := $(CURDIR)/build/demo
+# Sphinx is kept out of .venv, so that the tests need not wait for its installation; documenteer needs Python 3.12.
+DOCS_VENV := .venv-docs
+DOCS_PYTHON ?= $(shell tools/find_python 3.13 3.12)
 
 # make test-env: the file in tests/envs, the Python versions that it supports, and the tests to run.
 ENV ?= newest
@@ -11,16 +14,18 @@ ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
 TESTS ?= tests
 
-.PHONY: demo test test-env bench faults kill race lint schemas clean help
+.PHONY: demo test test-env bench docs faults kill race truth lint schemas clean help
 
 help:
 	@echo "make demo     run the product tour in a playground"
 	@echo "make test     run the tests"
 	@echo "make test-env ENV=rubin-env-12   run the tests with the versions in tests/envs/rubin-env-12.txt"
 	@echo "make lint     run ruff, mypy --strict and import-linter"
+	@echo "make docs     build the documentation in build/docs, with warnings as errors"
 	@echo "make faults   show the message for each fault of Rucio and the network"
 	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end states"
 	@echo "make bench    measure diff and apply as ratios to the same work by hand"
+	@echo "make truth    break a repository in each known way, and show whether a diff notices it"
 	@echo "make race     start two applies at the same time, 20 times"
 	@echo "make schemas  regenerate schemas/"
 	@echo "make clean    remove everything that make created"
@@ -52,6 +57,16 @@ lint: $(VENV)/.made
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+$(DOCS_VENV)/.made: pyproject.toml
+	$(DOCS_PYTHON) -m venv --clear $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python $(PIP_INSTALL) -e '.[docs]'
+	touch $@
+
+# Its commands are run by the tests: tests/acceptance/test_docs.py.
+docs: $(DOCS_VENV)/.made
+	$(DOCS_VENV)/bin/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
 faults: $(VENV)/.made
 	$(BIN)/python tests/faults.py
 
@@ -62,6 +77,9 @@ kill: $(VENV)/.made
 bench: $(VENV)/.made
 	mkdir -p build/scale
 	$(BIN)/python tests/scale/bench.py build/scale
+
+truth: $(VENV)/.made
+	$(BIN)/python tests/truth.py
 
 race: $(VENV)/.made
 	$(BIN)/python tests/race.py 20

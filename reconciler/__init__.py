@@ -1,3 +1,140 @@
-"""Keep a Butler repository and its Rucio datasets in the state that a TOML file describes."""
+"""Keep a Butler repository and its Rucio datasets in the state that a TOML file describes.
 
-__version__ = "0.1.0"
+`open_session` is where a program begins; `Kind` and `Spec` are where the author of a kind begins. All that is public is in
+``__all__``. A name is imported when it is first used, so ``import reconciler`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from reconciler.version import __version__
+
+if TYPE_CHECKING:
+    from reconciler.engine.executor import Listener
+    from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
+    from reconciler.engine.model import (
+        REPO,
+        Action,
+        Address,
+        Change,
+        Command,
+        Comment,
+        Comparison,
+        Condition,
+        Cost,
+        Difference,
+        DifferenceKind,
+        InputPath,
+        Members,
+        Observed,
+        Outcome,
+        Spec,
+        Status,
+    )
+    from reconciler.engine.plan import Entry, Plan
+    from reconciler.engine.result import ApplyResult
+    from reconciler.errors import (
+        ApplyError,
+        ConflictError,
+        Interrupted,
+        LockHeld,
+        ObserveError,
+        PlanError,
+        PluginError,
+        ReconcileError,
+        RegistryNeedsRecovery,
+        RemovalRefused,
+        StateError,
+        WorkerDied,
+        WriteRefused,
+    )
+    from reconciler.report.formats import ReportFormat
+    from reconciler.report.json import DiffReport
+    from reconciler.session import Session, open_session
+    from reconciler.state.schema import state_schema
+    from reconciler.systems.context import Context
+
+__all__ = [
+    "REPO",
+    "Action",
+    "Address",
+    "ApplyError",
+    "ApplyResult",
+    "Change",
+    "Command",
+    "Comment",
+    "Comparison",
+    "Condition",
+    "ConflictError",
+    "Context",
+    "Cost",
+    "DiffReport",
+    "Difference",
+    "DifferenceKind",
+    "Entry",
+    "InputPath",
+    "Interrupted",
+    "Kind",
+    "KindTraits",
+    "Links",
+    "Listener",
+    "LockHeld",
+    "MemberText",
+    "Members",
+    "ObserveError",
+    "Observed",
+    "Outcome",
+    "Plan",
+    "PlanError",
+    "PluginError",
+    "ReconcileError",
+    "RegistryNeedsRecovery",
+    "RemovalRefused",
+    "ReportFormat",
+    "Requirements",
+    "Session",
+    "Spec",
+    "StateError",
+    "Status",
+    "WorkerDied",
+    "WriteRefused",
+    "__version__",
+    "open_session",
+    "state_schema",
+]
+
+_MODULES = {
+    "reconciler.engine.executor": ("Listener",),
+    "reconciler.engine.kind": ("Kind", "KindTraits", "Links", "MemberText", "Requirements"),
+    "reconciler.engine.model": (
+        *("REPO", "Action", "Address", "Change", "Command", "Comment", "Comparison", "Condition", "Cost", "Difference"),
+        *("DifferenceKind", "InputPath", "Members", "Observed", "Outcome", "Spec", "Status"),
+    ),
+    "reconciler.engine.plan": ("Entry", "Plan"),
+    "reconciler.engine.result": ("ApplyResult",),
+    "reconciler.errors": (
+        *("ApplyError", "ConflictError", "Interrupted", "LockHeld", "ObserveError", "PlanError", "PluginError"),
+        *("ReconcileError", "RegistryNeedsRecovery", "RemovalRefused", "StateError", "WorkerDied", "WriteRefused"),
+    ),
+    "reconciler.report.formats": ("ReportFormat",),
+    "reconciler.report.json": ("DiffReport",),
+    "reconciler.session": ("Session", "open_session"),
+    "reconciler.state.schema": ("state_schema",),
+    "reconciler.systems.context": ("Context",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # type checkers would take any name for an attribute of a module that has this function
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

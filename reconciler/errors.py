@@ -1,5 +1,21 @@
 """Exceptions with messages for operators, one class for each kind of failure that a caller can handle.
 
+.. code-block:: text
+
+    ReconcileError               base class: str() is the message, ``hints`` what to do
+    ├── StateError               the state file, or a file that it names, is invalid; ``problems`` lists all
+    ├── ObserveError             a live system can't be queried, or its answer can't be trusted
+    │   └── RegistryNeedsRecovery    a killed writer left a journal, which only an apply may roll back
+    ├── PlanError                the desired state can't be ordered or can't be reached
+    │   ├── ConflictError            the state contradicts what exists; only an operator knows which is right
+    │   └── RemovalRefused           more would be removed than was allowed
+    ├── PluginError              the kind or the report format of another package doesn't work
+    ├── LockHeld                 another apply is running
+    ├── WriteRefused             a check that only reads was about to change something
+    └── ApplyError               an action failed
+        └── WorkerDied               a worker process ended before its work was done
+    Interrupted                  the caller asked a run to stop; not a failure
+
 Adapters translate every exception of a library into one of these. Messages never contain credentials: `clean` removes them from
 all text that comes from outside.
 """
@@ -7,23 +23,17 @@ all text that comes from outside.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 
-_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*):(?P<secret>[^\s/@]+)@", re.IGNORECASE)
-_ASSIGNED = re.compile(
-    r"(?P<head>(?:password|passwd|pwd|token|secret|x-rucio-auth-token|authorization)['\"]?\s*[=:]\s*(?:bearer\s+)?)"
-    r"(?P<secret>'[^']*'|\"[^\"]*\"|[^\s'\",;&)]+)",
-    re.IGNORECASE,
-)
+from reconciler.printable import escape
+from reconciler.redaction import redact
+
 LONGEST_MESSAGE = 2000
 
 
 def clean(text: object) -> str:
     """Return the text of an object with credentials replaced by ``***``, cut to `LONGEST_MESSAGE` characters."""
-    shown = str(text)[: 4 * LONGEST_MESSAGE]
-    shown = _URL_PASSWORD.sub(r"\g<head>:***@", shown)
-    shown = _ASSIGNED.sub(r"\g<head>***", shown)
+    shown = redact(str(text)[: 4 * LONGEST_MESSAGE])
     return shown if len(shown) <= LONGEST_MESSAGE else shown[:LONGEST_MESSAGE] + " …"
 
 
@@ -38,31 +48,20 @@ class ReconcileError(Exception):
 
     Parameters
     ----------
-    message : `str`
-        One line: what is wrong, and where.
+    message : `str` or sequence of `str`
+        What is wrong, and where; several problems are a line each. A newline within a problem is escaped: it comes from a name.
     hints : sequence of `str`
         Further lines: what is known, and what to do.
     """
 
-    def __init__(self, message: str, hints: Sequence[str] = ()) -> None:
-        super().__init__(clean(message))
-        self.hints = tuple(clean(hint) for hint in hints)
+    def __init__(self, message: str | Sequence[str], hints: Sequence[str] = ()) -> None:
+        self.problems = [escape(clean(text)) for text in ([message] if isinstance(message, str) else message)]
+        super().__init__("\n".join(self.problems))
+        self.hints = tuple(escape(clean(hint)) for hint in hints)
 
 
 class StateError(ReconcileError):
-    """A state file, or an input file that it names, is invalid.
-
-    Parameters
-    ----------
-    problems : `str` or sequence of `str`
-        All problems that were found, one line each.
-    hints : sequence of `str`
-        Further lines: what is known, and what to do.
-    """
-
-    def __init__(self, problems: Sequence[str] | str, hints: Sequence[str] = ()) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(self.problems), hints)
+    """A state file, or an input file that it names, is invalid."""
 
 
 class ObserveError(ReconcileError):
@@ -73,8 +72,41 @@ class PlanError(ReconcileError):
     """The desired state can't be ordered or can't be reached."""
 
 
+class ConflictError(PlanError):
+    """The state contradicts what exists, such as a collection of another type; nothing was changed.
+
+    `ReconcileError.problems` has one line for each conflict.
+    """
+
+
+class RemovalRefused(PlanError):
+    """A plan removes members without permission, or more of them than the limits allow; nothing was changed.
+
+    Parameters
+    ----------
+    message : `str` or sequence of `str`
+        Which limits are exceeded.
+    count : `int`
+        Number of members that the plan removes.
+    hints : sequence of `str`
+        Further lines: what is known, and what to do.
+    """
+
+    def __init__(self, message: str | Sequence[str], count: int, hints: Sequence[str] = ()) -> None:
+        self.count = count
+        super().__init__(message, hints)
+
+
+class PluginError(ReconcileError):
+    """The kind or the report format of another package can't be used; the message names the package."""
+
+
 class RegistryNeedsRecovery(ObserveError):
     """A killed writer left a hot journal in a SQLite registry, which SQLite rolls back when it is next opened for writing."""
+
+
+class WriteRefused(ReconcileError):
+    """A check that only reads was about to change a live system; nothing was changed."""
 
 
 class LockHeld(ReconcileError):

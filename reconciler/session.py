@@ -1,19 +1,28 @@
-"""One state file with its live systems, from loading to a plan: what `diff` and `apply` have in common."""
+"""One state file with its live systems, from loading to an apply: what a Python program and the command line have in common."""
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import os
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from reconciler import execution
+from reconciler.engine.executor import Listener
 from reconciler.engine.graph import Graph, build_graph
 from reconciler.engine.model import Address
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
+from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
+from reconciler.engine.removal_limits import count_removals
 from reconciler.engine.requirements import find_unmet_requirements
-from reconciler.errors import StateError, clean, did_you_mean
+from reconciler.engine.result import ApplyResult
+from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
+from reconciler.files.export_prefetch import prefetch_exports
+from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
@@ -22,9 +31,13 @@ from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.workers import Workers
 
 
+def _ignore(message: str) -> None:
+    """Drop a notice."""
+
+
 @dataclass
 class Session:
-    """A state file with its graph and its live systems.
+    """A state file with its live systems; made by `open_session`, and closed at the end of its ``with`` statement.
 
     Parameters
     ----------
@@ -36,15 +49,23 @@ class Session:
         The live systems.
     started : `float`
         When loading began, in seconds of the monotonic clock.
-    unmet : `Mapping` [`Address`, `str`]
-        Why the actions of an address can't be executed on this machine; known after `plan`.
+    notify : callable
+        Called with notices, such as who holds a lock that is waited for.
     """
 
     state: StateFile
     graph: Graph
     context: Context
     started: float = 0.0
-    unmet: Mapping[Address, str] = field(default_factory=dict)
+    notify: Callable[[str], None] = _ignore
+    _locked: bool = field(default=False, init=False, repr=False)
+    _current: Plan | None = field(default=None, init=False, repr=False)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     @property
     def repository_spec(self) -> RepositorySpec | None:
@@ -65,6 +86,13 @@ class Session:
         return self.context.server.place() + (f" as {account}" if account else "")
 
     @property
+    def rucio_environment(self) -> dict[str, str]:
+        """The environment variables that the ``rucio`` command needs for what the [rucio] table sets."""
+        rucio = self.state.rucio
+        settings = {"RUCIO_CONFIG": rucio.config, "RUCIO_ACCOUNT": rucio.account} if rucio is not None else {}
+        return {name: value for name, value in settings.items() if value}
+
+    @property
     def elapsed(self) -> float:
         """Seconds since loading began."""
         return time.monotonic() - self.started
@@ -72,7 +100,9 @@ class Session:
     def plan(
         self, only: Sequence[str] = (), without: Sequence[str] = (), *, with_needs: bool = False, prune: bool = False
     ) -> Plan:
-        """Observe resources and plan what to do.
+        """Observe resources and plan what to do. Changes nothing.
+
+        A resource that can't be observed is in ``plan.unknown`` with its error; the others are planned all the same.
 
         Parameters
         ----------
@@ -81,70 +111,252 @@ class Session:
         with_needs : `bool`
             Whether to take what the chosen resources need, too.
         prune : `bool`
-            Whether unwanted members may be removed.
+            Whether to plan the removal of unwanted members.
+
+        Returns
+        -------
+        plan : `Plan`
+            The chosen resources in order, with their differences and actions.
 
         Raises
         ------
-        reconciler.errors.ReconcileError
-            If the state can't be planned.
+        reconciler.errors.StateError
+            If a glob matches nothing, or an input file is invalid.
+        reconciler.errors.PlanError
+            If something that a table needs doesn't exist.
         """
         chosen = select(self.state, only)
         if without:
             chosen -= select(self.state, without)
         if with_needs:
             chosen = self.graph.with_predecessors(chosen)
+        return self._plan(chosen, prune)
+
+    def _plan(self, chosen: Collection[Address], prune: bool) -> Plan:
         observation = observe(self.state, self.context, chosen)
         with self.context.phase("plan"):
-            return self._plan(observation, chosen, prune)
+            made = self._decide(observation, chosen, prune)
+        if self._locked:
+            self._current = made
+        return made
 
-    def _plan(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
+    def _decide(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
         known = [address for address in chosen if address not in observation.unknown]
         check_unprovided(self.state, self.context, self.graph, known)
         first = plan(self.state, self.graph, observation, only=chosen, prune=prune)
         acting = [entry.address for entry in first.entries if entry.actions]
-        self.unmet = find_unmet_requirements(self.state, self.context, acting)
-        if not self.unmet:
-            return first
-        return plan(self.state, self.graph, observation, only=chosen, prune=prune, unmet=self.unmet)
+        unmet = find_unmet_requirements(self.state, self.context, acting)
+        return plan(self.state, self.graph, observation, only=chosen, prune=prune, unmet=unmet) if unmet else first
+
+    def renew(self, earlier: Plan | SavedPlan, *, changed: bool = False) -> Plan:
+        """Plan again what was planned earlier, limited to what was decided then and whose facts haven't changed.
+
+        Parameters
+        ----------
+        earlier : `Plan` or `SavedPlan`
+            A plan of this session, or one that was read from a file.
+        changed : `bool`
+            Whether a plan from a file may have been made for another state file, or for this one before it was changed.
+
+        Returns
+        -------
+        plan : `Plan`
+            With what may be executed in ``limits``.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If the plan is one of another session, state, repository or server.
+        """
+        if isinstance(earlier, SavedPlan):
+            check_origin(earlier, self.state, self.butler_name, self.rucio_name, changed=changed)
+            chosen: Collection[Address] = self.state.resources.keys()
+            decided = earlier.by_address
+        else:
+            self._check_own(earlier)
+            if earlier.limits.allowed is not None:
+                raise PlanError("a plan can be renewed only once", ("renew the first plan again",))
+            chosen = {entry.address for entry in earlier.entries}
+            decided = summarize_decisions(earlier)
+        again = self._plan(chosen, earlier.prune)
+        limited = replace(again, limits=find_limits(decided, again))
+        if self._locked:
+            self._current = limited
+        return limited
+
+    def _check_own(self, plan: Plan) -> None:
+        if plan.state is not self.state:
+            raise StateError("the plan was made by another session", ("call plan() of the session that applies it",))
+
+    @contextlib.contextmanager
+    def locked(self, timeout: float = 0.0) -> Iterator[None]:
+        """Hold the lock of what the state may change, so that no other apply changes it between a plan and its execution.
+
+        A plan that is made while the lock is held is executed as it is. Without it, `apply` acquires the lock itself, plans
+        again, and executes what both plans contain.
+
+        Parameters
+        ----------
+        timeout : `float`
+            Seconds to wait for another apply to end.
+
+        Raises
+        ------
+        reconciler.errors.LockHeld
+            If the lock isn't acquired before the timeout.
+        """
+        if self._locked:
+            yield
+            return
+        execution.recover_registry(self.context, self.notify)
+        spec = self.repository_spec
+        seed, override = (spec.seed_config, spec.override) if spec is not None else (None, False)
+        scopes = (address.name.partition(":")[0] for address in self.state.resources)
+        with execution.acquire_locks(self.context, seed, override, scopes, timeout, self.notify):
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked, self._current = False, None
+
+    def apply(
+        self,
+        plan: Plan,
+        *,
+        prune: bool = False,
+        prune_limit: int | None = None,
+        wait: float = 0.0,
+        lock_timeout: float = 0.0,
+        journal: str | os.PathLike[str] | None = None,
+        listener: Listener | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> ApplyResult:
+        """Execute a plan of this session: the same path as ``reconcile apply --yes``, with the same protection.
+
+        The lock is held for the whole run, every resource is observed again before it is changed, and the run is recorded in the
+        journal. A resource that changed since the plan was made is not touched: its outcome is `Status.BLOCKED`.
+
+        Parameters
+        ----------
+        plan : `Plan`
+            The plan.
+        prune : `bool`
+            Whether to execute removals, which only a plan made with ``prune=True`` contains.
+        prune_limit : `int`, optional
+            Number of members that may be removed, in place of the usual limits (30 % of a resource, 10 resources).
+        wait : `float`
+            Seconds to wait for what Rucio delivers.
+        lock_timeout : `float`
+            Seconds to wait for another apply to end.
+        journal : path-like, optional
+            The journal file; by default the one that ``reconcile log`` reads.
+        listener : `Listener`, optional
+            Receives the events of the run as they happen.
+        stop : callable
+            Returns True if the run should end before the next action.
+
+        Returns
+        -------
+        result : `ApplyResult`
+            How each resource ended. A failed action is an outcome and not an exception.
+
+        Raises
+        ------
+        reconciler.errors.LockHeld
+            If another apply is running.
+        reconciler.errors.ConflictError
+            If the state contradicts what exists; nothing was changed.
+        reconciler.errors.RemovalRefused
+            If the plan removes members and ``prune`` is False, or it removes more than the limits allow; nothing was changed.
+        reconciler.errors.StateError
+            If the plan was made by another session, or an input file is invalid.
+        reconciler.errors.PlanError
+            If something that a table needs no longer exists.
+        reconciler.errors.ApplyError
+            If the lock or the journal can't be written.
+        """
+        self._check_own(plan)
+        removals = count_removals(plan)
+        if removals and not prune:
+            text = f"the plan removes {removals:,} members, and removal isn't allowed"
+            raise RemovalRefused(text, removals, ("call apply with prune=True; nothing was changed",))
+        with self.locked(lock_timeout):
+            current = plan if plan is self._current else self.renew(plan)
+            self._current = None  # what it was decided on changes now
+            execution.check_plan(current, prune_limit)
+            return execution.run_plan(
+                replace(current, prune=current.prune and prune),
+                self.context,
+                (self.butler_name, self.rucio_name),
+                wait=wait,
+                journal_path=None if journal is None else Path(journal),
+                listener=listener,
+                stop=stop,
+            )
 
     def close(self) -> None:
         """Close connections and workers."""
         self.context.close()
 
 
-def start(
-    path: Path, variables: Mapping[str, Scalar], *, deep: bool = False, counted: bool = False, workers: Workers | None = None
+def open_session(
+    path: str | os.PathLike[str],
+    variables: Mapping[str, Scalar] | None = None,
+    *,
+    deep: bool = False,
+    quick: bool = False,
+    jobs: int = 1,
+    parsl: str | None = None,
+    counted: bool = False,
+    notify: Callable[[str], None] = _ignore,
 ) -> Session:
     """Load a state file and prepare its live systems; nothing is asked yet.
 
     Parameters
     ----------
-    path : `pathlib.Path`
+    path : path-like
         The state file.
-    variables : `Mapping`
+    variables : `Mapping`, optional
         Values that override its ``[vars]``.
     deep : `bool`
-        Whether members are always listed.
+        Whether proofs of earlier listings are ignored, and the datastore's records are compared for any number of members.
+    quick : `bool`
+        Whether many members are compared by count only.
+    jobs : `int`
+        Number of processes for bulk work. With more than one, the program needs the usual ``if __name__ == "__main__":``.
+    parsl : `str`, optional
+        Python file with a Parsl ``config``; bulk work runs on its workers.
     counted : `bool`
         Whether to count SQL statements and Rucio calls.
-    workers : `Workers`, optional
-        Where bulk work is done; one process by default.
+    notify : callable
+        Called with notices, such as who holds a lock that is waited for.
+
+    Returns
+    -------
+    session : `Session`
+        To be used in a ``with`` statement.
 
     Raises
     ------
-    reconciler.errors.ReconcileError
-        If the state file is wrong.
+    reconciler.errors.StateError
+        If the state file, or a file that it names, is invalid, or both deep and quick are asked for.
+    reconciler.errors.PlanError
+        If its tables can't be ordered.
+    reconciler.errors.ObserveError
+        If the Butler can't be imported.
     """
+    if deep and quick:
+        raise StateError("--deep and --quick: give only one of them")
     started = time.monotonic()
-    context = Context(policy=ComparisonPolicy(deep=deep), workers=workers or Workers())
+    context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=Workers(jobs, parsl))
     with context.phase("load"):
-        state = load(path, variables)
+        state = load(Path(path), variables or {})
     repository = find_repository(state)
     if repository is not None:
         from reconciler.systems.butler.connection import import_butler
         from reconciler.systems.butler.repository import Repository
 
-        with context.phase("import lsst.daf.butler"):
+        with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
         context.repository = Repository(repository.uri, on_statement=context.stats.count_statement if counted else None)
     with context.phase("load"):
@@ -159,12 +371,17 @@ def start(
         context.rse = state.rucio.rse
         if counted:
             context.server.counted = context.stats.count_calls
-    return Session(state, graph, context, started)
+    return Session(state, graph, context, started, notify)
 
 
 def find_repository(state: StateFile) -> RepositorySpec | None:
     """Return the [repository] table of a state."""
     return next((spec for spec in state.resources.values() if isinstance(spec, RepositorySpec)), None)
+
+
+def find_export_files(state: StateFile) -> list[str]:
+    """Return the paths of the export files that the [import] tables of a state name."""
+    return [spec.export_file for spec in state.resources.values() if isinstance(spec, ImportSpec)]
 
 
 def select(state: StateFile, patterns: Sequence[str]) -> set[Address]:

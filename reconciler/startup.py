@@ -9,15 +9,43 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import sys
+import threading
+import traceback
 import warnings
+
+from reconciler.printable import escape
+from reconciler.redaction import redact, remember_environment
 
 GC_THRESHOLDS = (200_000, 20, 100)
 
 
 def configure_process() -> None:
-    """Make garbage collection rare, skip it at exit, and hide library warnings unless Python was started with ``-W``."""
+    """Make garbage collection rare, skip it at exit, and hide library warnings unless Python was started with ``-W``.
+
+    What Python itself prints, the tracebacks of uncaught exceptions and log records that no handler takes, is made safe to print.
+    """
     gc.set_threshold(*GC_THRESHOLDS)
     atexit.register(gc.freeze)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn programmers about deprecations; operators can't act on them
+    remember_environment()
+    sys.excepthook = lambda kind, error, trace: _print_exception(error)
+    threading.excepthook = lambda arguments: _print_exception(arguments.exc_value)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_SafeFormatter())
+
+
+def make_printable(text: str) -> str:
+    """Return a text of several lines, such as a traceback, without credentials and without unprintable characters."""
+    return "\n".join(map(escape, redact(text).splitlines()))
+
+
+def _print_exception(error: BaseException | None) -> None:
+    print(make_printable("".join(traceback.format_exception(error))), file=sys.stderr)
+
+
+class _SafeFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return make_printable(super().format(record))

@@ -98,8 +98,10 @@ class Handler(BaseHTTPRequestHandler):
         elif name == "status":
             self._answer(int(value), {"Retry-After": "1"}, b"<h1>error</h1>")
         elif name == "exception":
-            headers = {"ExceptionClass": value, "Content-Type": "application/json"}
-            self._answer(500, headers, f'{{"ExceptionClass": "{value}", "ExceptionMessage": "broken"}}'.encode())
+            kind, _, text = value.partition(" ")
+            headers = {"ExceptionClass": kind, "Content-Type": "application/json"}
+            content = f'{{"ExceptionClass": "{kind}", "ExceptionMessage": "{text or "broken"}"}}'
+            self._answer(500, headers, content.encode())
         elif name == "hang":
             self.proxy.hanging.set()
             self.proxy.released.wait(float(value))

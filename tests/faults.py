@@ -14,6 +14,7 @@ from faultproxy import FaultProxy
 RULES = r"/rules/"
 META = r"/dids/bulkmeta"
 FILES = r"/dids/bulkfiles"
+DID = r"/dids/[^/]+/[^/]+/meta"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Fault:
         Number of requests that fail; -1 for all.
     prepared : `bool`
         Whether the state is applied first.
+    absent : `tuple` [`str`, ...]
+        Texts that the output must not contain.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Fault:
     method: str = ""
     times: int = -1
     prepared: bool = False
+    absent: tuple[str, ...] = ()
 
 
 FAULTS = [
@@ -70,9 +74,22 @@ FAULTS = [
     Fault("403 of a proxy", "status 403", META, "403"),
     Fault("no answer", "hang 4", META, "no answer in time"),
     Fault("stream cut", "cut", META, "cut off"),
+    Fault("list silently shorter: DIDs, which are asked for one by one", "short", META, "replicate rule", code=2),
+    Fault("list silently shorter: DIDs, and none can be asked for", "short", f"{META}|{DID}", "can't query Rucio"),
     Fault("list silently shorter: files", "short", FILES, "the answer is incomplete"),
     Fault("list silently shorter: rules", "short", RULES, "the answer is incomplete", method="GET", times=1, prepared=True),
     Fault("HTML with status 200", "html", META, "the answer isn't from Rucio"),
+    Fault("web page with status 200", "html", META, "it is a web page, such as a login page"),
+    Fault("login page with status 200", "html", "/auth", "the answer to the login isn't from Rucio"),
+    Fault(
+        "a credential and a control character in the answer",
+        "exception AccessDenied token=hunter2 \\u001b[31m",
+        RULES,
+        "the account lacks permission: ",
+        command="apply",
+        method="POST",
+        absent=("hunter2", "\x1b[31m"),
+    ),
     Fault("login answers 503", "status 503", "/auth", "could not check the credentials"),
     Fault("login refused", "exception CannotAuthenticate", "/auth", "credentials"),
     Fault("database down behind the server", "exception DatabaseException", META, "can't use its database"),
@@ -177,7 +194,8 @@ def main() -> int:
             result = scene.run_with_fault(fault)
             lines = [line for line in result.output.splitlines() if fault.message in line]
             lost = scene.find_loss()
-            good = result.exit_code == fault.code and lines and lost == "nothing"
+            shown = [text for text in fault.absent if text in result.output]
+            good = result.exit_code == fault.code and lines and lost == "nothing" and not shown
             bad += not good
             message = lines[0].strip() if lines else f"MISSING: {fault.message}"
             print(f"{fault.name:<42} {fault.command:<8} {result.exit_code:<5} {lost:<9} {message[:160]}", flush=True)

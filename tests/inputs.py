@@ -6,6 +6,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from reconciler.playground import campaign
+from reconciler.playground.world import IN2P3, SLAC, Sizes, World
+
 
 def make_export(root: Path) -> Path:
     """Make a folder with an export file of a RUN, a CALIBRATION, a TAGGED and a CHAINED collection, and return the folder."""
@@ -46,3 +49,27 @@ def make_export(root: Path) -> Path:
         for collection in ("calib", "tags", "chain"):
             export.saveCollection(collection)
     return root
+
+
+def register_nights(world: World, client: Any, scope: str, sizes: Sizes) -> Path:
+    """Register one closed Rucio dataset of raws for each night, available at both sites, and return the folder of the raws."""
+    folder = world.storage(IN2P3) / scope / "LSSTComCam"
+    nights: dict[int, list[Path]] = {}
+    for exposure in campaign.list_exposures(sizes):
+        nights.setdefault(exposure.night, []).extend(campaign.write_exposure(folder, exposure))
+    for night, paths in nights.items():
+        files = [
+            {
+                "scope": scope,
+                "name": str(path.relative_to(folder.parent)),
+                "bytes": path.stat().st_size,
+                "adler32": "00000001",
+            }
+            for path in paths
+        ]
+        client.add_dataset(scope, f"Dataset/{night}")
+        for rse in (SLAC, IN2P3):
+            client.add_replicas(rse, files)
+        client.add_files_to_dataset(scope, f"Dataset/{night}", files)
+        client.close(scope, f"Dataset/{night}")
+    return folder

@@ -8,12 +8,18 @@ from pathlib import Path
 from reconciler.engine.plan_file import plan_schema
 from reconciler.report.json import report_schema
 from reconciler.state.schema import state_schema
+from reconciler.watch.acknowledgements import acknowledgement_schema
 
 
 def write(folder: Path) -> list[Path]:
     """Write all schemas to a folder, and return their paths."""
     written = []
-    for name, schema in (("state", state_schema()), ("diff", report_schema()), ("plan", plan_schema())):
+    for name, schema in (
+        ("state", state_schema()),
+        ("diff", report_schema()),
+        ("plan", plan_schema()),
+        ("acks", acknowledgement_schema()),
+    ):
         file = folder / f"{name}.schema.json"
         file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         written.append(file)

@@ -44,6 +44,13 @@ from reconciler.errors import StateError
     metavar="N",
     help="Number of members that may be removed, instead of the usual limits.",
 )
+@click.option(
+    "--state",
+    "planned_state",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="State file of a saved plan, if it was moved or changed since. Parts of the plan whose facts changed are refused.",
+)
 @bulk_options
 @journal_option
 @handle_errors
@@ -59,7 +66,9 @@ def apply(
     lock_timeout: float,
     prune: bool,
     prune_limit: int | None,
+    planned_state: Path | None,
     deep: bool,
+    quick: bool,
     jobs: int,
     parsl: str | None,
     journal: Path | None,
@@ -71,7 +80,6 @@ def apply(
     """
     from reconciler.cli.apply_command import ApplyOptions, apply_plan, apply_state
     from reconciler.engine.plan_file import is_plan
-    from reconciler.systems.workers import Workers
 
     variables = merge_variables(var_files, pairs)
     options = ApplyOptions(
@@ -85,18 +93,22 @@ def apply(
         lock_timeout=lock_timeout,
         journal=journal,
         deep=deep,
-        workers=Workers(jobs, parsl),
+        quick=quick,
+        jobs=jobs,
+        parsl=parsl,
     )
     codes = []
     for path in find_state_files(state):
         if not is_plan(path):
+            if planned_state is not None:
+                raise StateError(f"{path}: --state names the state file of a saved plan, and this is a state file")
             codes.append(apply_state(path, variables, options))
         elif variables or only or without or prune:
             raise StateError(
                 f"{path}: a saved plan is applied as it is; give variables, --only, --except and --prune to diff --out"
             )
         else:
-            codes.append(apply_plan(path, options))
+            codes.append(apply_plan(path, options, planned_state))
         if codes[-1] == INTERRUPTED:
             break
     return worst_code(codes)

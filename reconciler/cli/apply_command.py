@@ -1,41 +1,24 @@
-"""The steps of an `apply` on the command line: locks, plan, question, run, summary."""
+"""The steps of an `apply` on the command line: plan, question, run, summary."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from reconciler.cli.console import DIFFERENCES, INTERRUPTED, print_error, show
+from reconciler.cli.console import DIFFERENCES, echo, show
 from reconciler.cli.interrupts import interruptible_run
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine import plan_file
-from reconciler.engine.executor import Executor, exit_code
-from reconciler.engine.journal import Journal, state_folder
-from reconciler.engine.model import Address, DifferenceKind
 from reconciler.engine.plan import Plan
-from reconciler.engine.removal_limits import check_removal_limits, count_removals
-from reconciler.errors import (
-    ApplyError,
-    Interrupted,
-    LockHeld,
-    LockLost,
-    ObserveError,
-    PlanError,
-    ReconcileError,
-    RegistryNeedsRecovery,
-)
+from reconciler.engine.removal_limits import count_removals
+from reconciler.execution import check_journal, check_plan
 from reconciler.report import apply_summary, text
 from reconciler.report.formatting import Line
-from reconciler.session import Session, start
+from reconciler.session import Session, open_session
 from reconciler.state.variables import Scalar
-from reconciler.systems.bulk import Cancellation
-from reconciler.systems.workers import Workers
 
 STOPPED = "Interrupted: what is done stays; run again to continue."
 
@@ -60,10 +43,12 @@ class ApplyOptions:
         Number of members above which a plan is refused, instead of the usual limits.
     lock_timeout : `float`
         Seconds to wait for the lock.
-    deep : `bool`
-        Whether members are compared one by one even where their counts agree.
-    workers : `Workers`
-        Where bulk work is done.
+    deep, quick : `bool`
+        How thoroughly members are compared, as in `open_session`.
+    jobs : `int`
+        Number of worker processes for bulk steps.
+    parsl : `str` or `None`
+        Python file with a Parsl ``config``.
     journal : `pathlib.Path` or `None`
         Path of the journal file.
     """
@@ -77,24 +62,10 @@ class ApplyOptions:
     prune_limit: int | None = None
     lock_timeout: float = 0.0
     deep: bool = False
-    workers: Workers = field(default_factory=Workers)
+    quick: bool = False
+    jobs: int = 1
+    parsl: str | None = None
     journal: Path | None = None
-
-
-@dataclass(frozen=True)
-class PlanLimits:
-    """Which parts of a saved plan may be executed.
-
-    Parameters
-    ----------
-    allowed : `Mapping` or `None`
-        Verbs by address, `None` for any verb of an address; `None` instead of the mapping allows everything.
-    refused : `Mapping`
-        Why parts of it are not executed.
-    """
-
-    allowed: Mapping[Address, frozenset[str] | None] | None = None
-    refused: Mapping[Address, str] = field(default_factory=dict)
 
 
 def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> int:
@@ -105,22 +76,23 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
     reconciler.errors.ReconcileError
         If nothing can be done: the state is wrong or contradicts what exists, a lock is held, or too much would be removed.
     """
-    journal = _open_journal(options)
-    session = start(path, variables, deep=options.deep, workers=options.workers)
-    try:
-        _recover_registry(session)
-        with _acquire_locks(session, options.lock_timeout):
-            plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
-            _show_plan(session, plan, options.prune)
-            return _confirm_and_run(session, plan, options, PlanLimits(), journal)
-    finally:
-        session.close()
+    check_journal(options.journal)
+    with (
+        open_session(
+            path, variables, deep=options.deep, quick=options.quick, jobs=options.jobs, parsl=options.parsl, notify=_notice
+        ) as session,
+        session.locked(options.lock_timeout),
+    ):
+        plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
+        _show_plan(session, plan)
+        return _confirm_and_run(session, plan, options)
 
 
-def apply_plan(path: Path, options: ApplyOptions) -> int:
+def apply_plan(path: Path, options: ApplyOptions, state: Path | None = None) -> int:
     """Apply a saved plan and return the exit code; only, without, with_needs and prune of ``options`` are ignored.
 
     The state is planned again, and only those actions are executed that the plan file contains and whose facts haven't changed.
+    ``state`` is the state file to use instead of the one that the plan names; it may differ from what was planned.
 
     Raises
     ------
@@ -129,95 +101,46 @@ def apply_plan(path: Path, options: ApplyOptions) -> int:
     reconciler.errors.ReconcileError
         As in `apply_state`.
     """
-    journal = _open_journal(options)
+    check_journal(options.journal)
     saved = plan_file.load_plan(path)
-    session = start(Path(saved.state), saved.variables, deep=options.deep, workers=options.workers)
-    try:
-        _recover_registry(session)
-        plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name)
-        with _acquire_locks(session, options.lock_timeout):
-            plan = session.plan(prune=saved.prune)
-            refused = plan_file.find_stale_entries(saved, plan)
-            limits = PlanLimits(plan_file.allowed_verbs(saved, refused), refused)
-            _show_plan(session, plan, saved.prune)
-            made = saved.made
-            show([Line(f"Plan of {made.get('user')} on {made.get('host')}, {made.get('since')}.")])
-            show(Line(f"Refused: {address}: {why}", "red") for address, why in refused.items())
-            return _confirm_and_run(session, plan, dataclasses.replace(options, prune=saved.prune), limits, journal)
-    finally:
-        session.close()
+    chosen = state or Path(saved.state)
+    made = saved.made
+    by = f"made by {made.get('user')} on {made.get('host')}, {made.get('since')}"
+    show([Line(f"Plan for the state file {chosen}, {by}.", bold=True)])
+    with _open(chosen, saved.variables, options) as session:
+        plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name, changed=state is not None)
+        with session.locked(options.lock_timeout):
+            plan = session.renew(saved, changed=state is not None)
+            _show_plan(session, plan)
+            show(Line(f"Refused: {address}: {why}", "red") for address, why in plan.limits.refused.items())
+            return _confirm_and_run(session, plan, options)
 
 
-def _open_journal(options: ApplyOptions) -> Journal:
-    """Return the journal, after a check that it can be written: nothing is done without a record."""
-    journal = Journal(options.journal or state_folder() / "journal.jsonl")
-    journal.check()
-    return journal
+def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:
+    policy = {"deep": options.deep, "quick": options.quick}
+    return open_session(path, variables, **policy, jobs=options.jobs, parsl=options.parsl, notify=_notice)
 
 
-def _recover_registry(session: Session) -> None:
-    """Let SQLite roll back what a killed writer left: only a writeable open can, and everything else opens read-only first."""
-    repository = session.context.repository
-    if repository is None:
-        return
-    try:
-        if repository.ready:
-            repository.collections()
-    except RegistryNeedsRecovery:
-        repository.forget_connections()
-        repository.open(writeable=True)
-        _notice("the registry was recovered from the journal of an interrupted writer")
-    except ObserveError:
-        pass  # the plan reads the repository again, and reports what is wrong
-
-
-def _show_plan(session: Session, plan: Plan, prune: bool) -> None:
+def _show_plan(session: Session, plan: Plan) -> None:
     show(text.header(plan, session.butler_name, session.rucio_name))
-    click.echo()
-    show(text.report_plan(plan, session.elapsed, prune=prune))
-
-
-def _acquire_locks(session: Session, timeout: float) -> contextlib.ExitStack:
-    """Acquire the locks of everything that the state may change."""
-    from reconciler.systems import lock
-
-    stack = contextlib.ExitStack()
-    folder = state_folder()
-    context = session.context
-    stack.callback(context.locks.clear)
-    try:
-        if context.repository is not None:
-            spec = session.repository_spec
-            seed, override = (spec.seed_config, spec.override) if spec is not None else (None, False)
-            apply_lock = lock.repository_lock(context.repository, seed, folder, override=override)
-            stack.enter_context(lock.hold(apply_lock, context.repository.uri, timeout, _notice))
-            context.locks.append(apply_lock)
-        elif context.server is not None:
-            place = context.server.place()
-            for scope in sorted({address.name.partition(":")[0] for address in session.state.resources}):
-                apply_lock = lock.named_lock(f"{place} {scope}", folder)
-                stack.enter_context(lock.hold(apply_lock, f"Rucio scope {scope}", timeout, _notice))
-                context.locks.append(apply_lock)
-    except BaseException:
-        stack.close()
-        raise
-    context.forget()  # what was read before the lock was acquired may have been changed by another run
-    return stack
+    if session.context.repository is None and session.context.server is not None:
+        echo("Rucio has no lock: only other applies of this user on this machine are kept out.")
+    echo()
+    show(text.report_plan(plan, session.elapsed, prune=plan.prune))
 
 
 def _notice(message: str) -> None:
-    click.echo(message, err=True)
+    echo(message, err=True)
 
 
-def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits, journal: Journal) -> int:
+def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions) -> int:
     if not plan.in_sync:
         show([apply_summary.summarize_plan(plan)])
-    _refuse_conflicts(plan)
-    check_removal_limits(plan, options.prune_limit)
+    check_plan(plan, options.prune_limit)
     if plan.actions and options.ask and not _confirm(plan):
-        click.echo("Nothing was changed.")
+        echo("Nothing was changed.")
         return DIFFERENCES
-    return _run(session, plan, options, limits, journal)
+    return _run(session, plan, options)
 
 
 def _confirm(plan: Plan) -> bool:
@@ -229,63 +152,25 @@ def _confirm(plan: Plan) -> bool:
     return not removals or bool(click.prompt(question, default="") == str(removals))
 
 
-def _run(session: Session, plan: Plan, options: ApplyOptions, limits: PlanLimits, journal: Journal) -> int:
-    recorded = bool(plan.actions) or any(entry.has(DifferenceKind.WAITING) for entry in plan.entries)
-    if recorded:
-        facts = {"butler": session.butler_name, "rucio": session.rucio_name, "actions": len(plan.actions)}
-        journal.begin(state=str(plan.state.path.resolve()), digest=plan.state.digest, prune=options.prune, **facts)
-    started = time.monotonic()
-    with ConsoleProgress(journal) as progress, interruptible_run() as stop:
-        session.context.report_progress = progress.report_bulk
-        session.context.cancellation = Cancellation(stop)
-        executor = Executor(
+def _run(session: Session, plan: Plan, options: ApplyOptions) -> int:
+    progress = ConsoleProgress()
+
+    def say_last_words() -> None:
+        progress.abandon()
+        echo(STOPPED)
+
+    with progress, interruptible_run(say_last_words) as stop:
+        result = session.apply(
             plan,
-            session.context,
-            progress,
-            options.prune,
-            session.unmet,
-            stop,
-            allowed=limits.allowed,
-            refused=limits.refused,
+            prune=plan.prune,
+            prune_limit=options.prune_limit,
+            wait=options.wait,
+            journal=options.journal,
+            listener=progress,
+            stop=stop,
         )
-        stop.record = lambda: _record_interruption(journal, progress, executor)
-        lost: ReconcileError | None = None
-        try:
-            outcomes = executor.run(options.wait)
-        except (Interrupted, LockLost, LockHeld) as error:
-            outcomes = list(executor.outcomes.values())
-            lost = error if isinstance(error, ReconcileError) else None
-        if recorded or progress.used_journal:
-            journal.end(outcomes, interrupted=stop() or lost is not None)
-        stop.record = lambda: None
-    click.echo()
-    show(apply_summary.summarize_run(outcomes, time.monotonic() - started, journal.run))
-    if lost is not None:
-        raise lost
-    if stop():
-        click.echo(STOPPED)
-        return INTERRUPTED
-    return exit_code(outcomes)
-
-
-def _record_interruption(journal: Journal, progress: ConsoleProgress, executor: Executor) -> None:
-    """Record a run that didn't end in time after it was asked to."""
-    try:
-        journal.end(list(executor.outcomes.values()), interrupted=True)
-    except ApplyError as error:
-        print_error(error)
-    progress.abandon()
-    click.echo(STOPPED)
-
-
-def _refuse_conflicts(plan: Plan) -> None:
-    """Stop before anything is done where the state contradicts what exists: only the operator knows which is right."""
-    problems = [
-        f"{plan.state.where(entry.address)}: {entry.address}: {difference.detail}"
-        for entry in plan.conflicts
-        for difference in entry.differences
-        if difference.kind is DifferenceKind.CONFLICT
-    ]
-    if problems:
-        hint = 'nothing was changed; correct the state, exclude these with --except, or only watch them with manage = "observe"'
-        raise PlanError("\n".join(problems), (hint,))
+    echo()
+    show(apply_summary.summarize_run(result.outcomes, result.seconds, result.run))
+    if result.interrupted:
+        echo(STOPPED)
+    return result.exit_code

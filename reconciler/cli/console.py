@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.errors import LockHeld, ReconcileError, StateError, clean
+from reconciler.printable import escape
+from reconciler.redaction import redact
+from reconciler.startup import make_printable
 
 if TYPE_CHECKING:
     from reconciler.report.formatting import Line
@@ -18,11 +22,22 @@ if TYPE_CHECKING:
 IN_SYNC, ERROR, DIFFERENCES, USAGE, LOCKED, INTERRUPTED = 0, 1, 2, 64, 75, 130
 
 
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print one line, without credentials and without characters that a terminal would obey; every output goes through here."""
+    click.echo(escape(redact(text)), err=err)
+
+
 def show(lines: Iterable[Line]) -> None:
     """Print lines, in colour on a terminal unless ``NO_COLOR`` is set."""
     colour = None if not os.environ.get("NO_COLOR") else False
     for line in lines:
-        click.secho(line.text, fg=line.colour, bold=line.bold or None, color=colour)
+        text = escape(redact(line.text))
+        click.secho(text, fg=line.colour, bold=line.bold or None, color=colour)
+
+
+def print_traceback() -> None:
+    """Print the traceback of the exception that is being handled, as `echo` prints a line."""
+    click.echo(make_printable(traceback.format_exc()), err=True)
 
 
 def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
@@ -34,10 +49,11 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
             code = command(*args, **kwargs)
         except ReconcileError as error:
             if _debugging():
-                raise
+                print_traceback()
             code = print_error(error)
         except KeyboardInterrupt:
-            click.echo("\ninterrupted", err=True)
+            echo(err=True)
+            echo("interrupted", err=True)
             code = INTERRUPTED
         except BrokenPipeError:
             sys.stderr.close()
@@ -46,9 +62,9 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
             raise
         except Exception as error:
             if _debugging():
-                raise
-            click.echo(f"error: {type(error).__name__}: {clean(error)}", err=True)
-            click.echo("  This is a bug in reconcile. Please report it with the output of reconcile --debug.", err=True)
+                print_traceback()
+            echo(f"error: {type(error).__name__}: {clean(error)}", err=True)
+            echo("  This is a bug in reconcile. Please report it with the output of reconcile --debug.", err=True)
             code = ERROR
         sys.exit(code)
 
@@ -56,18 +72,18 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
 
 
 def _debugging() -> bool:
-    return bool(click.get_current_context().find_root().obj["debug"])
+    return bool(click.get_current_context().obj["debug"])  # of our group, which may itself be a subcommand of butler
 
 
 def print_error(error: ReconcileError) -> int:
     """Print an error with its hints, and return its exit code."""
-    problems = str(error).splitlines() or [type(error).__name__]
+    problems = [problem or type(error).__name__ for problem in error.problems]
     for problem in problems:
-        click.echo(f"error: {problem}", err=True)
+        echo(f"error: {problem}", err=True)
     for hint in error.hints:
-        click.echo(f"  {hint}", err=True)
+        echo(f"  {hint}", err=True)
     if isinstance(error, StateError) and len(problems) > 1:
-        click.echo(f"{len(problems)} errors; nothing was changed.", err=True)
+        echo(f"{len(problems)} errors; nothing was changed.", err=True)
     return LOCKED if isinstance(error, LockHeld) else ERROR
 
 

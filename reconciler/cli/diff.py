@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, handle_errors, show, worst_code
-from reconciler.cli.options import bulk_options, find_state_files, merge_variables, selection_options, state_arguments
+from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, show, worst_code
+from reconciler.cli.options import (
+    ReportFormatName,
+    bulk_options,
+    find_state_files,
+    merge_variables,
+    selection_options,
+    state_arguments,
+)
 from reconciler.errors import StateError
 
 if TYPE_CHECKING:
@@ -26,10 +33,10 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json", "shell"]),
+    type=ReportFormatName(),
     default="text",
     show_default=True,
-    help="Output format.",
+    help="Output format: text, json, shell, or one of an installed package.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to this file, for apply.")
 @click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
@@ -49,6 +56,7 @@ def diff(
     prune: bool,
     verbose: bool,
     deep: bool,
+    quick: bool,
     jobs: int,
     parsl: str | None,
     stats: bool,
@@ -57,8 +65,7 @@ def diff(
 
     Without STATE, all files state/*.toml are compared. STATE may be given more than once.
     """
-    from reconciler.session import start
-    from reconciler.systems.workers import Workers
+    from reconciler.session import open_session
 
     variables = merge_variables(var_files, pairs)
     paths = find_state_files(state)
@@ -67,28 +74,26 @@ def diff(
     codes = []
     reports: list[DiffReport] = []
     for path in paths:
-        session = start(path, variables, deep=deep, counted=stats, workers=Workers(jobs, parsl))
-        try:
+        with open_session(path, variables, deep=deep, quick=quick, jobs=jobs, parsl=parsl, counted=stats) as session:
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
-        finally:
-            session.close()
         codes.append(_exit_code(plan))
-        if output_format == "json":
-            reports.append(_json_report(session, plan, stats=stats))
+        if output_format == "text":
+            _print_text(session, plan, verbose=verbose, prune=prune, stats=stats)
         elif output_format == "shell":
             _print_shell(session, plan)
         else:
-            _print_text(session, plan, verbose=verbose, prune=prune, stats=stats)
+            reports.append(_make_report(session, plan, stats=stats))
         if out is not None:
             from reconciler.engine.plan_file import save_plan
             from reconciler.report.formatting import plural
 
             count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
-            click.echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
-    if output_format == "json":
-        from pydantic_core import to_json
+            echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
+    if reports:
+        from reconciler.report.formats import render
 
-        click.echo(to_json(reports[0] if len(reports) == 1 else reports, indent=2))
+        for line in render(output_format, reports).split("\n"):
+            echo(line)
     return worst_code(codes)
 
 
@@ -98,7 +103,7 @@ def _exit_code(plan: Plan) -> int:
     return IN_SYNC if plan.in_sync else DIFFERENCES
 
 
-def _json_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
+def _make_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
     from reconciler.report.json import report
 
     return report(plan, session.butler_name, session.rucio_name, session.elapsed, session.context.stats if stats else None)
@@ -107,8 +112,8 @@ def _json_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
 def _print_shell(session: Session, plan: Plan) -> None:
     from reconciler.report.shell import script
 
-    for line in script(plan, session.butler_name):
-        click.echo(line)
+    for line in script(plan, session.butler_name, session.rucio_environment):
+        echo(line)
 
 
 def _print_text(session: Session, plan: Plan, *, verbose: bool, prune: bool, stats: bool) -> None:
@@ -116,7 +121,7 @@ def _print_text(session: Session, plan: Plan, *, verbose: bool, prune: bool, sta
 
     if not plan.in_sync or verbose:
         show(text.header(plan, session.butler_name, session.rucio_name))
-        click.echo()
+        echo()
     show(text.report_plan(plan, session.elapsed, verbose=verbose, prune=prune))
     show(text.report_unchecked_needs(plan))
     if stats:

@@ -15,9 +15,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import click
-
-from reconciler.cli.console import INTERRUPTED
+from reconciler.cli.console import INTERRUPTED, echo, print_error
+from reconciler.errors import ReconcileError
+from reconciler.systems.bulk import StopRequest
 
 GRACE = 1.5
 """Seconds that a run has to end between two actions after the first signal."""
@@ -26,25 +26,14 @@ LAST_WORDS = 0.4
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class InterruptibleRun:
-    """A run that ends between two actions once it is asked to; true when called then."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self.record: Callable[[], None] = lambda: None
-        """Records the run as interrupted; called if the process ends before the run does."""
-
-    def __call__(self) -> bool:
-        return self.requested
-
-
 class Interrupts:
     """Receives the signals while this context lasts; only the main thread can install it, in others it does nothing."""
 
     _current: Interrupts | None = None
 
     def __init__(self) -> None:
-        self._run: InterruptibleRun | None = None
+        self._run: StopRequest | None = None
+        self._last_words: Callable[[], None] = lambda: None
         self._requested = False
         self._timer: threading.Timer | None = None
         self._before: dict[signal.Signals, Any] = {}
@@ -88,7 +77,8 @@ class Interrupts:
         self._timer = threading.Timer(GRACE, self._end)
         self._timer.daemon = True
         self._timer.start()
-        click.echo("\nstopping; Ctrl-C again stops at once", err=True)
+        echo(err=True)
+        echo("stopping; Ctrl-C again stops at once", err=True)
 
     def _end(self) -> None:
         """End the process, whatever its other threads wait for."""
@@ -100,9 +90,14 @@ class Interrupts:
     def _say_last_words(self) -> None:
         run = self._run
         if run is not None:
-            run.record()
+            try:
+                run.record()
+            except ReconcileError as error:
+                print_error(error)
+            self._last_words()
         elif not self._requested:
-            click.echo("\ninterrupted", err=True)
+            echo(err=True)
+            echo("interrupted", err=True)
         sys.stdout.flush()
         sys.stderr.flush()
 
@@ -112,11 +107,14 @@ def _leave_to_thread(number: int, frame: Any) -> None:
 
 
 @contextlib.contextmanager
-def interruptible_run() -> Iterator[InterruptibleRun]:
-    """Let the first signal ask a run to stop while this context lasts, in place of ending the program at once."""
-    run, interrupts = InterruptibleRun(), Interrupts._current
+def interruptible_run(say_last_words: Callable[[], None]) -> Iterator[StopRequest]:
+    """Let the first signal ask a run to stop while this context lasts, in place of ending the program at once.
+
+    ``say_last_words`` is called after the run was recorded as interrupted, if the process ends before the run does.
+    """
+    run, interrupts = StopRequest(), Interrupts._current
     if interrupts is not None:
-        interrupts._run = run
+        interrupts._run, interrupts._last_words = run, say_last_words
     try:
         yield run
     finally:

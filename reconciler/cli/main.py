@@ -7,25 +7,35 @@ from __future__ import annotations
 
 import click
 
-from reconciler import __version__
+from reconciler.cli.ack import ack
+from reconciler.cli.acks import acks
 from reconciler.cli.apply import apply
 from reconciler.cli.diff import diff
+from reconciler.cli.drift import drift
 from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.log import log
 from reconciler.cli.playground import playground
 from reconciler.cli.sections import SectionedGroup
+from reconciler.cli.status import status
 from reconciler.cli.validate import validate
 from reconciler.startup import configure_process
+from reconciler.version import __version__
 
-SECTIONS = {"Check and change": ("validate", "diff", "apply"), "History": ("log",), "Try it out": ("playground",)}
+SECTIONS = {
+    "Check and change": ("validate", "diff", "apply"),
+    "Watch": ("drift", "status", "ack", "acks"),
+    "History": ("log",),
+    "Try it out": ("playground",),
+}
 EXAMPLES = (
     ("reconcile diff state/ccms1.toml", "show what differs"),
     ("reconcile apply state/ccms1.toml --wait 2h", "change it, and wait for deliveries"),
-    ("reconcile log --address 'chain.*'", "show what was done to chains"),
+    ("reconcile drift -v state/*.toml", "check for drift, as cron does, and show everything"),
 )
 
 
 @click.group(
+    name="reconcile",  # also as a subcommand of butler
     cls=SectionedGroup,
     sections=SECTIONS,
     examples=EXAMPLES,
@@ -46,5 +56,5 @@ def main(context: click.Context, debug: bool) -> None:
         context.with_resource(Interrupts())
 
 
-for command in (validate, diff, apply, log, playground):
+for command in (validate, diff, apply, drift, status, ack, acks, log, playground):
     main.add_command(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.errors import StateError
+from reconciler.errors import StateError, did_you_mean
 
 if TYPE_CHECKING:
     from reconciler.state.variables import Scalar
@@ -33,11 +34,50 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer version
         return float(match[1]) * self.units[match[2] or "s"]
 
 
+class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
+    """The name of a report format: a built-in one, or one of an installed package, which is searched only for other names."""
+
+    name = "format"
+    built_in = ("text", "json", "shell")
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name if there is such a format."""
+        if value in self.built_in:
+            return value
+        from reconciler.report.formats import plugin_format_names
+
+        known = (*self.built_in, *plugin_format_names())
+        if value not in known:
+            raise click.BadParameter(
+                f'"{value}" is not one of {", ".join(known)}{did_you_mean(value, known)}', param=param, ctx=ctx
+            )
+        return value
+
+
+class Day(click.ParamType):  # type: ignore[type-arg]
+    """A day such as ``2026-12-24``, converted to a `datetime.date`."""
+
+    name = "day"
+
+    def convert(self, value: str | datetime.date, param: click.Parameter | None, ctx: click.Context | None) -> datetime.date:
+        """Return the day."""
+        if isinstance(value, datetime.date):
+            return value
+        try:
+            return datetime.date.fromisoformat(value.strip())
+        except ValueError as error:
+            raise click.BadParameter(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
+
+
 def state_arguments(command: C) -> C:
     """Add the state files and the options that override their variables."""
+    return _add(command, click.argument("state", nargs=-1, type=click.Path(path_type=Path)), variable_options)
+
+
+def variable_options(command: C) -> C:
+    """Add the options that override variables of a state file."""
     return _add(
         command,
-        click.argument("state", nargs=-1, type=click.Path(path_type=Path)),
         click.option(
             "--var-file",
             "var_files",
@@ -63,7 +103,12 @@ def bulk_options(command: C) -> C:
     """Add the options for comparing and writing many members."""
     return _add(
         command,
-        click.option("--deep", is_flag=True, help="Compare members one by one even where their counts agree."),
+        click.option(
+            "--deep", is_flag=True, help="List all members, also those known from an earlier run, and compare datastore records."
+        ),
+        click.option(
+            "--quick", is_flag=True, help="Compare many members by count only, and report how many resources were compared so."
+        ),
         click.option(
             "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Number of worker processes for bulk steps."
         ),
@@ -80,6 +125,12 @@ def journal_option(command: C) -> C:
     return _add(
         command, click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Path of the journal file.")
     )
+
+
+def history_option(command: C) -> C:
+    """Add the option for another history of checks."""
+    text = "File, or PostgreSQL URL without a password, with the history of checks; also RECONCILE_HISTORY."
+    return _add(command, click.option("--history", metavar="FILE|URL", help=text))
 
 
 def _add(command: C, *decorators: Callable[[C], C]) -> C:

@@ -8,21 +8,21 @@ from collections.abc import Collection
 from typing import Any
 
 from reconciler.cli.console import show
-from reconciler.engine.journal import Journal
+from reconciler.engine.executor import Listener
 from reconciler.engine.model import Action, Made, Outcome
 from reconciler.errors import ReconcileError
+from reconciler.printable import escape
+from reconciler.redaction import redact
 from reconciler.report.formatting import COLUMN, Line, format_seconds
 
 MOST_WAITING = 5
 """Lines about waiting resources that are shown at a time."""
 
 
-class ConsoleProgress:
-    """Shows actions as they happen, and records them in the journal."""
+class ConsoleProgress(Listener):
+    """Shows actions as they happen."""
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.used_journal = False
+    def __init__(self) -> None:
         self.terminal = sys.stdout.isatty()
         self.action: Action | None = None
         self.since = 0.0
@@ -34,7 +34,7 @@ class ConsoleProgress:
         if self.terminal:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.bars = Progress(*columns, transient=True)
             self.bars.start()
         return self
@@ -54,21 +54,17 @@ class ConsoleProgress:
         if self.bars is None or self.action is None:
             return
         if self.task is None:
-            self.task = self.bars.add_task(f"{self.action.address}  {self.action.verb} {what}", total=total)
+            self.task = self.bars.add_task(escape(redact(f"{self.action.address}  {self.action.verb} {what}")), total=total)
         self.bars.update(self.task, completed=done, total=total)
 
     def started(self, action: Action) -> None:
         """An action begins."""
         self.action, self.since = action, time.monotonic()
-        self.used_journal = True
-        self.journal.action_begins(action)
 
     def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
         """An action has ended; it is ``effective`` if it raised an error and its whole effect was found nevertheless."""
         failed = error is not None and not effective
-        outcome = "failed" if failed else "done"
         self.action = None
-        self.journal.action_ended(action, outcome, made, str(error) if error is not None else "")
         if self.task is not None:
             self.bars.remove_task(self.task)
             self.task = None
@@ -77,10 +73,7 @@ class ConsoleProgress:
         line = f"{action.address!s:<{COLUMN}} {action.verb:<12} {words}   {time.monotonic() - self.since:.1f} s"
         show([Line(line, "red" if failed else "yellow" if effective else "green")])
         if error is not None:
-            show([Line(f"    {text}", "red") for text in (str(error), *error.hints)])
-
-    def settled(self, outcome: Outcome) -> None:
-        """A resource has come to an outcome."""
+            show([Line(f"    {text}", "red") for text in (*error.problems, *error.hints)])
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
         """The run waits for deliveries."""

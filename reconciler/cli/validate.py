@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.console import IN_SYNC, handle_errors, print_error
+from reconciler.cli.console import IN_SYNC, echo, handle_errors, print_error
 from reconciler.cli.options import find_state_files, merge_variables, state_arguments
 from reconciler.errors import ReconcileError
 
@@ -28,5 +28,5 @@ def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[
         except ReconcileError as error:
             code = print_error(error)
         else:
-            click.echo(f"{path}: valid, {len(loaded.resources):,} resources")
+            echo(f"{path}: valid, {len(loaded.resources):,} resources")
     return code

@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.engine.model import Address, Difference, DifferenceKind, Observed, Spec
 
-META = {"manage", "protect", "requires", "note"}
+META = {"manage", "protect", "requires", "note", "new_after", "deadline"}
 """Keys for how a resource is treated, not what it is."""
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from reconciler.engine.diff import diff
 from reconciler.engine.kind import Context
@@ -47,8 +47,11 @@ REASONS = {
 }
 
 
-class Listener(Protocol):
-    """Receives the events of a run."""
+class Listener:
+    """Receives the events of a run; its methods do nothing, so a subclass has only those that it needs."""
+
+    def report_bulk(self, what: str, done: int, total: int) -> None:
+        """Some members of a bulk resource have been written."""
 
     def started(self, action: Action) -> None:
         """An action begins."""
@@ -78,6 +81,9 @@ class _Progress:
     def add(self, made: Made) -> None:
         self.made = add_made(self.made, made)
 
+    def failed(self, address: Address, error: ReconcileError, detail: str = "") -> Outcome:
+        return replace(self.outcome(address, Status.FAILED, detail or str(error)), error=error)
+
 
 @dataclass
 class Executor:
@@ -101,6 +107,8 @@ class Executor:
         For a saved plan, the verbs that it contains by address, `None` for any verb; nothing else is done.
     refused : `Mapping` [`Address`, `str`]
         For a saved plan, why its actions for an address are refused.
+    removals : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
+        What was confirmed to be removed, by address; nothing else is. `None` for what the plan removes.
     """
 
     plan: Plan
@@ -111,6 +119,7 @@ class Executor:
     stop: Callable[[], bool] = lambda: False
     allowed: Mapping[Address, frozenset[str] | None] | None = None
     refused: Mapping[Address, str] = field(default_factory=dict)
+    removals: Mapping[Address, frozenset[str]] | None = None
     outcomes: dict[Address, Outcome] = field(default_factory=dict)
     _as_planned: set[Address] = field(default_factory=set)
     """Resources that were in sync when planned, and not observed since."""
@@ -162,7 +171,8 @@ class Executor:
         """Check that what was in sync when planned still is, in one batch; others may have changed it during the run."""
         self._check_stop()
         self.context.forget()
-        observation, failure = Observation(), None
+        observation = Observation()
+        failure: ReconcileError | None = None
         try:
             observation = observe(self.plan.state, self.context, self._as_planned)
         except StateError as error:
@@ -176,7 +186,8 @@ class Executor:
                 outcome = replace(outcome, detail=f"in sync when planned, and not any more: {outcome.detail}")
             else:
                 reason = observation.unknown.get(address, failure)
-                outcome = Outcome(address, Status.FAILED, f"in sync when planned, and could not be checked again: {reason}")
+                detail = f"in sync when planned, and could not be checked again: {reason}"
+                outcome = Outcome(address, Status.FAILED, detail, error=reason)
             self.outcomes[address] = outcome
             self.listener.settled(outcome)
 
@@ -226,7 +237,7 @@ class Executor:
             self._as_planned.add(address)
             return Outcome(address, Status.OK)
         if first and entry.error is not None and not changed_before:
-            return Outcome(address, Status.FAILED, f"could not be checked: {entry.error}")
+            return Outcome(address, Status.FAILED, f"could not be checked: {entry.error}", error=entry.error)
         if address in self.refused:
             return Outcome(address, Status.BLOCKED, f"refused: {self.refused[address]}")
         if address in self.unmet:
@@ -271,7 +282,7 @@ class Executor:
         except ReconcileError as error:
             return self._find_unchecked(entry.address, error, progress)
         if actions and progress.failure is not None:
-            return progress.outcome(entry.address, Status.FAILED, str(progress.failure))
+            return progress.failed(entry.address, progress.failure)
         if actions and self.allowed is None:
             text = f"still differs after {progress.begun} actions: {actions[0].reason}"
             return progress.outcome(entry.address, Status.FAILED, text)
@@ -289,6 +300,10 @@ class Executor:
             if actions and not kept:
                 return progress.outcome(entry.address, Status.BLOCKED, f"not in the plan: {actions[0].reason}")
             actions = kept
+        confirmed, unconfirmed = self._split_by_confirmation(entry, actions)
+        if unconfirmed and not confirmed:
+            return progress.outcome(entry.address, Status.BLOCKED, _describe_unconfirmed(unconfirmed))
+        actions = confirmed
         if not actions:
             outcome = self._find_remainder(entry.address, differences, progress)
             vanished = outcome.status is Status.OK and entry.actions
@@ -311,6 +326,13 @@ class Executor:
             for entry in self.plan.entries
         )
 
+    def _split_by_confirmation(self, entry: Entry, actions: list[Action]) -> tuple[list[Action], list[str]]:
+        """Return the actions that remove nothing but what was confirmed, and what the others would remove besides."""
+        known = entry.removes if self.removals is None else self.removals.get(entry.address, frozenset())
+        confirmed = [action for action in actions if known.issuperset(action.removes)]
+        unconfirmed = [member for action in actions for member in action.removes if member not in known]
+        return confirmed, unconfirmed
+
     def _find_unchecked(self, address: Address, error: ReconcileError, progress: _Progress) -> Outcome:
         """Return the outcome of a resource that can't be observed; if an action failed before, that error comes first."""
         detail = f"could not be checked: {error}"
@@ -318,7 +340,7 @@ class Executor:
             detail = f"{progress.failure}; afterwards it {detail}"
         elif progress.begun:
             detail = f"{_count_actions(progress.begun)} done, and then it {detail}"
-        return progress.outcome(address, Status.FAILED, detail)
+        return progress.failed(address, progress.failure or error, detail)
 
     def _observe_and_plan(self, entry: Entry) -> tuple[tuple[Difference, ...], list[Action]]:
         state, address = self.plan.state, entry.address
@@ -360,7 +382,7 @@ class Executor:
         progress.failure = failure
         if rest is None or not rest.is_same_work(action) or isinstance(failure, WorkerDied):
             return None  # all or a part of it was done, by this or another run, or its worker died
-        return progress.outcome(entry.address, Status.FAILED, str(failure))
+        return progress.failed(entry.address, failure)
 
     def _find_rest(self, entry: Entry, action: Action) -> Action | None:
         """Return what a failed action left to do: all of it, a part, or nothing."""
@@ -378,7 +400,7 @@ class Executor:
         """Return the outcome of a resource for which no action is left."""
         if progress.failure is not None:
             rest = "" if any(d.kind is not DifferenceKind.LATER for d in differences) else "; afterwards nothing was left to do"
-            return progress.outcome(address, Status.FAILED, f"{progress.failure}{rest}")
+            return progress.failed(address, progress.failure, f"{progress.failure}{rest}")
         for kind, status in REMAINDERS:
             rest_of_kind = [difference for difference in differences if difference.kind is kind]
             if rest_of_kind:
@@ -397,6 +419,11 @@ def _describe_remainder(kind: DifferenceKind, rest: list[Difference]) -> str:
     detail = next((d.detail for d in rest if not d.members and d.detail), rest[0].detail or fallback)
     members = sum(len(difference.members) for difference in rest)
     return f"{detail} ({members:,})" if members and kind in (DifferenceKind.REMOVE, DifferenceKind.MAKE) else detail
+
+
+def _describe_unconfirmed(members: list[str]) -> str:
+    what = "1 member was" if len(members) == 1 else f"{len(members):,} members were"
+    return f"{what} not confirmed for removal, such as {members[0]}; run again to see and confirm what is removed now"
 
 
 def _count_actions(count: int) -> str:

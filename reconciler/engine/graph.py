@@ -16,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 from reconciler.engine.kind import Links, System
 from reconciler.engine.model import Address, DesiredState, Spec
 from reconciler.errors import PlanError, ReconcileError, StateError
-from reconciler.patterns import is_glob
+from reconciler.patterns import Glob
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _read_links(state: DesiredState) -> dict[Address, Links]:
             links[address] = kind.links(address.name, spec)
             files = kind.requirements(spec).input_files
         except ReconcileError as error:
-            wrong.append(f"{state.where(address)}: {address}: {error}")
+            wrong += [f"{state.where(address)}: {address}: {problem}" for problem in error.problems]
             continue
         missing = [path for path in files if "://" not in path and not os.path.isfile(path)]
         wrong += [f"{state.where(address)}: {address}: {path}: no such file" for path in missing]
@@ -133,7 +133,7 @@ def _find_providers(state: DesiredState, links: Mapping[Address, Links]) -> tupl
         for token in its.contributes:
             providers[token].add(address)
     if wrong:
-        raise PlanError("\n".join(wrong))
+        raise PlanError(wrong)
     return providers, owners
 
 
@@ -159,7 +159,7 @@ def _resolve_needs(
 
 
 def _matching_providers(token: str, providers: Mapping[str, set[Address]]) -> set[Address]:
-    if not is_glob(token):
+    if token in providers or not isinstance(token, Glob):
         return providers.get(token, set())
     return {address for other in fnmatch.filter(providers, token) for address in providers[other]}
 

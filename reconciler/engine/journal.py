@@ -20,11 +20,12 @@ from typing import IO, Any
 
 from platformdirs import user_state_path
 
-from reconciler import __version__
 from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
 from reconciler.errors import ApplyError, StateError, clean
+from reconciler.printable import escape_json
 from reconciler.run_info import run_info, timestamp
+from reconciler.version import __version__
 
 LONGEST_LIST = 20
 """Items of a list that are written in full; a longer one is written as its count, its beginning and its digest."""
@@ -78,11 +79,13 @@ class Journal:
         reconciler.errors.ApplyError
             If it can't be written, so that the run ends instead of going on without a record.
         """
-        line = json.dumps({"run": self.run, "time": timestamp(), "event": event, **shorten(facts)}, default=str) + "\n"
+        line = json.dumps({"run": self.run, "time": timestamp(), "event": event, **shorten(facts)}, default=str)
         with self._refusal():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._open(os.O_CREAT) as stream:
-                stream.write(line.encode())
+                if os.fstat(stream.fileno()).st_uid == os.geteuid():
+                    os.fchmod(stream.fileno(), 0o600)  # a journal that was readable by others
+                stream.write(f"{escape_json(line)}\n".encode())
 
     def check(self) -> None:
         """Check that the journal can be written, without creating it.
@@ -130,7 +133,7 @@ class Journal:
         self.write("action begins", address=str(action.address), verb=action.verb, reason=action.reason, args=action.arguments)
 
     def action_ended(self, action: Action, outcome: str, made: Made, detail: str = "") -> None:
-        """Record the end of an action: done, already or failed, what it made, and why it failed."""
+        """Record the end of an action: done or failed, what it made, and the error that it raised."""
         facts = {"outcome": outcome, "made": dict(made), "detail": detail, "began": self._began}
         self.write("action ended", address=str(action.address), verb=action.verb, **facts)
 

@@ -90,9 +90,9 @@ class Links:
     contributes : `Sequence` [`str`]
         Tokens that it provides, perhaps as one of several.
     needs : `Sequence` [`str`]
-        Tokens that must be provided by a table or exist live; may contain globs.
+        Tokens that must be provided by a table or exist live; a `reconciler.patterns.Glob` is a pattern.
     after : `Sequence` [`str`]
-        Tokens whose providers come first if there are any; may contain globs.
+        Tokens whose providers come first if there are any; a `reconciler.patterns.Glob` is a pattern.
     """
 
     provides: Sequence[str] = ()

@@ -5,16 +5,18 @@ It imports nothing of ours, so this module and `reconciler.engine.kind` are all 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 if TYPE_CHECKING:
     from reconciler.engine.kind import Kind
+    from reconciler.errors import ReconcileError
 
 JsonObject = Mapping[str, Any]
 """JSON values by name: what is serialised of one member, or of one action."""
@@ -45,6 +47,20 @@ class Address(NamedTuple):
         return f'{self.kind}."{self.name}"' if quoted else self.plain
 
 
+def _parse_duration(value: object) -> object:
+    """Convert a duration such as 90s, 30m, 2h or 7d to seconds."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value)
+    if match is None:
+        raise ValueError(f'"{value}" is not a duration; write 90s, 30m, 2h or 7d')
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+Duration = Annotated[float, Field(ge=0), BeforeValidator(_parse_duration), WithJsonSchema({"type": "string"})]
+"""A duration in a state file, written as 90s, 30m, 2h or 7d; the value is in seconds."""
+
+
 class Spec(BaseModel):
     """The keys of a table of the state file; each kind adds its own."""
 
@@ -54,10 +70,24 @@ class Spec(BaseModel):
     manage: Literal["full", "create", "observe"] = Field(
         "full",
         description="full: create and repair it; create: create it if absent, never change it; observe: only report differences.",
+        examples=["observe"],
     )
-    protect: bool = Field(False, description="Never remove any of its members, not even with --prune.")
+    protect: bool = Field(False, description="Never remove any of its members, not even with --prune.", examples=[True])
     requires: tuple[str, ...] = Field((), description="Addresses that must be in sync first.", examples=[["visits.LSSTComCam"]])
-    note: str | None = Field(None, description="Remark for colleagues; shown with -v.")
+    note: str | None = Field(
+        None, description="Remark for colleagues; shown with -v.", examples=["agreed with the campaign lead on 2026-03-02"]
+    )
+    new_after: Duration | None = Field(
+        None,
+        description="How long what is new at its source, such as a new night, doesn't count as drift for reconcile drift; "
+        "24h by default.",
+        examples=["24h", "3d"],
+    )
+    deadline: Duration | None = Field(
+        None,
+        description="How long Rucio may take to deliver before reconcile drift counts it as drift; without it, any time.",
+        examples=["12h", "7d"],
+    )
 
 
 def _relative_to_state_file(path: str, info: ValidationInfo) -> str:
@@ -100,6 +130,7 @@ class Comparison(StrEnum):
     """How the members of a resource were compared."""
 
     MEMBERS = "members"
+    PROOF = "proof"  # they were listed and agreed earlier, and are the same now
     COUNT = "count"
 
 
@@ -172,8 +203,8 @@ class Action(BaseModel):
         A short phrase.
     cost : `Cost`
         What it moves.
-    removes : `int`
-        Number of members that it removes.
+    removes : `tuple` [`str`, ...]
+        What it removes, each member by a text that identifies it: only what an operator saw and confirmed is removed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -189,7 +220,7 @@ class Action(BaseModel):
     verb: str
     reason: str = ""
     cost: Cost = Cost()
-    removes: int = 0
+    removes: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -222,6 +253,8 @@ class Outcome:
         Number of actions that were begun, those that failed included.
     made : `JsonObject`
         What the actions made: numbers or lists by noun.
+    error : `reconciler.errors.ReconcileError` or `None`
+        Why it failed or could not be checked, with hints.
     """
 
     address: Address
@@ -229,6 +262,7 @@ class Outcome:
     detail: str = ""
     actions: int = 0
     made: JsonObject = field(default_factory=dict)
+    error: ReconcileError | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -303,6 +337,16 @@ class Members:
         """Return the members of a resource whose counts agree; they were not listed."""
         return cls(field, desired, desired, compared=Comparison.COUNT)
 
+    @classmethod
+    def proven(cls, field: str, desired: int) -> Members:
+        """Return the members of a resource that are the same as when they were listed and agreed."""
+        return cls(field, desired, desired, compared=Comparison.PROOF)
+
+    @property
+    def agree(self) -> bool:
+        """Whether the present members are the desired ones, as far as they were compared."""
+        return not (self.missing or self.unwanted or self.unmanaged or self.changed or self.awaited)
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -332,9 +376,19 @@ class Condition:
     listed: bool = True
 
 
+class Variable(str):
+    """A word of a command that stays a variable of the shell, such as ``$REPO``; every other word is quoted."""
+
+    __slots__ = ()
+
+
+REPO = Variable("$REPO")
+"""Stands for the repository in a command."""
+
+
 @dataclass(frozen=True, init=False)
 class Command:
-    """The words of a command that an operator could type; ``$REPO`` stands for the repository.
+    """The words of a command that an operator could type; `REPO` stands for the repository.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ def check_unprovided(state: DesiredState, context: Context, graph: Graph, addres
         if token not in existing
     ]
     if wrong:
-        raise PlanError("\n".join(wrong))
+        raise PlanError(wrong)
 
 
 class _ObservationPass:
@@ -111,7 +111,9 @@ class _ObservationPass:
             self.observed |= self._ask(kind, group)
         except StateError as error:
             culprits = [address for address in group if self._has_wrong_input(kind, address)]
-            self.wrong += [f"{self.state.where(address)}: {address}: {error}" for address in culprits] or [str(error)]
+            for address in culprits:
+                self._add_problems(address, error)
+            self.wrong += [] if culprits else error.problems
         except ObserveError as error:
             down = [system for system in systems if self.context.is_down(system)]
             self.down |= dict.fromkeys(down, error)
@@ -128,7 +130,10 @@ class _ObservationPass:
             except ObserveError as error:
                 self.unknown[address] = error
             except StateError as error:
-                self.wrong.append(f"{self.state.where(address)}: {address}: {error}")
+                self._add_problems(address, error)
+
+    def _add_problems(self, address: Address, error: StateError) -> None:
+        self.wrong += [f"{self.state.where(address)}: {address}: {problem}" for problem in error.problems]
 
     def _has_wrong_input(self, kind: Kind[Any, Any], address: Address) -> bool:
         try:

@@ -12,6 +12,7 @@ from reconciler.engine.model import (
     Action,
     Address,
     Change,
+    Comparison,
     Cost,
     DesiredState,
     Difference,
@@ -55,9 +56,33 @@ class Entry:
         """Whether it was observed and nothing differs."""
         return self.error is None and not self.differences
 
+    @property
+    def removes(self) -> frozenset[str]:
+        """What its actions remove; see `Action`."""
+        return frozenset(member for action in self.actions for member in action.removes)
+
     def has(self, *kinds: DifferenceKind) -> bool:
         """Return True if there is a difference of one of some kinds."""
         return any(difference.kind in kinds for difference in self.differences)
+
+
+@dataclass(frozen=True)
+class PlanLimits:
+    """Which parts of a plan may be executed, because something else was decided earlier on other facts.
+
+    Parameters
+    ----------
+    allowed : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
+        Verbs by address, `None` for any verb of an address; `None` instead of the mapping allows everything.
+    refused : `Mapping` [`Address`, `str`]
+        Why parts of it are not executed.
+    removals : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
+        What may be removed, by address; `None` for what the plan itself removes.
+    """
+
+    allowed: Mapping[Address, frozenset[str] | None] | None = None
+    refused: Mapping[Address, str] = field(default_factory=dict)
+    removals: Mapping[Address, frozenset[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,11 +97,20 @@ class Plan:
         The order.
     entries : `tuple` [`Entry`, ...]
         In that order.
+    prune : `bool`
+        Whether unwanted members may be removed.
+    unmet : `Mapping` [`Address`, `str`]
+        Why the actions of an address can't be executed on this machine.
+    limits : `PlanLimits`
+        Which parts may be executed, if this repeats an earlier plan.
     """
 
     state: DesiredState
     graph: Graph
     entries: tuple[Entry, ...] = field(default_factory=tuple)
+    prune: bool = False
+    unmet: Mapping[Address, str] = field(default_factory=dict)
+    limits: PlanLimits = field(default_factory=PlanLimits)
 
     @property
     def actions(self) -> list[Action]:
@@ -102,6 +136,15 @@ class Plan:
     def conflicts(self) -> list[Entry]:
         """Resources whose name or definition is taken by something else, and that are not only observed."""
         return [entry for entry in self.entries if entry.has(DifferenceKind.CONFLICT) and entry.spec.manage != "observe"]
+
+    @property
+    def compared_by_count(self) -> list[Entry]:
+        """Resources of which some members were compared by their number only."""
+        return [
+            entry
+            for entry in self.entries
+            if entry.observed is not None and any(part.compared is Comparison.COUNT for part in entry.observed.members)
+        ]
 
     @property
     def cost(self) -> Cost:
@@ -146,9 +189,10 @@ def plan(
             found.append(Difference(address, None, detail=unmet[address], kind=DifferenceKind.BLOCKED))
             actions = ()
         if state.kind_of(address).traits.depends_on_content:
+            found = [_explain_failure(difference, graph, entries) for difference in found]
             found += _differences_to_come(state, graph, address, entries)
         entries[address] = Entry(address, spec, observed, tuple(found), actions)
-    return Plan(state, graph, tuple(entries.values()))
+    return Plan(state, graph, tuple(entries.values()), prune, unmet or {})
 
 
 def plan_resource(
@@ -170,6 +214,25 @@ def plan_once_delivered(state: DesiredState, entry: Entry) -> list[Action]:
     observed = replace(entry.observed, members=members, conditions=conditions)
     prune = any(action.removes for action in entry.actions)
     return list(plan_resource(state, entry.address, observed, entry.differences, prune=prune))
+
+
+def _explain_failure(difference: Difference, graph: Graph, entries: Mapping[Address, Entry]) -> Difference:
+    """Refer from an expectation that fails to the resources it counts whose members are missing, which list them."""
+    if difference.kind is not DifferenceKind.FAILED:
+        return difference
+    missing = {
+        other: [d for d in entries[other].differences if d.kind in (DifferenceKind.MAKE, DifferenceKind.WAITING) and d.members]
+        for other in graph.order
+        if other in graph.predecessors(difference.address) and other in entries
+    }
+    texts = [
+        f"{other} lacks {sum(len(d.members) for d in found):,} of its {found[0].field}"
+        for other, found in missing.items()
+        if found
+    ]
+    if not texts:
+        return difference
+    return replace(difference, detail=f"{difference.detail}; {' and '.join(texts)}", members=())
 
 
 def _differences_to_come(

@@ -15,12 +15,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler import __version__
 from reconciler.engine.journal import digest, open_private_file, shorten
 from reconciler.engine.model import Address, DesiredState, DifferenceKind
-from reconciler.engine.plan import Entry, Plan
+from reconciler.engine.plan import Entry, Plan, PlanLimits
 from reconciler.errors import StateError, clean
+from reconciler.printable import escape_json
 from reconciler.run_info import run_info
+from reconciler.version import __version__
 
 FORMAT = 2
 DECIDING = (DifferenceKind.MAKE, DifferenceKind.CHANGE, DifferenceKind.REMOVE)
@@ -102,12 +103,12 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
         raise StateError(
             f"variables {', '.join(secret)} seem to be secrets, and a plan file contains variables; remove them from the state"
         )
-    entries = [_save_entry(entry) for entry in plan.entries if entry.actions or entry.has(*COMING)]
+    entries = list(summarize_decisions(plan).values())
     saved = SavedPlan(
         format=FORMAT,
         version=__version__,
         made=run_info(),
-        state=str(plan.state.path.resolve()),
+        state=str(plan.state.path.absolute()),
         digest=plan.state.digest,
         variables=dict(plan.state.variables),
         butler=butler,
@@ -117,19 +118,24 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
     )
     try:
         with open_private_file(path) as stream:
-            stream.write(saved.model_dump_json(indent=2) + "\n")
+            stream.write(escape_json(saved.model_dump_json(indent=2)) + "\n")
     except OSError as error:
         raise StateError(f"{path}: can't be written: {error.strerror}") from error
     return sum(len(entry.actions) for entry in entries)
+
+
+def summarize_decisions(plan: Plan) -> dict[Address, SavedEntry]:
+    """Return what a plan decided, and a digest of the facts that it was decided on, for each resource to act on or wait for."""
+    return {entry.address: _save_entry(entry) for entry in plan.entries if entry.actions or entry.has(*COMING)}
 
 
 def _save_entry(entry: Entry) -> SavedEntry:
     actions = [
         SavedAction(
             verb=action.verb,
-            reason=action.reason,
+            reason=clean(action.reason),
             datasets=action.cost.datasets,
-            removes=action.removes,
+            removes=len(action.removes),
             arguments=shorten(action.arguments),
         )
         for action in entry.actions
@@ -176,47 +182,58 @@ def load_plan(path: Path) -> SavedPlan:
         raise StateError(f"{path}: not a plan file: {str(error)[:200]}") from error
 
 
-def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None) -> None:
-    """Refuse a plan of another state, repository or server.
+def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None, *, changed: bool = False) -> None:
+    """Refuse a plan of another state, unless ``changed`` allows that, or of another repository or server.
 
     Raises
     ------
     reconciler.errors.StateError
         If any of them differs from what the plan was made for.
     """
-    if saved.digest != state.digest:
-        raise StateError(
-            f"{state.path}: the state was changed since the plan was made", ("make a new plan with reconcile diff --out",)
+    if saved.digest != state.digest and not changed:
+        hints = (
+            "make a new plan with reconcile diff --out",
+            "or give --state FILE to apply those parts of the plan whose facts are the same in that file",
         )
+        raise StateError(f"{state.path}: the state was changed since the plan was made", hints)
     for what, then, now in (("repository", saved.butler, butler), ("Rucio server", saved.rucio, rucio)):
         if then != now:
             raise StateError(f"the plan was made for another {what}: {then}, and this is {now}", ("make a new plan here",))
 
 
-def find_stale_entries(saved: SavedPlan, plan: Plan) -> dict[Address, str]:
+def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits:
+    """Return which parts of a plan may be executed, given what was decided earlier."""
+    refused = find_stale_entries(decided, plan)
+    entries = [entry for entry in plan.entries if entry.address in decided and entry.address not in refused]
+    # Equal fingerprints mean that these are the members whose removal was decided; where nothing was, nothing is removed.
+    removals = {entry.address: entry.removes for entry in entries if decided[entry.address].actions}
+    return PlanLimits(allowed_verbs(decided, refused), refused, removals)
+
+
+def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dict[Address, str]:
     """Return, by address, what changed since a plan was made, where its facts no longer hold."""
     stale = {}
     entries = {entry.address: entry for entry in plan.entries}
-    for address, decided in saved.by_address.items():
-        if not decided.actions:
+    for address, earlier in decided.items():
+        if not earlier.actions:
             continue
         entry = entries.get(address)
         if entry is None:
             stale[address] = "it is not in the state"
         elif entry.error is not None:
             stale[address] = "it could not be checked"
-        elif fingerprint(entry) != decided.fingerprint:
-            then = "; ".join(action.reason for action in decided.actions)
+        elif fingerprint(entry) != earlier.fingerprint:
+            then = "; ".join(action.reason for action in earlier.actions)
             now = "; ".join(action.reason for action in entry.actions) or "nothing to do"
             stale[address] = f"it changed since the plan was made: {then} then, {now} now"
     return stale
 
 
-def allowed_verbs(saved: SavedPlan, refused: Mapping[Address, str]) -> dict[Address, frozenset[str] | None]:
+def allowed_verbs(decided: Mapping[Address, SavedEntry], refused: Mapping[Address, str]) -> dict[Address, frozenset[str] | None]:
     """Return the verbs that applying a plan may use by address; `None` for any, where planning happens later."""
     return {
         address: None if entry.later else frozenset(action.verb for action in entry.actions)
-        for address, entry in saved.by_address.items()
+        for address, entry in decided.items()
         if address not in refused
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.engine.plan import Entry, Plan
-from reconciler.errors import PlanError
+from reconciler.errors import RemovalRefused
 
 LARGEST_SHARE = 0.30
 """Share of the members of one resource."""
@@ -12,7 +12,7 @@ MOST_RESOURCES = 10
 
 def count_removals(plan: Plan) -> int:
     """Return the number of members that a plan removes."""
-    return sum(action.removes for action in plan.actions)
+    return sum(len(action.removes) for action in plan.actions)
 
 
 def check_removal_limits(plan: Plan, limit: int | None) -> None:
@@ -27,24 +27,26 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
 
     Raises
     ------
-    reconciler.errors.PlanError
+    reconciler.errors.RemovalRefused
         If it removes more.
     """
     count = count_removals(plan)
     if limit is not None:
         if count > limit:
-            raise PlanError(f"{count:,} members would be removed, more than --prune-limit {limit:,}", ("nothing was changed",))
+            text = f"{count:,} members would be removed, more than --prune-limit {limit:,}"
+            raise RemovalRefused(text, count, ("nothing was changed",))
         return
     losing = [entry for entry in plan.entries if any(action.removes for action in entry.actions)]
     problems = [text for entry in losing for text in _check_share(entry)]
     if len(losing) > MOST_RESOURCES:
         problems.append(f"{len(losing):,} resources would lose members, more than {MOST_RESOURCES}")
     if problems:
-        raise PlanError("\n".join(problems), (f"if that is intended, use --prune-limit {count}; nothing was changed",))
+        hint = f"if that is intended, use --prune-limit {count}; nothing was changed"
+        raise RemovalRefused(problems, count, (hint,))
 
 
 def _check_share(entry: Entry) -> list[str]:
-    lost = sum(action.removes for action in entry.actions)
+    lost = sum(len(action.removes) for action in entry.actions)
     parts = entry.observed.members if entry.observed is not None else ()
     total = max((part.present + len(part.unwanted) for part in parts if part.unwanted), default=lost)
     if lost <= LARGEST_SHARE * total:

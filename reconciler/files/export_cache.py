@@ -1,7 +1,8 @@
 """Cache of parsed export files, keyed by the SHA-256 of their content.
 
 Parsing YAML is the slowest part of checking an import that is in sync. Entries can't go stale, because the key is a digest of the
-content. They are JSON, which can hold nothing but data; an entry that can't be read is ignored, and the file is parsed again.
+content. They are JSON, which can hold nothing but data; an entry that can't be read, or that another user could have written, is
+ignored, and the file is parsed again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from reconciler.files.export_types import Encoded, Span, Tai
+from reconciler.private_files import read_own_file
 
 MIN_BYTES = 200_000
 """Smaller files are not cached: parsing them takes some hundredths of a second."""
@@ -32,13 +34,18 @@ def cache_folder() -> Path:
     return user_cache_path("rubin-reconciler") / "exports"
 
 
+def contains(content: bytes) -> bool:
+    """Return True if there is an entry for the content of an export file."""
+    return _entry_path(content).exists()
+
+
 def read_cached(content: bytes) -> Any:
     """Return the document that the content of an export file was parsed to, or `None` if it is not in the cache."""
     if len(content) < MIN_BYTES:
         return None
     path = _entry_path(content)
     with contextlib.suppress(OSError, ValueError, RecursionError, TypeError):
-        document = json.loads(path.read_bytes(), object_hook=_decode)
+        document = json.loads(read_own_file(path), object_hook=_decode)
         os.utime(path)
         return document
     return None

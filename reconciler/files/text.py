@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -27,6 +28,21 @@ def read_text(path: Path) -> str:
         raise StateError(f"{path}: can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise StateError(f"{path}: not UTF-8 text (invalid byte at offset {error.start})") from error
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of the content of a file.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If the file can't be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StateError(f"{path}: can't be read: {error.strerror}") from error
 
 
 def get_file_version(path: str) -> tuple[int, int]:

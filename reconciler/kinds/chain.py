@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
-from reconciler.kinds.shared.registry_calls import registry_call
+from reconciler.engine.model import REPO, Action, Change, Command, Comment, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.kinds.shared.python_calls import butler_calls, can_be_typed, registry_call
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -26,10 +26,18 @@ class ChainSpec(Spec):
 
     children: tuple[str, ...] = Field(description="Collections in search order.", examples=[["HSC/raw/all", "HSC/calib"]])
     mode: Literal["exact", "contains"] = Field(
-        "exact", description="exact: these children and no others; contains: others may follow the listed ones."
+        "exact",
+        description="exact: these children and no others; contains: others may follow the listed ones.",
+        examples=["contains"],
     )
-    flatten: bool = Field(False, description="Whether to replace children that are chains by their own children.")
-    doc: str | None = Field(None, description="Documentation string of the chain; not compared if it is left out.")
+    flatten: bool = Field(
+        False, description="Whether to replace children that are chains by their own children.", examples=[True]
+    )
+    doc: str | None = Field(
+        None,
+        description="Documentation string of the chain; not compared if it is left out.",
+        examples=["Collections that users of this campaign search"],
+    )
 
 
 class RedefineChain(Action):
@@ -126,15 +134,27 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
             case DocumentChain():
                 set_doc(context.butler, action.address.name, action.doc)
 
-    def commands(self, action: RedefineChain | DocumentChain) -> Iterable[Command]:
+    def commands(self, action: RedefineChain | DocumentChain) -> Iterable[Command | Comment]:
         name = action.address.name
         match action:
             case RedefineChain():
+                if not action.children or not can_be_typed([name, *action.children]):
+                    yield _redefine_by_python(action)
+                    return
                 flag = ["--flatten"] if action.flatten else []
                 doc = ["--doc", action.doc] if action.doc else []
-                yield Command("butler", "collection-chain", *flag, *doc, "$REPO", name, ",".join(action.children))
+                yield Command("butler", "collection-chain", *flag, *doc, REPO, name, ",".join(action.children))
             case DocumentChain():
                 yield registry_call(f"setCollectionDocumentation({name!r}, {action.doc!r})")
+
+
+def _redefine_by_python(action: RedefineChain) -> Command | Comment:
+    """Return a command for names that ``butler collection-chain`` would misread."""
+    if action.flatten:
+        return Comment(f"{action.address}: no butler command can set these children; reconcile apply does")
+    name, children = action.address.name, list(action.children)
+    register = f"collections.register({name!r}, CollectionType.CHAINED, {action.doc!r})"
+    return butler_calls(register, f"collections.redefine_chain({name!r}, {children!r})")
 
 
 def _flatten(context: Context, children: Sequence[str]) -> tuple[str, ...]:
@@ -161,10 +181,11 @@ def _compare_children(spec: ChainSpec, flat: tuple[str, ...], children: tuple[st
 def _redefine(change: Change[ChainSpec], observed: ObservedChain) -> RedefineChain | None:
     """Return the action that gives an existing chain its children; unlisted ones follow the others unless they are pruned."""
     desired, unlisted = change.desired, observed.unlisted
-    children, removes = (*observed.flat, *unlisted), 0
+    children: tuple[str, ...] = (*observed.flat, *unlisted)
+    removes: tuple[str, ...] = ()
     reason = _explain(observed.flat, observed.children) if "children" in change.fields else ""
     if unlisted and change.prune and desired.mode == "exact" and not desired.protect:
-        children, removes, reason = observed.flat, len(unlisted), f"removes {', '.join(unlisted)}"
+        children, removes, reason = observed.flat, unlisted, f"removes {', '.join(unlisted)}"
     if not reason:
         return None
     return RedefineChain(

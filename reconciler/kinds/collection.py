@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
 from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
-from reconciler.kinds.shared.registry_calls import registry_call
+from reconciler.kinds.shared.python_calls import registry_call
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -19,9 +19,13 @@ class CollectionSpec(Spec):
     """A collection; the key is its name."""
 
     type: Literal["RUN", "TAGGED", "CALIBRATION"] = Field(
-        description="Type of the collection; for a CHAINED collection use a chain table."
+        description="Type of the collection; for a CHAINED collection use a chain table.", examples=["CALIBRATION"]
     )
-    doc: str | None = Field(None, description="Documentation string of the collection; not compared if it is left out.")
+    doc: str | None = Field(
+        None,
+        description="Documentation string of the collection; not compared if it is left out.",
+        examples=["Nightly validation of the calibrations"],
+    )
 
 
 class RegisterCollection(Action):

@@ -1,19 +1,23 @@
 """Curated calibrations: the camera and the calibrations that the instrument's package keeps as text, certified in one collection.
 
-Only that package knows which types an instrument has besides the camera, so the state may name the types to check.
+Only that package knows which types an instrument has besides the camera: its class is asked unless the state names them. What was
+written is compared with what is certified, and its validity ranges with the dates of its RUN collections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.kinds.shared.curated_ranges import compare_ranges
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.datasets import Certification
     from reconciler.systems.context import Context
 
 CAMERA = "camera"
@@ -26,7 +30,12 @@ class CuratedCalibrationsSpec(Spec):
         description="Name of the instrument, or its fully qualified Python class.", examples=["lsst.obs.lsst.LsstComCam"]
     )
     label: str = Field(description="Label that becomes part of the collection names, usually a ticket.", examples=["DM-48650"])
-    dataset_types: tuple[str, ...] = Field((CAMERA,), description="Dataset types of which datasets must be certified.")
+    dataset_types: tuple[str, ...] = Field(
+        (CAMERA,),
+        description="Dataset types of which datasets must be certified. If it is left out, those that the instrument's class "
+        "names are included, if it can be imported.",
+        examples=[["camera", "defects"]],
+    )
 
 
 class WriteCuratedCalibrations(Action):
@@ -50,7 +59,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
             provides=[f"collection:{name}", f"collection:{name}/unbounded"],
             contributes=[f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types],
             needs=[f"instrument:{spec.instrument}"] if "." not in spec.instrument else [],
-            after=["instrument:*"],
+            after=[Glob("instrument:*")],
         )
 
     def requirements(self, spec: CuratedCalibrationsSpec) -> Requirements:
@@ -59,29 +68,10 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
     def observe(
         self, context: Context, desired: Mapping[str, CuratedCalibrationsSpec]
     ) -> Mapping[str, Observed[CuratedCalibrationsSpec]]:
-        types = {dataset_type for spec in desired.values() for dataset_type in spec.dataset_types}
-        certified = {(c.collection, c.dataset_type) for c in context.butler.certifications(sorted(types), desired)}
-        observed = {}
-        for name, spec in desired.items():
-            existing = context.butler.collections().get(name)
-            if existing is None:
-                continue
-            if existing.type != "CALIBRATION":
-                text = f"the name is taken by a {existing.type} collection"
-                observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
-                continue
-            found = tuple(dataset_type for dataset_type in spec.dataset_types if (name, dataset_type) in certified)
-            if not found and not context.butler.count(CAMERA, [f"{name}/unbounded"]):
-                continue
-            conditions: tuple[Condition, ...] = ()
-            if len(found) < len(spec.dataset_types):
-                text = (
-                    "its creation was interrupted, and write-curated-calibrations fails if some of its datasets exist: "
-                    "remove its RUN collections, then apply"
-                )
-                conditions = (Condition(DifferenceKind.BLOCKED, text),)
-            observed[name] = Observed(spec.model_copy(update={"dataset_types": found}), conditions=conditions)
-        return observed
+        types = {dataset_type for name in desired for dataset_type in _find_certified_types(context, name)}
+        certified = context.butler.certifications(sorted(types), desired)
+        found = {name: _observe_certifications(context, name, spec, certified) for name, spec in desired.items()}
+        return {name: observed for name, observed in found.items() if observed is not None}
 
     def plan(self, change: Change[CuratedCalibrationsSpec]) -> Iterable[WriteCuratedCalibrations]:
         if not change.exists:
@@ -96,7 +86,68 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
         list(context.run_butler([_arguments(action, context.butler.uri)]))
 
     def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
-        yield Command("butler", *_arguments(action, "$REPO"))
+        yield Command("butler", *_arguments(action, REPO))
+
+
+def _find_certified_types(context: Context, name: str) -> frozenset[str]:
+    existing = context.butler.collections().get(name)
+    return existing.dataset_types if existing is not None and existing.type == "CALIBRATION" else frozenset()
+
+
+def _observe_certifications(
+    context: Context, name: str, spec: CuratedCalibrationsSpec, certified: set[Certification]
+) -> Observed[CuratedCalibrationsSpec] | None:
+    """Compare the certifications with what was written; None if the collection doesn't exist or nothing was written."""
+    existing = context.butler.collections().get(name)
+    if existing is None:
+        return None
+    if existing.type != "CALIBRATION":
+        text = f"the name is taken by a {existing.type} collection"
+        return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+    bases = {name, f"{name.partition('/')[0]}/calib/{spec.label}"}
+    found = {certification.dataset_type for certification in certified if certification.collection == name}
+    if not found and not any(context.butler.count(CAMERA, [f"{base}/unbounded"]) for base in bases):
+        return None
+    written = {dataset_type for base in bases for dataset_type in _find_written_types(context, base)}
+    lacking = [dataset_type for dataset_type in _find_desired_types(context, spec) if dataset_type not in written]
+    members = compare_ranges(context, name, bases, lacking, certified)
+    return Observed(spec, (members,), tuple(_explain_missing(name, members)))
+
+
+def _explain_missing(name: str, members: Members) -> Iterable[Condition]:
+    if members.missing:
+        text = (
+            "its creation was interrupted, or some of it was decertified, and write-curated-calibrations fails if some of its "
+            "datasets exist: remove its RUN collections, then apply"
+        )
+        yield Condition(DifferenceKind.BLOCKED, text)
+    if members.unmanaged or members.changed:
+        text = f"certified otherwise than write-curated-calibrations does; butler decertify-calibrations removes that from {name}"
+        yield Condition(DifferenceKind.DEGRADED, text)
+
+
+def _find_written_types(context: Context, base: str) -> set[str]:
+    """Return the dataset types that have datasets in the RUN collections below a name."""
+    return {
+        dataset_type
+        for name, facts in context.butler.collections().items()
+        if facts.type == "RUN" and (name == f"{base}/unbounded" or name.startswith(f"{base}/curated/"))
+        for dataset_type in facts.dataset_types
+        if context.butler.count(dataset_type, [name])
+    }
+
+
+def _find_desired_types(context: Context, spec: CuratedCalibrationsSpec) -> Sequence[str]:
+    """Return the dataset types that must have been written: those that the state or the instrument's class names."""
+    if "dataset_types" in spec.model_fields_set:
+        return spec.dataset_types
+    from reconciler.systems.butler.instruments import find_curated_types
+
+    class_name = spec.instrument
+    if "." not in class_name:
+        classes = {record.name: record.class_name for record in context.butler.records("instrument")}
+        class_name = classes.get(class_name, "")
+    return sorted({*spec.dataset_types, *find_curated_types(class_name)})
 
 
 def _arguments(action: WriteCuratedCalibrations, repository: str) -> list[str]:

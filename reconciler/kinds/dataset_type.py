@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Observed, Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -22,7 +22,9 @@ class DatasetTypeSpec(Spec):
         description="Names of the dimensions; those that others require may be left out.", examples=[["htm7"]]
     )
     is_calibration: bool = Field(
-        False, description="Whether its datasets may be certified in CALIBRATION collections, with a validity range."
+        False,
+        description="Whether its datasets may be certified in CALIBRATION collections, with a validity range.",
+        examples=[True],
     )
 
 
@@ -86,7 +88,7 @@ class DatasetTypeKind(Kind[DatasetTypeSpec, RegisterDatasetType]):
     def commands(self, action: RegisterDatasetType) -> Iterable[Command]:
         flag = ["--is-calibration"] if action.is_calibration else []
         definition = [action.storage_class, *action.dimensions]
-        yield Command("butler", "register-dataset-type", *flag, "$REPO", action.address.name, *definition)
+        yield Command("butler", "register-dataset-type", *flag, REPO, action.address.name, *definition)
 
 
 KIND = DatasetTypeKind()

@@ -15,11 +15,11 @@ from pydantic import Field
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
-from reconciler.kinds.shared.incomplete_nights import count_exposures, find_incomplete_nights
-from reconciler.systems.butler import queries
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
-    from reconciler.systems.context import Context
+    from reconciler.patterns import Glob
+from reconciler.systems.context import Context
 
 
 class ExpectSpec(Spec):
@@ -27,7 +27,9 @@ class ExpectSpec(Spec):
 
     dataset_type: str = Field(description="Dataset type to count.", examples=["raw"])
     collections: tuple[str, ...] = Field(
-        min_length=1, description="Collections to count in; chains are searched, and names may contain wildcards."
+        min_length=1,
+        description="Collections to count in; chains are searched, and names may contain wildcards.",
+        examples=[["LSSTComCam/raw/all"]],
     )
     where: str = Field(
         "",
@@ -35,12 +37,13 @@ class ExpectSpec(Spec):
         examples=["exposure.observation_type = 'science'"],
     )
     count: int | None = Field(None, ge=0, description="Exact number of datasets.", examples=[148845])
-    min: int | None = Field(None, ge=0, description="Minimum number of datasets.")
-    max: int | None = Field(None, ge=0, description="Maximum number of datasets.")
+    min: int | None = Field(None, ge=0, description="Minimum number of datasets.", examples=[16128])
+    max: int | None = Field(None, ge=0, description="Maximum number of datasets.", examples=[16200])
     did: str | None = Field(
         None,
         description="Rucio dataset, scope:name with wildcards; there must be as many Butler datasets as there are files in it, "
         "or in all that match.",
+        examples=["raw:Dataset/LSSTComCam/raw/*"],
     )
     files: str = Field("*", description="Which files of did to count, as a pattern of file names.", examples=["*.fits"])
 
@@ -53,7 +56,7 @@ class ExpectKind(Kind[ExpectSpec, Action]):
     traits = KindTraits(summary="Expected numbers of datasets.", order=90, depends_on_content=True)
 
     def links(self, name: str, spec: ExpectSpec) -> Links:
-        return Links(needs=[f"collection:{collection}" for collection in spec.collections])
+        return Links(needs=[Glob(f"collection:{collection}") for collection in spec.collections])
 
     def requirements(self, spec: ExpectSpec) -> Requirements:
         return Requirements(systems=frozenset({"butler", "rucio"}) if spec.did else frozenset({"butler"}))
@@ -87,10 +90,10 @@ def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectS
     text = _explain_failure(spec, count, expected)
     if not text:
         return Observed(spec)
-    is_short = count < (expected if expected is not None else spec.min or 0)
-    members = tuple(_find_missing_datasets(context, spec)) if is_short else ()
-    if members:
-        text += "; these exposures lack detectors"
+    shortfall = (expected if expected is not None else spec.min or 0) - count
+    members = tuple(_find_missing_datasets(context, spec)) if shortfall > 0 else ()
+    if len(members) != shortfall:
+        members = ()  # some of these exposures never had all detectors
     return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, members, "count"),))
 
 
@@ -121,38 +124,19 @@ def _find_missing_datasets(context: Context, spec: ExpectSpec) -> Iterable[JsonO
 
 
 def _find_missing_detectors(context: Context, spec: ExpectSpec, instrument: str) -> Iterable[JsonObject]:
-    """Find them for one instrument; if there are many datasets, only those of incomplete nights are listed."""
+    """Find them for one instrument."""
     butler = context.butler
     detectors = {record.id for record in butler.records("detector", instrument=instrument)}
-    where, days = spec.where, ""
-    if context.policy.compares_by_count(butler.count(spec.dataset_type, spec.collections, spec.where)):
-        nights = _find_nights(context, spec, instrument, len(detectors))
-        if not nights:
-            return
-        where, days = queries.on_nights(instrument, nights, spec.where), queries.exposures_on_nights(nights)
     present: dict[int, set[int]] = defaultdict(set)
-    rows = butler.data_ids(spec.dataset_type, spec.collections, ["instrument", "exposure", "detector"], where)
+    rows = butler.data_ids(spec.dataset_type, spec.collections, ["instrument", "exposure", "detector"], spec.where)
     for its_instrument, exposure, detector in rows:
         if its_instrument == instrument:
             present[exposure].add(detector)
     missing = {exposure: detectors - found for exposure, found in sorted(present.items()) if detectors - found}
-    night_of = {r.id: r.day_obs for r in butler.records("exposure", days, instrument=instrument)} if missing else {}
+    night_of = {record.id: record.day_obs for record in butler.records("exposure", instrument=instrument)} if missing else {}
     for exposure, lacking in missing.items():
         for detector in sorted(lacking):
             yield {"exposure": exposure, "detector": detector, "day_obs": night_of[exposure]}
-
-
-def _find_nights(context: Context, spec: ExpectSpec, instrument: str, detectors: int) -> list[int]:
-    """Find the nights that don't have one dataset for each exposure and detector."""
-
-    def surplus(begin: int, end: int) -> int:
-        # Without spec.where, so that other expectations, and raw, make the same queries.
-        where = queries.between_nights(instrument, begin, end)
-        count = context.butler.count(spec.dataset_type, spec.collections, where)
-        return count - detectors * count_exposures(context, instrument, begin, end)
-
-    nights = sorted(record.id for record in context.butler.records("day_obs", instrument=instrument))
-    return find_incomplete_nights(nights, surplus)
 
 
 KIND = ExpectKind()

@@ -6,14 +6,16 @@ never overwritten: only a person knows which of the two is right.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SkipValidation
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
+    Address,
     Change,
     Command,
     Comment,
@@ -28,11 +30,14 @@ from reconciler.engine.model import (
 )
 from reconciler.errors import StateError
 from reconciler.files import table
+from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, split_delivered, systems_for
+from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_inputs, digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY, check_stored_files
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
 
 
@@ -51,7 +56,9 @@ class FileIngestSpec(Spec):
     )
     transfer: Transfer = TRANSFER
     formatter: str | None = Field(
-        None, description="Class that reads the files. By default the formatter of the dataset type's storage class."
+        None,
+        description="Class that reads the files. By default the formatter of the dataset type's storage class.",
+        examples=["lsst.obs.base.formatters.fitsGeneric.FitsGenericFormatter"],
     )
     delivered_by: tuple[str, ...] = DELIVERED_BY
     verify: str = VERIFY
@@ -143,49 +150,73 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         prefix = ["--prefix", action.prefix] if action.prefix else []
         formatter = ["--formatter", action.formatter] if action.formatter else []
         if not action.whole:
-            text = f"butler ingest-files ingests whole tables; first cut this one to the missing rows ({len(action.files):,})"
+            text = f"butler ingest-files can't ingest {len(action.files):,} rows of a table only; reconcile apply does"
             yield Comment(f"{action.address}: {text}")
+            return
         yield Command(
-            "butler", "ingest-files", "$REPO", action.dataset_type, action.address.name,
+            "butler", "ingest-files", REPO, action.dataset_type, action.address.name,
             *prefix, "--transfer", action.transfer, *formatter, action.table,
         )  # fmt: skip
 
 
 def _observe_files(context: Context, name: str, spec: FileIngestSpec) -> Observed[FileIngestSpec]:
-    members = _compare_counts(context, name, spec) or _compare_files(context, name, spec)
+    members = _compare_with_table(context, name, spec)
     members, waiting = split_delivered(context, spec.delivered_by, members)
     exists = name in context.butler.collections()
     return Observed(spec if exists else None, (members,), waiting + _check_storage(context, name, spec))
 
 
-def _compare_counts(context: Context, name: str, spec: FileIngestSpec) -> Members | None:
-    """Compare the number of rows with the number of ingested files; return None if the files have to be listed."""
+def _compare_with_table(context: Context, name: str, spec: FileIngestSpec) -> Members:
+    """Compare the ingested files with those of the table: by a proof, by counts if that is enough, or by data ID."""
     definition = context.butler.dataset_types().get(spec.dataset_type)
+    if definition is None:
+        return _compare_files(context, name, spec, tuple(sorted(table.columns(table.read(spec.table)))))
     count, columns = table.summarize(spec.table)
-    if definition is None or not columns.issuperset(definition.dimensions) or not context.policy.compares_by_count(count):
-        return None
-    return Members.counted("files", count) if context.butler.count(spec.dataset_type, [name]) == count else None
+    count = count or len(table.read(spec.table))
+    by_count = context.policy.compares_by_count(count) and columns.issuperset(definition.dimensions)
+    if by_count and context.butler.count(spec.dataset_type, [name]) == count:
+        return Members.counted("files", count)
+    address, inputs = str(Address("file_ingest", name)), digest_inputs([spec.table])
+    datasets = ProvenDatasets.prepare(context, address, digest_spec(spec), inputs, spec.dataset_type, [name])
+    if datasets.hold(count):
+        return Members.proven("files", count)
+    members = _compare_files(context, name, spec, definition.dimensions)
+    if members.agree:
+        datasets.record(count, members.present)
+    return members
 
 
-def _compare_files(context: Context, name: str, spec: FileIngestSpec) -> Members:
+def _compare_files(context: Context, name: str, spec: FileIngestSpec, dimensions: Sequence[str]) -> Members:
     """Compare the files of the table with the ingested ones by data ID."""
-    rows = table.read(spec.table)
-    definition = context.butler.dataset_types().get(spec.dataset_type)
-    dimensions = definition.dimensions if definition is not None else tuple(sorted(table.columns(rows)))
-    desired = _find_desired_files(spec, rows, dimensions)
-    refs = {
-        tuple(ref.dataId[dimension] for dimension in dimensions): ref
-        for ref in context.butler.members(spec.dataset_type, [name]).values()
-    }
-    paths = context.butler.paths([ref for key, ref in refs.items() if key in desired])
-    existing = {key: paths.get(str(ref.id)) for key, ref in refs.items() if key in desired}
-    moved = [
-        {**desired[key], "existing_path": path or "none in the datastore"}
+    desired = _find_desired_files(spec, table.read(spec.table), dimensions)
+    present: Collection[Hashable]
+    changed: Iterable[JsonObject] = ()
+    if context.policy.compares_records(len(desired)):
+        refs: dict[Hashable, DatasetRef] = {
+            tuple(ref.dataId[dimension] for dimension in dimensions): ref
+            for ref in context.butler.members(spec.dataset_type, [name]).values()
+        }
+        present, changed = refs, _find_moved_files(context, spec, refs, desired)
+    else:
+        present = context.butler.data_ids(spec.dataset_type, [name], dimensions)
+    unmanaged = [dict(zip(dimensions, key, strict=True)) for key in present if key not in desired]  # type: ignore[call-overload]
+    return Members.compare("files", desired, present, unmanaged=unmanaged, changed=changed)
+
+
+def _find_moved_files(
+    context: Context, spec: FileIngestSpec, refs: Mapping[Hashable, DatasetRef], desired: Mapping[Hashable, JsonObject]
+) -> Iterable[JsonObject]:
+    """Find the files without a record in the datastore, or with one of another file."""
+    if spec.transfer != "direct":
+        return find_wrong_records(context, refs, desired)
+    chosen = {key: ref for key, ref in refs.items() if key in desired}
+    paths = context.butler.paths(chosen.values())
+    existing = {key: paths.get(str(ref.id)) for key, ref in chosen.items()}
+    return [
+        {**desired[key], "existing_path": path or NO_RECORD}
         for key, path in existing.items()
-        if spec.transfer == "direct" and not _is_same_file(path, desired[key]["path"])
+        if not _is_same_file(path, desired[key]["path"])
     ]
-    unmanaged = [dict(zip(dimensions, key, strict=True)) for key in refs if key not in desired]
-    return Members.compare("files", desired, refs, unmanaged=unmanaged, changed=moved)
 
 
 def _find_desired_files(
@@ -222,7 +253,7 @@ def _check_storage(context: Context, name: str, spec: FileIngestSpec) -> tuple[C
     if spec.verify == "none":
         return ()
     refs = list(context.butler.members(spec.dataset_type, [name]).values())
-    return check_stored_files(context, spec.verify, [refs], len(refs))
+    return check_stored_files(context, spec.verify, [refs], len(refs), spec.delivered_by)
 
 
 KIND = FileIngestKind()

@@ -17,6 +17,7 @@ from pydantic import Field, SkipValidation
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Change,
     Command,
@@ -32,8 +33,10 @@ from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, systems_for
 from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
+from reconciler.kinds.shared.proven_datasets import digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
@@ -53,6 +56,7 @@ class ImportSpec(Spec):
     replace: dict[str, str] = Field(
         default_factory=dict,
         description="Replacements for the beginnings of paths in the export file: old beginning = new beginning.",
+        examples=[{"/repo/main/": "${data}/"}],
     )
 
 
@@ -139,14 +143,14 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
     def links(self, name: str, spec: ImportSpec) -> Links:
         content = export_file.read(spec.export_file)
         children = [child for collection in content.collections.values() for child in collection.children]
-        visits = ["visits:*"] if {"visit", "exposure"} & set(content.dimensions) else []
+        visits = [Glob("visits:*")] if {"visit", "exposure"} & set(content.dimensions) else []
         return Links(
             contributes=[
                 *(f"collection:{collection}" for collection in content.collections),
                 *(f"dataset_type:{dataset_type}" for dataset_type in content.dataset_types),
             ],
             needs=[f"collection:{child}" for child in children if child not in content.collections],
-            after=["instrument:*", *visits, *delivery_tokens(spec.delivered_by)],
+            after=[Glob("instrument:*"), *visits, *delivery_tokens(spec.delivered_by)],
         )
 
     def requirements(self, spec: ImportSpec) -> Requirements:
@@ -230,14 +234,14 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         return {"datasets": len(rows), "certifications": len(action.certifications)}
 
     def commands(self, action: ImportDatasets) -> Iterable[Command | Comment]:
-        if action.whole:
+        if action.whole and not action.replace:
             yield Command(
-                "butler", "import", "$REPO", action.root,
+                "butler", "import", REPO, action.root,
                 "--export-file", action.export_file, "--transfer", action.transfer,
             )  # fmt: skip
         else:
-            text = f"{action.reason}; butler import can't import a part of a file, but reconcile apply can"
-            yield Comment(f"{action.address}: {text}")
+            limit = "replace the beginnings of paths" if action.replace else "import a part of a file"
+            yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
 
 
 def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:
@@ -253,7 +257,7 @@ def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:
 
 def _to_source(spec: ImportSpec) -> ExportSource:
     locate = functools.partial(locate_file, root=spec.root, replace=spec.replace)
-    return ExportSource(spec.export_file, locate, spec.delivered_by, spec.verify)
+    return ExportSource(spec.export_file, locate, spec.delivered_by, spec.verify, digest_spec(spec))
 
 
 def _certify_and_tag(context: Context, content: ExportFile, action: ImportDatasets) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import Action, Change, Command, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Observed, Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -23,7 +23,9 @@ class InstrumentSpec(Spec):
         examples=["lsst.obs.lsst.LsstComCam"],
     )
     detectors: int | None = Field(None, ge=0, description="Exact number of detectors that must be registered.", examples=[9])
-    filters: int | None = Field(None, ge=0, description="Minimum number of physical filters that must be registered.")
+    filters: int | None = Field(
+        None, ge=0, description="Minimum number of physical filters that must be registered.", examples=[7]
+    )
 
 
 class RegisterInstrument(Action):
@@ -73,7 +75,7 @@ class InstrumentKind(Kind[InstrumentSpec, RegisterInstrument]):
         register_instrument(context.butler, action.class_name, update=action.update)
 
     def commands(self, action: RegisterInstrument) -> Iterable[Command]:
-        yield Command("butler", "register-instrument", *(["--update"] if action.update else []), "$REPO", action.class_name)
+        yield Command("butler", "register-instrument", *(["--update"] if action.update else []), REPO, action.class_name)
 
 
 KIND = InstrumentKind()

@@ -11,7 +11,7 @@ import dataclasses
 import random
 import re
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,25 +19,28 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
+    Address,
     Change,
     Command,
-    Comparison,
     Condition,
     Cost,
+    DifferenceKind,
     JsonObject,
     Made,
     Members,
     Observed,
     Spec,
 )
-from reconciler.errors import StateError
+from reconciler.engine.proof import digest_members
+from reconciler.errors import ObserveError, StateError
+from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, local_path, split_delivered, systems_for
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
-from reconciler.kinds.shared.incomplete_nights import count_exposures, find_incomplete_nights
+from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY, check_stored_files, sample_size
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
-from reconciler.systems.butler.queries import between_nights, exposures_on_nights, on_nights
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
@@ -45,14 +48,12 @@ if TYPE_CHECKING:
 
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
-MAX_FILES_IN_COMMAND = 20
-"""Up to this many files are named in a command; if there are more, it names their folders."""
+FILES_PER_COMMAND = 500
+"""Files that one command names: some 60 kB, where Linux allows 2 MB for the arguments of a command."""
+INGESTED_BY_BUTLER = r"\.fit[s]?\b"
+"""The files that ``butler ingest-raws`` takes from a folder: the default of its ``--regex``."""
 RAWS_PER_BATCH = 20_000
 """Raws whose files are checked on storage at once, which bounds the memory."""
-UNKNOWN_NIGHT = 0
-"""The night of Rucio datasets whose names contain no day of observation."""
-OPEN_LENGTH = 1 << 40
-"""Stands for the length of an open dataset, which is unknown: the counts of its night never agree, so its raws are listed."""
 
 
 class RawSpec(Spec):
@@ -69,12 +70,14 @@ class RawSpec(Spec):
         0,
         ge=0,
         description=(
-            "Number of non-raw files that Rucio has for each exposure, such as `_index.json`. With the right number, raws are "
-            "listed only for nights whose counts differ; without it Rucio's counts never agree with those of the raws."
+            "Number of non-raw files that Rucio has for each exposure, such as `_index.json`. --quick needs it: with the wrong "
+            "number, Rucio's counts never agree with those of the raws, so that all are listed."
         ),
         examples=[1],
     )
-    files: str = Field(r"\.fits?(\.fz|\.gz)?$", description="Regular expression that the names of raws match.")
+    files: str = Field(
+        r"\.fits?(\.fz|\.gz)?$", description="Regular expression that the names of raws match.", examples=[r"_R\d\d_S\d\d\.fits$"]
+    )
     data_id: str | None = Field(
         None,
         description=(
@@ -176,15 +179,27 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         return {"raws": total}
 
     def commands(self, action: IngestRaws) -> Iterable[Command]:
-        places: Sequence[str] = action.files
-        if action.whole:
-            places = action.locations
-        elif len(places) > MAX_FILES_IN_COMMAND:
-            places = sorted({file.rpartition("/")[0] for file in action.files})
-        yield Command("butler", *_ingest_raws(action, "$REPO", places))
+        if action.whole and _folders_hold_nothing_else(action):
+            yield Command("butler", *_ingest_raws(action, REPO, action.locations))
+            return
+        for start in range(0, len(action.files), FILES_PER_COMMAND):
+            yield Command("butler", *_ingest_raws(action, REPO, action.files[start : start + FILES_PER_COMMAND]))
 
     def describe(self, member: JsonObject) -> MemberText:
-        return describe_exposure_member(member) if {"exposure", "detector"} <= member.keys() else super().describe(member)
+        if {"exposure", "detector"} <= member.keys() and "existing_path" not in member:
+            return describe_exposure_member(member)
+        return super().describe(member)
+
+
+def _folders_hold_nothing_else(action: IngestRaws) -> bool:
+    """Check on storage that ``butler ingest-raws`` of the folders would ingest no file but those of the action."""
+    from reconciler.systems import storage
+
+    try:
+        found = storage.find(action.locations, INGESTED_BY_BUTLER)
+    except ObserveError:
+        return False
+    return {storage.normalize_uri(path) for path in action.files}.issuperset(found)
 
 
 def _ingest_raws(action: IngestRaws, repository: str, places: Sequence[str]) -> list[str]:
@@ -193,84 +208,80 @@ def _ingest_raws(action: IngestRaws, repository: str, places: Sequence[str]) -> 
 
 
 def _observe_raws(context: Context, name: str, spec: RawSpec) -> Observed[RawSpec]:
-    members, dids = _compare_with_rucio(context, name, spec) if spec.delivered_by else _compare_with_storage(context, name, spec)
-    members, conditions = split_delivered(context, dids, members)
+    files = _list_files_in_rucio(context, spec) if spec.delivered_by else _list_files_on_storage(context, spec)
+    members, mismatches = _compare_with_files(context, name, spec, files)
+    members, waiting = split_delivered(context, spec.delivered_by, members)
     exists = name in context.butler.collections() or not members.desired
-    return Observed(spec if exists else None, (members,), conditions)
-
-
-def _compare_with_storage(context: Context, name: str, spec: RawSpec) -> tuple[Members, Sequence[str]]:
-    """Compare the files in the table's folders with what is ingested."""
-    sizes = dict.fromkeys(context.find_files(spec.locations, spec.files), 0)
-    if context.policy.compares_by_count(len(sizes)):
-        count = sum(re.search(spec.data_id or "", path) is not None for path in sizes)
-        if context.butler.count("raw", [name]) == count:
-            return Members.counted("raws", count), ()
-    return _compare(context, name, spec, sizes), ()
-
-
-def _compare_with_rucio(context: Context, name: str, spec: RawSpec) -> tuple[Members, Sequence[str]]:
-    """Compare the files that Rucio knows with what is ingested, and return the Rucio datasets that were compared by member."""
-    nights = _find_nights(context, spec)
-    differing = list(nights)
-    if context.policy.compares_by_count(sum(night.files for night in nights.values())):
-        differing = _find_differing_nights(context, name, spec, nights)
-        if not differing:
-            return Members.counted("raws", context.butler.count("raw", [name])), ()
-    dids = [did for day_obs in differing for did in nights[day_obs].dids]
-    sizes = _find_sizes(context, spec, dids)
-    if len(differing) == len(nights):
-        return _compare(context, name, spec, sizes), dids
-    members = _compare(context, name, spec, sizes, differing)
-    if any(member.get("day_obs") not in differing for member in members.missing):
-        # The nights in the names of Rucio's datasets are not those of the exposures.
-        return _compare(context, name, spec, sizes), dids
-    others = context.butler.count("raw", [name]) - context.butler.count("raw", [name], on_nights(spec.instrument, differing))
-    desired, present = members.desired + others, members.present + others
-    return dataclasses.replace(members, desired=desired, present=present, compared=Comparison.COUNT), dids
+    return Observed(spec if exists else None, (members,), (*files.conditions, *mismatches, *waiting))
 
 
 @dataclass(frozen=True)
-class _Night:
-    """The number of files in Rucio's datasets of one day of observation, and those datasets."""
+class _Files:
+    """The files that exist of the raws of a table, which are listed only if that is needed.
 
-    files: int = 0
-    dids: tuple[str, ...] = ()
-
-
-def _find_nights(context: Context, spec: RawSpec) -> dict[int, _Night]:
-    """Return what Rucio's datasets contain, by the day of observation in their names."""
-    dids = [did for pattern in spec.delivered_by for did in context.rucio.matching(pattern)]
-    facts = context.rucio.dids(dids) if dids else {}
-    nights: dict[int, _Night] = defaultdict(_Night)
-    for did in dids:
-        days = re.findall(r"(?<!\d)20\d{6}(?!\d)", did)
-        day_obs = int(days[-1]) if days else UNKNOWN_NIGHT
-        length = facts[did].length if did in facts else None
-        night = nights[day_obs]
-        nights[day_obs] = _Night(night.files + (OPEN_LENGTH if length is None else length), (*night.dids, did))
-    return dict(nights)
-
-
-def _find_differing_nights(context: Context, name: str, spec: RawSpec, nights: Mapping[int, _Night]) -> list[int]:
-    """Return the nights of which Rucio has more or fewer files than there are raws and sidecars.
-
-    Sidecars are counted for all recorded exposures, so a night with exposures that have no raws here differs, too.
+    ``count`` is the number of all files, ``inputs`` are digests that change if the files do, ``sizes`` lists the raws by path,
+    and ``conditions`` report what matches nothing.
     """
-    order = sorted(nights)
-    exposures = context.butler.count_records("exposure", instrument=spec.instrument) if spec.sidecars else 0
-    files = sum(night.files for night in nights.values())
-    if context.butler.count("raw", [name]) + spec.sidecars * exposures == files:
-        return []
-    if UNKNOWN_NIGHT in nights:
-        return order
 
-    def surplus(begin: int, end: int) -> int:
-        raws = context.butler.count("raw", [name], between_nights(spec.instrument, begin, end))
-        sidecars = spec.sidecars * count_exposures(context, spec.instrument, begin, end) if spec.sidecars else 0
-        return raws + sidecars - sum(night.files for day_obs, night in nights.items() if begin <= day_obs < end)
+    count: int
+    inputs: Mapping[str, str]
+    sizes: Callable[[], Mapping[str, int]]
+    conditions: tuple[Condition, ...] = ()
 
-    return find_incomplete_nights(order, surplus)
+
+def _list_files_on_storage(context: Context, spec: RawSpec) -> _Files:
+    """List the files in the table's folders."""
+    found: dict[str, int] = {}
+    empty = []
+    for location in spec.locations:
+        paths = context.find_files([location], spec.files)
+        found |= dict.fromkeys(paths, 0)
+        if not paths:
+            empty.append(location)
+    text = f"no file in {', '.join(empty)} matches {spec.files}"
+    conditions = (Condition(DifferenceKind.DEGRADED, text, field="locations"),) if empty else ()
+    return _Files(len(found), {"files": digest_members(found)}, lambda: found, conditions)
+
+
+def _list_files_in_rucio(context: Context, spec: RawSpec) -> _Files:
+    """Describe the files in the Rucio datasets of a table; those of open datasets are listed, as they may change unnoticed."""
+    matching = {pattern: context.rucio.matching(pattern) for pattern in spec.delivered_by}
+    dids = [did for found in matching.values() for did in found]
+    facts = context.rucio.dids(dids) if dids else {}
+    unregistered = [pattern for pattern, found in matching.items() if not any(did in facts for did in found)]
+    text = f"waiting for {', '.join(unregistered)}, not registered in Rucio yet"
+    conditions = (Condition(DifferenceKind.WAITING, text, field="delivered_by"),) if unregistered else ()
+    existing = [did for did in dids if did in facts]
+    closed = {did: found for did, found in facts.items() if found.length is not None and not found.is_open}
+    listed = [f"{f.scope}:{f.name} {f.size}" for f in context.rucio.files(did for did in existing if did not in closed)]
+    inputs = {did: f"{found.length} {found.bytes} {found.updated_at}" for did, found in closed.items()}
+    inputs["files in open datasets"] = digest_members(listed)
+    count = sum(found.length or 0 for found in closed.values()) + len(listed)
+    return _Files(count, inputs, lambda: _find_sizes(context, spec, existing), conditions)
+
+
+def _compare_with_files(context: Context, name: str, spec: RawSpec, files: _Files) -> tuple[Members, Sequence[Condition]]:
+    """Compare what is ingested with the files that exist: by a proof, by counts if that is enough, or by member."""
+    if context.policy.compares_by_count(files.count) and _counts_agree(context, name, spec, files):
+        return Members.counted("raws", context.butler.count("raw", [name])), ()
+    address = str(Address("raw", name))
+    datasets = ProvenDatasets.prepare(context, address, digest_spec(spec), files.inputs, "raw", [name])
+    count = context.butler.count("raw", [name])
+    if datasets.hold(count):
+        return Members.proven("raws", count), ()
+    members, conditions = _compare(context, name, spec, files)
+    if members.agree and not conditions and not files.conditions:
+        datasets.record(members.desired, members.present)
+    return members, conditions
+
+
+def _counts_agree(context: Context, name: str, spec: RawSpec, files: _Files) -> bool:
+    """Return True if there are as many raws as files, without those that Rucio has in addition for each exposure."""
+    raws = context.butler.count("raw", [name])
+    if spec.delivered_by:
+        exposures = context.butler.count_records("exposure", instrument=spec.instrument) if spec.sidecars else 0
+        return raws + spec.sidecars * exposures == files.count
+    return raws == sum(re.search(spec.data_id or "", path) is not None for path in files.sizes())
 
 
 def _find_sizes(context: Context, spec: RawSpec, dids: Sequence[str]) -> dict[str, int]:
@@ -284,23 +295,51 @@ def _find_sizes(context: Context, spec: RawSpec, dids: Sequence[str]) -> dict[st
     return sizes
 
 
-def _compare(context: Context, name: str, spec: RawSpec, sizes: Mapping[str, int], nights: Sequence[int] = ()) -> Members:
-    """Compare raws by member with what is ingested, of some nights or of all."""
-    data_ids = _DataIdPattern.compile(spec.data_id) if spec.data_id is not None else None
+def _compare(context: Context, name: str, spec: RawSpec, files: _Files) -> tuple[Members, Sequence[Condition]]:
+    """Compare raws by member with what is ingested."""
+    sizes = files.sizes()
+    if spec.data_id is None:
+        return _compare_by_path(context, name, spec, sizes), ()
+    pattern = _DataIdPattern.compile(spec.data_id)
     desired: dict[Hashable, JsonObject] = {}
+    mismatches = []
     for path, size in sizes.items():
-        if data_ids is None:
-            desired[path] = {"path": path, "bytes": size}
-        elif data_id := data_ids.parse(path):
+        if data_id := pattern.parse(path):
             desired[data_id["exposure"], data_id["detector"]] = {**data_id, "path": path, "bytes": size}
-    where = on_nights(spec.instrument, nights) if nights else ""
-    present: Collection[Hashable]
-    if data_ids is None:
-        present = set(context.butler.paths(context.butler.refs("raw", [name], where)).values())
-    else:
-        numbers = context.butler.data_ids("raw", [name], ["exposure", "detector"], where)
-        present = data_ids.convert(context, spec.instrument, numbers, nights)
-    return Members.compare("raws", desired, present)
+        else:
+            mismatches.append(path)
+    present, changed = _list_present(context, name, spec, pattern, desired)
+    unmanaged = [pattern.to_member(*key) for key in sorted(present - desired.keys(), key=str)] if desired else []
+    members = Members.compare("raws", desired, present, unmanaged=unmanaged, changed=changed)
+    if not mismatches:
+        return members, ()
+    text = f"{len(mismatches):,} of {len(sizes):,} files don't match data_id"
+    return members, (Condition(DifferenceKind.DEGRADED, text, tuple({"path": path} for path in mismatches), "data_id"),)
+
+
+def _list_present(
+    context: Context, name: str, spec: RawSpec, pattern: _DataIdPattern, desired: Mapping[Hashable, JsonObject]
+) -> tuple[Set[tuple[Any, ...]], list[JsonObject]]:
+    """Return the data IDs of ingested raws as the pattern has them, and the members whose records in the datastore are wrong."""
+    if not context.policy.compares_records(len(desired)):
+        rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+        return set(pattern.convert(context, spec.instrument, rows).values()), []
+    refs = context.butler.refs("raw", [name])
+    by_number = {(ref.dataId["instrument"], ref.dataId["exposure"], ref.dataId["detector"]): ref for ref in refs}
+    keys = pattern.convert(context, spec.instrument, by_number)
+    by_key: dict[Hashable, DatasetRef] = {keys[number]: ref for number, ref in by_number.items()}
+    return set(keys.values()), list(find_wrong_records(context, by_key, desired))
+
+
+def _compare_by_path(context: Context, name: str, spec: RawSpec, sizes: Mapping[str, int]) -> Members:
+    """Compare raws by the path of their file, which is all that is known without a pattern for the data ID."""
+    desired: dict[Hashable, JsonObject] = {path: {"path": path, "bytes": size} for path, size in sizes.items()}
+    refs = context.butler.refs("raw", [name])
+    paths = context.butler.paths(refs)
+    unknown = [{**ref.dataId.required, "existing_path": NO_RECORD} for ref in refs if str(ref.id) not in paths]
+    present = set(paths.values())
+    unmanaged = [{"path": path} for path in sorted(present - desired.keys())] if desired else []
+    return Members.compare("raws", desired, present, unmanaged=unmanaged, changed=unknown)
 
 
 @dataclass(frozen=True)
@@ -316,17 +355,14 @@ class _DataIdPattern:
         pattern = re.compile(text)
         return cls(pattern, "obs_id" in pattern.groupindex, "full_name" in pattern.groupindex)
 
-    def parse(self, path: str) -> dict[str, Any] | None:
+    def parse(self, path: str) -> JsonObject | None:
         """Return exposure, detector and night, as far as they are in a path; None if it doesn't match."""
         match = self.pattern.search(path)
         if match is None:
             return None
         exposure = self._value(match, "obs_id") if self.by_obs_id else self._number(match, "exposure")
         detector = self._value(match, "full_name") if self.by_full_name else self._number(match, "detector")
-        data_id = {"exposure": exposure, "detector": detector}
-        if night := re.search(r"(?<!\d)(20\d{6})(?!\d)", str(exposure)) or re.match(r"(20\d{6})\d{5}$", str(exposure)):
-            data_id["day_obs"] = int(night[1])
-        return data_id
+        return self.to_member(exposure, detector)
 
     def _value(self, match: re.Match[str], group: str) -> str:
         if match[group] is None:
@@ -340,20 +376,26 @@ class _DataIdPattern:
         return int(text)
 
     def convert(
-        self, context: Context, instrument: str, numbers: set[tuple[Any, ...]], nights: Sequence[int]
-    ) -> set[tuple[Any, ...]]:
-        """Convert numbers of exposures and detectors to what the pattern finds: numbers or names."""
-        if not self.by_obs_id and not self.by_full_name:
-            return numbers
-        where = exposures_on_nights(nights) if nights else ""
-        exposures = context.butler.records("exposure", where, instrument=instrument) if self.by_obs_id else ()
-        detectors = context.butler.records("detector", instrument=instrument)
+        self, context: Context, instrument: str, numbers: Iterable[tuple[Any, ...]]
+    ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+        """Map instrument, exposure and detector to what the pattern finds of them: numbers or names."""
+        exposures = context.butler.records("exposure", instrument=instrument) if self.by_obs_id else ()
+        detectors = context.butler.records("detector", instrument=instrument) if self.by_full_name else ()
         obs_ids = {record.id: record.obs_id for record in exposures}
         full_names = {record.id: record.full_name for record in detectors}
         return {
-            (obs_ids[exposure] if self.by_obs_id else exposure, full_names[detector] if self.by_full_name else detector)
-            for exposure, detector in numbers
+            (its, exposure, detector): (obs_ids.get(exposure, exposure), full_names.get(detector, detector))
+            if its == instrument
+            else (f"{its} {exposure}", detector)
+            for its, exposure, detector in numbers
         }
+
+    def to_member(self, exposure: Any, detector: Any) -> JsonObject:
+        """Return exposure, detector and night of a raw."""
+        member = {"exposure": exposure, "detector": detector}
+        if night := re.search(r"(?<!\d)(20\d{6})(?!\d)", str(exposure)) or re.match(r"(20\d{6})\d{5}$", str(exposure)):
+            member["day_obs"] = int(night[1])
+        return member
 
 
 def _check_storage(context: Context, name: str, spec: RawSpec) -> tuple[Condition, ...]:
@@ -361,7 +403,7 @@ def _check_storage(context: Context, name: str, spec: RawSpec) -> tuple[Conditio
     if spec.verify == "none":
         return ()
     total = context.butler.count("raw", [name])
-    return check_stored_files(context, spec.verify, _list_batches(context, name, spec, total), total)
+    return check_stored_files(context, spec.verify, _list_batches(context, name, spec, total), total, spec.delivered_by)
 
 
 def _list_batches(context: Context, name: str, spec: RawSpec, total: int) -> Iterator[list[DatasetRef]]:

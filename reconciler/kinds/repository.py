@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Comment, Condition, DifferenceKind, InputPath, Observed, Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -27,11 +27,13 @@ class RepositorySpec(Spec):
         None,
         description="Butler seed configuration, used only to create the repository: datastore root and name, registry database "
         "and namespace.",
+        examples=["ccms1/butler-seed_ccms1.yaml"],
     )
     override: bool = Field(
         False,
         description="Use the datastore root and the registry database of the seed configuration, even where they would be "
         "derived from the location of the repository.",
+        examples=[True],
     )
 
 
@@ -85,10 +87,13 @@ class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
 
         create(context.butler, action.seed_config, override=action.override, repair=action.resume)
 
-    def commands(self, action: CreateRepository) -> Iterable[Command]:
+    def commands(self, action: CreateRepository) -> Iterable[Command | Comment]:
+        if action.resume:
+            yield Comment("no butler command completes an interrupted creation; reconcile apply does")
+            return
         seed = ["--seed-config", action.seed_config] if action.seed_config else []
         override = ["--override"] if action.override else []
-        yield Command("butler", "create", *seed, *override, "$REPO")
+        yield Command("butler", "create", *seed, *override, REPO)
 
 
 KIND = RepositoryKind()

@@ -72,6 +72,8 @@ class RucioContainerKind(Kind[RucioContainerSpec, RucioContainerAction]):
                 text = f"{name} is a {dids[name].type.lower()} in Rucio, not a container"
                 observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
                 continue
+            left_out = [did for did in spec.contents if did not in contents[name]]
+            context.rucio.confirm_not_contained(name, left_out)
             members = Members.compare(
                 "contents",
                 {did: {"did": did} for did in spec.contents},

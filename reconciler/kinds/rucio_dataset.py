@@ -8,7 +8,7 @@ blocked, with the commands to run at the source, and everything that doesn't nee
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ from reconciler.engine.model import (
     Action,
     Change,
     Command,
+    Comparison,
     Condition,
     Cost,
     DifferenceKind,
@@ -29,12 +30,15 @@ from reconciler.engine.model import (
     Observed,
     Spec,
 )
+from reconciler.kinds.shared.copy_check import check_copies
 from reconciler.kinds.shared.dids import check_did
-from reconciler.kinds.shared.rucio_rules import Rule, RuleStep, diff_rules, rule_conditions
+from reconciler.kinds.shared.python_calls import rucio_call
+from reconciler.kinds.shared.registration_check import compare_registration
+from reconciler.kinds.shared.rucio_rules import Rule, RuleStep, diff_rules, expiry_conditions, pair_rules, rule_conditions
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
-    from reconciler.systems.rucio.facts import DidFacts, RuleFacts
+    from reconciler.systems.rucio.facts import DidFacts, FileFacts, RuleFacts
     from reconciler.systems.rucio.register import RegistrationSource
 
 
@@ -50,20 +54,35 @@ class Register(BaseModel):
     collections: tuple[str, ...] = Field(
         min_length=1, description="Collections to search.", examples=[["LSSTComCam/calib/DM-48520"]]
     )
-    config: InputPath = Field(description="Configuration file of rucio-register: RSE, its root and URL, and the scope.")
-    chunk_size: int = Field(30, ge=1, le=1000, description="Number of files in one request.")
+    config: InputPath = Field(
+        description="Configuration file of rucio-register: RSE, its root and URL, and the scope.",
+        examples=["main-calib-config.yaml"],
+    )
+    chunk_size: int = Field(30, ge=1, le=1000, description="Number of files in one request.", examples=[10])
 
 
 class RucioDatasetSpec(Spec):
     """A Rucio dataset; the key is its DID."""
 
     open: bool | None = Field(
-        None, description="Whether files may be added; not checked by default. true also creates a missing dataset."
+        None,
+        description="Whether files may be added; not checked by default. true also creates a missing dataset.",
+        examples=[False],
     )
-    files: int | None = Field(None, ge=0, description="Number of files it must contain.")
-    rules: tuple[Rule, ...] = Field((), description="Replication rules.")
+    files: int | None = Field(None, ge=0, description="Number of files it must contain.", examples=[90])
+    rules: tuple[Rule, ...] = Field((), description="Replication rules.", examples=[[{"rse_expression": "IN2P3_RAW_DISK"}]])
     register_from: Register | None = Field(
-        None, alias="register", description="Datasets of a Butler repository to register in it; it is closed when they are."
+        None,
+        alias="register",
+        description="Datasets of a Butler repository to register in it; it is closed when they are.",
+        examples=[
+            {
+                "repo": "/repo/main",
+                "dataset_types": ["flat"],
+                "collections": ["LSSTComCam/calib/DM-48520"],
+                "config": "main-calib-config.yaml",
+            }
+        ],
     )
 
 
@@ -136,6 +155,9 @@ class RemoveRule(Action):
     rule_id: str
 
 
+DEFAULT_GROUPING = "DATASET"
+"""The grouping of a rule for which a server is given none."""
+
 RucioDatasetAction = CreateDataset | RegisterDatasets | CloseDataset | AddRule | MoveRule | UpdateRule | RemoveRule
 
 
@@ -183,6 +205,45 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
     now: datetime.datetime = datetime.datetime.min
 
 
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What was queried of one dataset.
+
+    Parameters
+    ----------
+    did : `DidFacts` or `None`
+        The DID; `None` if it doesn't exist.
+    rules : `tuple` [`RuleFacts`, ...]
+        Its rules, of all accounts.
+    account : `str`
+        The owner of rules that name no account.
+    now : `datetime.datetime`
+        UTC, naive.
+    files : sequence of `FileFacts`, optional
+        Its files, if they were listed.
+    source_count : `int`, optional
+        Number of datasets to register in it; `None` if it is complete or its source can't be opened here.
+    source_paths : frozenset of `str`, optional
+        Files of the datasets that were registered in it; `None` if it isn't closed or its source can't be opened here.
+    copies : `tuple` [`Condition`, ...]
+        What is wrong with its copies.
+    """
+
+    did: DidFacts | None
+    rules: tuple[RuleFacts, ...]
+    account: str
+    now: datetime.datetime
+    files: Sequence[FileFacts] | None = None
+    source_count: int | None = None
+    source_paths: frozenset[str] | None = None
+    copies: tuple[Condition, ...] = ()
+
+    @property
+    def length(self) -> int | None:
+        """Number of files; `None` if it is unknown because the dataset is open."""
+        return len(self.files) if self.files is not None else self.did.length if self.did is not None else None
+
+
 class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
     """The kind of ``rucio_dataset`` tables, which depend on no other table, not even for the source of a registration."""
 
@@ -202,24 +263,10 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             yield "open: a registered dataset is closed when it is complete"
 
     def observe(self, context: Context, desired: Mapping[str, RucioDatasetSpec]) -> Mapping[str, Observed[RucioDatasetSpec]]:
-        from reconciler.systems.rucio.register import count_sources
-
-        dids, rules = context.rucio.dids_and_rules(desired)
-        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        account = context.rucio.account if dids or any(spec.rules for spec in desired.values()) else ""
-        sources = {
-            name: _source(spec.register_from)
-            for name, spec in desired.items()
-            if spec.register_from is not None and (name not in dids or dids[name].is_open)
-        }
-        counts = count_sources(sources.values())
-        observed = {}
-        for name, spec in desired.items():
-            did = dids.get(name)
-            setup = _find_setup(name, spec, did, counts[sources[name]] if name in sources else None)
-            observed[name] = _observe(name, spec, did, setup, tuple(rules.get(name, ())), account, now)
+        facts = _query_facts(context, desired)
+        observed = {name: _observe(name, spec, facts[name]) for name, spec in desired.items()}
         lacking = [name for name, found in observed.items() if _lacks_rules(found, desired[name])]
-        context.rucio.confirm_rules(lacking, rules)
+        context.rucio.confirm_rules(lacking, {name: facts[name].rules for name in lacking})
         return observed
 
     def plan(self, change: Change[RucioDatasetSpec]) -> Iterable[RucioDatasetAction]:
@@ -246,7 +293,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
         if change.prune and not spec.protect:
             for rule in unmanaged:
                 reason = f"no table lists the rule {rule.rse_expression} × {rule.copies}"
-                yield RemoveRule(address=address, rule_id=rule.id, reason=reason, removes=1)
+                yield RemoveRule(address=address, rule_id=rule.id, reason=reason, removes=(rule.id,))
 
     def apply(self, context: Context, action: RucioDatasetAction) -> Made | None:
         did, rucio = action.address.name, context.rucio
@@ -260,11 +307,11 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             case AddRule():
                 return {"rules": rucio.add_rule(did, action.rule.request())}
             case MoveRule():
-                return {"rules": [rucio.move_rule(action.rule_id, action.rule.rse_expression, action.rule.copies)]}
+                return {"rules": [rucio.move_rule(did, action.rule_id, action.rule.rse_expression, action.rule.copies)]}
             case UpdateRule():
-                rucio.update_rule(action.rule_id, action.options)
+                rucio.update_rule(did, action.rule_id, action.options)
             case RemoveRule():
-                rucio.delete_rule(action.rule_id)
+                rucio.delete_rule(did, action.rule_id)
         return None
 
     def commands(self, action: RucioDatasetAction) -> Iterable[Command]:
@@ -278,11 +325,11 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
                 yield close_command(did)
             case AddRule():
                 yield _add_rule_command(did, action.rule)
-            case MoveRule():
-                yield Command("rucio", "rule", "move", action.rule_id, "--rse-exp", action.rule.rse_expression)
+            case MoveRule():  # `rucio rule move` keeps the number of copies that the old rule has
+                copies = {"copies": action.rule.copies}
+                yield rucio_call(f"move_replication_rule({action.rule_id!r}, {action.rule.rse_expression!r}, {copies!r})")
             case UpdateRule():
-                options = [word for key, value in action.options.items() for word in (f"--{key}", str(value))]
-                yield Command("rucio", "rule", "update", action.rule_id, *options)
+                yield _update_rule_command(action)
             case RemoveRule():
                 yield Command("rucio", "rule", "remove", action.rule_id)
 
@@ -308,9 +355,22 @@ def close_command(did: str) -> Command:
 
 
 def _add_rule_command(did: str, rule: Rule) -> Command:
-    options = {"account": rule.account, "lifetime": rule.lifetime, "activity": rule.activity, "comment": rule.comment}
-    words = [word for key, value in options.items() if value is not None for word in (f"--{key}", str(value))]
+    options = {key: value for key, value in rule.model_dump().items() if value is not None}
+    if rule.priority is not None:  # `rucio rule add` has no option for it
+        scope, _, name = did.partition(":")
+        return rucio_call(f"add_replication_rule({[{'scope': scope, 'name': name}]!r}, **{options!r})")
+    shown = {key: value for key, value in options.items() if key not in ("rse_expression", "copies")}
+    if shown["grouping"] == DEFAULT_GROUPING:
+        del shown["grouping"]
+    words = [word for key, value in shown.items() for word in (f"--{key}", str(value))]
     return Command("rucio", "rule", "add", "--rse-exp", rule.rse_expression, "--copies", str(rule.copies), *words, did)
+
+
+def _update_rule_command(action: UpdateRule) -> Command:
+    if any(value in (None, "") for value in action.options.values()):  # `rucio rule update` ignores or rejects these
+        return rucio_call(f"update_replication_rule({action.rule_id!r}, {action.options!r})")
+    words = [word for key, value in action.options.items() for word in (f"--{key}", str(value))]
+    return Command("rucio", "rule", "update", action.rule_id, *words)
 
 
 def _rule_action(change: Change[RucioDatasetSpec], step: RuleStep) -> AddRule | MoveRule | UpdateRule:
@@ -335,6 +395,43 @@ def _lacks_rules(observed: Observed[RucioDatasetSpec], spec: RucioDatasetSpec) -
     return any(step.verb in ("replicate", "move") for step in steps)
 
 
+def _query_facts(context: Context, desired: Mapping[str, RucioDatasetSpec]) -> dict[str, DatasetFacts]:
+    """Query everything about the datasets, in bulk."""
+    from reconciler.systems.rucio.register import query_sources
+
+    dids, rules = context.rucio.dids_and_rules(desired)
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    account = context.rucio.account if dids or any(spec.rules for spec in desired.values()) else ""
+    datasets = {name: did for name, did in dids.items() if did.type == "DATASET"}
+    sources = {name: _source(spec.register_from) for name, spec in desired.items() if spec.register_from is not None}
+    closed = {name for name in sources if name in datasets and not datasets[name].is_open}
+    contents = query_sources(
+        counted=[source for name, source in sources.items() if name not in closed], listed=[sources[name] for name in closed]
+    )
+    # The number of files of an open dataset is not recorded.
+    counted = {name for name, did in datasets.items() if did.length is None and desired[name].files is not None}
+    files = context.rucio.files_by_dataset(counted | {name for name in closed if sources[name] in contents.paths})
+    ours = {name: _find_kept_rules(desired[name], rules.get(name, ()), account) for name in datasets}
+    copies = check_copies(context, datasets, ours, now)
+    return {
+        name: DatasetFacts(
+            dids.get(name),
+            tuple(rules.get(name, ())),
+            account,
+            now,
+            files.get(name),
+            contents.counts.get(sources[name]) if name in sources else None,
+            contents.paths.get(sources[name]) if name in closed else None,
+            tuple(copies.get(name, ())),
+        )
+        for name in desired
+    }
+
+
+def _find_kept_rules(spec: RucioDatasetSpec, rules: Iterable[RuleFacts], account: str) -> list[RuleFacts]:
+    return [found for _, found in pair_rules(spec.rules, rules, account)[0] if found is not None]
+
+
 def _find_setup(name: str, spec: RucioDatasetSpec, did: DidFacts | None, source_count: int | None) -> Setup:
     """Find what has to be registered, created or closed; ``source_count`` is `None` if the source can't be opened."""
     if spec.register_from is not None and (did is None or did.is_open):
@@ -352,40 +449,56 @@ def _find_setup(name: str, spec: RucioDatasetSpec, did: DidFacts | None, source_
     return Setup(close=did.is_open and spec.open is False)
 
 
-def _observe(
-    name: str,
-    spec: RucioDatasetSpec,
-    did: DidFacts | None,
-    setup: Setup,
-    rules: tuple[RuleFacts, ...],
-    account: str,
-    now: datetime.datetime,
-) -> Observed[RucioDatasetSpec]:
+def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed[RucioDatasetSpec]:
     """Put together what was observed of one dataset."""
+    did = facts.did
     if did is not None and did.type != "DATASET":
         text = f"{name} is a {did.type.lower()} in Rucio, not a dataset"
         return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+    setup = _find_setup(name, spec, did, facts.source_count)
     blocked = [setup.blocked] if setup.blocked is not None else []
-    facts = (setup, rules, account, now)
+    plan_facts = (setup, facts.rules, facts.account, facts.now)
     if did is None:
-        return ObservedDataset(None, (), tuple(blocked), *facts)
-    steps, unmanaged = diff_rules(spec.rules, rules, account, now)
+        return ObservedDataset(None, (), tuple(blocked), *plan_facts)
+    steps, unmanaged = diff_rules(spec.rules, facts.rules, facts.account, facts.now)
     unmet = [step.rule for step in steps]
     kept = tuple(rule for rule in spec.rules if rule not in unmet)
     found = spec.model_copy(
         update={
             "open": spec.open if setup.unregistered or spec.open is None else did.is_open,
-            "files": None if spec.files is None else did.length,
+            "files": None if spec.files is None else facts.length,
             "rules": kept,
         }
     )
-    members = []
+    conditions = (
+        *blocked,
+        *_compare_registration(facts),
+        *rule_conditions(facts.rules, facts.now),
+        *expiry_conditions(pair_rules(spec.rules, facts.rules, facts.account)[0], facts.now),
+        *facts.copies,
+    )
+    members = [*_registration_members(spec, did, facts)]
     if unmanaged:
         unwanted = tuple({"id": r.id, "rse_expression": r.rse_expression, "copies": r.copies} for r in unmanaged)
         members.append(Members("rules", len(spec.rules), len(kept), unwanted=unwanted))
-    if setup.source_count is not None:
-        members.append(Members("registration", 1, 0, ({"datasets": setup.source_count},)))
-    return ObservedDataset(found, tuple(members), (*blocked, *rule_conditions(rules, now)), *facts)
+    return ObservedDataset(found, tuple(members), conditions, *plan_facts)
+
+
+def _compare_registration(facts: DatasetFacts) -> tuple[Condition, ...]:
+    if facts.source_paths is None or facts.files is None:
+        return ()
+    return compare_registration(facts.source_paths, [file.name for file in facts.files])
+
+
+def _registration_members(spec: RucioDatasetSpec, did: DidFacts, facts: DatasetFacts) -> Iterator[Members]:
+    """Yield what has to be registered, or how the files of a closed dataset were compared with the source."""
+    if spec.register_from is None:
+        return
+    if facts.source_count is not None:
+        yield Members("registration", 1, 0, ({"datasets": facts.source_count},))
+    elif not did.is_open and facts.length is not None:
+        how = Comparison.COUNT if facts.source_paths is None else Comparison.MEMBERS
+        yield Members("files", facts.length, facts.length, compared=how)
 
 
 def _register(context: Context, action: RegisterDatasets) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -23,7 +23,7 @@ class SkymapSpec(Spec):
     config: InputPath = Field(
         description="Configuration file of the sky map, as register-skymap takes it.", examples=["lsst_cells_v1.skymap.config"]
     )
-    tracts: int | None = Field(None, ge=1, description="Exact number of tracts that must be registered.")
+    tracts: int | None = Field(None, ge=1, description="Exact number of tracts that must be registered.", examples=[18938])
 
 
 class RegisterSkymap(Action):
@@ -69,7 +69,7 @@ class SkymapKind(Kind[SkymapSpec, RegisterSkymap]):
         list(context.run_butler([_arguments(action, context.butler.uri)]))
 
     def commands(self, action: RegisterSkymap) -> Iterable[Command]:
-        yield Command("butler", *_arguments(action, "$REPO"))
+        yield Command("butler", *_arguments(action, REPO))
 
 
 def _arguments(action: RegisterSkymap, repository: str) -> list[str]:

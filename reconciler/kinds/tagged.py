@@ -16,6 +16,7 @@ from pydantic import Field, field_serializer
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
+    REPO,
     Action,
     Change,
     Command,
@@ -32,7 +33,8 @@ from reconciler.errors import ObserveError
 from reconciler.files import visit_list
 from reconciler.files.text import read_text
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
-from reconciler.kinds.shared.registry_calls import registry_call
+from reconciler.kinds.shared.python_calls import can_be_typed, registry_call, tag_calls
+from reconciler.patterns import Glob
 from reconciler.systems.butler.queries import with_values
 
 if TYPE_CHECKING:
@@ -56,10 +58,16 @@ class TaggedSpec(Spec):
         "", description="Butler query expression that the members satisfy.", examples=["instrument = 'LSSTComCam'"]
     )
     instrument: str | None = Field(None, description="Instrument of the listed visits or exposures.", examples=["LSSTComCam"])
-    visits: InputPath | None = Field(None, description="File that lists the visits of the members, one number per line.")
-    exposures: InputPath | None = Field(None, description="File that lists the exposures of the members, one number per line.")
-    ids: InputPath | None = Field(None, description="File that lists the UUIDs of the members, one per line.")
-    doc: str | None = Field(None, description="Documentation of the collection.")
+    visits: InputPath | None = Field(
+        None, description="File that lists the visits of the members, one number per line.", examples=["good_visits.txt"]
+    )
+    exposures: InputPath | None = Field(
+        None, description="File that lists the exposures of the members, one number per line.", examples=["good_exposures.txt"]
+    )
+    ids: InputPath | None = Field(
+        None, description="File that lists the UUIDs of the members, one per line.", examples=["members.txt"]
+    )
+    doc: str | None = Field(None, description="Documentation of the collection.", examples=["Raws of the good visits"])
 
     @property
     def dataset_types(self) -> tuple[str, ...]:
@@ -116,7 +124,7 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
         instruments = [f"instrument:{spec.instrument}"] if spec.instrument else []
         return Links(
             provides=[f"collection:{name}"],
-            needs=[*(f"collection:{source}" for source in spec.sources), *instruments],
+            needs=[*(Glob(f"collection:{source}") for source in spec.sources), *instruments],
             after=[f"visits:{spec.instrument}"] if spec.visits else [],
         )
 
@@ -148,7 +156,7 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
                 dataset_types=spec.dataset_types,
                 ids=tuple(member["id"] for member in members.unwanted),
                 reason=f"{len(members.unwanted):,} unwanted members",
-                removes=len(members.unwanted),
+                removes=tuple(member["id"] for member in members.unwanted),
             )
         if existing is not None and spec.doc is not None and existing.doc != spec.doc:
             yield DocumentTagged(address=change.address, doc=spec.doc, reason="documentation differs")
@@ -178,23 +186,35 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
                 return None
 
     def commands(self, action: TaggedAction) -> Iterable[Command]:
-        if isinstance(action, DocumentTagged):
-            yield registry_call(f"setCollectionDocumentation({action.address.name!r}, {action.doc!r})")
-        if not isinstance(action, AssociateMembers):
-            return
-        spec = action.spec
-        dataset_types = [word for dataset_type in spec.dataset_types for word in ("--dataset-type", dataset_type)]
-        where = spec.where
-        if spec.listed_dimension:
-            where = with_values(spec.instrument or "", spec.listed_dimension, spec.read_numbers(), where)
-        clause = ["--where", where] if where else []
-        sources = ",".join(spec.sources)
-        yield Command(
-            "butler", "associate", "$REPO", action.address.name, *dataset_types, "--collections", sources, *clause, "--limit", "0"
-        )
+        name = action.address.name
+        match action:
+            case DocumentTagged():
+                yield registry_call(f"setCollectionDocumentation({name!r}, {action.doc!r})")
+            case DisassociateMembers():
+                yield from tag_calls("disassociate", name, action.ids)
+            case AssociateMembers():
+                yield from _associate_commands(name, action)
 
     def describe(self, member: JsonObject) -> MemberText:
         return describe_exposure_member(member) if {"exposure", "detector"} <= member.keys() else super().describe(member)
+
+
+def _associate_commands(name: str, action: AssociateMembers) -> Iterable[Command]:
+    """Yield the ``butler associate`` that selects as the table does; what it can't select is associated by UUID."""
+    spec = action.spec
+    if spec.ids or not can_be_typed([name, *spec.sources]):
+        yield registry_call(f"registerCollection({name!r}, CollectionType.TAGGED, {spec.doc!r})")
+        yield from tag_calls("associate", name, action.ids)
+        return
+    dataset_types = [word for dataset_type in spec.dataset_types for word in ("--dataset-type", dataset_type)]
+    where = spec.where
+    if spec.listed_dimension:
+        where = with_values(spec.instrument or "", spec.listed_dimension, spec.read_numbers(), where)
+    clause = ["--where", where] if where else []
+    sources = ",".join(spec.sources)
+    yield Command("butler", "associate", REPO, name, *dataset_types, "--collections", sources, *clause, "--limit", "0")
+    if spec.doc:
+        yield registry_call(f"setCollectionDocumentation({name!r}, {spec.doc!r})")
 
 
 def _observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[TaggedSpec]:
@@ -205,7 +225,7 @@ def _observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[
     existing = None
     if collection is not None:
         existing = spec if spec.doc is None else spec.model_copy(update={"doc": collection.doc})
-        count = _count_desired(context, spec)
+        count = _count_desired(context, spec) if context.policy.quick else 0
         if context.policy.compares_by_count(count):
             present_count = sum(context.butler.count(dataset_type, [name]) for dataset_type in spec.dataset_types)
             if present_count == count:

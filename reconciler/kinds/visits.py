@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, JsonObject, Members, Observed, Spec
+from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, JsonObject, Members, Observed, Spec
 from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
@@ -68,17 +68,18 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
         list(context.run_butler(list(_arguments(action, context.butler.uri))))
 
     def commands(self, action: DefineVisits) -> Iterable[Command]:
-        yield from (Command("butler", *arguments) for arguments in _arguments(action, "$REPO"))
+        yield from (Command("butler", *arguments) for arguments in _arguments(action, REPO))
 
 
 def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Observed[VisitsSpec]:
     butler = context.butler
-    count = butler.count_records("exposure", queries.ON_SKY, instrument=instrument)
-    # As many visits as exposures: none is in two visits while another is in none.
-    counts = {butler.count_records(element, instrument=instrument) for element in ("visit_definition", "visit")}
     conditions = tuple(_find_missing_regions(context, instrument))
-    if context.policy.compares_by_count(count) and counts == {count}:
-        return Observed(spec, (Members.counted(FIELD, count),), conditions)
+    if context.policy.quick:
+        count = butler.count_records("exposure", queries.ON_SKY, instrument=instrument)
+        # As many visits as exposures: none is in two visits while another is in none.
+        counts = {butler.count_records(element, instrument=instrument) for element in ("visit_definition", "visit")}
+        if context.policy.compares_by_count(count) and counts == {count}:
+            return Observed(spec, (Members.counted(FIELD, count),), conditions)
     defined = {record.exposure for record in butler.records("visit_definition", instrument=instrument)}
     exposures: dict[Hashable, JsonObject] = {
         record.id: {"exposure": record.id, "day_obs": record.day_obs}
@@ -99,7 +100,7 @@ def _find_missing_regions(context: Context, instrument: str) -> Iterable[Conditi
     short = [record for record in butler.records("visit", instrument=instrument) if regions[record.id] < detectors]
     text = f"{len(short):,} visits lack detector regions, which define-visits adds only with --update-records"
     members = tuple({"visit": record.id, "day_obs": record.day_obs} for record in short)
-    command = Command("butler", "define-visits", "$REPO", instrument, "--update-records")
+    command = Command("butler", "define-visits", REPO, instrument, "--update-records")
     yield Condition(DifferenceKind.DEGRADED, text, members, commands=(command,))
 
 

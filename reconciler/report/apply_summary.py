@@ -24,7 +24,7 @@ def summarize_plan(plan: Plan) -> Line:
         parts.append(f"{plural(cost.datasets, 'dataset')} to ingest or register{size}")
     added = Counter(action.adds for action in actions if action.adds)
     parts += [f"{plural(count, noun)} to add" for noun, count in added.items()]
-    removed = sum(action.removes for action in actions)
+    removed = sum(len(action.removes) for action in actions)
     parts.append(f"{plural(removed, 'member')} to remove" if removed else "nothing to remove")
     return Line(f"Plan: {', '.join(parts)}.", bold=True)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler import __version__
 from reconciler.engine.model import Action, Comparison, Difference, DifferenceKind
 from reconciler.engine.plan import Entry, Plan
+from reconciler.printable import escape_json
+from reconciler.redaction import redact_json
 from reconciler.systems.stats import Stats
+from reconciler.version import __version__
 
 MOST_MEMBERS = 1000
 
@@ -87,9 +90,15 @@ class DiffReport(BaseModel):
     butler: str | None
     rucio: str | None
     in_sync: bool
+    by_count: int = Field(0, ge=0, description="Number of resources of which members were compared by count only.")
     seconds: float
     stats: StatsReport | None = None
     resources: list[ResourceReport]
+
+
+def format_json(value: Any) -> str:
+    """Format JSON, indented, without credentials and without unprintable characters."""
+    return escape_json(json.dumps(redact_json(value), indent=2, ensure_ascii=False))
 
 
 def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, stats: Stats | None = None) -> DiffReport:
@@ -113,6 +122,7 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, st
         butler=butler,
         rucio=rucio,
         in_sync=plan.in_sync,
+        by_count=len(plan.compared_by_count),
         seconds=round(elapsed, 3),
         stats=None if stats is None else StatsReport(statements=stats.statements, calls=stats.calls, seconds=stats.seconds),
         resources=[_report_resource(plan, entry) for entry in plan.entries],
@@ -158,5 +168,5 @@ def _report_action(action: Action) -> ActionReport:
         datasets=action.cost.datasets,
         files=action.cost.datasets,
         bytes=action.cost.size,
-        destroys=action.removes,
+        destroys=len(action.removes),
     )

@@ -11,6 +11,7 @@ from reconciler.engine.model import Difference, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
 from reconciler.report.formatting import COLUMN, Line, format_seconds, format_size, plural
 from reconciler.report.members import list_members
+from reconciler.report.shell import format_command
 from reconciler.systems.stats import Stats
 
 GLYPHS = {
@@ -71,7 +72,9 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
         if verbose:
             yield from map(_in_sync, plan.entries)
         count = plural(len(plan.entries), "resource")
-        yield Line(f"{plan.state.name} is in sync: {count}, checked in {format_seconds(elapsed)}.", "green")
+        by_count = len(plan.compared_by_count)
+        quick = f" {by_count:,} of them by count only," if by_count else ""
+        yield Line(f"{plan.state.name} is in sync: {count},{quick} checked in {format_seconds(elapsed)}.", "green")
         return
     for entry in plan.entries:
         shown = [difference for difference in entry.differences if difference.kind is not DifferenceKind.REMOVE]
@@ -81,7 +84,7 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
         elif verbose and entry.in_sync:
             yield _in_sync(entry)
         if verbose and entry.spec.note and (entry.differences or entry.in_sync):
-            yield Line(f"  note: {entry.spec.note}")
+            yield from (Line(f"  note: {line}") for line in entry.spec.note.splitlines())
     yield from _removals(plan, prune)
     yield from _unknown(plan)
     yield Line("")
@@ -134,7 +137,7 @@ class _EntryReport:
             yield from self._difference(difference)
         for condition in self.entry.observed.conditions if self.entry.observed else ():
             for command in condition.commands:
-                yield Line("      $ " + " ".join(command.words))
+                yield Line(f"      $ {format_command(command)}")
 
     def _difference(self, difference: Difference) -> Iterator[Line]:
         if difference.kind is DifferenceKind.MAKE:
@@ -237,9 +240,10 @@ def _unknown(plan: Plan) -> Iterator[Line]:
         kinds = list(dict.fromkeys(entry.address.kind for entry in entries))
         names = str(entries[0].address) if len(entries) == 1 else ", ".join(f"{kind}.*" for kind in kinds)
         yield Line("")
-        yield Line(f"? error: {names}: {message}", "red", bold=True)
+        first, *others = message.split("\n")
+        yield Line(f"? error: {names}: {first}", "red", bold=True)
         error = entries[0].error
-        yield from (Line(f"  {hint}", "red") for hint in (error.hints if error is not None else ()))
+        yield from (Line(f"  {text}", "red") for text in (*others, *(error.hints if error is not None else ())))
     if causes:
         known = len(plan.entries) - len(plan.unknown)
         differ = len(plan.differing)
@@ -267,4 +271,6 @@ def _summary(plan: Plan, elapsed: float) -> Line:
         text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)."
     elif not plan.unknown:  # what could not be checked may contain unwanted members
         text += " Nothing to remove."
+    if plan.compared_by_count:
+        text += f" {plural(len(plan.compared_by_count), 'resource')} compared by count only."
     return Line(f"{text}       {format_seconds(elapsed)}", bold=True)

@@ -13,13 +13,20 @@ from typing import Any
 
 import tomli
 
+from reconciler.engine.kind import Kind
 from reconciler.engine.model import Address, DesiredState, Spec
-from reconciler.errors import StateError, did_you_mean
+from reconciler.errors import PluginError, StateError, did_you_mean
 from reconciler.files.text import read_text
-from reconciler.state.line_numbers import find_line, find_lines
-from reconciler.state.schema import known_kinds, state_schema
+from reconciler.redaction import find_uri_credential
+from reconciler.state.line_numbers import KeyPath, find_line, find_lines
+from reconciler.state.schema import find_kind, find_kinds, state_schema
 from reconciler.state.settings import Header, RucioSettings
 from reconciler.state.variables import Problems, Scalar, resolve_variables, substitute
+
+CREDENTIAL_IN_URI = (
+    "the URI contains a credential; credentials belong in the environment, ~/.pgpass, ~/.lsst/db-auth.yaml, ~/.aws/credentials "
+    "or rucio.cfg"
+)
 
 
 @dataclass(frozen=True)
@@ -62,20 +69,22 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile
     problems = Problems(path, lines)
     values = resolve_variables(document, variables or {}, problems)
     substituted = substitute(document, (), values, problems)
+    _refuse_credentials({"vars": values, **substituted}, problems)
+    kinds = _find_kinds(substituted, problems)
     _validate_schema(substituted, problems)
     problems.raise_if_any()
-    resources, resource_lines = _make_specs(substituted, path.parent, problems)
+    resources, resource_lines = _make_specs(substituted, kinds, path.absolute().parent, problems)
     header = Header.model_validate(substituted["reconcile"])
     rucio = RucioSettings.model_validate(substituted["rucio"]) if "rucio" in substituted else None
     if rucio is not None and rucio.config:
-        rucio = rucio.model_copy(update={"config": str(path.parent / rucio.config)})
-    _check_references(resources, rucio, problems)
+        rucio = rucio.model_copy(update={"config": str(path.absolute().parent / rucio.config)})
+    _check_references(resources, kinds, rucio, problems)
     problems.raise_if_any()
     digest = hashlib.sha256(repr((text, sorted(values.items()))).encode()).hexdigest()
     return StateFile(
         path=path,
         resources=resources,
-        kinds=known_kinds(),
+        kinds=kinds,
         lines=resource_lines,
         title=header.title,
         ticket=header.ticket,
@@ -119,6 +128,17 @@ def read_variables(path: Path) -> dict[str, Scalar]:
     return document
 
 
+def _find_kinds(document: dict[str, Any], problems: Problems) -> Mapping[str, Kind[Any, Any]]:
+    """Return the kinds that the tables need; a table whose package doesn't work is reported and removed."""
+    for table in list(document):
+        try:
+            find_kind(table)
+        except PluginError as error:
+            problems.add((table,), f"{error}; {'; '.join(error.hints)}")
+            del document[table]
+    return find_kinds(document)
+
+
 def _validate_schema(document: dict[str, Any], problems: Problems) -> None:
     from jsonschema import Draft202012Validator
 
@@ -127,6 +147,19 @@ def _validate_schema(document: dict[str, Any], problems: Problems) -> None:
     for error in Draft202012Validator(state_schema(frozenset(document))).iter_errors(_drop_repeated_tables(document)):
         for problem in explain(error):
             problems.add(problem.path, problem.text, problem.key)
+
+
+def _refuse_credentials(value: Any, problems: Problems, where: KeyPath = ()) -> None:
+    """Add a problem for each URI with a password, a token or a signature: state files are shared, and journals quote them."""
+    if isinstance(value, str):
+        if find_uri_credential(value):
+            problems.add(where, CREDENTIAL_IN_URI)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_credentials(inner, problems, (*where, key))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            _refuse_credentials(inner, problems, (*where, position))
 
 
 def _drop_repeated_tables(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,13 +172,15 @@ def _drop_repeated_tables(document: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _make_specs(document: Mapping[str, Any], base: Path, problems: Problems) -> tuple[dict[Address, Spec], dict[Address, int]]:
+def _make_specs(
+    document: Mapping[str, Any], kinds: Mapping[str, Kind[Any, Any]], base: Path, problems: Problems
+) -> tuple[dict[Address, Spec], dict[Address, int]]:
     """Make the Spec of each table; return them and their line numbers in the order of the file."""
     from pydantic import ValidationError
 
     specs: dict[Address, Spec] = {}
     lines: dict[Address, int] = {}
-    for kind in known_kinds().values():
+    for kind in kinds.values():
         if kind.name not in document:
             continue
         tables = {"": document[kind.name]} if kind.traits.singleton else document[kind.name]
@@ -168,9 +203,10 @@ def _make_specs(document: Mapping[str, Any], base: Path, problems: Problems) -> 
     return {address: specs[address] for address in ordered}, lines
 
 
-def _check_references(resources: Mapping[Address, Spec], rucio: RucioSettings | None, problems: Problems) -> None:
+def _check_references(
+    resources: Mapping[Address, Spec], kinds: Mapping[str, Kind[Any, Any]], rucio: RucioSettings | None, problems: Problems
+) -> None:
     """Check what tables need from other tables."""
-    kinds = known_kinds()
     texts = {str(address) for address in resources}
     opened = {kinds[address.kind].traits.opens for address in resources} | ({"rucio"} if rucio is not None else set())
     openers = {kind.traits.opens: kind.name for kind in kinds.values() if kind.traits.opens} | {"rucio": "rucio"}

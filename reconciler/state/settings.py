@@ -15,7 +15,11 @@ class Header(BaseModel):
     version: Literal[1] = Field(description="Version of the state file format.", examples=[1])
     title: str = Field("", description="Purpose of this state, in a few words.", examples=["ComCam multisite campaign at FrDF"])
     ticket: str = Field("", description="Ticket in which this state was decided.", examples=["DM-48746"])
-    about: str = Field("", description="Background for anyone who reads or edits this file.")
+    about: str = Field(
+        "",
+        description="Background for anyone who reads or edits this file.",
+        examples=["Built for the multisite test; replaces the note of the first campaign."],
+    )
 
 
 class RucioSettings(BaseModel):
@@ -24,7 +28,9 @@ class RucioSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="rucio")
 
     config: str | None = Field(
-        None, description="Path of a rucio.cfg, relative to this file. Default: RUCIO_CONFIG or Rucio's own search path."
+        None,
+        description="Path of a rucio.cfg, relative to this file. Default: RUCIO_CONFIG or Rucio's own search path.",
+        examples=["rucio.cfg"],
     )
     account: str | None = Field(None, description="Rucio account. Default: the account of the configuration.", examples=["frdf"])
     rse: str | None = Field(
@@ -32,4 +38,4 @@ class RucioSettings(BaseModel):
         description="RSE of this facility. A file counts as delivered once it is available there.",
         examples=["IN2P3_RAW_DISK"],
     )
-    timeout: float = Field(60, gt=0, description="Seconds to wait for each answer of the server.")
+    timeout: float = Field(60, gt=0, description="Seconds to wait for each answer of the server.", examples=[120])

@@ -170,6 +170,13 @@ class Context:
         for lock in self.locks:
             lock.check(creating=creating)
 
+    def forbid_writes(self) -> None:
+        """Refuse everything that could change a live system from now on; call it before anything is asked."""
+        if self.repository is not None:
+            self.repository.connection.read_only = True
+        if self.server is not None:
+            self.server.connection.read_only = True
+
     def phase(self, name: str) -> AbstractContextManager[None]:
         """Time a phase of the run for --stats."""
         return self.stats.phase(name)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from reconciler.patterns import is_glob
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -21,7 +21,7 @@ def find_existing_tokens(context: Context, tokens: Collection[str]) -> set[str]:
     context : `Context`
         The live systems.
     tokens : `Collection` [`str`]
-        Such as ``collection:HSC/raw/*`` or ``did:raw:x``; a name may contain globs.
+        Such as ``collection:HSC/raw/a`` or ``did:raw:x``; a `Glob` is a pattern.
 
     Raises
     ------
@@ -31,12 +31,12 @@ def find_existing_tokens(context: Context, tokens: Collection[str]) -> set[str]:
     by_kind: dict[str, list[str]] = defaultdict(list)
     for token in tokens:
         kind, _, name = token.partition(":")
-        by_kind[kind].append(name)
+        by_kind[kind].append(Glob(name) if isinstance(token, Glob) else name)
     return {f"{kind}:{name}" for kind, names in by_kind.items() if kind in _FINDERS for name in _FINDERS[kind](context, names)}
 
 
 def _match(known: Collection[str], names: Collection[str]) -> set[str]:
-    return {name for name in names if name in known or (is_glob(name) and fnmatch.filter(known, name))}
+    return {name for name in names if name in known or (isinstance(name, Glob) and fnmatch.filter(known, name))}
 
 
 def _find_collections(context: Context, names: Collection[str]) -> set[str]:
@@ -60,8 +60,9 @@ def _find_visits(context: Context, names: Collection[str]) -> set[str]:
 
 
 def _find_dids(context: Context, names: Collection[str]) -> set[str]:
-    exact = context.rucio.dids([name for name in names if not is_glob(name)])
-    return set(exact) | {name for name in names if is_glob(name) and context.rucio.matching(name)}
+    globs = [name for name in names if isinstance(name, Glob) and name.has_wildcard]
+    exact = context.rucio.dids([name for name in names if name not in globs])
+    return set(exact) | {name for name in globs if context.rucio.matching(name)}
 
 
 def _find_systems(context: Context, names: Collection[str]) -> set[str]:

@@ -1,4 +1,6 @@
-"""Locks that allow one apply at a time; the operating system or PostgreSQL releases them when the process ends, even by kill -9.
+"""Locks that allow one apply, or one check of a state, at a time.
+
+The operating system or PostgreSQL releases them when the process ends, even by kill -9.
 
 If the registry is on PostgreSQL, the lock is an advisory one on that server, so it holds between hosts. Otherwise it is a lock on
 a file next to the SQLite database, which is known before the database exists. In addition each run locks the name of what it
@@ -190,7 +192,7 @@ def _read_holder(path: Path) -> dict[str, str]:
 
 def _describe_holder(info: dict[str, str]) -> str:
     if not info:
-        return "another apply holds it"
+        return "another run holds it"
     return f"{info.get('user')} on {info.get('host')} (process {info.get('pid')}) has held it since {info.get('since')}"
 
 
@@ -246,7 +248,7 @@ class _AdvisoryLock:
             {"key": self.key},
         ).first()
         if row is None:
-            return "another apply holds it"
+            return "another run holds it"
         # PostgreSQL shows the times of other roles' sessions only to those that may monitor it.
         since = f" has held it since {row[1]:%Y-%m-%dT%H:%M:%SZ}" if row[1] is not None else " holds it"
         return clean(row[0]).removeprefix("reconcile ") + since
@@ -359,6 +361,11 @@ def repository_lock(repository: Repository, seed: str | None, folder: Path, *, o
 def named_lock(name: str, folder: Path) -> Lock:
     """Return the lock of a name, such as a scope of a Rucio server; it holds for this user on this host only."""
     return _FileLock(folder / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock")
+
+
+def database_lock(url: Any, name: str) -> Lock:
+    """Return a lock of this name on a PostgreSQL server, which holds between hosts; ``url`` is a `sqlalchemy.engine.URL`."""
+    return _AdvisoryLock(url, name)
 
 
 def _locate(uri: str) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from reconciler.systems.butler.errors import translate_read_errors
 
 if TYPE_CHECKING:
+    from lsst.resources import ResourcePath
+
     from reconciler.systems.butler.datasets import StoredFile
 
 FILES_PER_CHECK = 2_000
 """Files in one chunk of a worker."""
+BYTES_PER_READ = 1 << 20
+NO_RECORDED_CHECKSUM = "no checksum recorded in Rucio"
+NO_STORED_CHECKSUM = "the storage returns no Adler-32 checksum"
 REQUESTS_AT_ONCE = 16
 """Concurrent requests of one worker to a storage; they spend nearly all their time waiting."""
 
@@ -57,8 +62,16 @@ class FileProblem(NamedTuple):
     problem: str
 
 
-def check(files: Sequence[StoredFile]) -> list[FileProblem]:
+def check(files: Sequence[StoredFile], adler32: Mapping[str, str] | None = None) -> list[FileProblem]:
     """Check that files exist and have their recorded size, and the checksum where the storage returns one without reading.
+
+    Parameters
+    ----------
+    files : sequence of `StoredFile`
+        The files as the datastore recorded them.
+    adler32 : mapping, optional
+        Recorded Adler-32 checksums by URI. If it is given, the content of every file is compared: local files are read, and other
+        storage is asked for its checksum.
 
     Raises
     ------
@@ -70,6 +83,8 @@ def check(files: Sequence[StoredFile]) -> list[FileProblem]:
     def check_one(file: StoredFile) -> FileProblem | None:
         with translate_read_errors(file.uri, "storage"):
             problem = _find_problem(file)
+            if not problem and adler32 is not None:
+                problem = _compare_checksum(file, adler32.get(file.uri, ""))
         return FileProblem(file.id, file.uri, problem) if problem else None
 
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
@@ -91,3 +106,39 @@ def _find_problem(file: StoredFile) -> str:
         if checksums and file.checksum not in checksums.values():
             return "checksum differs from the recorded one"
     return ""
+
+
+def _compare_checksum(file: StoredFile, recorded: str) -> str:
+    """Return how the content of a file differs from its recorded checksum, or why that can't be found out."""
+    from lsst.resources import ResourcePath
+
+    if not recorded:
+        return NO_RECORDED_CHECKSUM
+    place = ResourcePath(file.uri)
+    found = _read_adler32(place.ospath) if place.isLocal else _ask_adler32(place)
+    if not found:
+        return NO_STORED_CHECKSUM
+    if int(found, 16) == int(recorded, 16):  # servers leave out leading zeros
+        return ""
+    return f"checksum {found:0>8}, {recorded} recorded"
+
+
+def _read_adler32(path: str) -> str:
+    """Read a local file and return its Adler-32 checksum as Rucio writes it: eight hexadecimal digits."""
+    import zlib
+
+    value = 1
+    with open(path, "rb") as stream:
+        while block := stream.read(BYTES_PER_READ):
+            value = zlib.adler32(block, value)
+    return f"{value:08x}"
+
+
+def _ask_adler32(place: ResourcePath) -> str:
+    """Return the checksum that a storage keeps of a file, such as dCache and XRootD do; empty if it has none."""
+    if not hasattr(place, "get_info"):  # an older lsst-resources
+        return ""
+    try:
+        return str((place.get_info().checksums or {}).get("adler32", ""))
+    except NotImplementedError:  # a protocol without checksums
+        return ""

@@ -226,6 +226,16 @@ def test_a_large_export_file_is_parsed_once(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.undo()
 
 
+def test_a_cache_entry_that_another_user_could_have_written_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(export_cache, "MIN_BYTES", 0)
+    export_cache.store(b"a: 1", {"a": 1}, is_json=True)
+    assert export_cache.read_cached(b"a: 1") == {"a": 1}
+    (entry,) = export_cache.cache_folder().iterdir()
+    entry.chmod(0o666)
+    assert export_cache.read_cached(b"a: 1") is None
+
+
 @pytest.mark.parametrize("damage", ["", "{", '{"a": [', "[" * 5000])
 def test_a_damaged_cache_entry_is_ignored_and_the_file_parsed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str

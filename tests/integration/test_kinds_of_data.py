@@ -64,9 +64,9 @@ def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of raws in each batch whose files are checked on storage."""
     sizes: list[int] = []
 
-    def check_batch(context: Context, refs: Sequence[Any], before: int, total: int) -> Any:
+    def check_batch(context: Context, refs: Sequence[Any], *rest: Any) -> Any:
         sizes.append(len(refs))
-        return real(context, refs, before, total)
+        return real(context, refs, *rest)
 
     real = storage_check._check_batch
     monkeypatch.setattr(storage_check, "_check_batch", check_batch)
@@ -90,6 +90,7 @@ def test_files_of_all_raws_are_checked_in_batches(
 def test_checking_a_sample_of_raws_does_not_list_all_raws(
     comcam: Bench, raws: Path, batch_sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("reconciler.systems.policy.LISTED", 3)
     comcam.apply_and_check(comcam.state(raw(raws)))
     listed: list[int] = []
 
@@ -397,8 +398,21 @@ def test_an_unmet_expectation_names_what_is_missing_and_nothing_is_changed(comca
     state = comcam.state(text)
     output = comcam.apply(state, 2)
     assert f"{N_RAWS - 2} datasets, {N_RAWS} expected" in output
-    assert "20241108   2024110800002   detector 5" in output
+    assert "detector" not in output, "two exposures never had all detectors, so these are not known to be missing"
     assert "changed 0" in output
+    nights = "where = \"instrument = 'LSSTComCam' AND exposure.seq_num = 2\"\n"
+    output = comcam.diff(comcam.state(text.replace(str(N_RAWS), "18") + nights), 2)
+    assert "count: 16 datasets, 18 expected" in output
+    assert "20241108   2024110800002   detector 5" in output
+
+
+def test_an_unmet_expectation_refers_to_the_resource_whose_members_are_missing(comcam: Bench, ingested: str) -> None:
+    text = f'[expect.e]\ndataset_type = "raw"\ncollections = ["LSSTComCam/raw/all"]\ncount = {N_RAWS}\n'
+    remove_raws(comcam, "exposure.seq_num = 2 AND detector = 5")
+    output = comcam.diff(comcam.state(ingested + text), 2)
+    assert "20241108   CC_O_20241108_000002   detector R22_S12" in output
+    assert f'{N_RAWS - 2} datasets, {N_RAWS} expected; raw."LSSTComCam/raw/all" lacks 2 of its raws' in output
+    assert "2024110800002" not in output
 
 
 def test_a_dataset_without_a_datastore_record_is_reported_and_not_considered_ingested(sqlite_bench: Bench) -> None:

@@ -176,8 +176,9 @@ def test_files_that_rucio_has_not_delivered_are_waited_for_and_the_rest_is_inges
     comcam.apply_and_check(state)
 
 
+@pytest.mark.parametrize("absent", ["two", "two*"])
 def test_delivered_files_are_ingested_although_another_dataset_does_not_exist_yet(
-    comcam: Bench, client: Any, world: World, fresh_scope: str
+    comcam: Bench, client: Any, world: World, fresh_scope: str, absent: str
 ) -> None:
     from reconciler.playground import catalog
 
@@ -192,10 +193,10 @@ def test_delivered_files_are_ingested_although_another_dataset_does_not_exist_ye
     state = comcam.state(
         '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
         f'[file_ingest.run]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{here}"\n'
-        f'delivered_by = ["{fresh_scope}:one", "{fresh_scope}:two"]\n',
+        f'delivered_by = ["{fresh_scope}:one", "{fresh_scope}:{absent}"]\n',
         rucio=True,
     )
-    comcam.apply(state, 2)
+    assert f"1 of 1 files here; {fresh_scope}:{absent} not registered in Rucio yet" in comcam.apply(state, 2)
     assert len(comcam.butler.query_datasets("cat", "run")) == 1
 
 

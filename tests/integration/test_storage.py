@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dcache
 import pytest
 import s3
 from conftest import Bench
 from inputs import make_export
 from webdav import serving
 
+from reconciler.playground.world import IN2P3, World
 from reconciler.systems import storage
 
 CATALOG = '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
@@ -168,3 +171,64 @@ def test_files_of_imported_datasets_are_checked(comcam: Bench) -> None:
     comcam.apply_and_check(state)
     (export / "files" / "bias_3.fits").unlink()
     assert "1 of 6 files checked" in comcam.diff(state, 2)
+
+
+def deliver(client: Any, world: World, scope: str) -> Path:
+    """Register files with their checksums at this facility, and return their folder."""
+    import zlib
+
+    folder = world.storage(IN2P3) / scope
+    folder.mkdir(parents=True)
+    cat = stars(folder)
+    checksum = f"{zlib.adler32(b'stars'):08x}"
+    files = [{"scope": scope, "name": f"cat/{path.name}", "bytes": 5, "adler32": checksum} for path in cat.iterdir()]
+    client.add_dataset(scope, "d")
+    client.add_replicas(IN2P3, files)
+    client.add_files_to_dataset(scope, "d", files)
+    client.close(scope, "d")
+    return cat
+
+
+def delivered_catalog(bench: Bench, prefix: str, scope: str, verify: str) -> Path:
+    text = (
+        catalog(bench, prefix, verify).read_text().replace("[dataset_type", '[rucio]\nrse = "IN2P3_RAW_DISK"\n[dataset_type', 1)
+    )
+    (bench.folder / "test.toml").write_text(f'{text}delivered_by = ["{scope}:d"]\n')
+    return bench.folder / "test.toml"
+
+
+@pytest.mark.parametrize("protocol", ["file", "dav"])
+def test_another_file_of_the_same_size_is_found_by_its_checksum(
+    sqlite_bench: Bench, client: Any, world: World, fresh_scope: str, protocol: str
+) -> None:
+    sqlite_bench.environment |= world.environment()
+    folder = deliver(client, world, fresh_scope)
+    with dcache.serving(folder.parent.parent) as url:
+        prefix = str(folder) if protocol == "file" else f"{url}/{fresh_scope}/cat"
+        state = delivered_catalog(sqlite_bench, prefix, fresh_scope, "checksum:8")
+        sqlite_bench.apply_and_check(state)
+        (folder / "131075.fits").write_text("moons")
+        output = sqlite_bench.diff(state, 2)
+        assert "1 of 8 files checked are missing from storage or differ from their recorded size or checksum" in output
+        assert "htm7=131075" in output
+        assert "problem=checksum 067e022d, 068e022e recorded" in output
+        sqlite_bench.diff(delivered_catalog(sqlite_bench, prefix, fresh_scope, "all"), 0)
+
+
+def test_files_whose_checksum_cannot_be_compared_are_reported(
+    sqlite_bench: Bench, client: Any, world: World, fresh_scope: str, webdav: str, template: Path
+) -> None:
+    sqlite_bench.environment |= world.environment()
+    folder = deliver(client, world, fresh_scope)
+    stars(sqlite_bench.folder)
+    state = catalog(sqlite_bench, str(folder), "checksum:2")
+    sqlite_bench.apply(state, 2)
+    output = sqlite_bench.diff(state, 2)
+    assert "the checksums of 2 of 2 files can't be compared" in output
+    assert "problem=no checksum recorded in Rucio" in output
+    assert "missing from storage" not in output
+    shutil.rmtree(sqlite_bench.repo)
+    shutil.copytree(template, sqlite_bench.repo)
+    state = delivered_catalog(sqlite_bench, f"{webdav}/cat", fresh_scope, "checksum:2")
+    sqlite_bench.apply(state, 2)
+    assert "problem=the storage returns no Adler-32 checksum" in sqlite_bench.diff(state, 2)

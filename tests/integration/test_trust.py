@@ -45,6 +45,22 @@ def test_an_apply_of_a_saved_plan_executes_its_actions(bench: Bench, plan: Path)
     bench.diff(state, 0)
 
 
+def test_a_plan_that_was_saved_by_relative_paths_is_executed(bench: Bench, plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bench.folder / "cat").mkdir()
+    (bench.folder / "cat" / "1.json").write_text("{}")
+    (bench.folder / "t.csv").write_text("file,htm7\n1.json,131072\n")
+    state = bench.state(
+        '[dataset_type.cat]\nstorage_class = "StructuredDataDict"\ndimensions = ["htm7"]\n'
+        f'[file_ingest.run]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{bench.folder}/cat"\n'
+        'formatter = "lsst.daf.butler.formatters.json.JsonFormatter"\n'
+    )
+    monkeypatch.chdir(bench.folder)
+    bench.diff(Path(state.name), 2, "--out", plan.name)
+    output = bench.run("apply", plan.name, "--yes", expect=0).output
+    assert "efused" not in output
+    bench.diff(state, 0)
+
+
 def test_stale_entries_of_a_saved_plan_are_refused_and_the_others_are_executed(bench: Bench, plan: Path) -> None:
     from lsst.daf.butler import CollectionType
 
@@ -79,6 +95,31 @@ def test_a_plan_is_refused_after_its_state_was_changed(bench: Bench, plan: Path)
     state.write_text(state.read_text() + '[collection.more]\ntype = "RUN"\n')
     assert "the state was changed since the plan was made" in bench.run("apply", plan, "--yes", expect=1).output
     assert not bench.butler.collections.query("*")
+
+
+def test_applying_a_plan_names_its_state_file_before_anything_else(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.diff(state, 2, "--out", str(plan))
+    assert bench.run("apply", plan, "--yes", expect=0).output.startswith(f"Plan for the state file {state}, made by ")
+
+
+def test_another_state_file_is_used_for_a_plan_only_if_it_is_named(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.diff(state, 2, "--out", str(plan))
+    moved = bench.folder / "moved.toml"
+    moved.write_text(state.read_text() + '[collection.more]\ntype = "RUN"\n')
+    state.unlink()
+    assert "no such file" in bench.run("apply", plan, "--yes", expect=1).output
+    assert not bench.butler.collections.query("*")
+    output = bench.run("apply", plan, "--yes", "--state", moved).output
+    assert output.startswith(f"Plan for the state file {moved}, ")
+    assert "a" in bench.butler.collections.query("*")
+    assert "more" not in bench.butler.collections.query("*"), "it is not in the plan"
+
+
+def test_the_state_option_belongs_to_a_saved_plan(bench: Bench) -> None:
+    state = bench.state(RUNS)
+    assert "--state names the state file of a saved plan" in bench.run("apply", state, "--state", state, expect=1).output
 
 
 def test_a_plan_made_on_another_repository_is_refused(bench: Bench, plan: Path) -> None:

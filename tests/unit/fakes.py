@@ -31,6 +31,7 @@ from reconciler.engine.model import (
 from reconciler.engine.observe import observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.errors import ApplyError, ReconcileError
+from reconciler.patterns import Glob
 
 STATE_FILE = Path("/states/fake.toml")
 
@@ -105,7 +106,8 @@ class FakeKind(Kind[FakeSpec, FakeAction]):
     def links(self, name: str, spec: FakeSpec) -> Links:
         if name in self.link_errors:
             raise self.link_errors[name]
-        return Links(spec.provides, spec.contributes, spec.needs, spec.after)
+        needs, after = ([Glob(token) if "*" in token else token for token in tokens] for tokens in (spec.needs, spec.after))
+        return Links(spec.provides, spec.contributes, needs, after)
 
     def requirements(self, spec: FakeSpec) -> Requirements:
         return Requirements(frozenset(spec.systems), spec.input_files, spec.butler_commands, spec.classes)
@@ -157,7 +159,7 @@ class FakeKind(Kind[FakeSpec, FakeAction]):
             if part.unwanted and change.prune:
                 gone = tuple(member["id"] for member in part.unwanted)
                 reason = f"remove {len(gone)}"
-                yield self.action(address=change.address, verb="remove", reason=reason, members=gone, removes=len(gone))
+                yield self.action(address=change.address, verb="remove", reason=reason, members=gone, removes=gone)
 
     def apply(self, context: Any, action: FakeAction) -> Made | None:
         self.applied.append(action)

@@ -26,7 +26,7 @@ def summarize(*actions: Action) -> Line:
 
 
 def action(verb: str = "make", cost: Cost | None = None, removes: int = 0) -> FakeAction:
-    return FakeAction(address=address("box.a"), verb=verb, cost=cost or Cost(), removes=removes)
+    return FakeAction(address=address("box.a"), verb=verb, cost=cost or Cost(), removes=tuple(map(str, range(removes))))
 
 
 def rule() -> AddRule:

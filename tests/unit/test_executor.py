@@ -718,6 +718,63 @@ def test_a_refused_part_of_a_saved_plan_is_not_observed() -> None:
     assert run.kind.observed == []
 
 
+# Removals
+
+
+def unwanted(*members: str) -> Run:
+    return one(FakeSpec(members=("x",)), Thing(0, {"x", *members}))
+
+
+def test_members_that_were_confirmed_are_removed() -> None:
+    run = unwanted("old")
+    assert run.statuses(prune=True) == {"box.a": Status.CHANGED}
+    assert run.kind.things["a"].members == {"x"}
+
+
+def test_nothing_is_removed_that_became_unwanted_after_the_plan_was_confirmed() -> None:
+    run = unwanted("old")
+    run.make_plan(prune=True)
+    run.kind.things["a"].members.add("new")
+    detail = "1 member was not confirmed for removal, such as new; run again to see and confirm what is removed now"
+    assert run.execute(prune=True) == {"box.a": Outcome(A, Status.BLOCKED, detail)}
+    assert run.kind.things["a"].members == {"x", "old", "new"}
+
+
+def test_fewer_members_than_were_confirmed_are_removed() -> None:
+    run = unwanted("old", "gone")
+    run.make_plan(prune=True)
+    run.kind.things["a"].members.discard("gone")
+    assert run.statuses(prune=True) == {"box.a": Status.CHANGED}
+    assert run.kind.things["a"].members == {"x"}
+
+
+def test_what_adds_is_done_though_what_removes_was_not_confirmed() -> None:
+    run = one(FakeSpec(members=("x",)), Thing())
+    run.make_plan(prune=True)
+    run.kind.things["a"].members = {"new", "newer"}
+    outcome = run.execute(prune=True)["box.a"]
+    assert (outcome.status, outcome.actions) == (Status.BLOCKED, 1)
+    assert outcome.detail.startswith("2 members were not confirmed for removal")
+    assert run.kind.things["a"].members == {"x", "new", "newer"}
+
+
+def test_a_resource_in_sync_when_planned_loses_nothing_later() -> None:
+    derived = FakeKind("derived", depends_on_content=True)
+    derived.things["d"] = Thing()
+    run = Run({"box.a": FakeSpec(), "derived.d": FakeSpec(requires=("box.a",))}, FakeKind(), derived)
+    run.make_plan(prune=True)
+    derived.things["d"].members = {"came later"}
+    assert run.statuses(prune=True)["derived.d"] is Status.BLOCKED
+    assert derived.things["d"].members == {"came later"}
+
+
+@pytest.mark.parametrize(("given", "left"), [({A: frozenset({"old"})}, {"x"}), ({}, {"x", "old"})])
+def test_a_limit_from_an_earlier_decision_counts_for_more_than_the_plan(given: Any, left: set[str]) -> None:
+    run = unwanted("old")
+    run.execute(prune=True, removals=given)
+    assert run.kind.things["a"].members == left
+
+
 # Stopping
 
 

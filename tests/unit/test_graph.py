@@ -103,6 +103,17 @@ def test_a_glob_needs_all_that_provide_a_match() -> None:
     assert graph.unprovided == {}
 
 
+def test_a_name_with_a_bracket_is_not_a_pattern() -> None:
+    tables = {
+        "box.a": FakeSpec(needs=("t:x[1]", "t:x[2]")),
+        "box.b": FakeSpec(provides=("t:x1", "t:x2")),
+        "box.c": FakeSpec(provides=("t:x[1]",)),
+    }
+    graph = build(tables)
+    assert graph.needs[address("box.a")] == {address("box.c"): "t:x[1]"}
+    assert graph.unprovided[address("box.a")] == ("t:x[2]",)
+
+
 def test_a_glob_that_matches_nothing_is_not_provided() -> None:
     assert build({"box.a": FakeSpec(needs=("t:x/*",))}).unprovided == {address("box.a"): ("t:x/*",)}
 

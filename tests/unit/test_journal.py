@@ -12,7 +12,6 @@ from fakes import FakeAction, address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import __version__
 from reconciler.engine import journal as module
 from reconciler.engine.journal import (
     LONGEST_LIST,
@@ -25,6 +24,7 @@ from reconciler.engine.journal import (
 )
 from reconciler.engine.model import Outcome, Status
 from reconciler.errors import ApplyError, StateError
+from reconciler.version import __version__
 
 A = address("box.a")
 WORDS = st.text("abcü:", max_size=5)
@@ -66,6 +66,14 @@ def test_a_journal_is_readable_by_its_owner_alone(journal: Journal) -> None:
         os.umask(umask)
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(journal.path.parent.stat().st_mode) == 0o700
+
+
+def test_a_journal_that_others_could_read_is_closed_to_them(journal: Journal) -> None:
+    journal.path.parent.mkdir(parents=True, exist_ok=True)
+    journal.path.touch(0o644)
+    journal.path.chmod(0o644)
+    journal.write("begin")
+    assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
 
 
 def test_values_that_are_no_json_are_written_as_text(journal: Journal) -> None:

@@ -26,6 +26,7 @@ def test_a_state_in_sync_is_reported_with_how_its_members_were_compared() -> Non
         "rucio": None,
         "in_sync": True,
         "seconds": 1.235,
+        "by_count": 1,
         "stats": None,
         "resources": [
             {

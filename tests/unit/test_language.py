@@ -1,7 +1,8 @@
 """Text that users and maintainers read contains none of the words and phrases that the project has retired.
 
-Checked are the README, the changelog, the descriptions in the JSON Schemas, the help of every command, and all string literals of
-the package: messages and docstrings. Names in backticks and strings of one word are identifiers, so they are left out.
+Checked are the README, the changelog and all other pages, the descriptions in the JSON Schemas, the help of every command, and
+all string literals of the package: messages and docstrings. Names in backticks and strings of one word are identifiers, so they
+are left out.
 """
 
 import ast
@@ -97,9 +98,12 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
         yield from commands(child, f"{path} {name}")
 
 
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
-def test_a_document_has_no_retired_words(name: str) -> None:
-    assert find_retired((ROOT / name).read_text()) == []
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_document_has_no_retired_words(path: Path) -> None:
+    assert find_retired(path.read_text()) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "schemas").glob("*.json")), ids=lambda path: path.name)

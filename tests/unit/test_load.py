@@ -87,6 +87,18 @@ def test_relative_paths_of_inputs_start_from_the_folder_of_the_state_file(tmp_pa
     assert load(path).resources[Address("skymap", "m")].config == str(tmp_path / "maps/m.config")  # type: ignore[attr-defined]
 
 
+def test_paths_of_inputs_do_not_depend_on_how_the_path_of_the_state_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state" / "s.toml"
+    path.parent.mkdir()
+    path.write_text(HEAD + "[rucio]\nconfig = 'rucio.cfg'\n[skymap.m]\nconfig = '../maps/m.config'\n")
+    monkeypatch.chdir(tmp_path)
+    typed = [load(each) for each in (path, Path("state/s.toml"))]
+    assert typed[0].resources == typed[1].resources
+    assert typed[0].rucio == typed[1].rucio
+
+
 def test_a_missing_state_file_is_reported_with_the_closest_name_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "ccms1.toml").write_text(HEAD)
     with pytest.raises(StateError, match=r'no such file; did you mean "ccms1.toml"\?'):
@@ -188,15 +200,24 @@ class Door(Spec):
         return width
 
 
-def test_a_value_that_only_its_spec_rejects_is_reported_at_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_only_its_spec_rejects_is_reported_at_its_line() -> None:
     traits = KindTraits(summary="Doors.")
     door = SimpleNamespace(name="door", traits=traits, spec=Door, validate=lambda name, spec: [f"{name} has {spec.width}"])
-    monkeypatch.setattr(loader, "known_kinds", lambda: {"door": door})
     problems = Problems(Path("s.toml"), {("door", "a", "width"): 3, ("door", "b"): 4, ("door", "c", "width"): 7})
-    specs, lines = loader._make_specs({"door": {"a": {"width": 3}, "b": {"width": 4}, "c": {"width": "x"}}}, Path(), problems)
+    tables = {"door": {"a": {"width": 3}, "b": {"width": 4}, "c": {"width": "x"}}}
+    specs, lines = loader._make_specs(tables, {"door": door}, Path(), problems)
     assert (list(specs), list(lines.values())) == ([Address("door", "b")], [4])
     assert [text for _, text in problems.found] == [
         "s.toml:3: door.a.width: the width must be even",
         "s.toml:4: door.b: b has 4",
         "s.toml:7: door.c.width: Input should be a valid integer, unable to parse string as an integer",
     ]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), ("7 d", 604800), ("${w}", 7200)])
+def test_a_duration_of_a_table_is_converted_to_seconds(tmp_path: Path, text: str, seconds: float) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f"[vars]\nw = '2h'\n{HEAD}[chain.a]\nchildren = []\ndeadline = '{text}'\nnew_after = '{text}'\n")
+    spec = load(path).resources[Address("chain", "a")]
+    assert (spec.deadline, spec.new_after) == (seconds, seconds)
+    assert "deadline" not in canonical(spec), "it is how the resource is watched, not what it is"

@@ -101,7 +101,7 @@ def test_costs_add_up() -> None:
 
 def test_what_is_not_said_is_nothing() -> None:
     action = Action(address=A, verb="make")
-    assert (action.cost, action.removes, action.reason) == (Cost(0, 0), 0, "")
+    assert (action.cost, action.removes, action.reason) == (Cost(0, 0), (), "")
     assert (Outcome(A, Status.OK).actions, dict(Outcome(A, Status.OK).made)) == (0, {})
     assert (Difference(A, None).awaited, Difference(A, None).members) == (False, ())
 
@@ -123,7 +123,7 @@ def test_the_arguments_of_an_action_are_named_as_in_the_state_file() -> None:
 
 
 def test_the_arguments_of_an_action_are_its_own_fields_as_json() -> None:
-    action = FakeAction(address=A, verb="add", reason="because", members=("x",), cost=Cost(1), removes=2)
+    action = FakeAction(address=A, verb="add", reason="because", members=("x",), cost=Cost(1), removes=("x", "y"))
     assert action.arguments == {"value": 0, "members": ["x"]}
     assert action.subject == ""
 

@@ -78,7 +78,7 @@ def test_unwanted_members_are_removed_only_with_prune() -> None:
     assert plan(state, build_graph(state), observation).actions == []
     (action,) = make_plan(state, prune=True).actions
     assert isinstance(action, FakeAction)
-    assert (action.verb, action.members, action.removes) == ("remove", ("old",), 1)
+    assert (action.verb, action.members, action.removes) == ("remove", ("old",), ("old",))
 
 
 def test_a_kind_plans_only_resources_that_differ() -> None:
@@ -223,6 +223,13 @@ def test_awaited_members_can_be_planned_as_if_they_had_been_delivered() -> None:
     assert not seen[0].prune
 
 
+def test_removals_stay_in_a_plan_after_delivery() -> None:
+    state = make_state({"box.a": FakeSpec(awaited=("x",))}, box(a=Thing(0, {"old"})))
+    (entry,) = make_plan(state, prune=True).entries
+    assert [action.verb for action in entry.actions] == ["remove"]
+    assert [action.verb for action in plan_once_delivered(state, entry)] == ["add", "remove"]
+
+
 def test_a_resource_without_awaited_members_has_the_same_plan_after_delivery() -> None:
     state = make_state({"box.a": FakeSpec(members=("m",))}, box(a=Thing()))
     (entry,) = make_plan(state).entries
@@ -265,3 +272,21 @@ def test_after_an_apply_nothing_is_left_to_plan(specs: dict[str, FakeSpec], thin
     assert {outcome.status for outcome in outcomes} <= {Status.OK, Status.CHANGED}
     untouched = {name: thing for name, thing in things.items() if name not in specs}
     assert {name: kind.things[name] for name in untouched} == untouched
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_failed_expectation_refers_to_what_it_needs_that_lacks_members_instead_of_listing_them(complete: bool) -> None:
+    box, hope = FakeKind("box"), FakeKind("hope", depends_on_content=True)
+    box.things["a"] = Thing(members={"x", "y"} if complete else {"x"})
+    hope.things["h"] = Thing()
+    hope.conditions["h"] = (Condition(DifferenceKind.FAILED, "1 of 2", ({"id": "y"},), "count"),)
+    tables = {
+        "box.a": FakeSpec(members=("x", "y"), provides=("collection:a",)),
+        "hope.h": FakeSpec(needs=("collection:a",)),
+    }
+    made = make_plan(make_state(tables, box, hope))
+    (failed,) = [d for entry in made.entries for d in entry.differences if d.kind is DifferenceKind.FAILED]
+    if complete:
+        assert (failed.detail, len(failed.members)) == ("1 of 2", 1)
+    else:
+        assert (failed.detail, failed.members) == ("1 of 2; box.a lacks 1 of its members", ())

@@ -10,7 +10,6 @@ import pytest
 from fakes import FakeContext, FakeKind, FakeSpec, Recorder, Thing, address, make_plan, make_state
 from jsonschema import Draft202012Validator
 
-from reconciler import __version__
 from reconciler.engine import plan_file
 from reconciler.engine.executor import Executor
 from reconciler.engine.model import Condition, Difference, DifferenceKind, Status
@@ -28,6 +27,7 @@ from reconciler.engine.plan_file import (
     save_plan,
 )
 from reconciler.errors import ObserveError, StateError
+from reconciler.version import __version__
 
 A, B, C, D = (address(f"box.{name}") for name in "abcd")
 FACTS: dict[str, Any] = {"digest": "0" * 64, "variables": {"night": "20241101", "copies": 2, "deep": True, "share": 0.5}}
@@ -317,7 +317,8 @@ def test_a_plan_of_a_changed_state_is_refused(tmp_path: Path) -> None:
     changed = plan_tables(digest="1" * 64).state
     with pytest.raises(StateError, match=r"/states/fake\.toml: the state was changed since the plan was made") as caught:
         check_origin(saved, changed, "/repo", "https://rucio")
-    assert caught.value.hints == ("make a new plan with reconcile diff --out",)
+    assert caught.value.hints[0] == "make a new plan with reconcile diff --out"
+    check_origin(saved, changed, "/repo", "https://rucio", changed=True)
 
 
 @pytest.mark.parametrize(
@@ -336,21 +337,21 @@ def test_a_plan_of_another_system_is_refused(tmp_path: Path, butler: str, rucio:
 
 
 def test_nothing_is_stale_while_the_facts_hold(tmp_path: Path) -> None:
-    assert find_stale_entries(save(plan_tables(), tmp_path), plan_tables()) == {}
+    assert find_stale_entries(save(plan_tables(), tmp_path).by_address, plan_tables()) == {}
 
 
 def test_progress_of_a_delivery_makes_nothing_stale(tmp_path: Path) -> None:
     saved = save(plan_tables(), tmp_path)
     kind = make_kind()
     kind.conditions = {}
-    assert find_stale_entries(saved, plan_tables(kind)) == {}
+    assert find_stale_entries(saved.by_address, plan_tables(kind)) == {}
 
 
 def test_what_changed_since_is_stale(tmp_path: Path) -> None:
     saved = save(plan_tables(), tmp_path)
     kind = make_kind()
     kind.things |= {"a": Thing(3), "b": Thing(1, {"x"})}
-    assert find_stale_entries(saved, plan_tables(kind)) == {
+    assert find_stale_entries(saved.by_address, plan_tables(kind)) == {
         A: "it changed since the plan was made: make it then, nothing to do now",
         B: "it changed since the plan was made: add 2; remove 1 then, set 0; add 1 now",
     }
@@ -362,7 +363,7 @@ def test_what_only_waits_hides_nothing_that_is_stale(tmp_path: Path) -> None:
     saved = save(plan_tables(kind, tables), tmp_path)
     kind.things["a"] = Thing()
     assert list(saved.by_address) == [D, A]
-    assert list(find_stale_entries(saved, plan_tables(kind, tables))) == [A]
+    assert list(find_stale_entries(saved.by_address, plan_tables(kind, tables))) == [A]
 
 
 def test_what_can_not_be_checked_or_is_gone_is_stale(tmp_path: Path) -> None:
@@ -370,13 +371,16 @@ def test_what_can_not_be_checked_or_is_gone_is_stale(tmp_path: Path) -> None:
     kind = make_kind()
     kind.unobservable = {"a": ObserveError("no answer")}
     rest = {name: spec for name, spec in TABLES.items() if name not in ("box.b", "box.d")}
-    assert find_stale_entries(saved, plan_tables(kind, rest)) == {A: "it could not be checked", B: "it is not in the state"}
+    assert find_stale_entries(saved.by_address, plan_tables(kind, rest)) == {
+        A: "it could not be checked",
+        B: "it is not in the state",
+    }
 
 
 def test_a_plan_allows_the_verbs_that_it_contains(tmp_path: Path) -> None:
     saved = save(plan_tables(), tmp_path)
-    assert allowed_verbs(saved, {}) == {A: frozenset({"make"}), B: frozenset({"add", "remove"}), D: None}
-    assert allowed_verbs(saved, {B: "it changed"}) == {A: frozenset({"make"}), D: None}
+    assert allowed_verbs(saved.by_address, {}) == {A: frozenset({"make"}), B: frozenset({"add", "remove"}), D: None}
+    assert allowed_verbs(saved.by_address, {B: "it changed"}) == {A: frozenset({"make"}), D: None}
 
 
 def test_a_saved_plan_does_what_it_contains_and_nothing_else(tmp_path: Path) -> None:
@@ -385,8 +389,8 @@ def test_a_saved_plan_does_what_it_contains_and_nothing_else(tmp_path: Path) -> 
     kind.things["b"].members = {"x"}
     kind.things["c"].value = 9
     plan = plan_tables(kind)
-    refused = find_stale_entries(saved, plan)
-    allowed = allowed_verbs(saved, refused)
+    refused = find_stale_entries(saved.by_address, plan)
+    allowed = allowed_verbs(saved.by_address, refused)
     outcomes = Executor(plan, FakeContext(), Recorder(), prune=saved.prune, allowed=allowed, refused=refused).run()
     assert {outcome.address: outcome.status for outcome in outcomes} == {
         A: Status.CHANGED,

@@ -81,7 +81,7 @@ def test_the_share_of_removals_is_relative_to_the_part_that_loses_members() -> N
     its = address("box.a")
     gone = ({"id": 1}, {"id": 2})
     parts = (Members("files", 100, 100), Members("rules", 1, 1, unwanted=gone))
-    action = FakeAction(address=its, verb="remove", removes=2)
+    action = FakeAction(address=its, verb="remove", removes=("x", "y"))
     state = make_state({"box.a": FakeSpec()})
     entry = Entry(its, FakeSpec(), Observed(FakeSpec(), parts), (), (action,))
     assert problems(Plan(state, build_graph(state), (entry,))) == ["box.a: 2 of 3 members would be removed, more than 30%"]
@@ -92,7 +92,7 @@ def test_removals_of_an_unknown_share_are_refused(observed: bool) -> None:
     from reconciler.engine.model import Observed
 
     its = address("box.a")
-    action = FakeAction(address=its, verb="remove", removes=2)
+    action = FakeAction(address=its, verb="remove", removes=("x", "y"))
     state = make_state({"box.a": FakeSpec()})
     entry = Entry(its, FakeSpec(), Observed(FakeSpec()) if observed else None, (), (action, action))
     assert problems(Plan(state, build_graph(state), (entry,))) == ["box.a: 4 of 4 members would be removed, more than 30%"]

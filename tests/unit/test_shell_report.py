@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fakes import FakeAction, FakeSpec, GivenKind, address, make_plan, make_state
 
-from reconciler.engine.model import Command, Comment, Condition, DifferenceKind, Members, Observed
+from reconciler.engine.model import REPO, Command, Comment, Condition, DifferenceKind, Members, Observed
 from reconciler.errors import ObserveError
-from reconciler.report.shell import quote, script
+from reconciler.report.shell import format_command, script
 
-HEADER = ["#!/bin/sh", "# fake: what reconcile apply /states/fake.toml would do, as commands", "set -eu"]
+HEADER = ["#!/usr/bin/env bash", "# fake: what reconcile apply /states/fake.toml would do, as commands", "set -eu"]
 
 
 def lines(kind: GivenKind, *names: str, repository: str | None = None) -> list[str]:
@@ -43,7 +43,7 @@ def test_the_commands_of_all_actions_follow_the_address_and_the_first_reason() -
     kind = GivenKind()
     in_sync(kind, "b")
     kind.actions = {"a": [action("a", "make", "not there"), action("a", "fill", "empty")]}
-    kind.typed = {"make": [Command("butler", "create", "$REPO")], "fill": [Comment("by hand"), Command("echo", "a b")]}
+    kind.typed = {"make": [Command("butler", "create", REPO)], "fill": [Comment("by hand"), Command("echo", "a b")]}
     assert lines(kind, "a", "b") == [
         "",
         "# box.a (fake.toml:10): not there",
@@ -87,7 +87,7 @@ def test_what_waits_or_is_blocked_is_a_comment_with_the_commands_for_the_source(
 def test_what_could_not_be_checked_is_one_comment_even_if_its_error_has_several_lines() -> None:
     kind = GivenKind()
     kind.unobservable["a"] = ObserveError("the server\nis down")
-    assert lines(kind, "a") == ["", "# box.a (fake.toml:10)", "# could not be checked: the server is down"]
+    assert lines(kind, "a") == ["", "# box.a (fake.toml:10)", r"# could not be checked: the server\nis down"]
 
 
 def test_members_that_are_awaited_get_the_commands_for_when_they_are_delivered() -> None:
@@ -97,11 +97,12 @@ def test_members_that_are_awaited_get_the_commands_for_when_they_are_delivered()
                 yield action("a", "ingest", "2 not ingested")
 
     kind = Awaiting()
-    kind.typed = {"ingest": [Command("butler", "ingest-raws", "$REPO", "/raws")]}
+    kind.typed = {"ingest": [Command("butler", "ingest-raws", REPO, "/raws")]}
     kind.given = {"a": Observed(FakeSpec(), (Members("raws", 2, 0, awaited=({"id": "x"}, {"id": "y"})),))}
     assert lines(kind, "a") == ["", "# box.a (fake.toml:10)", 'butler ingest-raws "$REPO" /raws']
 
 
 def test_words_are_quoted_but_the_repository_stays_a_variable() -> None:
-    assert quote(Command("butler", "x", "$REPO", "$REPO/y", "it's", "")) == "butler x \"$REPO\" '$REPO/y' 'it'\"'\"'s' ''"
-    assert quote(Comment("by hand")) == "# by hand"
+    words = "butler x \"$REPO\" '$REPO' '$REPO/y' 'it'\"'\"'s' ''"
+    assert format_command(Command("butler", "x", REPO, "$REPO", "$REPO/y", "it's", "")) == words
+    assert format_command(Comment("by hand")) == "# by hand"

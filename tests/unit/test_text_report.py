@@ -90,7 +90,7 @@ def test_verbose_lists_resources_in_sync_with_how_they_were_compared() -> None:
     assert made == [
         Line("  = box.a   1,200 raws by count, 2 tags by members"),
         Line("  = box.b"),
-        Line("fake is in sync: 2 resources, checked in 1.0 s.", "green"),
+        Line("fake is in sync: 2 resources, 1 of them by count only, checked in 1.0 s.", "green"),
     ]
 
 

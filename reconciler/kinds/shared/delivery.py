@@ -16,10 +16,11 @@ from pydantic import Field
 from reconciler.engine.kind import System
 from reconciler.engine.model import Condition, DifferenceKind, Members
 from reconciler.errors import ObserveError
+from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
-    from reconciler.systems.rucio.facts import Delivery
+    from reconciler.systems.rucio.facts import Delivery, DidFacts
 
 RUCIO_NAME = re.compile(r"[A-Za-z0-9][/A-Za-z0-9.\-_]*")
 """Names that every schema of Rucio allows; a server refuses queries for others."""
@@ -57,9 +58,9 @@ def systems_for(delivered_by: Sequence[str]) -> frozenset[System]:
     return frozenset[System]({"butler", "rucio"} if delivered_by else {"butler"})
 
 
-def delivery_tokens(delivered_by: Iterable[str]) -> list[str]:
+def delivery_tokens(delivered_by: Iterable[str]) -> list[Glob]:
     """Return the tokens of the Rucio datasets that deliver files, for `Links.after`."""
-    return [f"did:{pattern}" for pattern in delivered_by]
+    return [Glob(f"did:{pattern}") for pattern in delivered_by]
 
 
 def split_delivered(context: Context, patterns: Sequence[str], members: Members) -> tuple[Members, tuple[Condition, ...]]:
@@ -112,24 +113,30 @@ def query_delivery(context: Context, patterns: Sequence[str], uris: Sequence[str
         return DeliveryState(lambda uri: True)
     if context.rse is None:
         raise ObserveError("delivered_by needs the name of this facility's RSE", ("set rse in [rucio]",))
-    dids = [did for pattern in patterns for did in context.rucio.matching(pattern)]
+    matching = {pattern: context.rucio.matching(pattern) for pattern in patterns}
+    dids = [did for found in matching.values() for did in found]
     state = _query_by_name(context, context.rse, patterns, dids, uris)
-    return state if state is not None else _query_by_dataset(context, context.rse, patterns, dids)
+    if state is not None:
+        return state
+    unmatched = [pattern for pattern, found in matching.items() if not found]
+    return _query_by_dataset(context, context.rse, patterns, dids, unmatched)
 
 
-def _query_by_dataset(context: Context, rse: str, patterns: Sequence[str], dids: Sequence[str]) -> DeliveryState:
+def _query_by_dataset(
+    context: Context, rse: str, patterns: Sequence[str], dids: Sequence[str], unmatched: Sequence[str]
+) -> DeliveryState:
     delivery = context.rucio.delivery(dids, rse)
-    if delivery.complete and dids:
+    if delivery.complete and not unmatched:
         return DeliveryState(lambda uri: True)
     names = {file.name for file in context.rucio.files(did for did in dids if did not in delivery.missing_dids)}
     available = {name for _, name in delivery.here}
-    all_exist = bool(dids) and not delivery.missing_dids
+    all_exist = not delivery.missing_dids and not unmatched
 
     def is_delivered(uri: str) -> bool:
         name = match_name_suffix(uri, names)
         return all_exist if name is None else name in available  # what no dataset contains isn't waited for
 
-    text = _describe(patterns, delivery, any_exist=bool(dids))
+    text = _describe(patterns, delivery, [*delivery.missing_dids, *unmatched])
     return DeliveryState(is_delivered, Condition(DifferenceKind.WAITING, text))
 
 
@@ -142,19 +149,47 @@ def _query_by_name(
         return None
     datasets = context.rucio.dids(dids)
     total = sum(facts.length or 0 for facts in datasets.values())
-    if len(datasets) < len(dids) or not context.policy.compares_by_count(total):
+    if len(datasets) < len(dids) or not context.policy.is_large(total):
         return None
     (scope,) = scopes
-    suffixes = {uri: _find_possible_names(uri) for uri in uris}
-    known = context.rucio.dids(f"{scope}:{name}" for names in suffixes.values() for name in names)
-    files = {did.partition(":")[2] for did, facts in known.items() if facts.type == "FILE"}
-    names = {uri: next((name for name in suffixes[uri] if name in files), None) for uri in uris}
-    if None in names.values():
+    files = _query_files(context, scope, uris)
+    if len(files) < len(set(uris)):
         return None
+    names = {uri: name for uri, (name, _) in files.items()}
     available = {name for _, name in context.rucio.available([f"{scope}:{name}" for name in names.values()], rse)}
     lacking = len(uris) - len(available)
     text = f"waiting for {', '.join(patterns)}, {lacking:,} of these files not here yet"
     return DeliveryState(lambda uri: names.get(uri) in available, Condition(DifferenceKind.WAITING, text) if lacking else None)
+
+
+def _query_files(context: Context, scope: str, uris: Iterable[str]) -> dict[str, tuple[str, DidFacts]]:
+    """Return the name and the facts of the file in a scope that each URI ends with; without the URIs for which there is none."""
+    suffixes = {uri: _find_possible_names(uri) for uri in uris}
+    # Most of these names belong to no file, so that those which an answer leaves out aren't queried again.
+    known = context.rucio.dids((f"{scope}:{name}" for names in suffixes.values() for name in names), confirm=False)
+    files = {did.partition(":")[2]: facts for did, facts in known.items() if facts.type == "FILE"}
+    names = {uri: next((name for name in suffixes[uri] if name in files), None) for uri in suffixes}
+    return {uri: (name, files[name]) for uri, name in names.items() if name is not None}
+
+
+def query_checksums(context: Context, patterns: Sequence[str], uris: Iterable[str]) -> dict[str, str]:
+    """Return the Adler-32 checksum that Rucio recorded for the file of each URI; without those for which it has none.
+
+    Parameters
+    ----------
+    context : `reconciler.systems.context.Context`
+        The live systems.
+    patterns : `Sequence` [`str`]
+        DIDs with wildcards, of which the scopes are used.
+    uris : iterable of `str`
+        The files.
+    """
+    asked = list(uris)
+    found: dict[str, str] = {}
+    for scope in sorted({pattern.partition(":")[0] for pattern in patterns}):
+        files = _query_files(context, scope, (uri for uri in asked if uri not in found))
+        found |= {uri: facts.adler32 for uri, (_, facts) in files.items() if facts.adler32}
+    return found
 
 
 def _find_possible_names(uri: str) -> list[str]:
@@ -176,11 +211,11 @@ def match_name_suffix(uri: str, names: set[str]) -> str | None:
             return None
 
 
-def _describe(patterns: Sequence[str], delivery: Delivery, *, any_exist: bool) -> str:
-    names = ", ".join(patterns)
-    if not any_exist or (delivery.missing_dids and not delivery.wanted):
-        return f"waiting for {names}, not registered in Rucio yet"
-    return f"waiting for {names}, {delivery.available:,} of {delivery.wanted:,} files here"
+def _describe(patterns: Sequence[str], delivery: Delivery, unregistered: Sequence[str]) -> str:
+    if unregistered and not delivery.wanted:
+        return f"waiting for {', '.join(patterns)}, not registered in Rucio yet"
+    rest = f"; {', '.join(unregistered)} not registered in Rucio yet" if unregistered else ""
+    return f"waiting for {', '.join(patterns)}, {delivery.available:,} of {delivery.wanted:,} files here{rest}"
 
 
 def local_path(location: str, name: str) -> str:

@@ -1,22 +1,24 @@
 """Compare export files with the repository: by UUID, validity range, definition and chain.
 
-Of dataset types with many datasets counts are compared first. Members are compared only of the types whose counts differ, unless
-anything at all is missing: then those of all types.
+Datasets are listed by type, except where a proof shows that those of all files are as when they were listed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.engine.model import Comparison, Condition, DifferenceKind, JsonObject, Members
+from reconciler.engine.journal import digest
+from reconciler.engine.model import Address, Comparison, Condition, DifferenceKind, JsonObject, Members
 from reconciler.errors import StateError
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
+from reconciler.kinds.shared.datastore_records import compare_paths
 from reconciler.kinds.shared.delivery import split_delivered
+from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_inputs
 from reconciler.kinds.shared.storage_check import check_stored_files
 
 if TYPE_CHECKING:
@@ -29,8 +31,11 @@ FIXED_ELEMENTS = ("instrument", "detector", "physical_filter", "skymap", "tract"
 EARLIEST_UNIVERSE_WITH_OBSERVATIONS = 6
 """Records of exposures and visits changed with this version; older ones can't be inserted as they are."""
 
-Existing = Mapping[str, Mapping[str, "DatasetRef"] | None]
-"""The datasets of each dataset type by UUID; None if their number is as desired, so that they were not listed."""
+Existing = Mapping[str, "Mapping[str, DatasetRef] | Comparison"]
+"""The datasets of each dataset type by UUID, or how else it is known that all desired ones are present."""
+
+Paths = Mapping[str, Mapping[str, "str | None"]]
+"""The path of each dataset by UUID, None without a record, by dataset type; of the types whose records are compared."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,15 @@ class ExportSource:
         Patterns of the Rucio datasets that deliver the files.
     verify : `str`
         Which files to check on storage, as in `VERIFY`.
+    spec : `str`
+        Digest of its table.
     """
 
     path: str
     locate: Callable[[str], str]
     delivered_by: tuple[str, ...] = ()
     verify: str = "none"
+    spec: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,19 +118,59 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
             runs[dataset.dataset_type].add(dataset.run)
         for collection, _, dataset_id in content.certifications:
             calibrations[content.datasets[dataset_id].dataset_type].add(collection)
-    desired = Counter(dataset.dataset_type for content in contents.values() for dataset in content.datasets.values())
-    existing: Existing = {t: _list_unless_counted(context, t, sorted(runs[t]), desired[t]) for t in sorted(runs)}
+    pools = {t: _prepare_pool(context, t, sorted(runs[t]), sources, contents) for t in sorted(runs)}
+    existing: Existing = {t: pool.list_unless_known() for t, pool in pools.items()}
+    paths = _list_paths(context, pools, existing)
     certified = {
         certification
         for dataset_type, names in sorted(calibrations.items())
         for certification in context.butler.certifications([dataset_type], sorted(names))
     }
-    compared = {n: _compare(context, source, contents[n], existing, certified) for n, source in sources.items()}
-    if None in existing.values() and any(part.missing for parts in compared.values() for part in parts.members):
+    compared = {n: _compare(context, source, contents[n], existing, certified, paths) for n, source in sources.items()}
+    if any(isinstance(found, Comparison) for found in existing.values()) and any(
+        part.missing for parts in compared.values() for part in parts.members
+    ):
         # What lacks a certification or a tag may lack the dataset too, under a count that agrees.
         existing = {t: context.butler.members(t, sorted(runs[t])) for t in sorted(runs)}
-        compared = {n: _compare(context, source, contents[n], existing, certified) for n, source in sources.items()}
+        compared = {n: _compare(context, source, contents[n], existing, certified, paths) for n, source in sources.items()}
+    for dataset_type, pool in pools.items():
+        found = existing[dataset_type]
+        if not isinstance(found, Comparison) and pool.desired <= found.keys():
+            pool.datasets.record(len(pool.desired), len(found))
     return compared
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The datasets of one type in the RUN collections of all export files that contain that type."""
+
+    context: Context
+    desired: frozenset[str]
+    datasets: ProvenDatasets
+
+    def list_unless_known(self) -> Mapping[str, DatasetRef] | Comparison:
+        """List the datasets, or return how else it is known that they are the desired ones."""
+        dataset_type, runs, count = self.datasets.dataset_type, self.datasets.runs, len(self.desired)
+        if self.context.policy.compares_by_count(count) and self.context.butler.count(dataset_type, runs) == count:
+            return Comparison.COUNT
+        if self.datasets.hold(count):
+            return Comparison.PROOF
+        return self.context.butler.members(dataset_type, runs)
+
+
+def _prepare_pool(
+    context: Context, dataset_type: str, runs: list[str], sources: Mapping[str, ExportSource], contents: Mapping[str, ExportFile]
+) -> _Pool:
+    ids = {
+        name: {dataset_id for dataset_id, dataset in content.datasets.items() if dataset.dataset_type == dataset_type}
+        for name, content in contents.items()
+    }
+    names = [name for name in sorted(ids) if ids[name]]
+    specs = digest([[name, sources[name].spec] for name in names])
+    inputs = digest_inputs([sources[name].path for name in names])
+    address = f"{dataset_type} of {', '.join(str(Address('import', name)) for name in names)}"
+    datasets = ProvenDatasets.prepare(context, address, specs, inputs, dataset_type, runs)
+    return _Pool(context, frozenset[str]().union(*ids.values()), datasets)
 
 
 def _check_universe(context: Context, path: str, content: ExportFile) -> None:
@@ -144,18 +192,16 @@ def _check_universe(context: Context, path: str, content: ExportFile) -> None:
         )
 
 
-def _list_unless_counted(context: Context, dataset_type: str, runs: list[str], desired: int) -> Mapping[str, DatasetRef] | None:
-    """List the datasets of a type; return None if they are as many as all export files together contain."""
-    if context.policy.compares_by_count(desired) and context.butler.count(dataset_type, runs) == desired:
-        return None
-    return context.butler.members(dataset_type, runs)
-
-
 def _compare(
-    context: Context, source: ExportSource, content: ExportFile, existing: Existing, certified: set[Certification]
+    context: Context,
+    source: ExportSource,
+    content: ExportFile,
+    existing: Existing,
+    certified: set[Certification],
+    paths: Paths,
 ) -> ExportParts:
     """Compare one export file with the repository."""
-    datasets, conflicts = _compare_datasets(content, source, existing)
+    datasets, conflicts = _compare_datasets(content, source, existing, paths)
     datasets, waiting = split_delivered(context, source.delivered_by, datasets)
     collections, dataset_types = context.butler.collections(), context.butler.dataset_types()
     plain: dict[Hashable, JsonObject] = {
@@ -199,14 +245,20 @@ def _find_definition_conflicts(context: Context, content: ExportFile) -> Iterato
             yield Condition(DifferenceKind.CONFLICT, text)
 
 
-def _compare_datasets(content: ExportFile, source: ExportSource, existing: Existing) -> tuple[Members, tuple[Condition, ...]]:
+def _compare_datasets(
+    content: ExportFile, source: ExportSource, existing: Existing, paths: Paths
+) -> tuple[Members, tuple[Condition, ...]]:
     """Compare datasets by UUID, and find data IDs that belong to another UUID."""
-    counted = {dataset_type for dataset_type, refs in existing.items() if refs is None}
-    if counted and all(dataset.dataset_type in counted for dataset in content.datasets.values()):
-        return Members.counted("datasets", len(content.datasets)), ()
+    known = {dataset_type: found for dataset_type, found in existing.items() if isinstance(found, Comparison)}
+    refs = {t: found for t, found in existing.items() if not isinstance(found, Comparison)}
+    ways = {known.get(dataset.dataset_type, Comparison.MEMBERS) for dataset in content.datasets.values()}
+    compared = next((way for way in (Comparison.COUNT, Comparison.PROOF) if way in ways), Comparison.MEMBERS)
+    if Comparison.MEMBERS not in ways and ways:
+        count = len(content.datasets)
+        return Members("datasets", count, count, compared=compared), ()
     owners: dict[Hashable, str] = {}
-    for dataset_type, refs in existing.items():
-        for dataset_id, ref in (refs or {}).items():
+    for dataset_type, found in refs.items():
+        for dataset_id, ref in found.items():
             owners[dataset_type, ref.run, frozenset(ref.dataId.required.items())] = dataset_id
     desired: dict[Hashable, JsonObject] = {}
     conflicts: list[JsonObject] = []
@@ -216,14 +268,35 @@ def _compare_datasets(content: ExportFile, source: ExportSource, existing: Exist
         if owner is not None and owner != dataset_id:
             conflicts.append({**member, "existing_id": owner})
         desired[dataset_id] = {**member, "path": source.locate(dataset.path)}
-    present = {dataset_id for refs in existing.values() for dataset_id in refs or ()}
-    present |= {dataset_id for dataset_id, dataset in content.datasets.items() if dataset.dataset_type in counted}
-    members = Members.compare("datasets", desired, present)
-    members = dataclasses.replace(members, compared=Comparison.COUNT if counted else Comparison.MEMBERS)
+    present = {dataset_id for found in refs.values() for dataset_id in found}
+    present |= {dataset_id for dataset_id, dataset in content.datasets.items() if dataset.dataset_type in known}
+    changed = _find_wrong_records(desired, paths)
+    members = dataclasses.replace(Members.compare("datasets", desired, present, changed=changed), compared=compared)
     if not conflicts:
         return members, ()
     text = f"data IDs that exist with another UUID: {len(conflicts):,}; is it another version of the export?"
     return members, (Condition(DifferenceKind.CONFLICT, text, tuple(conflicts)),)
+
+
+def _list_paths(context: Context, pools: Mapping[str, _Pool], existing: Existing) -> Paths:
+    """Return the recorded path of each dataset by UUID, by the dataset types whose records are compared, with one query."""
+    chosen = {
+        dataset_type: {dataset_id: found[dataset_id] for dataset_id in pools[dataset_type].desired & found.keys()}
+        for dataset_type, found in existing.items()
+        if not isinstance(found, Comparison) and context.policy.compares_records(len(pools[dataset_type].desired))
+    }
+    paths = context.butler.paths(ref for refs in chosen.values() for ref in refs.values())
+    return {dataset_type: {dataset_id: paths.get(dataset_id) for dataset_id in refs} for dataset_type, refs in chosen.items()}
+
+
+def _find_wrong_records(desired: Mapping[Hashable, JsonObject], paths: Paths) -> Iterator[JsonObject]:
+    """Find the datasets whose records in the datastore are missing or wrong."""
+    for dataset_type in sorted({member["dataset_type"] for member in desired.values()} & paths.keys()):
+        own = {dataset_id: member for dataset_id, member in desired.items() if member["dataset_type"] == dataset_type}
+        recorded: dict[Hashable, str | None] = {
+            dataset_id: path for dataset_id, path in paths[dataset_type].items() if dataset_id in own
+        }
+        yield from compare_paths(recorded, own)
 
 
 def _compare_certifications(content: ExportFile, certified: set[Certification]) -> Members:
@@ -298,4 +371,4 @@ def _check_storage(context: Context, source: ExportSource, content: ExportFile) 
     for dataset_type, names in runs.items():
         existing |= context.butler.members(dataset_type, sorted(names))
     refs = [existing[dataset_id] for dataset_id in content.datasets if dataset_id in existing]
-    return check_stored_files(context, source.verify, [refs], len(refs))
+    return check_stored_files(context, source.verify, [refs], len(refs), source.delivered_by)

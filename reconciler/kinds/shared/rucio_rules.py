@@ -17,6 +17,12 @@ UPDATABLE = {"activity": "activity", "comment": "comments", "priority": "priorit
 LIFETIME_TOLERANCE = 120.0
 """Seconds by which a lifetime may seem too short: the time between asking for a rule and its creation."""
 
+LONGEST_NOTICE = 7 * 86400.0
+SHARE_OF_LIFETIME = 0.25
+"""A rule expires soon if less of its lifetime than this share is left, and less than `LONGEST_NOTICE` seconds."""
+LONGEST_EVALUATION = 3600.0
+"""Seconds within which Rucio should have evaluated the rules of a dataset that files were added to."""
+
 
 class Rule(BaseModel):
     """A replication rule; its identity for Rucio is the expression, the account and the copies."""
@@ -28,15 +34,20 @@ class Rule(BaseModel):
         description="RSE expression that selects where copies may go.",
         examples=["IN2P3_RAW_DISK", "SLAC_BUTLER_DISK|IN2P3_RAW_DISK"],
     )
-    copies: int = Field(1, ge=1, description="Number of copies, each on a different RSE.")
-    account: str | None = Field(None, description="Account that owns the rule; by default the one of [rucio].")
-    lifetime: int | None = Field(None, ge=1, description="Seconds until the rule expires; by default it never does.")
-    activity: str | None = Field(None, description="Transfer activity; by default Rucio chooses.")
-    comment: str | None = Field(None, description="Comment stored with the rule.")
-    priority: int | None = Field(None, ge=1, le=5, description="Transfer priority.")
-    locked: bool | None = Field(None, description="Whether the rule is protected from deletion.")
+    copies: int = Field(1, ge=1, description="Number of copies, each on a different RSE.", examples=[2])
+    account: str | None = Field(None, description="Account that owns the rule; by default the one of [rucio].", examples=["frdf"])
+    lifetime: int | None = Field(
+        None, ge=1, description="Seconds until the rule expires; by default it never does.", examples=[2592000]
+    )
+    activity: str | None = Field(None, description="Transfer activity; by default Rucio chooses.", examples=["Data Brokering"])
+    comment: str | None = Field(None, description="Comment stored with the rule.", examples=["for the multisite campaign"])
+    priority: int | None = Field(None, ge=1, le=5, description="Transfer priority.", examples=[4])
+    locked: bool | None = Field(None, description="Whether the rule is protected from deletion.", examples=[True])
     grouping: str = Field(
-        "DATASET", pattern="^(ALL|DATASET|NONE)$", description="How copies are spread over RSEs; only used for a new rule."
+        "DATASET",
+        pattern="^(ALL|DATASET|NONE)$",
+        description="How copies are spread over RSEs; only used for a new rule.",
+        examples=["NONE"],
     )
 
     def __str__(self) -> str:
@@ -111,18 +122,14 @@ def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: 
     now : `datetime.datetime`
         UTC, naive.
     """
-    accounts = {rule.owner(account) for rule in desired} | {account}
-    ours = [rule for rule in existing if rule.account in accounts and rule.child_rule_id is None]
-    by_identity = {(normalize_expression(rule.rse_expression), rule.account, rule.copies): rule for rule in ours}
+    pairs, unmanaged = pair_rules(desired, existing, account)
     steps: list[RuleStep] = []
     unmet: list[Rule] = []
-    for rule in desired:
-        found = by_identity.pop((normalize_expression(rule.rse_expression), rule.owner(account), rule.copies), None)
+    for rule, found in pairs:
         if found is None:
             unmet.append(rule)
         elif options := find_updates(rule, found, now):
             steps.append(RuleStep("update", rule, _update_reason(rule, found, options), found.id, options))
-    unmanaged = list(by_identity.values())
     for rule in unmet:
         moved = _find_predecessor(rule, unmet, unmanaged, account)
         if moved is None:
@@ -131,6 +138,20 @@ def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: 
             unmanaged.remove(moved)
             steps.append(RuleStep("move", rule, f"it is {moved.rse_expression} × {moved.copies}", moved.id))
     return RuleDiff(steps, unmanaged)
+
+
+def pair_rules(
+    desired: Sequence[Rule], existing: Iterable[RuleFacts], account: str
+) -> tuple[list[tuple[Rule, RuleFacts | None]], list[RuleFacts]]:
+    """Return each desired rule with the one in Rucio that it is, if any, and the other rules of the same accounts."""
+    accounts = {rule.owner(account) for rule in desired} | {account}
+    ours = [rule for rule in existing if rule.account in accounts and rule.child_rule_id is None]
+    by_identity = {(normalize_expression(rule.rse_expression), rule.account, rule.copies): rule for rule in ours}
+    pairs = [
+        (rule, by_identity.pop((normalize_expression(rule.rse_expression), rule.owner(account), rule.copies), None))
+        for rule in desired
+    ]
+    return pairs, list(by_identity.values())
 
 
 def _find_predecessor(rule: Rule, unmet: Sequence[Rule], unmanaged: Sequence[RuleFacts], account: str) -> RuleFacts | None:
@@ -185,6 +206,52 @@ def rule_conditions(rules: Iterable[RuleFacts], now: datetime.datetime) -> Itera
     if moving:
         text = "a rule is being moved; Rucio deletes the old one when the new one is OK"
         yield Condition(DifferenceKind.WAITING, text, field="rules")
+
+
+def expiry_conditions(pairs: Iterable[tuple[Rule, RuleFacts | None]], now: datetime.datetime) -> Iterator[Condition]:
+    """Describe each rule that expires soon although its lifetime is the desired one.
+
+    One that expires before its time, or that shouldn't expire at all, is updated instead; see `find_updates`.
+    """
+    for rule, existing in pairs:
+        if existing is None or existing.expires_at is None or rule.lifetime is None:
+            continue
+        if _expires_too_soon(rule.lifetime, existing, now):
+            continue
+        left = (existing.expires_at - now).total_seconds()
+        if left < min(LONGEST_NOTICE, rule.lifetime * SHARE_OF_LIFETIME):
+            when = f"expires in {format_duration(left)}" if left > 0 else f"expired {format_duration(-left)} ago"
+            text = f"{when}: rule {rule}; to keep it, raise or remove its lifetime in the state"
+            fact = {"rule": existing.id, "expires_at": existing.expires_at.isoformat()}
+            yield Condition(DifferenceKind.DEGRADED, text, (fact,), "rules", listed=False)
+
+
+def describe_missing_locks(
+    rule: RuleFacts, files: int, lacking: Sequence[str], changed: datetime.datetime | None, now: datetime.datetime
+) -> Condition:
+    """Describe a rule that demands fewer copies than its dataset has files: Rucio has not evaluated it since files were added.
+
+    Parameters
+    ----------
+    rule : `RuleFacts`
+        The rule.
+    files : `int`
+        Number of files in the dataset.
+    lacking : sequence of `str`
+        Names of the files that lack a lock, if they were listed.
+    changed : `datetime.datetime` or `None`
+        When the dataset, the rule or one of these files was made; UTC, naive.
+    now : `datetime.datetime`
+        UTC, naive.
+    """
+    locks = rule.locks_ok + rule.locks_replicating + rule.locks_stuck
+    text = f"rule {rule.rse_expression} × {rule.copies} has {locks:,} of {files * rule.copies:,} file locks"
+    members = tuple({"file": name} for name in lacking)
+    age = (now - changed).total_seconds() if changed is not None else LONGEST_EVALUATION
+    if age < LONGEST_EVALUATION:
+        return Condition(DifferenceKind.WAITING, f"waiting for Rucio to evaluate added files: {text}", members, "rules")
+    text = f"{text}, and the dataset has not changed for {format_duration(age)}; does Rucio's judge-evaluator run?"
+    return Condition(DifferenceKind.DEGRADED, text, members, "rules")
 
 
 def _describe_state(rule: RuleFacts, now: datetime.datetime) -> Condition:

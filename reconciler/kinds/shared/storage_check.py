@@ -6,13 +6,14 @@ Missing files are reported and never restored: only a person knows whether a fil
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from reconciler.engine.model import Condition, DifferenceKind
+from reconciler.engine.model import Condition, DifferenceKind, JsonObject
 from reconciler.errors import ApplyError, ObserveError
+from reconciler.kinds.shared.delivery import query_checksums
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
@@ -20,19 +21,23 @@ if TYPE_CHECKING:
 
 VERIFY = Field(
     "none",
-    pattern=r"^(none|all|sample:[1-9]\d*)$",
-    description="Files to check on storage for existence and recorded size: `none`, `all`, or `sample:N` for N random files.",
+    pattern=r"^(none|all|(sample|checksum):[1-9]\d*)$",
+    description=(
+        "Files to check on storage for existence and recorded size: `none`, `all`, or `sample:N` for N random files. "
+        "`checksum:N` also compares the content of N random files with the checksum in Rucio, so it needs `delivered_by`; local "
+        "files are read, and WebDAV servers that keep checksums are asked for them."
+    ),
     examples=["sample:100"],
 )
 
 
 def sample_size(verify: str) -> int | None:
-    """Return the number of datasets to check, given ``all`` or ``sample:N``; None for all."""
+    """Return the number of datasets to check, given ``all``, ``sample:N`` or ``checksum:N``; None for all."""
     return None if verify == "all" else int(verify.partition(":")[2])
 
 
 def check_stored_files(
-    context: Context, verify: str, batches: Iterable[Sequence[DatasetRef]], total: int
+    context: Context, verify: str, batches: Iterable[Sequence[DatasetRef]], total: int, delivered_by: Sequence[str] = ()
 ) -> tuple[Condition, ...]:
     """Return a condition if files of datasets are missing from storage or differ from their record.
 
@@ -41,12 +46,15 @@ def check_stored_files(
     context : `reconciler.systems.context.Context`
         The live systems and the workers.
     verify : `str`
-        ``all``, or ``sample:N`` for N random datasets of the first batch.
+        ``all``, or ``sample:N`` or ``checksum:N`` for N random datasets of the first batch.
     batches : iterable of sequence of `lsst.daf.butler.DatasetRef`
         The datasets, as many at a time as memory allows; only problems are kept.
     total : `int`
         Number of datasets, for the progress display.
+    delivered_by : sequence of `str`
+        DIDs with wildcards, in whose scopes Rucio has the checksums.
     """
+    patterns = delivered_by if verify.startswith("checksum") else None
     count = sample_size(verify)
     if count is not None:
         first = next(iter(batches), ())
@@ -56,24 +64,39 @@ def check_stored_files(
     checked = 0
     try:
         for batch in batches:
-            found, files = _check_batch(context, batch, checked, total)
+            found, files = _check_batch(context, batch, checked, total, patterns)
             problems += found
             checked += files
     except ApplyError as error:  # workers report every error as ApplyError; here it is a failed observation
         raise ObserveError(f"files on storage could not be checked: {error}", error.hints) from error
-    if not problems:
-        return ()
-    text = f"{len(problems):,} of {checked:,} files checked are missing from storage or differ from their recorded size"
-    return (Condition(DifferenceKind.DEGRADED, text, tuple(problems), "storage"),)
+    return tuple(_describe_problems(problems, checked, "recorded size" if patterns is None else "recorded size or checksum"))
 
 
-def _check_batch(context: Context, refs: Sequence[DatasetRef], before: int, total: int) -> tuple[list[dict[str, Any]], int]:
+def _describe_problems(problems: Sequence[JsonObject], checked: int, record: str) -> Iterator[Condition]:
+    """Describe files that are missing or differ, and those whose checksum can't be compared."""
+    from reconciler.systems.storage import NO_RECORDED_CHECKSUM, NO_STORED_CHECKSUM
+
+    unknown = tuple(found for found in problems if found["problem"] in (NO_RECORDED_CHECKSUM, NO_STORED_CHECKSUM))
+    wrong = tuple(found for found in problems if found not in unknown)
+    if wrong:
+        text = f"{len(wrong):,} of {checked:,} files checked are missing from storage or differ from their {record}"
+        yield Condition(DifferenceKind.DEGRADED, text, wrong, "storage")
+    if unknown:
+        text = f"the checksums of {len(unknown):,} of {checked:,} files can't be compared; use `all` or `sample:N`"
+        yield Condition(DifferenceKind.DEGRADED, text, unknown, "storage")
+
+
+def _check_batch(
+    context: Context, refs: Sequence[DatasetRef], before: int, total: int, patterns: Sequence[str] | None
+) -> tuple[list[dict[str, Any]], int]:
     """Return the problems and the number of files checked, and report progress after each chunk."""
     from reconciler.systems import storage
 
     files = context.butler.files(refs)
     by_id = {str(ref.id): ref for ref in refs}
-    chunks = [(files[start : start + storage.FILES_PER_CHECK],) for start in range(0, len(files), storage.FILES_PER_CHECK)]
+    checksums = None if patterns is None else query_checksums(context, patterns, [file.uri for file in files])
+    starts = range(0, len(files), storage.FILES_PER_CHECK)
+    chunks = [(files[start : start + storage.FILES_PER_CHECK], checksums) for start in starts]
     results = context.workers.each(storage.check, chunks) if len(chunks) > 1 else (storage.check(*chunk) for chunk in chunks)
     stored = {file.id for file in files}
     unknown = [ref for id, ref in by_id.items() if id not in stored]

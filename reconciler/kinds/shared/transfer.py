@@ -14,4 +14,5 @@ TRANSFER: Transfer = Field(
         "Transfer mode of the ingest, as in `butler ingest-raws --transfer`. `direct` records the files where they are; the "
         "other modes put them, or links to them, into the repository."
     ),
+    examples=["symlink"],
 )

@@ -14,7 +14,8 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from reconciler.errors import ObserveError, clean
+from reconciler import redaction
+from reconciler.errors import ObserveError, WriteRefused, clean
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class ButlerConnection:
         self._config: Any = None
         self._collection_caches = contextlib.ExitStack()
         self._answers: dict[Hashable, Any] = {}
+        self.read_only = False
+        """Whether opening the repository for writing is refused."""
 
     def cached(self, key: Hashable, read: Callable[[], T]) -> T:
         """Return the cached answer to a question, reading it the first time; raises ObserveError if that fails."""
@@ -126,6 +129,7 @@ class ButlerConnection:
             from lsst.daf.butler import ButlerConfig
 
             self._config = ButlerConfig(self.uri)
+            redaction.remember_uri(str(self._config.get(("registry", "db"), "")))
             _limit_waits(self._config)
         return self._config
 
@@ -139,7 +143,11 @@ class ButlerConnection:
         ------
         reconciler.errors.ObserveError
             If it can't be opened.
+        reconciler.errors.WriteRefused
+            If it is to be opened for writing in a check that only reads.
         """
+        if writeable and self.read_only:
+            raise WriteRefused(f"Butler {self.uri} was to be opened for writing in a check that only reads")
         if True in self._butlers:
             return self._butlers[True]
         if writeable not in self._butlers:
@@ -172,6 +180,16 @@ class ButlerConnection:
         """Let a read-only Butler read collections once instead of for each query."""
         if not writeable:
             self._collection_caches.enter_context(butler.registry.caching_context())
+
+    @property
+    def identity(self) -> str:
+        """The location of the registry and its namespace, without credentials; empty if the repository doesn't exist yet."""
+        if not self.ready:
+            return ""
+        url, namespace = registry_of(self.config())
+        database = os.path.realpath(url.database) if url.get_backend_name() == "sqlite" and url.database else url.database
+        host = url.host or url.query.get("host")
+        return f"{url.get_backend_name()}://{host or ''}:{url.port or ''}/{database} {namespace or ''}".strip()
 
     @property
     def many_writers(self) -> bool:
@@ -252,7 +270,9 @@ def registry_of(config: Any) -> tuple[Any, str | None]:
     folder = getattr(config, "configDir", None)
     if folder is not None:
         registry.replaceRoot(folder.ospath if folder.isLocal else str(folder))
-    return registry.connectionString, registry.get("namespace")
+    url = registry.connectionString
+    redaction.remember(url.password or "")
+    return url, registry.get("namespace")
 
 
 def with_timeouts(url: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.systems.butler.errors import translate_read_errors
-from reconciler.systems.butler.queries import with_bound_values
+from reconciler.systems.butler.queries import registered_after, with_bound_values
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef
@@ -58,7 +59,12 @@ class DatasetReader:
                 if where:
                     query = query.where(where)
                 rows = query.join_dataset_search(dataset_type, names).data_ids(dimensions)
-                return {tuple(row[dimension] for dimension in dimensions) for row in rows}
+                required = tuple(rows.dimensions.required)
+                if not set(dimensions) <= set(required):
+                    return {tuple(row[dimension] for dimension in dimensions) for row in rows}
+                # A quarter of the time of looking up each value by its dimension.
+                places = [required.index(dimension) for dimension in dimensions]
+                return {tuple([values[place] for place in places]) for values in (row.required_values for row in rows)}
 
         return self.connection.cached(("data ids", dataset_type, tuple(names), tuple(dimensions), where), read)
 
@@ -90,6 +96,24 @@ class DatasetReader:
         return self.connection.cached(
             ("members where", dataset_type, names, where), lambda: self.refs(dataset_type, names, where)
         )
+
+    def registered_after(
+        self, dataset_type: str, collections: Iterable[str], moment: datetime.datetime, most: int
+    ) -> frozenset[str] | None:
+        """Return the UUIDs of the datasets that were registered after a time; None if they are more than ``most``; cached."""
+        names = tuple(self.definitions.searchable(dataset_type, collections))
+
+        def read() -> frozenset[str] | None:
+            if not names:
+                return frozenset()
+            with self.connection.open().query() as query:
+                found = query.datasets(dataset_type, names, find_first=False).where(registered_after(dataset_type, moment))
+                number = found.count()
+                if number > most:
+                    return None
+                return frozenset(str(ref.id) for ref in found) if number else frozenset()
+
+        return self.connection.cached(("registered after", dataset_type, names, moment, most), read)
 
     def refs_in(
         self, dataset_type: str, collections: Iterable[str], dimension: str, values: Iterable[Any], instrument: str

@@ -83,7 +83,7 @@ class DefinitionReader:
         """Return the collections that match any pattern; a pattern without wildcards is returned whether it exists or not."""
         found: dict[str, None] = {}
         for pattern in patterns:
-            if WILDCARDS.isdisjoint(pattern):
+            if WILDCARDS.isdisjoint(pattern) or pattern in self.collections():  # that may be its name
                 found[pattern] = None
             else:
                 found |= dict.fromkeys(sorted(fnmatch.filter(self.collections(), pattern)))

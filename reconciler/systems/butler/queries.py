@@ -6,6 +6,7 @@ does not (``day_obs``), since the Butler answers it from an index of the dimensi
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -41,21 +42,11 @@ def with_value_range(instrument: str, dimension: str, values: Sequence[int]) -> 
     return f"instrument = '{instrument}' AND {dimension} IN ({min(values)}..{max(values)})"
 
 
+def registered_after(dataset_type: str, moment: datetime.datetime) -> str:
+    """Return the expression for datasets of a type that were registered after a time; it goes after their search is joined."""
+    return f"{dataset_type}.ingest_date > T'{moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat()}/utc'"
+
+
 def on_nights(instrument: str, nights: Iterable[int], where: str = "") -> str:
     """Return the expression for datasets of an instrument on these days of observation, which satisfy ``where``."""
     return with_values(instrument, "exposure.day_obs", nights, where)
-
-
-def between_nights(instrument: str, begin: int, end: int) -> str:
-    """Return the expression for datasets of an instrument from the day of observation ``begin`` to the one before ``end``."""
-    return f"instrument = '{instrument}' AND exposure.day_obs >= {begin} AND exposure.day_obs < {end}"
-
-
-def exposures_on_nights(nights: Iterable[int]) -> str:
-    """Return the expression for exposure records on these days of observation."""
-    return f"day_obs IN ({', '.join(map(str, nights))})"
-
-
-def exposures_between_nights(begin: int, end: int) -> str:
-    """Return the expression for exposure records from the day of observation ``begin`` to the one before ``end``."""
-    return f"day_obs >= {begin} AND day_obs < {end}"

@@ -59,6 +59,7 @@ class Repository:
         self.refs_in = datasets.refs_in
         self.members = datasets.members
         self.members_where = datasets.members_where
+        self.registered_after = datasets.registered_after
         self.paths = datasets.paths
         self.files = datasets.files
         self.certifications = datasets.certifications
@@ -72,6 +73,11 @@ class Repository:
     def ready(self) -> bool:
         """Whether the repository can be queried."""
         return self.connection.ready
+
+    @property
+    def identity(self) -> str:
+        """The location of the registry and its namespace, without credentials."""
+        return self.connection.identity
 
     @property
     def many_writers(self) -> bool:

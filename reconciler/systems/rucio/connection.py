@@ -14,8 +14,10 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from reconciler import redaction
 from reconciler.errors import ObserveError
 from reconciler.systems.rucio.errors import Attempts, translate_read_errors, translate_write_errors
+from reconciler.systems.rucio.read_only import refuse_writes
 
 T = TypeVar("T")
 
@@ -41,10 +43,14 @@ class RucioConnectionSettings:
 
 @dataclass
 class RucioConnection:
-    """A connection to one server, opened on first use; ``counted`` receives the client then, to count its calls."""
+    """A connection to one server, opened on first use; ``counted`` receives the client then, to count its calls.
+
+    With ``read_only``, every request that could change something is refused before it is sent.
+    """
 
     settings: RucioConnectionSettings
     counted: Callable[[Any], None] | None = None
+    read_only: bool = False
     _client: Any = None
     _answers: dict[Hashable, Any] = field(default_factory=dict)
 
@@ -60,6 +66,7 @@ class RucioConnection:
             return
         os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
         _check_configuration(self.settings)
+        _remember_credentials(self.settings)
         attempts = Attempts()
         with translate_read_errors(self.place, attempts), _use_configuration(self.settings.config):
             from rucio.client import Client
@@ -69,9 +76,12 @@ class RucioConnection:
             options = {"account": self.settings.account, "timeout": self.settings.timeout, "user_agent": "reconcile"}
             client = attempts.call(lambda: Client(logger=quiet, **options))
             client.REQUEST_RETRIES = client.request_retries = 1  # `Attempts` waits between tries; the client does not
+            if self.read_only:
+                refuse_writes(client)
             if self.counted is not None:
                 self.counted(client)
             self._client = client
+            redaction.remember(str(getattr(client, "auth_token", "") or ""))
 
     @property
     def client(self) -> Any:
@@ -96,15 +106,15 @@ class RucioConnection:
         """Raise `ObserveError` unless the server and its database answer."""
         self.ask("whoami", lambda: self.client.whoami())
 
-    def ask(self, key: Hashable, question: Callable[[], T]) -> T:
+    def ask(self, key: Hashable, question: Callable[[], T], what: str = "") -> T:
         """Return the answer to a question, from the cache or by `read`."""
         if key not in self._answers:
-            self._answers[key] = self.read(question)
+            self._answers[key] = self.read(question, what)
         answer: T = self._answers[key]
         return answer
 
-    def read(self, question: Callable[[], T]) -> T:
-        """Return the answer to a question, with retries and past the cache.
+    def read(self, question: Callable[[], T], what: str = "") -> T:
+        """Return the answer to a question, with retries and past the cache; ``what`` is the DID that it is about, if it is one.
 
         Raises
         ------
@@ -113,7 +123,7 @@ class RucioConnection:
         """
         self.connect()
         attempts = Attempts()
-        with translate_read_errors(self.place, attempts):
+        with translate_read_errors(self.place, attempts, what):
             return attempts.call(question)
 
     def is_cached(self, key: Hashable) -> bool:
@@ -161,6 +171,14 @@ def _use_configuration(path: str | None) -> Iterator[None]:
             os.environ.pop("RUCIO_CONFIG", None)
         else:
             os.environ["RUCIO_CONFIG"] = before
+
+
+def _remember_credentials(settings: RucioConnectionSettings) -> None:
+    """Keep the password of the configuration out of messages, also of those that quote it."""
+    parser = configparser.ConfigParser(interpolation=None)
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):
+        parser.read([settings.config or os.environ.get("RUCIO_CONFIG", "")])
+        redaction.remember(parser.get("client", "password", fallback=""))
 
 
 def _check_configuration(settings: RucioConnectionSettings) -> None:

@@ -1,7 +1,8 @@
 """Datasets, containers and files of a Rucio server: what exists, what they contain, and making them.
 
-Rucio silently leaves out DIDs that don't exist, and a response that is cut at the end of a line is just a shorter list. So the
-number of files is compared with the recorded one wherever there is one.
+Rucio silently leaves out DIDs that don't exist, and a response that is cut at the end of a line is just a shorter list. So
+nothing counts as absent because a list leaves it out: the number of files is compared with the recorded one, DIDs that are left
+out are queried one by one, and a search is repeated in two parts.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from typing import Any
 
 from reconciler.patterns import is_glob
 from reconciler.systems.rucio.connection import RucioConnection
-from reconciler.systems.rucio.errors import IncompleteAnswer
+from reconciler.systems.rucio.errors import IncompleteAnswer, translate_read_errors
 from reconciler.systems.rucio.facts import DidFacts, FileFacts, did_facts, did_keys, read_rows, split_did
 
 DIDS_PER_CALL = 1000
 """The server refuses more, with a message of megabytes."""
 PARALLEL_CALLS = 4
+MOST_QUERIED_ALONE = 1000
+"""DIDs that are queried one by one because a bulk answer leaves them out; 3 ms each, `PARALLEL_CALLS` at a time."""
+MOST_COUNTED_ALONE = 3
+"""Up to this many open datasets are counted one by one: listing them once more costs more."""
+MOST_PARENTS_QUERIED = 20
+"""DIDs whose containers are queried because a list leaves them out."""
 DIDS_PER_ATTACHMENT = 500
 
 
@@ -35,26 +42,73 @@ class DidCatalog:
     def __init__(self, connection: RucioConnection) -> None:
         self._connection = connection
 
-    def query(self, dids: Iterable[str]) -> dict[str, DidFacts]:
-        """Query the type and state of DIDs, in bulk; those that don't exist are left out."""
+    def query(self, dids: Iterable[str], *, confirm: bool = True) -> dict[str, DidFacts]:
+        """Query the type and state of DIDs, in bulk; those that don't exist are left out.
+
+        Parameters
+        ----------
+        dids : iterable of `str`
+            Each as ``scope:name``.
+        confirm : `bool`
+            Whether DIDs that the bulk answer leaves out are queried one by one; False where it does no harm to miss one.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the server can't be queried, or leaves out more DIDs than can be queried one by one.
+        """
         asked = sorted(set(dids))
         new = [did for did in asked if not self._connection.is_cached(("did", did))]
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            for batch, found in pool.map(self._query_batch, batches(new)):
-                for did in batch:
-                    self._connection.cache(("did", did), found.get(did))
-        known: dict[str, DidFacts | None] = {did: self._connection.cached(("did", did)) for did in asked}
+            found: dict[str, DidFacts] = {}
+            for part in pool.map(self._query_batch, batches(new)):
+                found |= part
+            if confirm:
+                left_out = [did for did in new if did not in found]
+                self._check_left_out(left_out, len(new))
+                for did, facts in zip(left_out, pool.map(self._query_alone, left_out), strict=True):
+                    self._connection.cache(("did", did), facts)
+        for did, facts in found.items():
+            self._connection.cache(("did", did), facts)
+        known = {did: self._connection.cached(("did", did)) for did in asked if self._connection.is_cached(("did", did))}
         return {did: facts for did, facts in known.items() if facts is not None}
 
-    def _query_batch(self, dids: Sequence[str]) -> tuple[Sequence[str], dict[str, DidFacts]]:
+    def _query_batch(self, dids: Sequence[str]) -> dict[str, DidFacts]:
         def read() -> dict[str, DidFacts]:
             answer = self._connection.client.get_metadata_bulk(did_keys(dids), plugin="DID_COLUMN")
             return {f"{row['scope']}:{row['name']}": did_facts(row) for row in read_rows(answer, "scope", "name", "did_type")}
 
-        return dids, self._connection.read(read)
+        return self._connection.read(read)
+
+    def _check_left_out(self, left_out: Sequence[str], asked: int) -> None:
+        if len(left_out) > MOST_QUERIED_ALONE:
+            with translate_read_errors(self._connection.place):
+                raise IncompleteAnswer(
+                    f"it leaves out {len(left_out):,} of {asked:,} DIDs, such as {left_out[0]}; up to {MOST_QUERIED_ALONE:,} are "
+                    "confirmed to be absent"
+                )
+
+    def _query_alone(self, did: str) -> DidFacts | None:
+        """Query one DID; only the server's error for a DID that doesn't exist means that it is absent."""
+        from rucio.common.exception import DataIdentifierNotFound
+
+        def read() -> DidFacts | None:
+            try:
+                answer = self._connection.client.get_metadata(*split_did(did))
+            except DataIdentifierNotFound:
+                return None
+            return did_facts(next(read_rows([answer], "did_type", "is_open", "length")))
+
+        return self._connection.read(read, did)
 
     def match(self, pattern: str, did_type: str = "dataset") -> list[str]:
-        """List the DIDs that match ``scope:name`` with wildcards in the name; without any, return the DID, existing or not."""
+        """List the DIDs that match ``scope:name`` with wildcards in the name; without any, return the DID, existing or not.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the server can't be queried, or two searches disagree.
+        """
         if not is_glob(pattern):
             return [pattern]
         scope, name = split_did(pattern)
@@ -62,45 +116,109 @@ class DidCatalog:
         coarse = "".join("*" if sign in "?[" else sign for sign in name.partition("[")[0]) + ("*" if "[" in name else "")
 
         def read() -> list[str]:
-            names = self._connection.client.list_dids(scope, [{"name": coarse}], did_type=did_type)
+            names = self._search(scope, coarse, did_type)
             return sorted(f"{scope}:{found}" for found in names if fnmatch.fnmatchcase(found, name))
 
-        return self._connection.ask(("match", pattern, did_type), read)
+        return self._connection.ask(("match", pattern, did_type), read, pattern)
+
+    def _search(self, scope: str, name: str, did_type: str) -> set[str]:
+        """Search names with wildcards, and again in two parts: a search that is cut the same way each time loses others then."""
+
+        def read(**bounds: str) -> set[str]:
+            filters = {"name": name, **{key.replace("_", "."): value for key, value in bounds.items()}}
+            return set(read_rows(self._connection.client.list_dids(scope, [filters], did_type=did_type)))
+
+        first = read()
+        if first:
+            middle = sorted(first)[(len(first) - 1) // 2]
+            second = read(name_lte=middle) | read(name_gt=middle)
+        else:
+            second = read()
+        if first != second:
+            raise IncompleteAnswer(f"a search for {scope}:{name} found {len(first):,} DIDs, and the next one {len(second):,}")
+        return first
 
     def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:
         """List the DIDs in each container."""
-        return {did: self._connection.ask(("contents", did), functools.partial(self._read_contents, did)) for did in containers}
+        return {
+            did: self._connection.ask(("contents", did), functools.partial(self._read_contents, did), did) for did in containers
+        }
 
     def _read_contents(self, did: str) -> set[str]:
         answer = self._connection.client.list_content(*split_did(did))
         return {f"{row['scope']}:{row['name']}" for row in read_rows(answer, "scope", "name")}
 
-    def files(self, datasets: Iterable[str]) -> list[FileFacts]:
-        """List the files of datasets, each file once.
+    def confirm_not_contained(self, container: str, dids: Sequence[str]) -> None:
+        """Query the parents of the first few DIDs that a container's list leaves out.
 
         Raises
         ------
         reconciler.errors.ObserveError
-            If the server can't be queried, or lists fewer files than it records for a dataset.
+            If the container contains one of them.
         """
-        asked = tuple(sorted(set(datasets)))
-        if not asked:
-            return []
-        facts = self.query(asked)
-        return self._connection.ask(("files", asked), lambda: self._read_files(asked, facts))
+        for did in dids[:MOST_PARENTS_QUERIED]:
+            if container in self.parents(did):
+                with translate_read_errors(self._connection.place, what=container):
+                    raise IncompleteAnswer(f"the list of its contents leaves out {did}")
 
-    def _read_files(self, datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> list[FileFacts]:
-        found: dict[tuple[str, str], FileFacts] = {}
-        listed: dict[str, int] = defaultdict(int)
-        for batch in batches(datasets):
-            for row in read_rows(self._connection.client.bulk_list_files(did_keys(batch)), "scope", "name"):
-                listed[f"{row['parent_scope']}:{row['parent_name']}"] += 1
-                found[row["scope"], row["name"]] = FileFacts(row["scope"], row["name"], int(row["bytes"] or 0))
-        for did in datasets:
-            recorded = facts[did].length if did in facts else None
-            if recorded is not None and listed[did] != recorded:
-                raise IncompleteAnswer(f"{did}: {listed[did]:,} files listed, {recorded:,} recorded")
+    def parents(self, did: str) -> set[str]:
+        """List the datasets or containers that contain a DID; none if it doesn't exist."""
+        from rucio.common.exception import DataIdentifierNotFound
+
+        def read() -> set[str]:
+            try:
+                rows = list(read_rows(self._connection.client.list_parent_dids(*split_did(did)), "scope", "name"))
+            except DataIdentifierNotFound:
+                return set()
+            return {f"{row['scope']}:{row['name']}" for row in rows}
+
+        return self._connection.ask(("parents", did), read, did)
+
+    def files(self, datasets: Iterable[str]) -> list[FileFacts]:
+        """List the files of datasets, each file once; see `files_by_dataset`."""
+        found = {(file.scope, file.name): file for files in self.files_by_dataset(datasets).values() for file in files}
         return list(found.values())
+
+    def files_by_dataset(self, datasets: Iterable[str]) -> dict[str, list[FileFacts]]:
+        """List the files of each dataset; none for a dataset that doesn't exist.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the server can't be queried, or lists fewer files than it records or counts.
+        """
+        asked = sorted(set(datasets))
+        new = [did for did in asked if not self._connection.is_cached(("files", did))]
+        if new:
+            facts = self.query(new)
+            for batch in batches(new):
+                found = self._connection.read(functools.partial(self._read_files, batch, facts))
+                for did in batch:
+                    self._connection.cache(("files", did), found.get(did, []))
+        return {did: self._connection.cached(("files", did)) for did in asked}
+
+    def _read_files(self, datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> dict[str, list[FileFacts]]:
+        listed = self._list_files(datasets)
+        opened = [did for did in datasets if did in facts and facts[did].length is None]
+        counts = {did: facts[did].length for did in datasets if did in facts} | self._count_files(opened)
+        for did, count in counts.items():
+            if count is not None and len(listed.get(did, ())) != count:
+                raise IncompleteAnswer(f"{did}: {len(listed.get(did, ())):,} files listed, {count:,} recorded")
+        return listed
+
+    def _list_files(self, datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
+        listed: dict[str, list[FileFacts]] = defaultdict(list)
+        for row in read_rows(self._connection.client.bulk_list_files(did_keys(datasets)), "scope", "name"):
+            file = FileFacts(row["scope"], row["name"], int(row["bytes"] or 0), row.get("adler32") or "")
+            listed[f"{row['parent_scope']}:{row['parent_name']}"].append(file)
+        return listed
+
+    def _count_files(self, datasets: Sequence[str]) -> dict[str, int]:
+        """Count the files of open datasets, which have no recorded length: many by a second list, in the opposite order."""
+        if len(datasets) > MOST_COUNTED_ALONE:
+            return {did: len(files) for did, files in self._list_files(datasets[::-1]).items()}
+        client = self._connection.client
+        return {did: client.get_did(*split_did(did), dynamic_depth="FILE")["length"] or 0 for did in datasets}
 
     def create_dataset(self, did: str) -> None:
         """Create an empty, open dataset."""

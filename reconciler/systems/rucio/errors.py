@@ -96,6 +96,8 @@ def explain(error: BaseException) -> Explanation:
     detail = " ".join(clean(error).split())[:LONGEST_DETAIL]
     if isinstance(error, rucio_errors.CannotAuthenticate):
         return _explain_login(error)
+    if (page := _explain_login_page(error)) is not None:
+        return page
     if (code := _status_code(error)) is not None:
         return _explain_status(code)
     for classes, message, hint in _explanations():
@@ -147,7 +149,50 @@ def _explanations() -> list[tuple[tuple[type[BaseException], ...], str, str]]:
             "Ask for more quota at that RSE.",
         ),
         ((rucio_errors.InvalidRSEExpression,), "no RSE matches: {detail}", "Is rse_expression right?"),
+        *_explain_refusals(),
         ((StopIteration,), "the server sent an empty answer", down),
+    ]
+
+
+def _explain_refusals() -> list[tuple[tuple[type[BaseException], ...], str, str]]:
+    """List what the server refuses because of what the state asks for; each message keeps the server's own words."""
+    from rucio.common import exception as rucio_errors
+
+    return [
+        (
+            (rucio_errors.InsufficientTargetRSEs,),
+            "InsufficientTargetRSEs: {detail}",
+            "Lower `copies`, or let rse_expression match more RSEs.",
+        ),
+        (
+            (rucio_errors.RSEWriteBlocked,),
+            "RSEWriteBlocked: {detail}",
+            "Wait until the RSE accepts files again, or choose another in rse_expression.",
+        ),
+        ((rucio_errors.AccountNotFound,), "AccountNotFound: {detail}", "Is the account of the rule, or of [rucio], right?"),
+        ((rucio_errors.ScopeNotFound,), "ScopeNotFound: {detail}", "Is the scope right? Ask for it to be created if it is."),
+        (
+            (rucio_errors.DataIdentifierNotFound,),
+            "DataIdentifierNotFound: {detail}",
+            "It was removed meanwhile, or its name is misspelled; run `reconcile diff` again.",
+        ),
+        (
+            (rucio_errors.DataIdentifierAlreadyExists, rucio_errors.DuplicateRule, rucio_errors.FileAlreadyExists),
+            "it exists already: {detail}",
+            "Somebody made it meanwhile; run again.",
+        ),
+        (
+            (rucio_errors.UnsupportedOperation,),
+            "UnsupportedOperation: {detail}",
+            "If it is closed, only an administrator of the Rucio server can reopen it.",
+        ),
+        (
+            (rucio_errors.FileConsistencyMismatch,),
+            "FileConsistencyMismatch: {detail}",
+            "The file has another size or checksum than Rucio recorded; restore it, or register it under another name.",
+        ),
+        ((rucio_errors.RuleNotFound,), "RuleNotFound: {detail}", "It was removed meanwhile; run again."),
+        ((rucio_errors.InvalidObject,), "InvalidObject: {detail}", "The server's schema doesn't allow it; correct the state."),
     ]
 
 
@@ -158,6 +203,16 @@ def _explain_login(error: BaseException) -> Explanation:
             ("Are the account, user and password (or certificate, or token) in rucio.cfg right?",),
         )
     return Explanation("the server could not check the credentials", ("This isn't about the password; run again later.",))
+
+
+def _explain_login_page(error: BaseException) -> Explanation | None:
+    """Explain the answer of something that isn't Rucio: HTML instead of JSON, or a login that ends without a token."""
+    hint = "Is there a proxy or a login page in between? Is rucio_host, or auth_host, in rucio.cfg right?"
+    if isinstance(error, KeyError) and "x-rucio-auth-token" in str(error).lower():
+        return Explanation("the answer to the login isn't from Rucio: it has no token, like a login page", (hint,))
+    if isinstance(error, json.JSONDecodeError) and error.doc.lstrip()[:1] == "<":
+        return Explanation("the answer isn't from Rucio: it is a web page, such as a login page", (hint,))
+    return None
 
 
 def _explain_status(code: int) -> Explanation:
@@ -190,8 +245,18 @@ def _status_code(error: BaseException) -> int | None:
 
 
 @contextlib.contextmanager
-def translate_read_errors(place: Callable[[], str], attempts: Attempts | None = None) -> Iterator[None]:
-    """Raise `ObserveError` for everything that keeps a server from giving a trustworthy answer; ``place`` names the server."""
+def translate_read_errors(place: Callable[[], str], attempts: Attempts | None = None, what: str = "") -> Iterator[None]:
+    """Raise `ObserveError` for everything that keeps a server from giving a trustworthy answer.
+
+    Parameters
+    ----------
+    place : callable
+        Returns the address of the server.
+    attempts : `Attempts`, optional
+        The tries, which the message counts.
+    what : `str`
+        The DID or pattern that the question is about; empty for a question about many.
+    """
     try:
         yield
     except ReconcileError:
@@ -199,7 +264,8 @@ def translate_read_errors(place: Callable[[], str], attempts: Attempts | None = 
     except Exception as error:
         why = explain(error)
         tries = attempts.describe() if attempts else ""
-        raise ObserveError(f"can't query Rucio at {place()}: {why.message}{tries}", why.hints) from error
+        subject = f"{what}: " if what and what not in why.message else ""
+        raise ObserveError(f"can't query Rucio at {place()}: {subject}{why.message}{tries}", why.hints) from error
 
 
 @contextlib.contextmanager

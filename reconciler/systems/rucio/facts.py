@@ -24,20 +24,43 @@ class DidFacts:
         Whether files or datasets may still be added.
     length : `int` or `None`
         Number of files; `None` while it is open.
+    bytes : `int` or `None`
+        Size of all files; `None` while it is open.
+    adler32 : `str`
+        Checksum of a file; empty if Rucio has none.
+    created_at, updated_at : `datetime.datetime` or `None`
+        UTC, naive. Attaching files to an open dataset doesn't change ``updated_at``; detaching and closing do.
     """
 
     type: str
     is_open: bool
     length: int | None
+    bytes: int | None = None
+    created_at: datetime.datetime | None = None
+    updated_at: datetime.datetime | None = None
+    adler32: str = ""
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """A file in a dataset; ``size`` is in bytes."""
+    """A file in a dataset; ``size`` is in bytes, and ``adler32`` is empty if Rucio has none."""
 
     scope: str
     name: str
     size: int
+    adler32: str = ""
+
+    @property
+    def did(self) -> str:
+        return f"{self.scope}:{self.name}"
+
+
+@dataclass(frozen=True)
+class BadReplica:
+    """A replica that somebody declared bad and that hasn't been replaced since; ``did`` is that of the file."""
+
+    did: str
+    rse: str
 
 
 @dataclass(frozen=True)
@@ -155,8 +178,11 @@ class RuleRequest:
 
 
 def did_facts(row: Mapping[str, Any]) -> DidFacts:
-    """Read a record of get_metadata_bulk."""
-    return DidFacts(_plain(row["did_type"]), bool(row["is_open"]), row["length"])
+    """Read a record of get_metadata_bulk or get_metadata."""
+    created, updated = parse_time(row.get("created_at")), parse_time(row.get("updated_at"))
+    return DidFacts(
+        _plain(row["did_type"]), bool(row["is_open"]), row["length"], row.get("bytes"), created, updated, row.get("adler32") or ""
+    )
 
 
 def _plain(member: object) -> str:

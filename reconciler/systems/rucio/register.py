@@ -6,7 +6,7 @@ import fnmatch
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,23 +24,40 @@ class RegistrationSource:
     collections: tuple[str, ...]
 
 
-def count_sources(sources: Iterable[RegistrationSource]) -> dict[RegistrationSource, int | None]:
-    """Count the datasets of each source; `None` if its repository can't be opened here. Each repository is opened once."""
-    counts: dict[RegistrationSource, int | None] = {}
-    opened: dict[str, Repository | None] = {}
-    for source in sources:
-        if source.repo not in opened:
-            opened[source.repo] = _open_if_possible(source.repo)
-        repository = opened[source.repo]
+@dataclass(frozen=True)
+class SourceContents:
+    """What some sources contain; a source whose repository can't be opened here is in neither.
+
+    Parameters
+    ----------
+    counts : mapping
+        Number of datasets of each source that was to be counted.
+    paths : mapping
+        Normalized URIs of the files of each source that was to be listed.
+    """
+
+    counts: Mapping[RegistrationSource, int]
+    paths: Mapping[RegistrationSource, frozenset[str]]
+
+
+def query_sources(counted: Iterable[RegistrationSource], listed: Iterable[RegistrationSource]) -> SourceContents:
+    """Count the datasets of some sources, and list the files of others. Each repository is opened once."""
+    counts: dict[RegistrationSource, int] = {}
+    paths: dict[RegistrationSource, frozenset[str]] = {}
+    to_count, to_list = set(counted), set(listed)
+    for uri in sorted({source.repo for source in to_count | to_list}):
+        repository = _open_if_possible(uri)
         if repository is None:
-            counts[source] = None
-        else:
+            continue
+        for source in (source for source in to_count if source.repo == uri):
             types = _matching_types(repository, source.dataset_types)
             counts[source] = sum(repository.count(name, source.collections) for name in types)
-    for repository in opened.values():
-        if repository is not None:
-            repository.close()
-    return counts
+        for source in (source for source in to_list if source.repo == uri):
+            types = _matching_types(repository, source.dataset_types)
+            refs = [ref for name in types for ref in repository.refs(name, source.collections)]
+            paths[source] = frozenset(repository.paths(refs).values())
+        repository.close()
+    return SourceContents(counts, paths)
 
 
 def _open_if_possible(uri: str) -> Repository | None:

@@ -1,12 +1,15 @@
-"""Replicas of a Rucio server: which files are available at an RSE."""
+"""Replicas of a Rucio server: which files are available at an RSE, and which were declared bad."""
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from reconciler.systems.rucio.connection import RucioConnection
 from reconciler.systems.rucio.dids import DidCatalog, batches
-from reconciler.systems.rucio.facts import Delivery, did_keys, read_rows
+from reconciler.systems.rucio.facts import BadReplica, Delivery, did_keys, read_rows
 
 
 class ReplicaCatalog:
@@ -39,3 +42,32 @@ class ReplicaCatalog:
                 if row["states"].get(rse) == "AVAILABLE":
                     found.add((row["scope"], row["name"]))
         return frozenset(found)
+
+    def bad(self, rses: Iterable[str]) -> frozenset[BadReplica]:
+        """List the replicas at some RSEs that were declared bad and not replaced since, by one call for each RSE."""
+        found: set[BadReplica] = set()
+        for rse in sorted(set(rses)):
+            found |= self._connection.ask(("bad replicas", rse), functools.partial(self._read_bad, rse), rse)
+        return frozenset(found)
+
+    def _read_bad(self, rse: str) -> frozenset[BadReplica]:
+        rows = _list_bad_replicas(self._connection.client, rse)
+        return frozenset(BadReplica(f"{row['scope']}:{row['name']}", rse) for row in read_rows(rows, "scope", "name", "state"))
+
+
+def _list_bad_replicas(client: Any, rse: str) -> Any:
+    """Call ``GET /replicas/bad/states``, for which rucio-clients has no method.
+
+    The other ways to find bad replicas list all replicas of a dataset. The method for requests has another signature before 38.5.
+    """
+    import requests
+    from rucio.common import constants
+    from rucio.common.utils import build_url
+
+    url = build_url(client.list_hosts[0], path="replicas/bad/states", params={"state": "B", "rse": rse})
+    method = {"method": constants.HTTPMethod.GET} if hasattr(constants, "HTTPMethod") else {"type_": "GET"}
+    response = client._send_request(url, **method)
+    if response.status_code != requests.codes.ok:
+        error, message = client._get_exception(headers=response.headers, status_code=response.status_code, data=response.content)
+        raise error(message)
+    return [json.loads(line) for line in response.text.splitlines() if line]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.systems.rucio.connection import RucioConnection
@@ -31,9 +31,9 @@ class RuleCatalog:
         found: dict[str, list[RuleFacts]] = defaultdict(list)
         for scope, asked in by_scope.items():
             if len(asked) <= MOST_QUERIED_ALONE and not self._connection.is_cached(("rules", scope)):
-                found |= {did: self._connection.ask(("rules", did), functools.partial(self._read, did)) for did in asked}
+                found |= {did: self._connection.ask(("rules", did), functools.partial(self._read, did), did) for did in asked}
                 continue
-            for rule in self._connection.ask(("rules", scope), functools.partial(self._read, scope)):
+            for rule in self._connection.ask(("rules", scope), functools.partial(self._read, scope), f"rules of scope {scope}"):
                 found[f"{scope}:{rule.name}"].append(rule)
         return found
 
@@ -54,7 +54,7 @@ class RuleCatalog:
         """
         for did in dids[:MOST_CONFIRMED]:
             listed = {rule.id for rule in known.get(did, ())}
-            confirmed = self._connection.ask(("confirmed rules", did), functools.partial(self._read, did))
+            confirmed = self._connection.ask(("confirmed rules", did), functools.partial(self._read, did), did)
             if {rule.id for rule in confirmed} - listed:
                 with translate_read_errors(self._connection.place):
                     raise IncompleteAnswer(f"{did} has {len(confirmed):,} rules, but the list before had only {len(listed):,}")
@@ -63,22 +63,46 @@ class RuleCatalog:
         """Add a rule to a DID, and return its ID."""
         options = {name: value for name, value in dataclasses.asdict(rule).items() if value is not None}
         ids = self._connection.write(
-            f"add rule {rule.rse_expression} × {rule.copies}",
+            f"add rule {rule.rse_expression} × {rule.copies} to {did}",
             lambda client: client.add_replication_rule(did_keys([did]), **options),
         )
         return list(ids)
 
-    def move(self, rule_id: str, rse_expression: str, copies: int) -> str:
-        """Replace a rule by a new one, and return the new ID; Rucio deletes the old one when the new one is OK."""
+    def move(self, did: str, rule_id: str, rse_expression: str, copies: int) -> str:
+        """Replace a rule of a DID by a new one, and return the new ID; Rucio deletes the old one when the new one is OK."""
         new = self._connection.write(
-            f"move rule {rule_id}", lambda client: client.move_replication_rule(rule_id, rse_expression, {"copies": copies})
+            f"move rule {rule_id} of {did} to {rse_expression} × {copies}",
+            lambda client: client.move_replication_rule(rule_id, rse_expression, {"copies": copies}),
         )
         return str(new)
 
-    def update(self, rule_id: str, options: RuleOptions) -> None:
-        """Change what Rucio lets one change of a rule."""
-        self._connection.write(f"update rule {rule_id}", lambda client: client.update_replication_rule(rule_id, dict(options)))
+    def update(self, did: str, rule_id: str, options: RuleOptions) -> None:
+        """Change what Rucio lets one change of a rule of a DID."""
+        self._connection.write(
+            f"update rule {rule_id} of {did}", lambda client: client.update_replication_rule(rule_id, dict(options))
+        )
 
-    def delete(self, rule_id: str) -> None:
-        """Delete a rule; Rucio makes it expire in an hour."""
-        self._connection.write(f"remove rule {rule_id}", lambda client: client.delete_replication_rule(rule_id))
+    def delete(self, did: str, rule_id: str) -> None:
+        """Delete a rule of a DID; Rucio makes it expire in an hour."""
+        self._connection.write(f"remove rule {rule_id} of {did}", lambda client: client.delete_replication_rule(rule_id))
+
+    def locks(self, rule_id: str) -> Counter[str]:
+        """Count the copies of each file (by DID) that a rule demands: one lock each, whatever its state."""
+
+        def read() -> Counter[str]:
+            rows = read_rows(self._connection.client.list_replica_locks(rule_id), "scope", "name")
+            return Counter(f"{row['scope']}:{row['name']}" for row in rows)
+
+        return self._connection.ask(("locks", rule_id), read, f"rule {rule_id}")
+
+    def rses(self, rse_expression: str) -> frozenset[str]:
+        """List the RSEs that an expression selects; none if it is invalid now."""
+        from rucio.common.exception import InvalidRSEExpression
+
+        def read() -> frozenset[str]:
+            try:
+                return frozenset(row["rse"] for row in read_rows(self._connection.client.list_rses(rse_expression), "rse"))
+            except InvalidRSEExpression:
+                return frozenset()
+
+        return self._connection.ask(("rses", rse_expression), read, rse_expression)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from reconciler.systems.rucio.connection import RucioConnection, RucioConnectionSettings
 from reconciler.systems.rucio.dids import DidCatalog
-from reconciler.systems.rucio.facts import Delivery, DidFacts, FileFacts, RuleFacts, RuleOptions, RuleRequest
+from reconciler.systems.rucio.facts import BadReplica, Delivery, DidFacts, FileFacts, RuleFacts, RuleOptions, RuleRequest
 from reconciler.systems.rucio.replicas import ReplicaCatalog
 from reconciler.systems.rucio.rules import RuleCatalog
 
@@ -62,9 +63,9 @@ class RucioServer:
         """Drop the cached answers, after something was changed."""
         self.connection.forget()
 
-    def dids(self, dids: Iterable[str]) -> dict[str, DidFacts]:
-        """Query DIDs in bulk; those that don't exist are left out."""
-        return self._dids.query(dids)
+    def dids(self, dids: Iterable[str], *, confirm: bool = True) -> dict[str, DidFacts]:
+        """Query DIDs in bulk; those that don't exist are left out, which is confirmed one by one unless ``confirm`` is False."""
+        return self._dids.query(dids, confirm=confirm)
 
     def matching(self, pattern: str, did_type: str = "dataset") -> list[str]:
         """List the DIDs that match a pattern; a DID without wildcards is returned as it is, existing or not."""
@@ -74,9 +75,21 @@ class RucioServer:
         """List the DIDs in each container; one that doesn't exist is an error."""
         return self._dids.contents(containers)
 
+    def confirm_not_contained(self, container: str, dids: Sequence[str]) -> None:
+        """Query the containers of the first few DIDs; raise `ObserveError` if a list of contents left one out."""
+        self._dids.confirm_not_contained(container, dids)
+
+    def parents(self, did: str) -> set[str]:
+        """List the datasets or containers that contain a DID."""
+        return self._dids.parents(did)
+
     def files(self, datasets: Iterable[str]) -> list[FileFacts]:
         """List the files of datasets, each once; any number but Rucio's own count is an error."""
         return self._dids.files(datasets)
+
+    def files_by_dataset(self, datasets: Iterable[str]) -> dict[str, list[FileFacts]]:
+        """List the files of each dataset; any number but Rucio's own count is an error."""
+        return self._dids.files_by_dataset(datasets)
 
     def rules(self, dids: Iterable[str]) -> dict[str, list[RuleFacts]]:
         """List the replication rules by DID; a DID without rules may be left out.
@@ -124,14 +137,26 @@ class RucioServer:
         """Add a replication rule to a DID, and return the new ID as the only item of a list."""
         return self._rules.add(did, rule)
 
-    def move_rule(self, rule_id: str, rse_expression: str, copies: int) -> str:
-        """Replace a rule by a new one, and return the new ID; Rucio deletes the old one when the new one is OK."""
-        return self._rules.move(rule_id, rse_expression, copies)
+    def move_rule(self, did: str, rule_id: str, rse_expression: str, copies: int) -> str:
+        """Replace a rule of a DID, and return the ID of the new one; Rucio deletes the old one when the new one is OK."""
+        return self._rules.move(did, rule_id, rse_expression, copies)
 
-    def update_rule(self, rule_id: str, options: RuleOptions) -> None:
-        """Change the lifetime, activity, comment, priority or lock of a rule."""
-        self._rules.update(rule_id, options)
+    def update_rule(self, did: str, rule_id: str, options: RuleOptions) -> None:
+        """Change the lifetime, activity, comment, priority or lock of a rule of a DID."""
+        self._rules.update(did, rule_id, options)
 
-    def delete_rule(self, rule_id: str) -> None:
-        """Delete a rule; Rucio makes it expire in an hour."""
-        self._rules.delete(rule_id)
+    def delete_rule(self, did: str, rule_id: str) -> None:
+        """Delete a rule of a DID; Rucio makes it expire in an hour."""
+        self._rules.delete(did, rule_id)
+
+    def locks(self, rule_id: str) -> Counter[str]:
+        """Count the copies of each file (by DID) that a rule demands, one lock each."""
+        return self._rules.locks(rule_id)
+
+    def rses(self, rse_expression: str) -> frozenset[str]:
+        """List the RSEs that an expression selects; none if it is invalid now."""
+        return self._rules.rses(rse_expression)
+
+    def bad_replicas(self, rses: Iterable[str]) -> frozenset[BadReplica]:
+        """List the replicas at some RSEs that were declared bad and not replaced since, of all files."""
+        return self._replicas.bad(rses)

@@ -42,6 +42,9 @@ class LsstComCam(Instrument):
     def getCamera(self) -> Camera:
         return Camera(self.getName())
 
+    def getCuratedCalibrationNames(self) -> frozenset[str]:
+        return frozenset({"camera", "crosstalk"})
+
     def register(self, registry: Registry, *, update: bool = False) -> None:
         with registry.transaction():
             registry.syncDimensionData(

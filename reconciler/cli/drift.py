@@ -1,0 +1,115 @@
+"""``reconcile drift``: check states for drift, as cron does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from reconciler.cli.console import handle_errors, show
+from reconciler.cli.options import (
+    Duration,
+    find_state_files,
+    history_option,
+    journal_option,
+    merge_variables,
+    state_arguments,
+)
+
+LOCKED = 75
+
+
+@click.command()
+@state_arguments
+@history_option
+@click.option(
+    "--keep", type=Duration(), metavar="DURATION", help="Remove what is older than this, such as 400d, from the history."
+)
+@click.option(
+    "--timeout",
+    type=Duration(),
+    default="30m",
+    show_default=True,
+    help="Stop the check of a state after this time; it is unknown.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Number of states checked at the same time.")
+@click.option(
+    "--deep-every",
+    type=Duration(),
+    default="7d",
+    show_default=True,
+    help="Compare all members one by one if that was last done longer ago than this.",
+)
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
+@journal_option
+@handle_errors
+def drift(
+    state: tuple[Path, ...],
+    var_files: tuple[Path, ...],
+    pairs: tuple[str, ...],
+    history: str | None,
+    keep: float | None,
+    timeout: float,
+    jobs: int,
+    deep_every: float,
+    output_format: str,
+    verbose: bool,
+    journal: Path | None,
+) -> int:
+    """Check states for drift and record the result. Changes nothing in the Butler or in Rucio.
+
+    Without STATE, all files state/*.toml are checked. A state is reported if something changed since its last check.
+
+    Exit codes: 0 in sync, or differs only as expected; 2 drift; 1 something could not be checked; 75 another run is checking the
+    only states that are left.
+    """
+    from reconciler.watch.drift import DriftOptions, Skipped, Trouble, watch_states
+    from reconciler.watch.json import report_as_json
+    from reconciler.watch.locations import find_history
+    from reconciler.watch.model import worst_code
+    from reconciler.watch.observation import CheckOptions
+    from reconciler.watch.text import report_state
+
+    location = find_history(history)
+    check = CheckOptions(merge_variables(var_files, pairs), journal or _default_journal())
+    options = DriftOptions(location, check, jobs=jobs, timeout=timeout, deep_every=deep_every, keep=keep)
+    codes: set[int] = set()
+    documents = []
+    for item in watch_states(find_state_files(state), options):
+        if isinstance(item, Trouble):
+            codes.add(1)
+            _complain(item.message, item.hints)
+        elif isinstance(item, Skipped):
+            codes.add(LOCKED)
+            click.echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
+        else:
+            codes.add(item.exit_code)
+            codes.add(item.verdict.exit_code)
+            for problem in item.problems:
+                _complain(problem)
+            if output_format == "json":
+                documents.append(report_as_json(item))
+            elif verbose or item.changed:
+                show(report_state(item))
+    if output_format == "json":
+        from pydantic_core import to_json
+
+        click.echo(to_json(documents, indent=2))
+    return worst_code(codes)
+
+
+def _default_journal() -> Path | None:
+    """Return the journal of this user's applies; None where the environment doesn't show where that is."""
+    from reconciler.engine.journal import state_folder
+
+    if not os.environ.get("HOME") and not os.environ.get("XDG_STATE_HOME"):
+        return None
+    return state_folder() / "journal.jsonl"
+
+
+def _complain(message: str, hints: tuple[str, ...] = ()) -> None:
+    click.echo(f"error: {message}", err=True)
+    for hint in hints:
+        click.echo(f"  {hint}", err=True)

@@ -1,0 +1,84 @@
+"""A proof that members were listed and agreed, so that later two counts and a short list show the same as listing all of them.
+
+A dataset gets its date when it is registered, by the clock of whoever registers it, and keeps it. So if the number of members
+that are older than a boundary is what it was, these are the same members: a swap would need one that was registered in the past.
+Only members after the boundary are listed again. The boundary is a day before the listing, for slow clocks and for transactions
+that were open then.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.version import __version__
+
+MARGIN = datetime.timedelta(days=1)
+"""How far the boundary is before the listing."""
+COMPARISON = 1
+"""Increased when kinds compare members in another way, which makes all earlier proofs void."""
+VERSION = f"{__version__}/{COMPARISON}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is proven, and of what it depends; a proof holds only for an equal claim.
+
+    Parameters
+    ----------
+    address : `str`
+        The resource, or the resources that share their members.
+    spec : `str`
+        Digest of its table.
+    inputs : `Mapping` [`str`, `str`]
+        Digest of each input: files that the table names, lists of files, datasets of Rucio.
+    identity : `str`
+        The repository (its registry and namespace) or Rucio server, without credentials.
+    version : `str`
+        Version of the code that compares.
+    """
+
+    address: str
+    spec: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    identity: str = ""
+    version: str = VERSION
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That all desired members were present, and no others.
+
+    Parameters
+    ----------
+    claim : `Claim`
+        What was proven.
+    boundary : `datetime.datetime`
+        UTC; members registered up to then are known by their number.
+    older : `int`
+        Number of members registered up to the boundary.
+    newer : `str`
+        Digest of the members registered after it; see `digest_members`.
+    """
+
+    claim: Claim
+    boundary: datetime.datetime
+    older: int
+    newer: str
+
+    def holds(self, total: int, newer: Collection[str]) -> bool:
+        """Return True if the members are those of the proof, given their number and those after the boundary."""
+        return total - len(newer) == self.older and digest_members(newer) == self.newer
+
+
+def find_boundary(listed_at: datetime.datetime) -> datetime.datetime:
+    """Return the boundary for members that are listed at a time."""
+    return (listed_at - MARGIN).replace(microsecond=0)
+
+
+def digest_members(ids: Iterable[str]) -> str:
+    """Return a digest of a set of members, whatever their order."""
+    return hashlib.sha256(json.dumps(sorted(ids)).encode()).hexdigest()

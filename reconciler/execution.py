@@ -1,0 +1,172 @@
+"""The steps of every apply, whoever asks for it: locks, checks of the plan, the run with its journal."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from reconciler.engine.executor import Executor, Listener
+from reconciler.engine.journal import Journal, state_folder
+from reconciler.engine.model import DifferenceKind
+from reconciler.engine.plan import Plan
+from reconciler.engine.recording import RecordingListener
+from reconciler.engine.removal_limits import check_removal_limits
+from reconciler.engine.result import ApplyResult
+from reconciler.errors import (
+    ConflictError,
+    Interrupted,
+    LockHeld,
+    LockLost,
+    ObserveError,
+    ReconcileError,
+    RegistryNeedsRecovery,
+)
+from reconciler.systems.bulk import Cancellation, StopRequest
+from reconciler.systems.context import Context
+
+
+def recover_registry(context: Context, notify: Callable[[str], None]) -> None:
+    """Let SQLite roll back what a killed writer left: only a writeable open can, and everything else opens read-only first."""
+    repository = context.repository
+    if repository is None:
+        return
+    try:
+        if repository.ready:
+            repository.collections()
+    except RegistryNeedsRecovery:
+        repository.forget_connections()
+        repository.open(writeable=True)
+        notify("the registry was recovered from the journal of an interrupted writer")
+    except ObserveError:
+        pass  # the plan reads the repository again, and reports what is wrong
+
+
+def acquire_locks(
+    context: Context, seed: str | None, override: bool, scopes: Iterable[str], timeout: float, notify: Callable[[str], None]
+) -> contextlib.ExitStack:
+    """Acquire the locks of everything that a state may change: its repository, or its Rucio scopes if it has none."""
+    from reconciler.systems import lock
+
+    stack = contextlib.ExitStack()
+    folder = state_folder()
+    stack.callback(context.locks.clear)
+    try:
+        if context.repository is not None:
+            apply_lock = lock.repository_lock(context.repository, seed, folder, override=override)
+            stack.enter_context(lock.hold(apply_lock, context.repository.uri, timeout, notify))
+            context.locks.append(apply_lock)
+        elif context.server is not None:
+            place = context.server.place()
+            for scope in sorted(set(scopes)):
+                apply_lock = lock.named_lock(f"{place} {scope}", folder)
+                stack.enter_context(lock.hold(apply_lock, f"Rucio scope {scope}", timeout, notify))
+                context.locks.append(apply_lock)
+    except BaseException:
+        stack.close()
+        raise
+    context.forget()  # what was read before the lock was acquired may have been changed by another run
+    return stack
+
+
+def check_journal(path: Path | None) -> None:
+    """Check that the journal can be written: nothing is done without a record; raise `ApplyError` if it can't."""
+    Journal(path or state_folder() / "journal.jsonl").check()
+
+
+def check_plan(plan: Plan, prune_limit: int | None) -> None:
+    """Stop before anything is done where only an operator can decide.
+
+    Raises
+    ------
+    reconciler.errors.ConflictError
+        If the state contradicts what exists.
+    reconciler.errors.RemovalRefused
+        If the plan removes more than the limits allow.
+    """
+    problems = [
+        f"{plan.state.where(entry.address)}: {entry.address}: {difference.detail}"
+        for entry in plan.conflicts
+        for difference in entry.differences
+        if difference.kind is DifferenceKind.CONFLICT
+    ]
+    if problems:
+        hint = 'nothing was changed; correct the state, exclude these with --except, or only watch them with manage = "observe"'
+        raise ConflictError(problems, (hint,))
+    check_removal_limits(plan, prune_limit)
+
+
+def run_plan(
+    plan: Plan,
+    context: Context,
+    places: tuple[str | None, str | None],
+    *,
+    wait: float,
+    journal_path: Path | None,
+    listener: Listener | None,
+    stop: Callable[[], bool],
+) -> ApplyResult:
+    """Execute a plan and record it in the journal.
+
+    Parameters
+    ----------
+    plan : `Plan`
+        What to do; it was made under the lock, and checked.
+    context : `Context`
+        The live systems.
+    places : `tuple` [`str` or `None`, `str` or `None`]
+        Names of the repository and of the Rucio server, for the journal.
+    wait : `float`
+        Seconds to wait for deliveries.
+    journal_path : `pathlib.Path` or `None`
+        Path of the journal file.
+    listener : `Listener` or `None`
+        Receives the events.
+    stop : callable
+        Returns True if the run should end before the next action.
+    """
+    journal = Journal(journal_path or state_folder() / "journal.jsonl")
+    recorded = bool(plan.actions) or any(entry.has(DifferenceKind.WAITING) for entry in plan.entries)
+    if recorded:
+        counts = {"actions": len(plan.actions), "by_count": len(plan.compared_by_count)}
+        journal.begin(
+            state=str(plan.state.path.resolve()),
+            digest=plan.state.digest,
+            prune=plan.prune,
+            butler=places[0],
+            rucio=places[1],
+            **counts,
+        )
+    started = time.monotonic()
+    recording = RecordingListener(journal, listener)
+    context.report_progress = recording.report_bulk
+    context.cancellation = Cancellation(stop)
+    limits = plan.limits
+    executor = Executor(
+        plan,
+        context,
+        recording,
+        plan.prune,
+        plan.unmet,
+        stop,
+        allowed=limits.allowed,
+        refused=limits.refused,
+        removals=limits.removals,
+    )
+    if isinstance(stop, StopRequest):
+        stop.record = lambda: journal.end(list(executor.outcomes.values()), interrupted=True)
+    lost: ReconcileError | None = None
+    try:
+        outcomes = executor.run(wait)
+    except (Interrupted, LockLost, LockHeld) as error:
+        outcomes = list(executor.outcomes.values())
+        lost = error if isinstance(error, ReconcileError) else None
+    interrupted = stop() or lost is not None
+    if recorded or recording.used:
+        journal.end(outcomes, interrupted=interrupted)
+    if isinstance(stop, StopRequest):
+        stop.record = lambda: None
+    if lost is not None:
+        raise lost
+    return ApplyResult(tuple(outcomes), journal.run, time.monotonic() - started, interrupted)

@@ -1,0 +1,106 @@
+"""Proofs for datasets in RUN collections: two counts and a short list show that nothing changed since all were listed.
+
+Only datasets in RUN collections have a date. Members of TAGGED collections and certifications have none, so they are listed.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.engine.diff import canonical
+from reconciler.engine.journal import digest
+from reconciler.engine.model import Spec
+from reconciler.engine.proof import Claim, Proof, digest_members, find_boundary
+from reconciler.engine.proof_store import ProofStore
+from reconciler.files.text import digest_file
+
+if TYPE_CHECKING:
+    from reconciler.systems.context import Context
+
+MOST_NEWER = 10_000
+"""If more members than these are newer than the boundary, all are listed: that takes no longer."""
+RENEWED_AFTER = datetime.timedelta(hours=1)
+"""How old a proof is that is recorded again with a later boundary, if members are newer than its own."""
+
+
+@dataclass(frozen=True)
+class ProvenDatasets:
+    """The datasets of one type in some RUN collections, as a table, or several, define them.
+
+    Parameters
+    ----------
+    context : `reconciler.systems.context.Context`
+        The live systems.
+    claim : `Claim`
+        What a proof depends on.
+    dataset_type : `str`
+        Their type.
+    runs : `tuple` [`str`, ...]
+        Their collections.
+    begun : `datetime.datetime`
+        UTC; when they were first asked for.
+    """
+
+    context: Context
+    claim: Claim
+    dataset_type: str
+    runs: tuple[str, ...]
+    begun: datetime.datetime
+
+    @classmethod
+    def prepare(
+        cls, context: Context, address: str, spec: str, inputs: Mapping[str, str], dataset_type: str, runs: Sequence[str]
+    ) -> ProvenDatasets:
+        """Prepare a claim about datasets; ``spec`` and the values of ``inputs`` are digests."""
+        claim = Claim(address, spec, inputs, context.butler.identity)
+        return cls(context, claim, dataset_type, tuple(runs), utc_now())
+
+    def hold(self, desired: int) -> bool:
+        """Return True if a proof shows that these datasets, of which so many are desired, are as when they were listed."""
+        if not self.context.policy.reads_proofs(desired):
+            return False
+        store = ProofStore()
+        proof = store.find(self.claim)
+        if proof is None or proof.boundary > find_boundary(self.begun):
+            return False
+        total = self.context.butler.count(self.dataset_type, self.runs)
+        newer = self._list_newer(proof.boundary)
+        if newer is None or not proof.holds(total, newer):
+            return False
+        if newer and find_boundary(self.begun) - proof.boundary > RENEWED_AFTER:
+            self._record(store, total)  # with a later boundary, fewer have to be listed next time
+        return True
+
+    def record(self, desired: int, total: int) -> None:
+        """Record that the datasets, ``total`` of them, were listed since this was prepared, and are the desired ones."""
+        if self.context.policy.writes_proofs(desired):
+            self._record(ProofStore(), total)
+
+    def _record(self, store: ProofStore, total: int) -> None:
+        boundary = find_boundary(self.begun)
+        newer = self._list_newer(boundary)
+        if newer is not None:
+            store.record(Proof(self.claim, boundary, total - len(newer), digest_members(newer)))
+
+    def _list_newer(self, boundary: datetime.datetime) -> frozenset[str] | None:
+        """Return the UUIDs of the datasets registered after a time; None if there are too many to list them."""
+        return self.context.butler.registered_after(self.dataset_type, self.runs, boundary, MOST_NEWER)
+
+
+def utc_now() -> datetime.datetime:
+    """Return the current time."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def digest_spec(spec: Spec) -> str:
+    """Return a digest of the keys of a table that define a resource."""
+    return digest(canonical(spec))
+
+
+def digest_inputs(paths: Sequence[str]) -> dict[str, str]:
+    """Return the digest of the content of each input file."""
+    return {path: digest_file(Path(path)) for path in paths}

@@ -1,0 +1,226 @@
+"""A month of nightly checks with a moved clock, on a real repository and a real Rucio server: what each night reports."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Bench
+from faultproxy import FaultProxy
+from test_drift import location, night, postgres_history, watch
+from test_kinds_of_data import DATA_ID, INSTRUMENT, remove_raws
+
+from reconciler.playground import campaign
+from reconciler.playground.world import Sizes, World
+from reconciler.watch.acknowledgements import Acknowledgement, acknowledgement_path, fingerprint_of, write_acknowledgement
+from reconciler.watch.latest import read_latest
+from reconciler.watch.model import Finding, StateReport, Verdict
+
+__all__ = ["postgres_history"]  # a fixture
+RSE = "IN2P3_RAW_DISK"
+RAW = 'raw."LSSTComCam/raw/all"'
+RULE = f'rules = [{{ rse_expression = "{RSE}" }}]\n'
+
+
+@dataclass
+class Month:
+    """A watched state, and what happens to it.
+
+    Parameters
+    ----------
+    bench : `Bench`
+        Its folder and repository.
+    client : `rucio.client.Client`
+        Client with the root account.
+    scope : `str`
+        Its Rucio scope.
+    proxy : `FaultProxy`
+        Between the program and the server.
+    """
+
+    bench: Bench
+    client: Any
+    scope: str
+    proxy: FaultProxy
+    files: dict[str, list[str]] = field(default_factory=dict)
+    state: Path = Path()
+
+    def check(self, number: float) -> StateReport:
+        """Check the state on some night, and check that status then reports the same verdict."""
+        (report,) = watch(self.bench, number, self.state)
+        assert isinstance(report, StateReport)
+        (latest,) = read_latest(location(self.bench), [self.state], max_age=26 * 3600, now=night(number + 0.1))
+        assert latest.verdict is report.verdict
+        return report
+
+    def apply(self) -> None:
+        self.bench.run("apply", self.state, "--yes")
+
+    def deliver(self, dataset: str, state: str, *numbers: int) -> None:
+        """Set the state of some replicas as a transfer would: A for available, U for failed."""
+        names = [self.files[dataset][number] for number in numbers]
+        self.client.update_replicas_states(RSE, [{"scope": self.scope, "name": name, "state": state} for name in names])
+
+    @contextmanager
+    def rucio_down(self) -> Iterator[None]:
+        with self.proxy.doing("reset"):
+            yield
+
+
+@pytest.fixture
+def month(
+    request: pytest.FixtureRequest, comcam: Bench, world: World, client: Any, fresh_scope: str, add_files: Any
+) -> Iterator[Month]:
+    if "postgres" in request.node.callspec.id:
+        comcam.environment["RECONCILE_HISTORY"] = request.getfixturevalue("postgres_history")
+    facts = world.read_record()
+    proxy = FaultProxy(facts["rucio_url"])
+    (comcam.folder / "rucio.cfg").write_text(
+        f"[client]\nrucio_host = {proxy.url}\nauth_host = {proxy.url}\naccount = root\nauth_type = userpass\n"
+        f"username = playground\npassword = {facts['password']}\nauth_token_file_path = {comcam.folder}/token\n"
+    )
+    found = Month(comcam, client, fresh_scope, proxy)
+    for dataset in ("d", "late"):
+        found.files[dataset] = add_files(fresh_scope, dataset, 3, close=True)
+    yield found
+    proxy.server.shutdown()
+
+
+def causes(report: StateReport) -> dict[str, tuple[str, int]]:
+    """Return cause and age in days of the oldest difference of each address."""
+    oldest = sorted(report.findings, key=lambda finding: finding.first_seen, reverse=True)
+    return {f.difference.address: (f.cause.value + (" overdue" if f.overdue else ""), f.age.days) for f in oldest}
+
+
+def only(report: StateReport) -> Finding:
+    (finding,) = report.findings
+    return finding
+
+
+def test_a_month_of_checks(month: Month) -> None:
+    bench = month.bench
+    folder = bench.folder / "raw" / "LSSTComCam"
+    exposures = list(campaign.list_exposures(Sizes(nights=2, exposures=2)))
+    nights = sorted({exposure.night for exposure in exposures})
+    for exposure in exposures:
+        if exposure.night == nights[0]:
+            campaign.write_exposure(folder, exposure)
+    dataset, late = (f'rucio_dataset."{month.scope}:{name}"' for name in ("d", "late"))
+    text = (
+        f'[rucio]\nconfig = "rucio.cfg"\nrse = "{RSE}"\n'
+        f'{INSTRUMENT}[{RAW}]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\ndata_id = \'{DATA_ID}\'\n'
+        f'[collection."u/a"]\ntype = "RUN"\n[chain.calib]\nchildren = ["u/a"]\n[{dataset}]\n{RULE}'
+    )
+    month.state = bench.state(text)
+
+    report = month.check(0)
+    assert (report.verdict, report.exit_code, report.changed) == (Verdict.DRIFT, 2, True)
+    expected = dict.fromkeys((RAW, 'collection."u/a"', "chain.calib", dataset), ("unapplied", 0))
+    assert causes(report) == expected
+    month.apply()
+    month.deliver("d", "A", 0, 1, 2)
+
+    report = month.check(1)
+    assert (report.verdict, report.exit_code, report.changed) == (Verdict.IN_SYNC, 0, True), causes(report)
+    assert {gone.address for gone in report.resolved} == set(expected)
+    report = month.check(2)
+    assert (report.verdict, report.changed, report.resolved) == (Verdict.IN_SYNC, False, ())
+
+    assert remove_raws(bench, "exposure.seq_num = 2 AND detector IN (4, 7)") == 2
+    report = month.check(3)
+    assert (report.exit_code, report.changed, causes(report)) == (2, True, {RAW: ("drifted", 0)})
+    assert only(report).difference.count == 2
+    report = month.check(4)
+    assert (report.exit_code, report.changed, causes(report)) == (2, False, {RAW: ("drifted", 1)})
+    month.apply()
+    report = month.check(5)
+    assert (report.exit_code, [gone.first_seen for gone in report.resolved]) == (0, [night(3)])
+
+    month.state = bench.state(f'{text}[chain.second]\nchildren = ["u/a"]\n[{late}]\n{RULE}')
+    report = month.check(6)
+    assert (report.exit_code, causes(report)) == (2, {"chain.second": ("unapplied", 0), late: ("unapplied", 0)})
+    month.apply()
+    report = month.check(7)
+    assert (report.verdict, report.exit_code, causes(report)) == (Verdict.EXPECTED, 0, {late: ("waiting", 0)})
+    assert (only(report).difference.count, only(report).difference.desired) == (3, 3)
+    month.deliver("late", "A", 0)
+    report = month.check(8)
+    assert (report.exit_code, report.changed, causes(report)) == (0, False, {late: ("waiting", 1)})
+    assert only(report).per_hour == pytest.approx(1 / 24)
+    assert only(report).expected_at == night(10)
+
+    month.deliver("late", "U", 1)
+    report = month.check(9)
+    assert (report.exit_code, report.changed, causes(report)) == (2, True, {late: ("degraded", 0)})
+    with month.rucio_down():
+        report = month.check(10)
+        assert (report.verdict, report.exit_code, report.changed) == (Verdict.UNKNOWN, 1, True)
+        assert causes(report) == {dataset: ("unknown", 0), late: ("unknown", 0)}
+        report = month.check(11)
+        assert (report.exit_code, report.changed, causes(report)[late]) == (1, True, ("unknown", 1))
+    report = month.check(12)
+    assert (report.exit_code, causes(report)) == (2, {late: ("degraded", 3)})
+    assert {gone.kind for gone in report.resolved} == {"unknown"}
+    month.state = bench.state(f'{text}[chain.second]\nchildren = ["u/a"]\n')
+    report = month.check(13)
+    assert (report.exit_code, causes(report)) == (0, {})
+    assert [(gone.address, gone.resolution) for gone in report.resolved] == [(late, "not in the state any more")]
+
+    for exposure in exposures:
+        if exposure.night == nights[1]:
+            campaign.write_exposure(folder, exposure)
+    for number, cause, code, changed in ((14, "new", 0, True), (15, "new", 0, False), (16, "new overdue", 2, True)):
+        report = month.check(number)
+        assert (report.exit_code, report.changed, causes(report)) == (code, changed, {RAW: (cause, number - 14)})
+    month.apply()
+    assert month.check(17).verdict is Verdict.IN_SYNC
+
+    bench.butler.collections.redefine_chain("calib", [])
+    report = month.check(18)
+    assert (report.exit_code, causes(report)) == (2, {"chain.calib": ("drifted", 0)})
+    entry = Acknowledgement(
+        address="chain.calib",
+        reason="under review",
+        until=night(20).date(),
+        fingerprint=fingerprint_of(report.check.differences, "chain.calib", None),
+    )
+    write_acknowledgement(month.state, entry)
+    for number, left in ((19, 1), (20, 0)):
+        report = month.check(number)
+        assert (report.verdict, report.exit_code, causes(report)["chain.calib"][0]) == (Verdict.EXPECTED, 0, "acknowledged")
+        accepted = only(report).acknowledged_by
+        assert accepted is not None
+        assert (accepted.days_left, accepted.about_to_end) == (left, True)
+    report = month.check(21)
+    assert (report.verdict, report.exit_code, causes(report)) == (Verdict.DRIFT, 1, {"chain.calib": ("drifted", 3)})
+    assert f"the acknowledgement ended on {night(20).date()}" in report.problems[0]
+    write_acknowledgement(month.state, entry.model_copy(update={"until": night(30).date()}))
+    report = month.check(22)
+    assert (report.exit_code, causes(report)) == (0, {"chain.calib": ("acknowledged", 4)})
+    bench.butler.collections.register("u/b")
+    bench.butler.collections.redefine_chain("calib", ["u/b"])
+    report = month.check(23)
+    assert (report.exit_code, causes(report)["chain.calib"]) == (2, ("drifted", 5))
+    assert all("because the difference changed" in finding.explanation for finding in report.findings)
+
+    (latest,) = read_latest(location(bench), [month.state], max_age=26 * 3600, now=night(25))
+    assert (latest.verdict, latest.stale) == (Verdict.UNKNOWN, True), "the watch was down for two days"
+    report = month.check(26)
+    assert (report.exit_code, causes(report)["chain.calib"]) == (2, ("drifted", 8))
+    acknowledgement_path(month.state).unlink()
+    bench.butler.collections.redefine_chain("calib", ["u/a"])
+    report = month.check(27)
+    assert (report.verdict, report.exit_code, report.changed) == (Verdict.IN_SYNC, 0, True)
+
+    bench.butler.collections.redefine_chain("calib", [])
+    month.check(28)
+    month.state = month.state.rename(month.state.with_name("renamed.toml"))
+    report = month.check(29)
+    assert (report.exit_code, report.changed, causes(report)) == (2, False, {"chain.calib": ("drifted", 1)})
+    assert [verdict.name for verdict in read_latest(location(bench), now=night(30))] == ["renamed"]
+    assert datetime.timedelta(days=29) == report.checked - night(0)

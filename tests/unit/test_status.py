@@ -1,0 +1,127 @@
+"""The status of all states from the history alone."""
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from test_history import record
+from watch_data import CHAIN, check, difference, night, unknown
+
+from reconciler.cli import main
+from reconciler.watch.history import History, open_history
+from reconciler.watch.latest import read_latest
+from reconciler.watch.locations import HistoryError, HistoryLocation
+from reconciler.watch.model import Cause, Verdict
+
+PROGRAM = """
+import sys
+sys.argv = ["reconcile", "status", "--history", sys.argv[1]]
+from reconciler.cli import main
+try:
+    main()
+except SystemExit as end:
+    slow = [name for name in ("lsst", "rucio", "sqlalchemy", "alembic", "pydantic", "deepdiff", "rich") if name in sys.modules]
+    print(end.code, "imported", slow)
+"""
+
+
+@pytest.fixture
+def location(tmp_path: Path) -> HistoryLocation:
+    return HistoryLocation(tmp_path / "history.sqlite")
+
+
+@pytest.fixture
+def history(location: HistoryLocation) -> History:
+    return open_history(location)
+
+
+def test_the_latest_verdict_of_each_state_has_its_open_differences(history: History, location: HistoryLocation) -> None:
+    record(history, check(), 0)
+    record(history, check(difference()), 1)
+    record(history, check(state="/states/b.toml", repository="r"), 1)
+    latest = {verdict.name: verdict for verdict in read_latest(location, now=night(2))}
+    assert latest["b"].verdict is Verdict.IN_SYNC
+    assert latest["ccms1"].verdict is Verdict.DRIFT
+    assert latest["ccms1"].checked == night(1)
+    assert [d.cause for d in latest["ccms1"].differences] == [Cause.DRIFTED]
+
+
+def test_a_verdict_that_is_too_old_is_unknown(history: History, location: HistoryLocation) -> None:
+    record(history, check(), 0)
+    for hours, expected in ((25.9, Verdict.IN_SYNC), (26.1, Verdict.UNKNOWN)):
+        now = night(0) + datetime.timedelta(hours=hours)
+        (found,) = read_latest(location, max_age=26 * 3600, now=now)
+        assert (found.verdict, found.stale) == (expected, expected is Verdict.UNKNOWN)
+
+
+def test_a_state_that_was_never_checked_is_unknown(history: History, location: HistoryLocation) -> None:
+    record(history, check(), 0)
+    (found,) = read_latest(location, [Path("/states/other.toml")], now=night(0))
+    assert (found.verdict, found.checked) == (Verdict.UNKNOWN, None)
+
+
+def test_a_renamed_state_is_listed_once_under_its_new_name(history: History, location: HistoryLocation, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.touch()
+    record(history, check(state=str(old)), 0)
+    old.rename(new)
+    record(history, check(state=str(new)), 1)
+    assert [verdict.name for verdict in read_latest(location, now=night(1))] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "text"),
+    [
+        (check(), 0, "ccms1   in sync     checked"),
+        (check(difference(CHAIN)), 2, "1 unapplied   oldest for"),
+        (check(unknown()), 1, "ccms1   unknown"),
+        (check(difference(kind="waiting", field="")), 0, "ccms1   expected"),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst_verdict(
+    history: History, location: HistoryLocation, found: object, code: int, text: str
+) -> None:
+    record(history, check(state="/states/b.toml", repository="r"), 0)
+    record(history, found, 0)  # type: ignore[arg-type]
+    result = CliRunner().invoke(main, ["status", "--history", str(location)])
+    assert result.exit_code == code, result.output
+    assert text in result.output
+    documents = json.loads(CliRunner().invoke(main, ["status", "--history", str(location), "--format", "json"]).output)
+    assert [document["name"] for document in documents] == ["b", "ccms1"]
+
+
+def test_a_watch_that_stopped_is_noticed(history: History, location: HistoryLocation) -> None:
+    record(history, check(), 0)
+    result = CliRunner().invoke(main, ["status", "--history", str(location), "--max-age", "26h"])
+    assert (result.exit_code, "which is too old" in result.output) == (1, True)
+
+
+def test_status_imports_nothing_that_is_slow_and_needs_no_environment(history: History, location: HistoryLocation) -> None:
+    record(history, check(difference()), 0)
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(location)], env=environment, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "2 imported []"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "there is no history at"), (b"notes" * 1000, "can't be read"), (b"", "isn't a history of reconcile")],
+)
+def test_a_history_that_cannot_be_read_is_an_error(location: HistoryLocation, content: bytes | None, message: str) -> None:
+    if content is not None:
+        Path(str(location)).write_bytes(content)
+    with pytest.raises(HistoryError, match=message):
+        read_latest(location, now=night(0))
+    assert CliRunner().invoke(main, ["status", "--history", str(location)]).exit_code == 1
+
+
+def test_a_history_without_a_check_is_an_error(history: History, location: HistoryLocation) -> None:
+    result = CliRunner().invoke(main, ["status", "--history", str(location)])
+    assert (result.exit_code, "has no check yet" in result.output) == (1, True)
