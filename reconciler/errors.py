@@ -132,6 +132,10 @@ class LockHeld(ReconcileError):
     """Another apply holds the lock."""
 
 
+class LockLost(ReconcileError):
+    """The lock of this run was lost, so another apply may be running; this one stops and doesn't acquire it again."""
+
+
 class ApplyError(ReconcileError):
     """An action failed."""
 

@@ -211,9 +211,9 @@ class Session:
             return
         execution.recover_registry(self.context, self.notify)
         spec = self.repository_spec
-        seed = spec.seed_config if spec is not None else None
+        seed, override = (spec.seed_config, spec.override) if spec is not None else (None, False)
         scopes = (address.name.partition(":")[0] for address in self.state.resources)
-        with execution.acquire_locks(self.context, seed, scopes, timeout, self.notify):
+        with execution.acquire_locks(self.context, seed, override, scopes, timeout, self.notify):
             self._locked = True
             try:
                 yield

@@ -26,6 +26,14 @@ Status = Literal["absent", "half-made", "ready"]
 
 WORTH_ANALYZING = 5_000
 """Added datasets from which on SQLite's statistics are refreshed."""
+POSTGRESQL_TIMEOUTS = {
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",
+    "keepalives_idle": "20",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
+"""Parameters of libpq, in seconds, but milliseconds for tcp_user_timeout; what the configuration sets takes precedence."""
 MISSING_ATTRIBUTE_ERRORS = ("LookupError", "MissingManagerError")
 """Exceptions that the Butler raises when attributes of a registry are missing."""
 LAST_ATTRIBUTE = "config:dimensions.json"
@@ -135,6 +143,7 @@ class ButlerConnection:
 
             self._config = ButlerConfig(self.uri)
             redaction.remember_uri(str(self._config.get(("registry", "db"), "")))
+            _limit_waits(self._config)
         return self._config
 
     def open(self, *, writeable: bool = False) -> Butler:
@@ -214,7 +223,7 @@ class ButlerConnection:
             return
         import sqlalchemy
 
-        engine = sqlalchemy.create_engine(registry_of(self.config())[0], poolclass=sqlalchemy.NullPool)
+        engine = sqlalchemy.create_engine(with_timeouts(registry_of(self.config())[0]), poolclass=sqlalchemy.NullPool)
         with translate_write_errors(), engine.begin() as connection:
             connection.execute(sqlalchemy.text("analyze"))
 
@@ -292,13 +301,31 @@ def registry_of(config: Any) -> tuple[Any, str | None]:
     return url, registry.get("namespace")
 
 
+def with_timeouts(url: Any) -> Any:
+    """Return the URL of a database with time limits for connecting to PostgreSQL and for noticing that its host is gone."""
+    if url.get_backend_name() != "postgresql":
+        return url
+    return url.update_query_dict({name: value for name, value in POSTGRESQL_TIMEOUTS.items() if name not in url.query})
+
+
+def _limit_waits(config: Any) -> None:
+    """Add the time limits to the registry's URL in a configuration."""
+    import sqlalchemy
+
+    if not str(config.get(("registry", "db"), "")).startswith("postgresql"):
+        return
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):  # opening the repository reports it
+        url = with_timeouts(sqlalchemy.make_url(config["registry", "db"]))
+        config["registry", "db"] = url.render_as_string(hide_password=False)
+
+
 def _has_all_attributes(config: Any) -> bool:
     """Return True if the registry has the attribute that its creation writes last."""
     import sqlalchemy
 
     url, namespace = registry_of(config)
     attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), schema=namespace)
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    engine = sqlalchemy.create_engine(with_timeouts(url), poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         found = connection.execute(sqlalchemy.select(attributes.c.name).where(attributes.c.name == LAST_ATTRIBUTE))
         return found.first() is not None
