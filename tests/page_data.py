@@ -34,6 +34,7 @@ class Row:
     on_storage: int | None = None
     missing: Sequence[object] = ()
     problem: str = ""
+    dataset: str = ""
 
 
 def apply(address: str) -> tuple[str, ...]:

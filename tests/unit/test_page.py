@@ -158,6 +158,24 @@ def test_names_beyond_the_limit_are_counted() -> None:
     assert (len(view.data["missing"]["0"]), view.data["more"], view.unnamed) == (100, "400", 400)
 
 
+def test_a_ledger_of_datasets_is_a_table_and_each_dataset_has_its_row() -> None:
+    rows = [
+        Row(0, -1, 90, 90 - number, None, ["f.fits"] * number, "not delivered" if number else "", f"s:d{number}")
+        for number in (0, 1, 2)
+    ]
+    page = without_scripts(draw(check(), ledgers={RAW: rows}))
+    assert "2 of 3 datasets differ; not delivered: 2." in page
+    assert page.count("<code>f.fits</code>") == 3
+    assert "s:d0" not in page
+    assert "heat-map" not in page
+
+
+def test_raws_whose_night_is_unknown_are_no_cell_of_the_heat_map() -> None:
+    (view,) = view_ledgers({RAW: [Row(20241108, 4, 2, 2), Row(0, -1, 3, 0, None, ["x.fits"], "no data ID in its path")]})
+    assert (view.nights, view.detectors, view.cells, view.differing) == (1, 1, 2, 1)
+    assert [dataset.names for dataset in view.datasets] == [("x.fits",)]
+
+
 def test_without_a_ledger_the_section_explains_that() -> None:
     assert "This check compared no deliveries by night and detector." in draw(check())
 
@@ -173,6 +191,7 @@ def test_the_tree_marks_collections_by_what_differs_and_lists_a_chain_once() -> 
     raw, calib, skymaps = tree[0].children
     assert (raw.mark, calib.mark, skymaps.mark, tree[0].mark) == ("✓", "~", "✓", "✓")
     assert tree[0].differs
+    assert tree[0].meaning == "in sync itself, but a collection below it is not"
     assert [(child.name, child.mark) for child in calib.children] == [
         ("LSSTComCam/calib/DM-47365", "✓"),
         ("LSSTComCam/calib/unbounded", "·"),

@@ -35,6 +35,7 @@ MARKS = {
     "unknown": ("?", "could not be checked"),
 }
 IN_SYNC_MARK = ("✓", "in sync")
+BELOW = "in sync itself, but a collection below it is not"
 OUTSIDE_MARK = ("·", "not in the state")
 REASONS = {
     Cause.UNKNOWN: "It could not be checked.",
@@ -208,7 +209,6 @@ def view_state(
     groups = tuple(_group_findings(report.findings))
     numbers = {view.address: view.number for group in reversed(groups) for view in reversed(group.findings)}
     builder = _TreeBuilder(check.collections, report.findings, numbers, {resource.address for resource in check.resources})
-    ages = [finding.age.total_seconds() for finding in report.findings if finding.cause is not Cause.ACKNOWLEDGED]
     return StatePage(
         name=check.name,
         title=check.title,
@@ -220,7 +220,7 @@ def view_state(
         seconds=format_seconds(check.seconds),
         resources=len(check.addresses),
         by_count=sum(resource.by_count for resource in check.resources),
-        oldest=format_seconds(max(ages)) if ages and max(ages) > 0 else "",
+        oldest=_oldest(finding.age for finding in report.findings if finding.cause is not Cause.ACKNOWLEDGED),
         error=check.error,
         hints=check.hints,
         problems=report.problems,
@@ -240,14 +240,13 @@ def view_state(
 def view_row(report: StateReport, page: str) -> IndexRow:
     """Return the row of a state that this run checked."""
     causes = [finding.cause for finding in report.findings]
-    oldest = max((finding.age.total_seconds() for finding in report.findings), default=0)
     return IndexRow(
         name=report.check.name,
         repository=report.check.repository,
         verdict=report.verdict,
         checked=report.checked,
         counts=_count_causes(causes),
-        oldest=format_seconds(oldest) if oldest > 0 else "",
+        oldest=_oldest(finding.age for finding in report.findings if finding.cause is not Cause.ACKNOWLEDGED),
         resources=len(report.check.addresses),
         error=report.check.error.partition("\n")[0],
         page=page,
@@ -256,20 +255,24 @@ def view_row(report: StateReport, page: str) -> IndexRow:
 
 def view_latest(latest: LatestVerdict, now: datetime.datetime, page: str) -> IndexRow:
     """Return the row of a state that an earlier run checked."""
-    oldest = ""
-    if latest.differences:
-        oldest = format_seconds((now - datetime.datetime.fromisoformat(latest.differences[0].first_seen)).total_seconds())
+    since = [d.first_seen for d in latest.differences if d.cause is not Cause.ACKNOWLEDGED]
     return IndexRow(
         name=latest.name,
         repository=latest.repository,
         verdict=latest.verdict,
         checked=latest.checked,
         counts=_count_causes([difference.cause for difference in latest.differences]),
-        oldest=oldest,
+        oldest=_oldest(now - datetime.datetime.fromisoformat(moment) for moment in since),
         resources=latest.resources,
         error=latest.error.partition("\n")[0],
         page=page,
     )
+
+
+def _oldest(ages: Iterable[datetime.timedelta]) -> str:
+    """Return the largest age; empty if there is none, or none that differed before."""
+    oldest = max((age.total_seconds() for age in ages), default=0.0)
+    return format_seconds(oldest) if oldest > 0 else ""
 
 
 def _count_causes(causes: Sequence[Cause]) -> str:
@@ -341,6 +344,7 @@ class _TreeBuilder:
             self.findings[finding.difference.address].append(finding)
         self.numbers, self.checked = numbers, checked
         self.listed: set[str] = set()
+        self.above: set[str] = set()  # chains above, or with, something that differs
         self.left = MOST_NODES
 
     def build(self) -> Iterator[TreeNode]:
@@ -362,7 +366,11 @@ class _TreeBuilder:
         repeated = bool(collection.children) and name in self.listed
         self.listed.add(name)
         children = () if repeated else tuple(self._node(child) for child in collection.children if self.left > 0)
-        differs = (mark, meaning) != IN_SYNC_MARK or any(child.differs for child in children)
+        differs = (mark, meaning) != IN_SYNC_MARK or name in self.above or any(child.differs for child in children)
+        if differs:
+            self.above.add(name)
+        if differs and (mark, meaning) == IN_SYNC_MARK:
+            meaning = BELOW
         return TreeNode(name, mark, meaning, differs, finding, repeated, children)
 
     def _mark(self, collection: CheckedCollection, found: Sequence[Finding]) -> tuple[str, str]:

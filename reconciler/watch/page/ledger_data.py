@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,16 +18,18 @@ NO_ROW = "."
 
 
 class LedgerRow(Protocol):
-    """What is known of one night and detector; `reconciler.watch.ledger` makes them.
+    """What is known of one night and detector, or of one Rucio dataset; `reconciler.watch.ledger` makes them, one for each.
 
-    `on_storage` is `None` if storage was not checked, `missing` has exposure IDs or file names, and `problem` is empty
-    if all agree.
+    `dataset` is empty for raws; the night is 0 and the detector -1 where they aren't known, and for other files. `on_storage` is
+    `None` if storage was not checked, `missing` has exposure IDs or file names, and `problem` is empty if all agree.
     """
 
     @property
     def night(self) -> int: ...
     @property
     def detector(self) -> int: ...
+    @property
+    def dataset(self) -> str: ...
     @property
     def in_rucio(self) -> int: ...
     @property
@@ -51,6 +53,19 @@ class NightSummary:
 
 
 @dataclass(frozen=True)
+class DatasetSummary:
+    """One Rucio dataset with a problem, or the files whose dataset, night or detector isn't known."""
+
+    name: str
+    in_rucio: int
+    in_butler: int
+    on_storage: int | None
+    problem: str
+    names: tuple[str, ...]
+    more: int
+
+
+@dataclass(frozen=True)
 class LedgerView:
     """One ledger as a page shows it.
 
@@ -61,11 +76,13 @@ class LedgerView:
     nights, detectors : `int`
         Number of them.
     cells, differing : `int`
-        Number of cells, and of those with a problem.
+        Number of rows, of cells and of datasets, and of those with a problem.
     counts : `tuple` [`tuple` [`str`, `int`], ...]
         Number of cells by problem, the most frequent first.
     summaries : `tuple` [`NightSummary`, ...]
         Nights with a problem, the latest first.
+    datasets : `tuple` [`DatasetSummary`, ...]
+        Datasets with a problem.
     data : `Mapping`
         What the script draws; see `_pack`.
     unnamed : `int`
@@ -79,8 +96,14 @@ class LedgerView:
     differing: int
     counts: tuple[tuple[str, int], ...]
     summaries: tuple[NightSummary, ...]
+    datasets: tuple[DatasetSummary, ...]
     data: Mapping[str, Any]
     unnamed: int
+
+    @property
+    def named(self) -> int:
+        """Number of missing exposures and files that the page names."""
+        return sum(map(len, self.data["missing"].values())) + sum(len(dataset.names) for dataset in self.datasets)
 
 
 def view_ledgers(ledgers: Mapping[str, Sequence[LedgerRow]]) -> list[LedgerView]:
@@ -89,14 +112,17 @@ def view_ledgers(ledgers: Mapping[str, Sequence[LedgerRow]]) -> list[LedgerView]
     views = []
     for address, rows in ledgers.items():
         view = _view_ledger(address, rows, left)
-        left -= sum(len(names) for names in view.data["missing"].values())
+        left -= view.named
         views.append(view)
     return views
 
 
 def _view_ledger(address: str, rows: Sequence[LedgerRow], names: int) -> LedgerView:
     counts = Counter(row.problem for row in rows if row.problem)
-    data, unnamed = _pack(rows, [problem for problem, _ in counts.most_common()], names)
+    cells = [row for row in rows if row.night]
+    data, unnamed = _pack(cells, [problem for problem, _ in counts.most_common()], names)
+    left = names - sum(map(len, data["missing"].values()))
+    datasets = tuple(_list_datasets([row for row in rows if not row.night and row.problem], left))
     return LedgerView(
         address=address,
         nights=len(data["nights"]),
@@ -104,10 +130,19 @@ def _view_ledger(address: str, rows: Sequence[LedgerRow], names: int) -> LedgerV
         cells=len(rows),
         differing=counts.total(),
         counts=tuple(counts.most_common()),
-        summaries=tuple(_summarize(row for row in rows if row.problem)),
+        summaries=tuple(_summarize(row for row in cells if row.problem)),
+        datasets=datasets,
         data=data,
-        unnamed=unnamed,
+        unnamed=unnamed + sum(dataset.more for dataset in datasets),
     )
+
+
+def _list_datasets(rows: Sequence[LedgerRow], names: int) -> Iterator[DatasetSummary]:
+    for row in rows:
+        kept = tuple(map(str, row.missing[: min(MOST_NAMES_OF_A_CELL, names)]))
+        names -= len(kept)
+        more = len(row.missing) - len(kept)
+        yield DatasetSummary(row.dataset, row.in_rucio, row.in_butler, row.on_storage, row.problem, kept, more)
 
 
 def _summarize(rows: Iterable[LedgerRow]) -> list[NightSummary]:

@@ -77,6 +77,7 @@
 
     const draw = () => {
       const colours = palette();
+      const narrow = place.clientWidth < 640;
       nights = packed.nights.map((_, row) => row);
       if (onlyProblems.checked) {
         nights = nights.filter((row) => { for (let c = row * width; c < (row + 1) * width; c += 1) if (bad(c)) return true; return false; });
@@ -89,7 +90,7 @@
       chart = echarts.init(place, null, { renderer: "canvas" });
       chart.setOption({
         animation: false, textStyle: { color: colour("text") },
-        grid: { left: 56, right: 44, top: 74, bottom: 74 },
+        grid: { left: 56, right: 44, top: narrow ? 48 + 24 * packed.problems.length : 74, bottom: 74 },
         tooltip: { ...tooltip(), formatter: (item) => {
           const cell = nights[item.value[0]] * width + item.value[1];
           return `${heading(cell)}\n${exists(cell) ? describe(cell) : "no entry"}\n${exists(cell) ? counts(cell).map(([name, count]) => `${name}: ${count}`).join("\n") : ""}`;
@@ -97,7 +98,7 @@
         xAxis: axis({ type: "category", name: "night", nameLocation: "middle", nameGap: 26, data: nights.map((row) => String(packed.nights[row])), splitLine: { show: false } }),
         yAxis: axis({ type: "category", name: "detector", data: packed.detectors.map(String), splitLine: { show: false } }),
         visualMap: {
-          type: "piecewise", dimension: 2, seriesIndex: 0, orient: "horizontal", left: "left", top: 0, itemGap: 12, textStyle: { color: colour("text") },
+          type: "piecewise", dimension: 2, seriesIndex: 0, orient: narrow ? "vertical" : "horizontal", left: "left", top: 0, itemGap: 12, textStyle: { color: colour("text") },
           pieces: packed.problems.map((label, value) => ({ value, label, color: colours[value] })),
         },
         dataZoom: [slider({ xAxisIndex: 0, bottom: 8, height: 22 }), slider({ yAxisIndex: 0, right: 8, width: 20 })],
@@ -162,6 +163,7 @@
       const range = one ? { min: first - 43200000, max: first + 43200000 } : { min: first, max: last };
       chart.setOption({
         animation: false, textStyle: { color: colour("text") }, useUTC: true,
+        aria: { enabled: true, label: { enabled: false }, decal: { show: true } },
         legend: { top: 0, left: 0, type: "scroll", textStyle: { color: colour("text") }, data: [...verdicts, ...causes].filter((s) => s.data.length).map((s) => s.name) },
         grid: [{ left: 56, right: 24, top: 44, height: 28 }, { left: 56, right: 24, top: 90, bottom: 40 }],
         tooltip: { ...tooltip(), trigger: "axis", formatter: (points) => {
@@ -182,7 +184,7 @@
   const draws = [];
   const place = document.getElementById("timeline");
   if (place) draws.push(timeline(place, data.timeline));
-  for (const section of all(".ledger")) draws.push(ledger(section, data.ledgers[Number(section.dataset.ledger)]));
+  for (const section of all(".ledger")) if (section.querySelector(".heat-map")) draws.push(ledger(section, data.ledgers[Number(section.dataset.ledger)]));
   const drawAll = () => { drawn.splice(0, drawn.length, ...draws.map((draw) => draw())); };
   // After the first paint, which doesn't wait for 75,600 cells.
   requestAnimationFrame(() => setTimeout(() => { drawAll(); document.documentElement.dataset.drawn = "true"; }, 0));
