@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.engine.executor import Listener
     from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
     from reconciler.engine.model import (
+        REPO,
         Action,
         Address,
         Change,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
 __all__ = [
+    "REPO",
     "Action",
     "Address",
     "ApplyError",
@@ -107,7 +109,7 @@ _MODULES = {
     "reconciler.engine.executor": ("Listener",),
     "reconciler.engine.kind": ("Kind", "KindTraits", "Links", "MemberText", "Requirements"),
     "reconciler.engine.model": (
-        *("Action", "Address", "Change", "Command", "Comment", "Comparison", "Condition", "Cost", "Difference"),
+        *("REPO", "Action", "Address", "Change", "Command", "Comment", "Comparison", "Condition", "Cost", "Difference"),
         *("DifferenceKind", "InputPath", "Members", "Observed", "Outcome", "Spec", "Status"),
     ),
     "reconciler.engine.plan": ("Entry", "Plan"),

@@ -21,6 +21,8 @@ from reconciler.engine.removal_limits import count_removals
 from reconciler.engine.requirements import find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
+from reconciler.files.export_prefetch import prefetch_exports
+from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
@@ -354,7 +356,7 @@ def open_session(
         from reconciler.systems.butler.connection import import_butler
         from reconciler.systems.butler.repository import Repository
 
-        with context.phase("import lsst.daf.butler"):
+        with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
         context.repository = Repository(repository.uri, on_statement=context.stats.count_statement if counted else None)
     with context.phase("load"):
@@ -375,6 +377,11 @@ def open_session(
 def find_repository(state: StateFile) -> RepositorySpec | None:
     """Return the [repository] table of a state."""
     return next((spec for spec in state.resources.values() if isinstance(spec, RepositorySpec)), None)
+
+
+def find_export_files(state: StateFile) -> list[str]:
+    """Return the paths of the export files that the [import] tables of a state name."""
+    return [spec.export_file for spec in state.resources.values() if isinstance(spec, ImportSpec)]
 
 
 def select(state: StateFile, patterns: Sequence[str]) -> set[Address]:

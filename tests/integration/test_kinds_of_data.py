@@ -64,9 +64,9 @@ def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of raws in each batch whose files are checked on storage."""
     sizes: list[int] = []
 
-    def check_batch(context: Context, refs: Sequence[Any], before: int, total: int) -> Any:
+    def check_batch(context: Context, refs: Sequence[Any], *rest: Any) -> Any:
         sizes.append(len(refs))
-        return real(context, refs, before, total)
+        return real(context, refs, *rest)
 
     real = storage_check._check_batch
     monkeypatch.setattr(storage_check, "_check_batch", check_batch)
