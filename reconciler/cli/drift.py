@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +18,12 @@ from reconciler.cli.options import (
     merge_variables,
     state_arguments,
 )
+from reconciler.errors import ReconcileError
+
+if TYPE_CHECKING:
+    from reconciler.watch.locations import HistoryLocation
+    from reconciler.watch.model import StateReport
+    from reconciler.watch.page.site import Site
 
 LOCKED = 75
 
@@ -42,6 +50,12 @@ LOCKED = 75
     help="Compare all members one by one if that was last done longer ago than this.",
 )
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option(
+    "--html",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write an index of all states, and a page for each, to this folder.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
 @click.option(
     "--notify-file",
@@ -60,6 +74,7 @@ def drift(
     jobs: int,
     deep_every: float,
     output_format: str,
+    html: Path | None,
     verbose: bool,
     notify_file: Path | None,
     journal: Path | None,
@@ -83,6 +98,7 @@ def drift(
     options = DriftOptions(location, check, jobs, timeout, deep_every, keep, notify_file)
     codes: set[int] = set()
     documents = []
+    pages = _Pages(html, location)
     for item in watch_states(find_state_files(state), options):
         if isinstance(item, Trouble):
             codes.add(0 if item.warning else 1)
@@ -95,6 +111,7 @@ def drift(
             codes.add(item.verdict.exit_code)
             for problem in item.problems:
                 _complain(problem)
+            pages.add(item)
             if output_format == "json":
                 documents.append(report_as_json(item))
             elif verbose or item.changed:
@@ -103,7 +120,37 @@ def drift(
         from pydantic_core import to_json
 
         click.echo(to_json(documents, indent=2))
-    return worst_code(codes)
+    pages.finish()
+    return worst_code(codes | ({1} if pages.failed else set()))
+
+
+class _Pages:
+    """The pages of one run, if they were asked for. What goes wrong with them is reported once; the checks go on."""
+
+    def __init__(self, folder: Path | None, location: HistoryLocation) -> None:
+        self.failed = False
+        self.site: Site | None = None
+        if folder is not None:
+            from reconciler.watch.page.site import Site
+
+            self.site = Site(folder.absolute(), location)
+
+    def add(self, report: StateReport) -> None:
+        self._try(lambda site: site.write_state(report))
+
+    def finish(self) -> None:
+        from reconciler.watch.drift import utc_now
+
+        self._try(lambda site: site.write_index(utc_now()))
+
+    def _try(self, write: Callable[[Site], object]) -> None:
+        if self.site is None or self.failed:
+            return
+        try:
+            write(self.site)
+        except ReconcileError as error:
+            self.failed = True
+            _complain(str(error), error.hints)
 
 
 def _default_journal() -> Path | None:

@@ -94,7 +94,7 @@ def _head(reports: Sequence[PlanReport]) -> Iterator[str]:
 
 
 def _sections(report: PlanReport) -> Iterator[str]:
-    """Yield what could not be checked, then what would be removed, then the other differences."""
+    """Yield what could not be checked, then what would be removed, risks, then the other differences."""
     plan = report.plan
     if plan.in_sync:
         return
@@ -106,6 +106,9 @@ def _sections(report: PlanReport) -> Iterator[str]:
     if removals:
         verb = "to be removed" if report.prune else "unwanted, and kept without --prune"
         yield _section(f"{name}: {verb}", "", removals)
+    risks = list(text.report_risks(plan))
+    if risks:
+        yield _section(f"{name}: consider before applying", "!", risks[2:])  # without an empty line and the title
     for entry in plan.entries:
         lines = list(text.report_entry(plan, entry))
         if lines:
