@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from fakes import FakeContext, FakeKind, FakeSpec, Thing, make_plan, make_state
+from fakes import FakeContext, FakeKind, FakeSpec, GivenKind, Thing, address, make_plan, make_state
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from test_hostile_names import NAMES, assert_printable, make_world
+from test_text_report import RiskyAction
 
 from reconciler.engine.plan import Plan
 from reconciler.errors import ObserveError
@@ -123,6 +124,13 @@ def test_names_are_neither_markdown_nor_html_nor_links(names: list[str]) -> None
     assert sum(token.type == "fence" for token in found) == text.count("<details><summary>") == text.count("\n</details>")
     outside = re.sub(r"^(`{3,})diff\n.*?\n\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"@|://|www\.|[^&]#1\b|!1", outside.replace("file:///repo", ""))
+
+
+def test_what_cannot_be_undone_has_a_section_of_its_own() -> None:
+    kind = GivenKind()
+    kind.actions["a"] = [RiskyAction(address=address("box.a"), verb="close", removes=("r",))]
+    text = written(make_plan(make_state({"box.a": FakeSpec()}, kind)))
+    assert "! <code>fake&#58; consider before applying</code></summary>\n\n```diff\n! box.a: closes it\n```\n" in text
 
 
 def test_a_line_of_backticks_does_not_end_a_block() -> None:
