@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import handle_errors, show
+from reconciler.cli.console import echo, handle_errors, show
 from reconciler.cli.options import (
     Duration,
     find_state_files,
@@ -57,6 +57,11 @@ LOCKED = 75
     help="Write an index of all states, and a page for each, to this folder.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
+@click.option(
+    "--notify-file",
+    type=click.Path(path_type=Path),
+    help="File with URLs to notify of changes, such as slack://…, one on a line; RECONCILE_NOTIFY may have them instead.",
+)
 @journal_option
 @handle_errors
 def drift(
@@ -71,6 +76,7 @@ def drift(
     output_format: str,
     html: Path | None,
     verbose: bool,
+    notify_file: Path | None,
     journal: Path | None,
 ) -> int:
     """Check states for drift and record the result. Changes nothing in the Butler or in Rucio.
@@ -89,17 +95,17 @@ def drift(
 
     location = find_history(history)
     check = CheckOptions(merge_variables(var_files, pairs), journal or _default_journal())
-    options = DriftOptions(location, check, jobs=jobs, timeout=timeout, deep_every=deep_every, keep=keep)
+    options = DriftOptions(location, check, jobs, timeout, deep_every, keep, notify_file)
     codes: set[int] = set()
     documents = []
     pages = _Pages(html, location)
     for item in watch_states(find_state_files(state), options):
         if isinstance(item, Trouble):
-            codes.add(1)
-            _complain(item.message, item.hints)
+            codes.add(0 if item.warning else 1)
+            _complain(item.message, item.hints, "warning" if item.warning else "error")
         elif isinstance(item, Skipped):
             codes.add(LOCKED)
-            click.echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
+            echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
         else:
             codes.add(item.exit_code)
             codes.add(item.verdict.exit_code)
@@ -156,7 +162,7 @@ def _default_journal() -> Path | None:
     return state_folder() / "journal.jsonl"
 
 
-def _complain(message: str, hints: tuple[str, ...] = ()) -> None:
-    click.echo(f"error: {message}", err=True)
+def _complain(message: str, hints: tuple[str, ...] = (), level: str = "error") -> None:
+    echo(f"{level}: {message}", err=True)
     for hint in hints:
-        click.echo(f"  {hint}", err=True)
+        echo(f"  {hint}", err=True)

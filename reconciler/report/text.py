@@ -71,25 +71,29 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
     if plan.in_sync:
         if verbose:
             yield from map(_in_sync, plan.entries)
-        count = plural(len(plan.entries), "resource")
-        by_count = len(plan.compared_by_count)
-        quick = f" {by_count:,} of them by count only," if by_count else ""
-        yield Line(f"{plan.state.name} is in sync: {count},{quick} checked in {format_seconds(elapsed)}.", "green")
+        yield summarize(plan, elapsed)
         return
     for entry in plan.entries:
-        shown = [difference for difference in entry.differences if difference.kind is not DifferenceKind.REMOVE]
-        if shown:
+        lines = list(report_entry(plan, entry))
+        if lines:
             yield _title(plan, entry)
-            yield from _EntryReport(plan.state.kind_of(entry.address), entry).lines(shown)
+            yield from lines
         elif verbose and entry.in_sync:
             yield _in_sync(entry)
         if verbose and entry.spec.note and (entry.differences or entry.in_sync):
             yield from (Line(f"  note: {line}") for line in entry.spec.note.splitlines())
-    yield from _removals(plan, prune)
+    yield from report_removals(plan, prune=prune)
     yield from _risks(plan)
-    yield from _unknown(plan)
+    yield from report_unknown(plan)
     yield Line("")
-    yield _summary(plan, elapsed)
+    yield summarize(plan, elapsed)
+
+
+def report_entry(plan: Plan, entry: Entry) -> Iterator[Line]:
+    """Yield the lines about what differs in one resource, without its title and without what is to be removed."""
+    shown = [difference for difference in entry.differences if difference.kind is not DifferenceKind.REMOVE]
+    if shown:
+        yield from _EntryReport(plan.state.kind_of(entry.address), entry).lines(shown)
 
 
 def report_unchecked_needs(plan: Plan) -> Iterator[Line]:
@@ -220,7 +224,8 @@ def list_changes(before: Sequence[str], after: Sequence[str]) -> list[str]:
     return lines
 
 
-def _removals(plan: Plan, prune: bool) -> Iterator[Line]:
+def report_removals(plan: Plan, *, prune: bool) -> Iterator[Line]:
+    """Yield what is unwanted; nothing if nothing is."""
     unwanted = [(entry, d) for entry in plan.entries for d in entry.differences if d.kind is DifferenceKind.REMOVE]
     if not unwanted:
         return
@@ -249,7 +254,7 @@ def _risks(plan: Plan) -> Iterator[Line]:
         yield Line(f"  ! {actions[0].address}{more}: {text}", "yellow")
 
 
-def _unknown(plan: Plan) -> Iterator[Line]:
+def report_unknown(plan: Plan) -> Iterator[Line]:
     """Yield what could not be checked, once for each cause, and what was checked all the same."""
     causes: dict[str, list[Entry]] = defaultdict(list)
     for entry in plan.unknown:
@@ -269,7 +274,13 @@ def _unknown(plan: Plan) -> Iterator[Line]:
         yield Line(f"  The rest was checked: {count}. {plural(len(plan.unknown), 'resource')} unknown.")
 
 
-def _summary(plan: Plan, elapsed: float) -> Line:
+def summarize(plan: Plan, elapsed: float) -> Line:
+    """Return the last line of a report: that all is in sync, or what differs and what is to be done about it."""
+    if plan.in_sync:
+        count = plural(len(plan.entries), "resource")
+        by_count = len(plan.compared_by_count)
+        quick = f" {by_count:,} of them by count only," if by_count else ""
+        return Line(f"{plan.state.name} is in sync: {count},{quick} checked in {format_seconds(elapsed)}.", "green")
     differing = plan.differing
     acting = [entry for entry in plan.entries if entry.actions]
     rest = [entry for entry in differing if not entry.actions]
