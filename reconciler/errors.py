@@ -11,6 +11,7 @@
     │   └── RemovalRefused           more would be removed than was allowed
     ├── PluginError              the kind or the report format of another package doesn't work
     ├── LockHeld                 another apply is running
+    ├── LockLost                 the lock of this run was lost, so another apply may be running
     ├── WriteRefused             a check that only reads was about to change something
     └── ApplyError               an action failed
         └── WorkerDied               a worker process ended before its work was done
