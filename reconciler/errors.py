@@ -4,6 +4,7 @@
 
     ReconcileError               base class: str() is the message, ``hints`` what to do
     ├── StateError               the state file, or a file that it names, is invalid; ``problems`` lists all
+    │   └── MissingFile              a file doesn't exist on this machine
     ├── ObserveError             a live system can't be queried, or its answer can't be trusted
     │   └── RegistryNeedsRecovery    a killed writer left a journal, which only an apply may roll back
     ├── PlanError                the desired state can't be ordered or can't be reached
@@ -11,7 +12,7 @@
     │   └── RemovalRefused           more would be removed than was allowed
     ├── PluginError              the kind or the report format of another package doesn't work
     ├── LockHeld                 another apply is running
-    ├── LockLost                 the lock of this run was lost, so another apply may be running
+    ├── LockLost                 the lock was lost during a run, which has stopped
     ├── WriteRefused             a check that only reads was about to change something
     └── ApplyError               an action failed
         └── WorkerDied               a worker process ended before its work was done
@@ -65,6 +66,24 @@ class StateError(ReconcileError):
     """A state file, or an input file that it names, is invalid."""
 
 
+class MissingFile(StateError):
+    """A file that is to be read doesn't exist on this machine.
+
+    Parameters
+    ----------
+    path : `str`
+        The file.
+    suggestion : `str`
+        What was probably meant, from `did_you_mean`.
+    hints : sequence of `str`
+        Further lines: what is known, and what to do.
+    """
+
+    def __init__(self, path: str, suggestion: str = "", hints: Sequence[str] = ()) -> None:
+        self.path = path
+        super().__init__(f"{path}: no such file{suggestion}", hints)
+
+
 class ObserveError(ReconcileError):
     """A live system can't be queried, or its answer can't be trusted."""
 
@@ -74,7 +93,7 @@ class PlanError(ReconcileError):
 
 
 class ConflictError(PlanError):
-    """The state contradicts what exists, such as a collection of another type; nothing was changed.
+    """The state contradicts what exists, such as a collection of another type; nothing was done about it.
 
     `ReconcileError.problems` has one line for each conflict.
     """

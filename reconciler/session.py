@@ -17,11 +17,12 @@ from reconciler.engine.model import Address
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
-from reconciler.engine.removal_limits import count_removals
+from reconciler.engine.removal_limits import check_removal_limits, count_pruned
 from reconciler.engine.requirements import find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
 from reconciler.files.export_prefetch import prefetch_exports
+from reconciler.kinds.dataset_type import DatasetTypeSpec
 from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.state.loader import StateFile, load
@@ -258,14 +259,13 @@ class Session:
         Returns
         -------
         result : `ApplyResult`
-            How each resource ended. A failed action is an outcome and not an exception.
+            How each resource ended. A failed action is an outcome and not an exception, and so is a
+            resource that contradicts what exists, whose ``error`` is a `reconciler.errors.ConflictError`.
 
         Raises
         ------
         reconciler.errors.LockHeld
             If another apply is running.
-        reconciler.errors.ConflictError
-            If the state contradicts what exists; nothing was changed.
         reconciler.errors.RemovalRefused
             If the plan removes members and ``prune`` is False, or it removes more than the limits allow; nothing was changed.
         reconciler.errors.StateError
@@ -276,14 +276,14 @@ class Session:
             If the lock or the journal can't be written.
         """
         self._check_own(plan)
-        removals = count_removals(plan)
+        removals = count_pruned(plan)
         if removals and not prune:
             text = f"the plan removes {removals:,} members, and removal isn't allowed"
             raise RemovalRefused(text, removals, ("call apply with prune=True; nothing was changed",))
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
             self._current = None  # what it was decided on changes now
-            execution.check_plan(current, prune_limit)
+            check_removal_limits(current, prune_limit)
             return execution.run_plan(
                 replace(current, prune=current.prune and prune),
                 self.context,
@@ -358,10 +358,17 @@ def open_session(
 
         with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
-        context.repository = Repository(repository.uri, on_statement=context.stats.count_statement if counted else None)
+        on_statement = context.stats.count_statement if counted else None
+        context.repository = Repository(repository.uri, on_statement, may_create=repository.may_create)
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}
+        if context.repository is not None:
+            names = [token.partition(":")[2] for token in graph.tokens if token.startswith("collection:")]
+            context.repository.expect_collections(names)
+        context.storage_classes = {
+            address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
+        }
     if state.rucio is not None:
         from reconciler.systems.rucio.connection import RucioConnectionSettings
         from reconciler.systems.rucio.server import RucioServer

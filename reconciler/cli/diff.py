@@ -24,6 +24,7 @@ from reconciler.errors import StateError
 if TYPE_CHECKING:
     from reconciler.engine.plan import Plan
     from reconciler.report.json import DiffReport
+    from reconciler.report.markdown import PlanReport
     from reconciler.session import Session
 
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     type=ReportFormatName(),
     default="text",
     show_default=True,
-    help="Output format: text, json, shell, or one of an installed package.",
+    help="Output format: text, json, markdown (for a merge request), shell, or one of an installed package.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to this file, for apply.")
 @click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
@@ -73,6 +74,7 @@ def diff(
         raise StateError("--out saves the plan of one state file; name one")
     codes = []
     reports: list[DiffReport] = []
+    plans: list[PlanReport] = []
     for path in paths:
         with open_session(path, variables, deep=deep, quick=quick, jobs=jobs, parsl=parsl, counted=stats) as session:
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
@@ -81,6 +83,8 @@ def diff(
             _print_text(session, plan, verbose=verbose, prune=prune, stats=stats)
         elif output_format == "shell":
             _print_shell(session, plan)
+        elif output_format == "markdown":
+            plans.append(_keep_plan(session, plan, prune=prune))
         else:
             reports.append(_make_report(session, plan, stats=stats))
         if out is not None:
@@ -89,6 +93,11 @@ def diff(
 
             count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
             echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
+    if plans:
+        from reconciler.report.markdown import format_markdown
+
+        for line in format_markdown(plans).split("\n"):
+            echo(line)
     if reports:
         from reconciler.report.formats import render
 
@@ -107,6 +116,12 @@ def _make_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
     from reconciler.report.json import report
 
     return report(plan, session.butler_name, session.rucio_name, session.elapsed, session.context.stats if stats else None)
+
+
+def _keep_plan(session: Session, plan: Plan, *, prune: bool) -> PlanReport:
+    from reconciler.report.markdown import PlanReport
+
+    return PlanReport(plan, session.butler_name, session.rucio_name, session.elapsed, prune)
 
 
 def _print_shell(session: Session, plan: Plan) -> None:

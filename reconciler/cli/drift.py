@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import handle_errors, show
+from reconciler.cli.console import echo, handle_errors, show
 from reconciler.cli.options import (
     Duration,
     find_state_files,
@@ -16,6 +18,12 @@ from reconciler.cli.options import (
     merge_variables,
     state_arguments,
 )
+from reconciler.errors import ReconcileError
+
+if TYPE_CHECKING:
+    from reconciler.watch.locations import HistoryLocation
+    from reconciler.watch.model import StateReport
+    from reconciler.watch.page.site import Site
 
 LOCKED = 75
 
@@ -42,7 +50,18 @@ LOCKED = 75
     help="Compare all members one by one if that was last done longer ago than this.",
 )
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option(
+    "--html",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write an index of all states, and a page for each, to this folder.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
+@click.option(
+    "--notify-file",
+    type=click.Path(path_type=Path),
+    help="File with URLs to notify of changes, such as slack://…, one on a line; RECONCILE_NOTIFY may have them instead.",
+)
 @journal_option
 @handle_errors
 def drift(
@@ -55,7 +74,9 @@ def drift(
     jobs: int,
     deep_every: float,
     output_format: str,
+    html: Path | None,
     verbose: bool,
+    notify_file: Path | None,
     journal: Path | None,
 ) -> int:
     """Check states for drift and record the result. Changes nothing in the Butler or in Rucio.
@@ -74,21 +95,23 @@ def drift(
 
     location = find_history(history)
     check = CheckOptions(merge_variables(var_files, pairs), journal or _default_journal())
-    options = DriftOptions(location, check, jobs=jobs, timeout=timeout, deep_every=deep_every, keep=keep)
+    options = DriftOptions(location, check, jobs, timeout, deep_every, keep, notify_file)
     codes: set[int] = set()
     documents = []
+    pages = _Pages(html, location)
     for item in watch_states(find_state_files(state), options):
         if isinstance(item, Trouble):
-            codes.add(1)
-            _complain(item.message, item.hints)
+            codes.add(0 if item.warning else 1)
+            _complain(item.message, item.hints, "warning" if item.warning else "error")
         elif isinstance(item, Skipped):
             codes.add(LOCKED)
-            click.echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
+            echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
         else:
             codes.add(item.exit_code)
             codes.add(item.verdict.exit_code)
             for problem in item.problems:
                 _complain(problem)
+            pages.add(item)
             if output_format == "json":
                 documents.append(report_as_json(item))
             elif verbose or item.changed:
@@ -97,7 +120,37 @@ def drift(
         from pydantic_core import to_json
 
         click.echo(to_json(documents, indent=2))
-    return worst_code(codes)
+    pages.finish()
+    return worst_code(codes | ({1} if pages.failed else set()))
+
+
+class _Pages:
+    """The pages of one run, if they were asked for. What goes wrong with them is reported once; the checks go on."""
+
+    def __init__(self, folder: Path | None, location: HistoryLocation) -> None:
+        self.failed = False
+        self.site: Site | None = None
+        if folder is not None:
+            from reconciler.watch.page.site import Site
+
+            self.site = Site(folder.absolute(), location)
+
+    def add(self, report: StateReport) -> None:
+        self._try(lambda site: site.write_state(report))
+
+    def finish(self) -> None:
+        from reconciler.watch.drift import utc_now
+
+        self._try(lambda site: site.write_index(utc_now()))
+
+    def _try(self, write: Callable[[Site], object]) -> None:
+        if self.site is None or self.failed:
+            return
+        try:
+            write(self.site)
+        except ReconcileError as error:
+            self.failed = True
+            _complain(str(error), error.hints)
 
 
 def _default_journal() -> Path | None:
@@ -109,7 +162,7 @@ def _default_journal() -> Path | None:
     return state_folder() / "journal.jsonl"
 
 
-def _complain(message: str, hints: tuple[str, ...] = ()) -> None:
-    click.echo(f"error: {message}", err=True)
+def _complain(message: str, hints: tuple[str, ...] = (), level: str = "error") -> None:
+    echo(f"{level}: {message}", err=True)
     for hint in hints:
-        click.echo(f"  {hint}", err=True)
+        echo(f"  {hint}", err=True)

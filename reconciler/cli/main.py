@@ -17,13 +17,14 @@ from reconciler.cli.log import log
 from reconciler.cli.playground import playground
 from reconciler.cli.sections import SectionedGroup
 from reconciler.cli.status import status
+from reconciler.cli.timer import timer
 from reconciler.cli.validate import validate
 from reconciler.startup import configure_process
 from reconciler.version import __version__
 
 SECTIONS = {
     "Check and change": ("validate", "diff", "apply"),
-    "Watch": ("drift", "status", "ack", "acks"),
+    "Watch": ("drift", "status", "ack", "acks", "timer"),
     "History": ("log",),
     "Try it out": ("playground",),
 }
@@ -56,5 +57,5 @@ def main(context: click.Context, debug: bool) -> None:
         context.with_resource(Interrupts())
 
 
-for command in (validate, diff, apply, drift, status, ack, acks, log, playground):
+for command in (validate, diff, apply, drift, status, ack, acks, timer, log, playground):
     main.add_command(command)

@@ -38,7 +38,7 @@ class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer
     """The name of a report format: a built-in one, or one of an installed package, which is searched only for other names."""
 
     name = "format"
-    built_in = ("text", "json", "shell")
+    built_in = ("text", "json", "markdown", "shell")
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name if there is such a format."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, SkipValidation
 
-from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
+from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
     REPO,
     Action,
@@ -25,6 +25,7 @@ from reconciler.engine.model import (
     Cost,
     DifferenceKind,
     InputPath,
+    JsonObject,
     Made,
     Observed,
     Spec,
@@ -36,6 +37,7 @@ from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource,
 from reconciler.kinds.shared.proven_datasets import digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
+from reconciler.kinds.shared.validity import describe_range
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
@@ -133,6 +135,17 @@ class FormatterNames:
         return iter(sorted({dataset.formatter for dataset in datasets if dataset.formatter}))
 
 
+@dataclass(frozen=True)
+class TypesWithoutFormatter:
+    """The dataset types of which an export file names no formatter for some datasets; read as `FormatterNames` are."""
+
+    export_file: str
+
+    def __iter__(self) -> Iterator[str]:
+        datasets = export_file.read(self.export_file).datasets.values()
+        return iter(sorted({dataset.dataset_type for dataset in datasets if not dataset.formatter}))
+
+
 class ImportKind(Kind[ImportSpec, ImportDatasets]):
     """The kind of ``import`` tables; several export files may contain the same collection."""
 
@@ -154,7 +167,11 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         )
 
     def requirements(self, spec: ImportSpec) -> Requirements:
-        return Requirements(systems=systems_for(spec.delivered_by), classes=FormatterNames(spec.export_file))
+        return Requirements(
+            systems=systems_for(spec.delivered_by),
+            classes=FormatterNames(spec.export_file),
+            default_formatters=TypesWithoutFormatter(spec.export_file),
+        )
 
     def observe(self, context: Context, desired: Mapping[str, ImportSpec]) -> Mapping[str, Observed[ImportSpec]]:
         observed = {}
@@ -242,6 +259,12 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         else:
             limit = "replace the beginnings of paths" if action.replace else "import a part of a file"
             yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
+
+    def describe(self, member: JsonObject) -> MemberText:
+        if not {"begin", "end"} <= member.keys():
+            return super().describe(member)
+        shown = {key: value for key, value in member.items() if key not in ("begin", "end")}
+        return super().describe({**shown, "validity": describe_range(member["begin"], member["end"])})
 
 
 def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:

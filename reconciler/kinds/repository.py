@@ -1,4 +1,4 @@
-"""The Butler repository itself: created once, with its seed configuration, and never changed afterwards.
+"""The Butler repository itself: created once, if the state asks for that, and never changed afterwards.
 
 Creation writes ``butler.yaml`` before the tables, so an interrupted creation leaves a ``butler.yaml`` without tables. That is
 recognised and completed; it is safe because such a repository can't contain anything.
@@ -6,6 +6,7 @@ recognised and completed; it is safe because such a repository can't contain any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,9 @@ from reconciler.engine.model import REPO, Action, Change, Command, Comment, Cond
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
+DATABASE_URL = re.compile(r"(postgres(ql)?|sqlite|mysql|mariadb|oracle)(\+\w+)?:")
+"""The beginning of a URL as SQLAlchemy takes it."""
+
 
 class RepositorySpec(Spec):
     """The Butler repository that all other tables are about."""
@@ -29,12 +33,23 @@ class RepositorySpec(Spec):
         "and namespace.",
         examples=["ccms1/butler-seed_ccms1.yaml"],
     )
+    create: bool = Field(
+        False,
+        description="Whether to create the repository if it doesn't exist, as seed_config also does. Without either, it is an "
+        "error if there is no repository.",
+        examples=[True],
+    )
     override: bool = Field(
         False,
         description="Use the datastore root and the registry database of the seed configuration, even where they would be "
         "derived from the location of the repository.",
         examples=[True],
     )
+
+    @property
+    def may_create(self) -> bool:
+        """Whether the state asks to create the repository if it doesn't exist."""
+        return self.create or self.seed_config is not None
 
 
 class CreateRepository(Action):
@@ -44,6 +59,10 @@ class CreateRepository(Action):
     seed_config: str | None
     override: bool
     resume: bool
+
+    @property
+    def risk(self) -> str:
+        return "completes the interrupted creation of the repository" if self.resume else "creates a Butler repository"
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,13 @@ class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
 
     def requirements(self, spec: RepositorySpec) -> Requirements:
         return Requirements(input_files=[spec.seed_config] if spec.seed_config else [])
+
+    def validate(self, name: str, spec: RepositorySpec) -> Iterable[str]:
+        if DATABASE_URL.match(spec.uri):
+            yield (
+                "uri: is the URL of a database; give the folder or the URL that contains butler.yaml, and the database as "
+                "registry.db of seed_config"
+            )
 
     def observe(self, context: Context, desired: Mapping[str, RepositorySpec]) -> Mapping[str, Observed[RepositorySpec]]:
         (spec,) = desired.values()
@@ -79,7 +105,7 @@ class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
                 seed_config=change.desired.seed_config,
                 override=change.desired.override,
                 resume=resume,
-                reason="its creation was interrupted" if resume else "no such repository",
+                reason="no registry tables" if resume else "no such repository",
             )
 
     def apply(self, context: Context, action: CreateRepository) -> None:

@@ -93,9 +93,31 @@ def tour(folder: Path) -> None:
     guide.say("Apply repairs exactly that.")
     guide.run(f"reconcile apply {arguments} --yes --wait 5m")
     guide.run(f"reconcile diff {arguments}")
+    watch(guide, arguments)
     guide.say("The end. Stop the playground.")
     guide.run(f"reconcile playground down {folder}")
     print(f"\nThe tour took {time.monotonic() - started:.0f} s.")
+
+
+def watch(guide: Tour, arguments: str) -> None:
+    """Run the watch, break a chain, and run it again; it reports only what is new."""
+    history = guide.world.root / "history.sqlite"
+    guide.say("From cron, a watch remembers what it found. It is quiet while nothing changes.")
+    guide.run(f"reconcile drift {arguments} --history {history} -v")
+    guide.say("Somebody breaks a chain. The watch knows that it was in sync, and what repairs it.")
+    guide.run("butler collection-chain --mode=remove $REPO LSSTComCam/calib LSSTComCam/calib/DM-48650", quiet=True)
+    guide.run(f"reconcile drift {arguments} --history {history}{write_page(guide)}", expect=2)
+    guide.run(f"reconcile status {STATE} --history {history}", expect=2)
+
+
+def write_page(guide: Tour) -> str:
+    """Return the option that lets the watch write its page, and announce where that will be; empty without such an option."""
+    shown = subprocess.run([sys.executable, "-m", "reconciler", "drift", "--help"], capture_output=True, text=True).stdout
+    if "--html" not in shown:
+        return ""
+    page = guide.world.root / "page"
+    guide.say(f"The watch writes a page, too: {page / 'index.html'}")
+    return f" --html {page}"
 
 
 def break_things(guide: Tour) -> None:

@@ -10,7 +10,7 @@ from reconciler.errors import ReconcileError
 from reconciler.report.json import DiffReport, format_json
 
 GROUP = "rubin_reconciler.formats"
-BUILT_IN = ("text", "json", "shell")
+BUILT_IN = ("text", "json", "markdown", "shell")
 
 
 class ReportFormat(Protocol):

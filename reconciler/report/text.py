@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reconciler.engine.kind import Kind
-from reconciler.engine.model import Difference, DifferenceKind, Members
+from reconciler.engine.model import Action, Difference, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
 from reconciler.report.formatting import COLUMN, Line, format_seconds, format_size, plural
 from reconciler.report.members import list_members
@@ -71,24 +71,29 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
     if plan.in_sync:
         if verbose:
             yield from map(_in_sync, plan.entries)
-        count = plural(len(plan.entries), "resource")
-        by_count = len(plan.compared_by_count)
-        quick = f" {by_count:,} of them by count only," if by_count else ""
-        yield Line(f"{plan.state.name} is in sync: {count},{quick} checked in {format_seconds(elapsed)}.", "green")
+        yield summarize(plan, elapsed)
         return
     for entry in plan.entries:
-        shown = [difference for difference in entry.differences if difference.kind is not DifferenceKind.REMOVE]
-        if shown:
+        lines = list(report_entry(plan, entry))
+        if lines:
             yield _title(plan, entry)
-            yield from _EntryReport(plan.state.kind_of(entry.address), entry).lines(shown)
+            yield from lines
         elif verbose and entry.in_sync:
             yield _in_sync(entry)
         if verbose and entry.spec.note and (entry.differences or entry.in_sync):
             yield from (Line(f"  note: {line}") for line in entry.spec.note.splitlines())
-    yield from _removals(plan, prune)
-    yield from _unknown(plan)
+    yield from report_removals(plan, prune=prune)
+    yield from _risks(plan)
+    yield from report_unknown(plan)
     yield Line("")
-    yield _summary(plan, elapsed)
+    yield summarize(plan, elapsed)
+
+
+def report_entry(plan: Plan, entry: Entry) -> Iterator[Line]:
+    """Yield the lines about what differs in one resource, without its title and without what is to be removed."""
+    shown = [difference for difference in entry.differences if difference.kind is not DifferenceKind.REMOVE]
+    if shown:
+        yield from _EntryReport(plan.state.kind_of(entry.address), entry).lines(shown)
 
 
 def report_unchecked_needs(plan: Plan) -> Iterator[Line]:
@@ -171,7 +176,9 @@ class _EntryReport:
     def _changed(self, difference: Difference) -> Iterator[Line]:
         """Yield how a key changes; where actions are clearer than two values, what they do."""
         actions = [a for a in self.entry.actions if a.subject and a.changes_field == difference.field]
-        if actions:
+        if difference.detail:
+            texts = [f"{difference.field}   {difference.detail}"]
+        elif actions:
             texts = [f"{difference.field}   {action.verb} {action.subject}: {action.reason}" for action in actions]
         else:
             texts = [*self._change(difference)]
@@ -217,7 +224,8 @@ def list_changes(before: Sequence[str], after: Sequence[str]) -> list[str]:
     return lines
 
 
-def _removals(plan: Plan, prune: bool) -> Iterator[Line]:
+def report_removals(plan: Plan, *, prune: bool) -> Iterator[Line]:
+    """Yield what is unwanted; nothing if nothing is."""
     unwanted = [(entry, d) for entry in plan.entries for d in entry.differences if d.kind is DifferenceKind.REMOVE]
     if not unwanted:
         return
@@ -231,7 +239,22 @@ def _removals(plan: Plan, prune: bool) -> Iterator[Line]:
         yield from (Line(f"      {text}") for text in list_members(kind, difference.members))
 
 
-def _unknown(plan: Plan) -> Iterator[Line]:
+def _risks(plan: Plan) -> Iterator[Line]:
+    """Yield what an operator should know before confirming the plan: what can't be undone, alike ones once."""
+    risks: dict[str, list[Action]] = defaultdict(list)
+    for action in plan.actions:
+        if action.risk:
+            risks[action.risk].append(action)
+    if not risks:
+        return
+    yield Line("")
+    yield Line("Consider before applying:", "yellow", bold=True)
+    for text, actions in risks.items():
+        more = f" and {plural(len(actions) - 1, 'other')}" if len(actions) > 1 else ""
+        yield Line(f"  ! {actions[0].address}{more}: {text}", "yellow")
+
+
+def report_unknown(plan: Plan) -> Iterator[Line]:
     """Yield what could not be checked, once for each cause, and what was checked all the same."""
     causes: dict[str, list[Entry]] = defaultdict(list)
     for entry in plan.unknown:
@@ -251,7 +274,13 @@ def _unknown(plan: Plan) -> Iterator[Line]:
         yield Line(f"  The rest was checked: {count}. {plural(len(plan.unknown), 'resource')} unknown.")
 
 
-def _summary(plan: Plan, elapsed: float) -> Line:
+def summarize(plan: Plan, elapsed: float) -> Line:
+    """Return the last line of a report: that all is in sync, or what differs and what is to be done about it."""
+    if plan.in_sync:
+        count = plural(len(plan.entries), "resource")
+        by_count = len(plan.compared_by_count)
+        quick = f" {by_count:,} of them by count only," if by_count else ""
+        return Line(f"{plan.state.name} is in sync: {count},{quick} checked in {format_seconds(elapsed)}.", "green")
     differing = plan.differing
     acting = [entry for entry in plan.entries if entry.actions]
     rest = [entry for entry in differing if not entry.actions]
@@ -269,7 +298,10 @@ def _summary(plan: Plan, elapsed: float) -> Line:
     verb = "contains" if losing == 1 else "contain"
     if losing:
         text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)."
-    elif not plan.unknown:  # what could not be checked may contain unwanted members
+    moved = sum(len(action.removes) for action in plan.actions if action.removes_by_key)
+    if moved:
+        text += f" {plural(moved, 'member')} to remove, as the state asks."
+    if not losing and not moved and not plan.unknown:  # what could not be checked may contain unwanted members
         text += " Nothing to remove."
     if plan.compared_by_count:
         text += f" {plural(len(plan.compared_by_count), 'resource')} compared by count only."

@@ -48,6 +48,8 @@ class DriftOptions:
         Seconds after which all members of a state are listed again even if their counts agree.
     keep : `float` or `None`
         Seconds for which the history is kept; `None` keeps everything.
+    notify_file : `pathlib.Path` or `None`
+        File with the URLs of notifications; `None` takes them from the environment.
     """
 
     history: HistoryLocation
@@ -56,6 +58,7 @@ class DriftOptions:
     timeout: float = 1800.0
     deep_every: float = 7 * 86400.0
     keep: float | None = None
+    notify_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that is wrong with the history of the whole run; all states are checked and reported without it.
+    """Something that is wrong with the whole run, such as its history; all states are checked and reported all the same.
 
     Parameters
     ----------
@@ -84,10 +87,13 @@ class Trouble:
         One line.
     hints : `tuple` [`str`, ...]
         What to do.
+    warning : `bool`
+        Whether it leaves the exit code as it is.
     """
 
     message: str
     hints: tuple[str, ...] = ()
+    warning: bool = False
 
 
 def watch_states(paths: Sequence[Path], options: DriftOptions, now: Clock = utc_now) -> Iterator[StateReport | Skipped | Trouble]:
@@ -126,6 +132,7 @@ def watch_states(paths: Sequence[Path], options: DriftOptions, now: Clock = utc_
         jobs = [Job(str(path), functools.partial(_check, path, options.check, deep=run.is_deep_due(path))) for path in free]
         for ended in run_jobs(jobs, options.jobs, options.timeout):
             yield run.report(ended)
+        yield from run.notify()
         trouble = run.end()
         if trouble is not None:
             yield trouble
@@ -138,6 +145,7 @@ class _Run:
         self.options, self.now = options, now
         self.history: History | None = None
         self.trouble: Trouble | None = None
+        self.recorded: list[str] = []
         try:
             from reconciler.watch.history import open_history
 
@@ -168,9 +176,27 @@ class _Run:
         if self.history is None:
             return evaluate(check, Memory(), acknowledgements, now)
         try:
-            return self.history.record(check, acknowledgements, now)
+            report = self.history.record(check, acknowledgements, now)
         except HistoryError as error:
             return evaluate(check, Memory(problems=(f"the check was not recorded: {error}",)), acknowledgements, now)
+        self.recorded.append(check.state)
+        return report
+
+    def notify(self) -> Iterator[Trouble]:
+        """Send notifications about what was recorded. A channel that doesn't accept its message is a warning."""
+        from reconciler.watch.channels import find_channels
+
+        channels, problems = find_channels(self.options.notify_file)
+        yield from (Trouble(str(problem), problem.hints) for problem in problems)
+        if not channels:
+            return
+        if self.history is None:
+            yield Trouble("nothing was notified, because only the history knows what was notified before", warning=True)
+            return
+        from reconciler.watch.notifications import send_notifications
+
+        for error in send_notifications(self.history, channels, self.recorded, self.now()):
+            yield Trouble(str(error), error.hints, warning=not isinstance(error, HistoryError))
 
     def end(self) -> Trouble | None:
         if self.history is None:

@@ -29,7 +29,8 @@ from reconciler.watch.evaluation import LEFT_THE_STATE, DifferenceMemory, Memory
 from reconciler.watch.locations import HistoryError, HistoryLocation
 from reconciler.watch.migrations import HEAD
 from reconciler.watch.model import Cause, CheckedResource, CheckResult, DifferenceKey, Finding, Resolved, StateReport, Verdict
-from reconciler.watch.tables import VERSION_TABLE, differences, resources, runs, states, verdicts
+from reconciler.watch.tables import VERSION_TABLE, differences, notices, resources, runs, states, verdicts
+from reconciler.watch.timeline import PastVerdict, ResolvedDifference
 
 PATIENCE = 10.0
 """Seconds to wait for another process that holds a lock on the history."""
@@ -83,7 +84,8 @@ class History:
         self.run = ""
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Any]:
+    def transaction(self) -> Iterator[Any]:
+        """Yield a connection whose changes are kept if nothing fails; errors become `HistoryError`."""
         with _translate_errors(self.location), self._engine.begin() as connection:
             yield connection
 
@@ -91,12 +93,12 @@ class History:
         """Record the start of a run."""
         self.run = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         row = {"host": socket.gethostname(), "user_name": current_user(), "version": __version__}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(runs.insert().values(id=self.run, started=format_time(now), **row))
 
     def end_run(self, now: datetime.datetime) -> None:
         """Record that a run ended by itself."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(runs.update().where(runs.c.id == self.run).values(ended=format_time(now)))
 
     def last_deep(self, state: str) -> datetime.datetime | None:
@@ -104,7 +106,7 @@ class History:
         query = sa.select(sa.func.max(verdicts.c.checked)).where(
             verdicts.c.state == state, verdicts.c.deep == 1, verdicts.c.verdict != Verdict.UNKNOWN.value
         )
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             found = connection.execute(query).scalar()
         return parse_time(found) if found else None
 
@@ -116,11 +118,38 @@ class History:
         reconciler.watch.locations.HistoryError
             If that failed; then nothing of the check is recorded.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             recorder = _Recorder(connection, check, now)
             report = evaluate(check, recorder.memory(), acknowledgements, now)
             recorder.write(self.run, report)
         return report
+
+    def read_past(self, state: str, limit: int) -> list[PastVerdict]:
+        """Return the latest checks of a state, and of the file that it was renamed from, the oldest first."""
+        query = sa.select(verdicts).where(verdicts.c.state.in_(_with_replaced(state)))
+        with self.transaction() as connection:
+            rows = connection.execute(query.order_by(verdicts.c.checked.desc(), verdicts.c.id.desc()).limit(limit)).all()
+        return [
+            PastVerdict(parse_time(row.checked), Verdict(row.verdict), json.loads(row.causes), row.error)
+            for row in reversed(rows)
+        ]
+
+    def read_resolved(self, state: str, limit: int) -> list[ResolvedDifference]:
+        """Return the latest differences of a state that are gone, the latest first."""
+        query = sa.select(differences).where(differences.c.state.in_(_with_replaced(state)), differences.c.resolved.is_not(None))
+        with self.transaction() as connection:
+            rows = connection.execute(query.order_by(differences.c.resolved.desc(), differences.c.id.desc()).limit(limit)).all()
+        return [
+            ResolvedDifference(
+                row.address,
+                row.text,
+                Cause(row.cause),
+                parse_time(row.first_seen),
+                parse_time(row.resolved),
+                row.resolution or "",
+            )
+            for row in rows
+        ]
 
     def prune(self, before: datetime.datetime) -> int:
         """Remove verdicts, resolved differences and runs from before a time, and return the number of verdicts removed.
@@ -129,9 +158,10 @@ class History:
         """
         limit = format_time(before)
         newest = sa.select(sa.func.max(verdicts.c.id)).group_by(verdicts.c.state).scalar_subquery()
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             removed = connection.execute(verdicts.delete().where(verdicts.c.checked < limit, verdicts.c.id.not_in(newest)))
             connection.execute(differences.delete().where(differences.c.resolved < limit))
+            connection.execute(notices.delete().where(notices.c.difference.not_in(sa.select(differences.c.id))))
             used = sa.select(verdicts.c.run)
             connection.execute(runs.delete().where(runs.c.started < limit, runs.c.id.not_in(used)))
         return int(removed.rowcount)
@@ -345,6 +375,12 @@ class _Recorder:
             self.connection.execute(resources.insert().values(**row))
         else:
             self.connection.execute(resources.update().where(*where).values(**row))
+
+
+def _with_replaced(state: str) -> Any:
+    """Return a query for the path of a state and those of the files that it was renamed from."""
+    renamed = sa.select(states.c.path).where(states.c.replaced_by == state)
+    return renamed.union(sa.select(sa.literal(state)))
 
 
 def open_history(location: HistoryLocation, patience: float = PATIENCE) -> History:

@@ -137,6 +137,25 @@ class CheckedResource:
 
 
 @dataclass(frozen=True)
+class CheckedCollection:
+    """A collection that tables of the state define or fill.
+
+    Parameters
+    ----------
+    name : `str`
+        The collection.
+    addresses : `tuple` [`str`, ...]
+        The tables.
+    children : `tuple` [`str`, ...]
+        The children that the state gives a chain, in search order.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """What one check of one state observed.
 
@@ -168,6 +187,8 @@ class CheckResult:
         Duration.
     statements, calls : `int`
         Number of SQL statements and of Rucio calls.
+    collections : `tuple` [`CheckedCollection`, ...]
+        Collections that the state defines or fills.
     """
 
     state: str
@@ -185,6 +206,7 @@ class CheckResult:
     seconds: float = 0.0
     statements: int = 0
     calls: int = 0
+    collections: tuple[CheckedCollection, ...] = ()
 
 
 @dataclass(frozen=True)

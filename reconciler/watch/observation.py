@@ -18,14 +18,16 @@ from reconciler.engine.journal import read_journal
 from reconciler.engine.model import Address, Comparison, Difference, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import ReconcileError, StateError, clean
+from reconciler.kinds.chain import ChainSpec
 from reconciler.report.formatting import plural
 from reconciler.session import open_session
 from reconciler.state.variables import Scalar
-from reconciler.watch.model import UNKNOWN_KIND, CheckedResource, CheckResult, FoundDifference
+from reconciler.watch.model import UNKNOWN_KIND, CheckedCollection, CheckedResource, CheckResult, FoundDifference
 
 if TYPE_CHECKING:
     from reconciler.session import Session
 
+COLLECTION = "collection:"
 MOST_MEMBERS = 100
 LONGEST_VALUE = 80
 MOST_BYTES_HASHED = 1 << 30
@@ -150,7 +152,25 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
         seconds=time.monotonic() - begun,
         statements=session.context.stats.statements,
         calls=session.context.stats.calls,
+        collections=tuple(_list_collections(session)),
     )
+
+
+def _list_collections(session: Session) -> Iterator[CheckedCollection]:
+    """Yield the collections that the state defines or fills, in the order of the graph."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    children: dict[str, tuple[str, ...]] = {}
+    for address in session.graph.order:
+        spec = session.state.resources[address]
+        links = session.state.kind_of(address).links(address.name, spec)
+        names = [
+            token.removeprefix(COLLECTION) for token in (*links.provides, *links.contributes) if token.startswith(COLLECTION)
+        ]
+        for name in dict.fromkeys(names):
+            owners[name].append(str(address))
+            if isinstance(spec, ChainSpec) and name == address.name:
+                children[name] = spec.children
+    yield from (CheckedCollection(name, tuple(its), children.get(name, ())) for name, its in owners.items())
 
 
 def _describe_resource(session: Session, plan: Plan, entry: Entry, digests: _Digests) -> CheckedResource:

@@ -110,3 +110,13 @@ resources = sa.Table(
     sa.Column("members", sa.String, nullable=False),
 )
 """When each resource was last in sync, and with what; members is a JSON object of [desired, most present]."""
+
+notices = sa.Table(
+    "reconcile_notices",
+    metadata,
+    sa.Column("channel", sa.String, primary_key=True),
+    sa.Column("difference", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("signature", sa.String, nullable=False),
+    sa.Column("sent", sa.String, nullable=False),
+)
+"""What each channel of notifications was last sent about a difference; channel is a digest of its URL."""

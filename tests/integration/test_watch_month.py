@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from conftest import Bench
 from faultproxy import FaultProxy
+from receivers import WebReceiver, receive_web
 from test_drift import location, night, postgres_history, watch
 from test_kinds_of_data import DATA_ID, INSTRUMENT, remove_raws
 
@@ -49,13 +50,22 @@ class Month:
     proxy: FaultProxy
     files: dict[str, list[str]] = field(default_factory=dict)
     state: Path = Path()
+    web: WebReceiver = field(default_factory=WebReceiver)
+    titles: dict[float, str] = field(default_factory=dict)
+    """The title of the message of each night that had one."""
 
     def check(self, number: float) -> StateReport:
         """Check the state on some night, and check that status then reports the same verdict."""
-        (report,) = watch(self.bench, number, self.state)
+        before = len(self.web.messages)
+        urls = self.bench.folder / "notify.txt"
+        urls.write_text(f"json://{self.web.address}/x\n")
+        (report,) = watch(self.bench, number, self.state, notify_file=urls)
         assert isinstance(report, StateReport)
         (latest,) = read_latest(location(self.bench), [self.state], max_age=26 * 3600, now=night(number + 0.1))
         assert latest.verdict is report.verdict
+        for message in self.web.messages[before:]:
+            assert number not in self.titles, "one message for each run"
+            self.titles[number] = message["title"].removeprefix("reconcile: ")
         return report
 
     def apply(self) -> None:
@@ -87,7 +97,8 @@ def month(
     found = Month(comcam, client, fresh_scope, proxy)
     for dataset in ("d", "late"):
         found.files[dataset] = add_files(fresh_scope, dataset, 3, close=True)
-    yield found
+    with receive_web() as found.web:
+        yield found
     proxy.server.shutdown()
 
 
@@ -224,3 +235,23 @@ def test_a_month_of_checks(month: Month) -> None:
     assert (report.exit_code, report.changed, causes(report)) == (2, False, {"chain.calib": ("drifted", 1)})
     assert [verdict.name for verdict in read_latest(location(bench), now=night(30))] == ["renamed"]
     assert datetime.timedelta(days=29) == report.checked - night(0)
+    assert month.titles == {
+        0: "test: 5 unapplied",
+        1: "test: 5 resolved",
+        3: "test: 1 drifted",
+        5: "test: 1 resolved",
+        6: "test: 2 unapplied",
+        7: "test: 2 resolved",
+        9: "test: 1 degraded",
+        11: "test: 1 unknown",
+        12: "test: 1 resolved",
+        13: "test: 1 resolved",
+        16: "test: 1 new overdue",
+        17: "test: 1 resolved",
+        18: "test: 1 drifted",
+        19: "test: 1 about to end",
+        21: "test: 1 drifted",
+        23: "test: 2 drifted",
+        27: "test: 2 resolved",
+        28: "test: 1 drifted",
+    }, "what is waited for, acknowledged for long or known already is not notified"

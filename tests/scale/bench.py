@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ from reconciler.playground.world import OBSERVATORY, World
 sys.path.insert(0, str(OBSERVATORY))
 
 PYTHON = sys.executable
+TIMEOUT = 20
+"""Seconds after which the watch stops the check of a state that hangs."""
 FLOOR = """\
 import sys
 from lsst.daf.butler import Butler
@@ -104,7 +107,7 @@ class Bench:
         return lambda: measure([PYTHON, "-c", code, *words], world.environment(), world.root)
 
     def measure_reads(self) -> None:
-        """Measure diffs: rows (a) to (d), (g) and (h)."""
+        """Measure diffs and the watch: rows (a) to (d) and (g) to (i)."""
         world = self.world(1)
         repo = repository_uri(world)
         raws = ["query-datasets", repo, "raw", "--collections", "LSSTComCam/raw/all", "--limit", "0"]
@@ -125,6 +128,26 @@ class Bench:
         self._drift(world)
         self._rucio(world)
         self._ten(world)
+        self._watch(world)
+
+    def _watch(self, world: World) -> None:
+        """Measure a watch of twenty states, of which one hangs and one is unreachable: row (i)."""
+        folder = world.root / "watch"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, and never answers
+            states = _write_states(folder, repository_uri(world), f"http://127.0.0.1:{silent.getsockname()[1]}")
+            command = [PYTHON, "-m", "reconciler", "drift", "--jobs", "4", "--timeout", f"{TIMEOUT}s", "--history"]
+
+            def drift(name: str, chosen: list[Path], code: int) -> Callable[[], Usage]:
+                words = [*command, str(folder / f"{name}.sqlite"), *map(str, chosen)]
+                return lambda: measure(words, world.environment(), world.root, (code,))
+
+            usage = measure_medians(self.times, {"one": drift("one", states[:1], 2), "all": drift("all", states, 1)})
+        one, everything = usage["one"].seconds, usage["all"].seconds
+        limit = 3 * one + TIMEOUT
+        what = "(i) drift of 20 states, 2 of them broken ÷ 3 × one + timeout"
+        self.row(what, everything / limit, "≤ 1", f"{everything:.2f} s ÷ {limit:.2f} s")
 
     def _drift(self, world: World) -> None:
         """Measure a diff with ten missing raws, a chain and a rule: row (d)."""
@@ -172,6 +195,25 @@ class Bench:
         found = measure_medians(times, loads.raws(raws))
         ours, bare = found["ours"].seconds, found["bare"].seconds
         self.row("(f) ingest of the raws of a campaign ÷ bare loop", ours / bare, "≤ 1.15", f"{ours:.1f} s ÷ {bare:.1f} s")
+
+
+def _write_states(folder: Path, repository: str, silent: str) -> list[Path]:
+    """Write eighteen states of a repository, one of a Rucio server that doesn't answer, and one of a server that is down."""
+    head = "[reconcile]\nversion = 1\n"
+    texts = [
+        f'{head}[repository]\nuri = "{repository}"\n[chain."bench/c{number}"]\nchildren = ["LSSTComCam/calib"]\n'
+        for number in range(18)
+    ]
+    for name, url in (("silent", silent), ("down", "http://127.0.0.1:9")):
+        (folder / f"{name}.cfg").write_text(
+            f"[client]\nrucio_host = {url}\nauth_host = {url}\naccount = root\nauth_type = userpass\n"
+            f"username = bench\npassword = bench\nauth_token_file_path = {folder}/{name}.token\n"
+        )
+        texts.append(f'{head}[rucio]\nconfig = "{name}.cfg"\ntimeout = 300\n[rucio_dataset."{SCOPE}:d1"]\n')
+    states = [folder / f"s{number:02}.toml" for number in range(len(texts))]
+    for state, text in zip(states, texts, strict=True):
+        state.write_text(text)
+    return states
 
 
 def _damage(world: World) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from reconciler import redaction
-from reconciler.errors import ObserveError, WriteRefused, clean
+from reconciler.errors import ObserveError, WriteRefused, clean, did_you_mean
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
 
 if TYPE_CHECKING:
@@ -44,11 +44,13 @@ class ButlerConnection:
     """The Butlers that are open on one repository, and a cache of answers that lasts until something is changed.
 
     ``uri`` is the location of the repository, or its label in the repository index; the repository may not exist yet.
-    ``on_statement`` is called for each SQL statement that these Butlers send.
+    ``on_statement`` is called for each SQL statement that these Butlers send. Unless ``may_create``, an absent repository is
+    an error.
     """
 
-    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None) -> None:
+    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None, *, may_create: bool = True) -> None:
         self.uri = uri
+        self.may_create = may_create
         self.on_statement = on_statement
         self._butlers: dict[bool, Butler] = {}
         self._config: Any = None
@@ -91,7 +93,13 @@ class ButlerConnection:
 
     @property
     def status(self) -> Status:
-        """One of absent, ready and half-made; raises ObserveError if the repository exists and can't be opened."""
+        """One of absent, ready and half-made.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the repository exists and can't be opened, or it is absent and may not be created.
+        """
         return self.cached("status", self._read_status)
 
     @property
@@ -102,6 +110,8 @@ class ButlerConnection:
     def _read_status(self) -> Status:
         silence_loggers()
         if not _has_config(self.uri):
+            if not self.may_create:
+                raise _describe_absence(self.uri)
             return "absent"
         try:
             self.open()
@@ -257,6 +267,19 @@ def _has_config(uri: str) -> bool:
     if place.getExtension() not in (".yaml", ".yml"):
         place = ResourcePath(place, forceDirectory=True).join("butler.yaml")
     return bool(place.exists())
+
+
+def _describe_absence(uri: str) -> ObserveError:
+    """Return the error about a location without a repository, or about a label that the repository index doesn't know."""
+    from lsst.daf.butler import Butler
+
+    hint = "to create one there, set `create = true` or `seed_config` in [repository]"
+    known = Butler.get_known_repos()
+    if uri in known:
+        place = Butler.get_repo_uri(uri)
+        return ObserveError(f"no repository at {place}, the location of {uri} in the repository index", (hint,))
+    label = f', and the repository index has no label "{uri}"' if known and "/" not in uri else ""
+    return ObserveError(f"no repository at {uri}{label}{did_you_mean(uri, known)}", (hint,))
 
 
 def registry_of(config: Any) -> tuple[Any, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from reconciler.systems.butler.connection import ButlerConnection, Status
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Repository:
-    """A Butler repository that may not exist yet; then everything in it is empty.
+    """A Butler repository that may not exist yet, if it may be created; then everything in it is empty.
 
     It delegates to a `ButlerConnection`, which owns the cache of answers, and to the readers that share it:
     `DefinitionReader`, `DatasetCounter` and `DatasetReader`.
@@ -26,10 +26,12 @@ class Repository:
         Location of the repository, or its label in the repository index.
     on_statement : callable, optional
         Called without arguments for each SQL statement that is sent to its registry.
+    may_create : `bool`
+        Whether the repository may be absent; otherwise asking it anything is an error then.
     """
 
-    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None) -> None:
-        self.connection = connection = ButlerConnection(uri, on_statement)
+    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None, *, may_create: bool = True) -> None:
+        self.connection = connection = ButlerConnection(uri, on_statement, may_create=may_create)
         self.uri = uri
         self.config = connection.config
         self.open = connection.open
@@ -39,11 +41,13 @@ class Repository:
         self.close = connection.close
 
         definitions = DefinitionReader(connection)
+        self._definitions = definitions
         self.collections = definitions.collections
         self.matching_collections = definitions.matching_collections
         self.flattened = definitions.flattened
         self.dataset_types = definitions.dataset_types
         self.required = definitions.required
+        self.check_storage_class = definitions.check_storage_class
         self.universe = definitions.universe
         self.records = definitions.records
         self.count_records = definitions.count_records
@@ -63,6 +67,10 @@ class Repository:
         self.paths = datasets.paths
         self.files = datasets.files
         self.certifications = datasets.certifications
+
+    def expect_collections(self, names: Iterable[str]) -> None:
+        """Read these collections at once when the first one is asked for; others are read one by one."""
+        self._definitions.expected_collections = frozenset(names)
 
     @property
     def status(self) -> Status:
