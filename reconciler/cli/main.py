@@ -12,6 +12,7 @@ from reconciler.cli.acks import acks
 from reconciler.cli.apply import apply
 from reconciler.cli.diff import diff
 from reconciler.cli.drift import drift
+from reconciler.cli.ledger import ledger
 from reconciler.cli.log import log
 from reconciler.cli.playground import playground
 from reconciler.cli.sections import SectionedGroup
@@ -22,7 +23,7 @@ from reconciler.version import __version__
 
 SECTIONS = {
     "Check and change": ("validate", "diff", "apply"),
-    "Watch": ("drift", "status", "ack", "acks"),
+    "Watch": ("drift", "status", "ledger", "ack", "acks"),
     "History": ("log",),
     "Try it out": ("playground",),
 }
@@ -52,5 +53,5 @@ def main(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
 
 
-for command in (validate, diff, apply, drift, status, ack, acks, log, playground):
+for command in (validate, diff, apply, drift, status, ledger, ack, acks, log, playground):
     main.add_command(command)
