@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +18,9 @@ from reconciler.cli.options import (
     merge_variables,
     state_arguments,
 )
+
+if TYPE_CHECKING:
+    from reconciler.watch.model import StateReport
 
 LOCKED = 75
 
@@ -42,6 +47,12 @@ LOCKED = 75
     help="Compare all members one by one if that was last done longer ago than this.",
 )
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option(
+    "--metrics",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the results to this file, for node_exporter's textfile collector; its name ends in .prom.",
+)
+@click.option("--ledger", is_flag=True, help="Count delivered files in Rucio, in the Butler and, of a sample, on storage, too.")
 @click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
 @journal_option
 @handle_errors
@@ -55,6 +66,8 @@ def drift(
     jobs: int,
     deep_every: float,
     output_format: str,
+    metrics: Path | None,
+    ledger: bool,
     verbose: bool,
     journal: Path | None,
 ) -> int:
@@ -73,7 +86,9 @@ def drift(
     from reconciler.watch.text import report_state
 
     location = find_history(history)
-    check = CheckOptions(merge_variables(var_files, pairs), journal or _default_journal())
+    measures = _Measures(metrics)
+    variables = merge_variables(var_files, pairs)
+    check = CheckOptions(variables, journal or _default_journal(), measure=metrics is not None, ledger=ledger)
     options = DriftOptions(location, check, jobs=jobs, timeout=timeout, deep_every=deep_every, keep=keep)
     codes: set[int] = set()
     documents = []
@@ -83,12 +98,14 @@ def drift(
             _complain(item.message, item.hints)
         elif isinstance(item, Skipped):
             codes.add(LOCKED)
+            measures.skipped.append(str(item.state))
             click.echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
         else:
             codes.add(item.exit_code)
             codes.add(item.verdict.exit_code)
-            for problem in item.problems:
+            for problem in (*item.problems, *item.check.ledger_errors):
                 _complain(problem)
+            measures.reports.append(item)
             if output_format == "json":
                 documents.append(report_as_json(item))
             elif verbose or item.changed:
@@ -97,7 +114,33 @@ def drift(
         from pydantic_core import to_json
 
         click.echo(to_json(documents, indent=2))
+    if not measures.write():
+        codes.add(1)
     return worst_code(codes)
+
+
+class _Measures:
+    """The metrics of one run, written at its end if they were asked for."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.begun = path, time.monotonic()
+        self.reports: list[StateReport] = []
+        self.skipped: list[str] = []
+
+    def write(self) -> bool:
+        """Write the file; if that fails, report it and return False."""
+        if self.path is None:
+            return True
+        from reconciler.watch.drift import utc_now
+        from reconciler.watch.metrics import FinishedRun, MetricsError, write_metrics
+
+        try:
+            seconds = time.monotonic() - self.begun
+            write_metrics(self.path, FinishedRun(self.path.stem, utc_now(), seconds, self.reports, self.skipped))
+        except MetricsError as error:
+            _complain(str(error), error.hints)
+            return False
+        return True
 
 
 def _default_journal() -> Path | None:

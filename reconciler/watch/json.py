@@ -26,7 +26,7 @@ def report_as_json(report: StateReport) -> dict[str, Any]:
         "deep": check.deep,
         "changed": report.changed,
         "error": check.error or None,
-        "problems": list(report.problems),
+        "problems": [*report.problems, *check.ledger_errors],
         "differences": [
             {
                 **to_plain(finding.difference),

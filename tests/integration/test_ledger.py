@@ -267,3 +267,30 @@ def test_a_server_that_is_down_is_exit_1_and_not_agreement(comcam: Bench, raws: 
     assert f"error: {RAW}: " in output
     assert "agree" not in output
     assert "hush" not in output
+
+
+def test_drift_counts_the_ledger_and_what_is_waited_for_in_its_metrics(
+    bench: Bench, products: Path, client: Any, world: World, fresh_scope: str
+) -> None:
+    from test_drift import metrics
+
+    file = bench.folder / "reconcile.prom"
+    rules = f'[rucio_dataset."{fresh_scope}:Dataset/products"]\nrules = [{{rse_expression = "{IN2P3}"}}]\n'
+    products.write_text(products.read_text() + rules)
+    bench.apply(products, 2)
+    for words in ((), ("--ledger",)):
+        bench.run("drift", products, "--metrics", file, *words)
+        assert metrics(file)["reconcile_state_waiting_bytes"] == 4, "the last file of the export"
+    found = metrics(file)
+    assert found["reconcile_state_ledger_files rucio"] == found["reconcile_state_ledger_files butler"] == 5
+    assert found["reconcile_state_ledger_files storage"] == 5
+    assert found["reconcile_state_ledger_mismatched_files not_delivered"] == 1
+    assert found["reconcile_state_rules REPLICATING"] + found["reconcile_state_rules STUCK"] == 1
+
+
+def test_a_ledger_that_cannot_be_made_is_reported_and_the_drift_check_is_done(
+    bench: Bench, products: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products.write_text(products.read_text().replace(f'rse = "{IN2P3}"\n', ""))
+    output = bench.run("drift", products, "--ledger", expect=1).output
+    assert "error: the ledger of import.bias could not be made: a ledger needs the name of this facility's RSE" in output
