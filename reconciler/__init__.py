@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.engine.executor import Listener
     from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
     from reconciler.engine.model import (
+        REPO,
         Action,
         Address,
         Change,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         ConflictError,
         Interrupted,
         LockHeld,
+        MissingFile,
         ObserveError,
         PlanError,
         PluginError,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
 __all__ = [
+    "REPO",
     "Action",
     "Address",
     "ApplyError",
@@ -81,6 +84,7 @@ __all__ = [
     "LockHeld",
     "MemberText",
     "Members",
+    "MissingFile",
     "ObserveError",
     "Observed",
     "Outcome",
@@ -107,13 +111,13 @@ _MODULES = {
     "reconciler.engine.executor": ("Listener",),
     "reconciler.engine.kind": ("Kind", "KindTraits", "Links", "MemberText", "Requirements"),
     "reconciler.engine.model": (
-        *("Action", "Address", "Change", "Command", "Comment", "Comparison", "Condition", "Cost", "Difference"),
+        *("REPO", "Action", "Address", "Change", "Command", "Comment", "Comparison", "Condition", "Cost", "Difference"),
         *("DifferenceKind", "InputPath", "Members", "Observed", "Outcome", "Spec", "Status"),
     ),
     "reconciler.engine.plan": ("Entry", "Plan"),
     "reconciler.engine.result": ("ApplyResult",),
     "reconciler.errors": (
-        *("ApplyError", "ConflictError", "Interrupted", "LockHeld", "ObserveError", "PlanError", "PluginError"),
+        *("ApplyError", "ConflictError", "Interrupted", "LockHeld", "MissingFile", "ObserveError", "PlanError", "PluginError"),
         *("ReconcileError", "RegistryNeedsRecovery", "RemovalRefused", "StateError", "WorkerDied", "WriteRefused"),
     ),
     "reconciler.report.formats": ("ReportFormat",),

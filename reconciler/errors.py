@@ -4,6 +4,7 @@
 
     ReconcileError               base class: str() is the message, ``hints`` what to do
     ├── StateError               the state file, or a file that it names, is invalid; ``problems`` lists all
+    │   └── MissingFile              a file doesn't exist on this machine
     ├── ObserveError             a live system can't be queried, or its answer can't be trusted
     │   └── RegistryNeedsRecovery    a killed writer left a journal, which only an apply may roll back
     ├── PlanError                the desired state can't be ordered or can't be reached
@@ -64,6 +65,24 @@ class StateError(ReconcileError):
     """A state file, or an input file that it names, is invalid."""
 
 
+class MissingFile(StateError):
+    """A file that is to be read doesn't exist on this machine.
+
+    Parameters
+    ----------
+    path : `str`
+        The file.
+    suggestion : `str`
+        What was probably meant, from `did_you_mean`.
+    hints : sequence of `str`
+        Further lines: what is known, and what to do.
+    """
+
+    def __init__(self, path: str, suggestion: str = "", hints: Sequence[str] = ()) -> None:
+        self.path = path
+        super().__init__(f"{path}: no such file{suggestion}", hints)
+
+
 class ObserveError(ReconcileError):
     """A live system can't be queried, or its answer can't be trusted."""
 
@@ -73,7 +92,7 @@ class PlanError(ReconcileError):
 
 
 class ConflictError(PlanError):
-    """The state contradicts what exists, such as a collection of another type; nothing was changed.
+    """The state contradicts what exists, such as a collection of another type; nothing was done about it.
 
     `ReconcileError.problems` has one line for each conflict.
     """

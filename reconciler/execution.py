@@ -12,9 +12,8 @@ from reconciler.engine.journal import Journal, state_folder
 from reconciler.engine.model import DifferenceKind
 from reconciler.engine.plan import Plan
 from reconciler.engine.recording import RecordingListener
-from reconciler.engine.removal_limits import check_removal_limits
 from reconciler.engine.result import ApplyResult
-from reconciler.errors import ConflictError, Interrupted, ObserveError, RegistryNeedsRecovery
+from reconciler.errors import Interrupted, ObserveError, RegistryNeedsRecovery
 from reconciler.systems.bulk import Cancellation
 from reconciler.systems.context import Context
 
@@ -57,28 +56,6 @@ def acquire_locks(
         raise
     context.forget()  # what was read before the lock was acquired may have been changed by another run
     return stack
-
-
-def check_plan(plan: Plan, prune_limit: int | None) -> None:
-    """Stop before anything is done where only an operator can decide.
-
-    Raises
-    ------
-    reconciler.errors.ConflictError
-        If the state contradicts what exists.
-    reconciler.errors.RemovalRefused
-        If the plan removes more than the limits allow.
-    """
-    problems = [
-        f"{plan.state.where(entry.address)}: {entry.address}: {difference.detail}"
-        for entry in plan.conflicts
-        for difference in entry.differences
-        if difference.kind is DifferenceKind.CONFLICT
-    ]
-    if problems:
-        hint = 'nothing was changed; correct the state, exclude these with --except, or only watch them with manage = "observe"'
-        raise ConflictError(problems, (hint,))
-    check_removal_limits(plan, prune_limit)
 
 
 def run_plan(

@@ -17,10 +17,13 @@ from reconciler.engine.model import Address
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
-from reconciler.engine.removal_limits import count_removals
+from reconciler.engine.removal_limits import check_removal_limits, count_removals
 from reconciler.engine.requirements import find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
+from reconciler.files.export_prefetch import prefetch_exports
+from reconciler.kinds.dataset_type import DatasetTypeSpec
+from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
@@ -256,14 +259,13 @@ class Session:
         Returns
         -------
         result : `ApplyResult`
-            How each resource ended. A failed action is an outcome and not an exception.
+            How each resource ended. A failed action is an outcome and not an exception, and so is a
+            resource that contradicts what exists, whose ``error`` is a `reconciler.errors.ConflictError`.
 
         Raises
         ------
         reconciler.errors.LockHeld
             If another apply is running.
-        reconciler.errors.ConflictError
-            If the state contradicts what exists; nothing was changed.
         reconciler.errors.RemovalRefused
             If the plan removes members and ``prune`` is False, or it removes more than the limits allow; nothing was changed.
         reconciler.errors.StateError
@@ -281,7 +283,7 @@ class Session:
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
             self._current = None  # what it was decided on changes now
-            execution.check_plan(current, prune_limit)
+            check_removal_limits(current, prune_limit)
             return execution.run_plan(
                 replace(current, prune=current.prune and prune),
                 self.context,
@@ -354,12 +356,18 @@ def open_session(
         from reconciler.systems.butler.connection import import_butler
         from reconciler.systems.butler.repository import Repository
 
-        with context.phase("import lsst.daf.butler"):
+        with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
         context.repository = Repository(repository.uri, on_statement=context.stats.count_statement if counted else None)
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}
+        if context.repository is not None:
+            names = [token.partition(":")[2] for token in graph.tokens if token.startswith("collection:")]
+            context.repository.expect_collections(names)
+        context.storage_classes = {
+            address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
+        }
     if state.rucio is not None:
         from reconciler.systems.rucio.connection import RucioConnectionSettings
         from reconciler.systems.rucio.server import RucioServer
@@ -375,6 +383,11 @@ def open_session(
 def find_repository(state: StateFile) -> RepositorySpec | None:
     """Return the [repository] table of a state."""
     return next((spec for spec in state.resources.values() if isinstance(spec, RepositorySpec)), None)
+
+
+def find_export_files(state: StateFile) -> list[str]:
+    """Return the paths of the export files that the [import] tables of a state name."""
+    return [spec.export_file for spec in state.resources.values() if isinstance(spec, ImportSpec)]
 
 
 def select(state: StateFile, patterns: Sequence[str]) -> set[Address]:

@@ -14,8 +14,7 @@ from reconciler.cli.console import DIFFERENCES, echo, show
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine import plan_file
 from reconciler.engine.plan import Plan
-from reconciler.engine.removal_limits import count_removals
-from reconciler.execution import check_plan
+from reconciler.engine.removal_limits import check_removal_limits, count_removals
 from reconciler.report import apply_summary, text
 from reconciler.report.formatting import Line
 from reconciler.session import Session, open_session
@@ -73,12 +72,10 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
     Raises
     ------
     reconciler.errors.ReconcileError
-        If nothing can be done: the state is wrong or contradicts what exists, a lock is held, or too much would be removed.
+        If nothing can be done: the state is wrong, a lock is held, or too much would be removed.
     """
     with (
-        open_session(
-            path, variables, deep=options.deep, quick=options.quick, jobs=options.jobs, parsl=options.parsl, notify=_notice
-        ) as session,
+        _open(path, variables, options) as session,
         session.locked(options.lock_timeout),
     ):
         plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
@@ -131,7 +128,7 @@ def _notice(message: str) -> None:
 def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions) -> int:
     if not plan.in_sync:
         show([apply_summary.summarize_plan(plan)])
-    check_plan(plan, options.prune_limit)
+    check_removal_limits(plan, options.prune_limit)
     if plan.actions and options.ask and not _confirm(plan):
         echo("Nothing was changed.")
         return DIFFERENCES

@@ -29,6 +29,7 @@ class ConsoleProgress(Listener):
         self.bars: Any = None
         self.task: Any = None
         self.shown: set[str] = set()
+        self.errors: set[str] = set()
 
     def __enter__(self) -> ConsoleProgress:
         if self.terminal:
@@ -62,10 +63,13 @@ class ConsoleProgress(Listener):
             self.bars.remove_task(self.task)
             self.task = None
         counts = ", ".join(f"{value:,} {noun}" for noun, value in made.items() if isinstance(value, int) and value)
+        known = error is not None and str(error) in self.errors
         words = "done, although it reported an error" if effective else "failed" if failed else counts or "done"
+        words += ": the same error" if known else ""
         line = f"{action.address!s:<{COLUMN}} {action.verb:<12} {words}   {time.monotonic() - self.since:.1f} s"
         show([Line(line, "red" if failed else "yellow" if effective else "green")])
-        if error is not None:
+        if error is not None and not known:
+            self.errors.add(str(error))
             show([Line(f"    {text}", "red") for text in (*error.problems, *error.hints)])
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:

@@ -48,9 +48,10 @@ def _find_changed_fields(
     addresses: dict[str, Address] = {}
     for address, spec in desired.items():
         existing = observed[address].spec if address in observed else None
-        if existing is None or existing == spec:
+        desired_spec = observed[address].resolved or spec if address in observed else spec
+        if existing is None or existing == desired_spec:
             continue
-        documents = canonical(existing), canonical(spec)
+        documents = canonical(existing), canonical(desired_spec)
         if documents[0] != documents[1]:
             addresses[str(address)] = address
             before[str(address)], after[str(address)] = documents

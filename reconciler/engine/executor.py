@@ -19,7 +19,7 @@ from reconciler.engine.kind import Context
 from reconciler.engine.model import Action, Address, Difference, DifferenceKind, Made, Outcome, Status
 from reconciler.engine.observe import Observation, observe
 from reconciler.engine.plan import Entry, Plan, plan_resource
-from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, StateError, WorkerDied
+from reconciler.errors import ApplyError, ConflictError, Interrupted, ObserveError, ReconcileError, StateError, WorkerDied
 
 PASSES = 3
 """How often a resource is planned again because an action revealed another one; more would be going in circles."""
@@ -39,6 +39,7 @@ REMAINDERS: tuple[tuple[DifferenceKind, Status], ...] = (
     (DifferenceKind.CHANGE, Status.DEGRADED),
 )
 """Status of a resource that still differs, by its worst difference."""
+CONFLICT_HINT = 'correct the state, exclude these with --except, or only watch them with manage = "observe"'
 REASONS = {
     Status.FAILED: "failed",
     Status.WAITING: "is waiting",
@@ -121,6 +122,8 @@ class Executor:
     refused: Mapping[Address, str] = field(default_factory=dict)
     removals: Mapping[Address, frozenset[str]] | None = None
     outcomes: dict[Address, Outcome] = field(default_factory=dict)
+    _conflicting: set[Address] = field(default_factory=set)
+    """Resources whose name or definition is taken by something else."""
     _as_planned: set[Address] = field(default_factory=set)
     """Resources that were in sync when planned, and not observed since."""
 
@@ -233,6 +236,9 @@ class Executor:
             return Outcome(address, Status.OK)
         if first and entry.error is not None and not changed_before:
             return Outcome(address, Status.FAILED, f"could not be checked: {entry.error}", error=entry.error)
+        for other in self.plan.graph.needs[address]:
+            if other in self._conflicting:
+                return Outcome(address, Status.BLOCKED, f"needs {other}, which is in conflict")
         if address in self.refused:
             return Outcome(address, Status.BLOCKED, f"refused: {self.refused[address]}")
         if address in self.unmet:
@@ -267,6 +273,7 @@ class Executor:
 
     def _execute(self, entry: Entry) -> Outcome:
         """Observe, plan and act, again as long as an action reveals another one."""
+        self._conflicting.discard(entry.address)
         progress = _Progress()
         for _ in range(PASSES):
             ended = self._execute_once(entry, progress)
@@ -390,8 +397,18 @@ class Executor:
             if rest_of_kind:
                 if status is Status.DEGRADED and self._waits_before(address):
                     status = Status.WAITING
-                return progress.outcome(address, status, _describe_remainder(kind, rest_of_kind))
+                outcome = progress.outcome(address, status, _describe_remainder(kind, rest_of_kind))
+                return self._report_conflict(outcome, rest_of_kind) if kind is DifferenceKind.CONFLICT else outcome
         return progress.outcome(address, Status.CHANGED if progress.begun else Status.OK)
+
+    def _report_conflict(self, outcome: Outcome, conflicts: list[Difference]) -> Outcome:
+        """Return the outcome of a resource whose name or definition is taken, as an error unless it is only observed."""
+        state, address = self.plan.state, outcome.address
+        if state.resources[address].manage == "observe":
+            return outcome
+        self._conflicting.add(address)
+        problems = [f"{state.where(address)}: {address}: {difference.detail}" for difference in conflicts]
+        return replace(outcome, error=ConflictError(problems, (CONFLICT_HINT,)))
 
     def _waits_before(self, address: Address) -> bool:
         earlier = self.plan.graph.predecessors(address)
@@ -430,8 +447,8 @@ def count_acted(outcomes: Collection[Outcome]) -> int:
 
 
 def exit_code(outcomes: Collection[Outcome]) -> int:
-    """Return the exit code of a run: 0 in sync, 2 something is left undone, 1 something failed or could not be checked."""
+    """Return the exit code of a run: 0 in sync, 2 something is left undone, 1 a failure, a conflict, or something unchecked."""
     counts = count_statuses(outcomes)
-    if counts[Status.FAILED]:
+    if counts[Status.FAILED] or any(isinstance(outcome.error, ConflictError) for outcome in outcomes):
         return 1
     return 2 if any(counts[status] for status in HELD_UP) else 0

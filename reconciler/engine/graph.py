@@ -9,13 +9,13 @@ import fnmatch
 import heapq
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.engine.kind import Links, System
 from reconciler.engine.model import Address, DesiredState, Spec
-from reconciler.errors import PlanError, ReconcileError, StateError
+from reconciler.errors import MissingFile, PlanError, ReconcileError, StateError
 from reconciler.patterns import Glob
 
 
@@ -35,6 +35,10 @@ class Graph:
         For each address, the tokens that no table provides; they must exist live.
     owners : `Mapping` [`str`, `Address`]
         The one address that alone may provide a token.
+    tokens : `frozenset` [`str`]
+        All tokens that tables mention, without patterns.
+    missing_files : `frozenset` [`str`]
+        Input files that don't exist on this machine, so that what they define is not in the graph.
     """
 
     order: tuple[Address, ...]
@@ -42,6 +46,8 @@ class Graph:
     after: Mapping[Address, frozenset[Address]]
     unprovided: Mapping[Address, tuple[str, ...]] = field(default_factory=dict)
     owners: Mapping[str, Address] = field(default_factory=dict)
+    tokens: frozenset[str] = frozenset()
+    missing_files: frozenset[str] = frozenset()
 
     def predecessors(self, address: Address) -> set[Address]:
         """Return the addresses that come directly before one."""
@@ -59,8 +65,15 @@ class Graph:
         return found
 
 
-def build_graph(state: DesiredState) -> Graph:
+def build_graph(state: DesiredState, *, need_files: bool = True) -> Graph:
     """Find the order of a state's resources.
+
+    Parameters
+    ----------
+    state : `DesiredState`
+        The state.
+    need_files : `bool`
+        Whether it is an error if an input file doesn't exist on this machine.
 
     Raises
     ------
@@ -69,7 +82,7 @@ def build_graph(state: DesiredState) -> Graph:
     reconciler.errors.PlanError
         If two tables provide the same thing, or tables need each other in a circle.
     """
-    links = _read_links(state)
+    links, missing_files = _read_links(state, need_files)
     providers, owners = _find_providers(state, links)
     by_text = {str(address): address for address in state.resources}
     needs: dict[Address, dict[Address, str]] = {}
@@ -83,7 +96,13 @@ def build_graph(state: DesiredState) -> Graph:
             unprovided[address] = tuple(lacking)
         earlier = {other for token in links[address].after for other in _matching_providers(token, providers)}
         after[address] = frozenset(earlier - {address} - set(needs[address]))
-    return Graph(_sort(state, needs, after), needs, after, unprovided, owners)
+    tokens = frozenset(str(token) for its in links.values() for token in _all_tokens(its) if not isinstance(token, Glob))
+    return Graph(_sort(state, needs, after), needs, after, unprovided, owners, tokens, frozenset(missing_files))
+
+
+def _all_tokens(links: Links) -> Iterator[str]:
+    for tokens in (links.provides, links.contributes, links.needs, links.after):
+        yield from tokens
 
 
 def describe_token(token: str) -> str:
@@ -97,22 +116,29 @@ def system_token(system: System) -> str:
     return f"system:{system}"
 
 
-def _read_links(state: DesiredState) -> dict[Address, Links]:
+def _read_links(state: DesiredState, need_files: bool) -> tuple[dict[Address, Links], set[str]]:
+    """Return the edges of each resource, and the input files that don't exist."""
     links: dict[Address, Links] = {}
     wrong: list[str] = []
+    missing_files: set[str] = set()
     for address, spec in state.resources.items():
         kind = state.kind_of(address)
+        missing: list[MissingFile] = []
         try:
             links[address] = kind.links(address.name, spec)
-            files = kind.requirements(spec).input_files
+        except MissingFile as error:
+            links[address] = Links()
+            missing = [error]
         except ReconcileError as error:
             wrong += [f"{state.where(address)}: {address}: {problem}" for problem in error.problems]
             continue
-        missing = [path for path in files if "://" not in path and not os.path.isfile(path)]
-        wrong += [f"{state.where(address)}: {address}: {path}: no such file" for path in missing]
+        files = kind.requirements(spec).input_files
+        missing += [MissingFile(path) for path in files if "://" not in path and not os.path.isfile(path)]
+        missing_files.update(error.path for error in missing)
+        wrong += [f"{state.where(address)}: {address}: {error}" for error in missing if need_files]
     if wrong:
         raise StateError(wrong)
-    return links
+    return links, missing_files
 
 
 def _find_providers(state: DesiredState, links: Mapping[Address, Links]) -> tuple[dict[str, set[Address]], dict[str, Address]]:

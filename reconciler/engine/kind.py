@@ -23,6 +23,9 @@ class Context(Protocol):
     def find_existing(self, tokens: Collection[str]) -> Collection[str]:
         """Return the tokens, such as ``collection:HSC/raw/all``, that exist live, whoever made them."""
 
+    def find_names(self, kind: str) -> Collection[str]:
+        """Return the names that exist live of one kind of token, to suggest one; none if they are too many."""
+
     def is_down(self, system: System) -> bool:
         """Return True if a system doesn't answer at all."""
 
@@ -31,6 +34,9 @@ class Context(Protocol):
 
     def find_missing_classes(self, names: Sequence[str]) -> Collection[str]:
         """Return the classes that can't be imported."""
+
+    def find_missing_formatters(self, dataset_types: Sequence[str]) -> Collection[str]:
+        """Return the dataset types whose default formatter can't be imported."""
 
     def forget(self, *systems: System) -> None:
         """Drop cached answers of some systems, or of all, because something was changed."""
@@ -106,12 +112,15 @@ class Requirements:
         ``butler`` subcommands of the Science Pipelines that its actions run.
     classes : `Iterable` [`str`]
         Classes of the Science Pipelines that its actions import; evaluated only before an action, as it may read a large file.
+    default_formatters : `Iterable` [`str`]
+        Dataset types that its actions ingest with the formatter that the repository has for them; evaluated as ``classes`` is.
     """
 
     systems: frozenset[System] = frozenset({"butler"})
     input_files: Sequence[str] = ()
     butler_commands: Sequence[str] = ()
     classes: Iterable[str] = ()
+    default_formatters: Iterable[str] = ()
 
 
 @dataclass(frozen=True)

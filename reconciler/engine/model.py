@@ -422,11 +422,14 @@ class Observed(Generic[S]):
         Its members, for a bulk resource.
     conditions : `tuple` [`Condition`, ...]
         Circumstances beyond the configuration.
+    resolved : `Spec` or `None`
+        What is desired, where that depends on what exists, as in a chain that is flattened; compared in place of the table.
     """
 
     spec: S | None
     members: tuple[Members, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    resolved: S | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,9 @@ def check_unprovided(state: DesiredState, context: Context, graph: Graph, addres
         If that can't be found out.
     """
     existing = context.find_existing({token for address in addresses for token in graph.unprovided.get(address, ())})
-    provided = [token.partition(":")[2] for token in graph.owners]
     wrong = [
         f"{state.where(address)}: {address}: needs {describe_token(token)}, which no table provides and which doesn't exist"
-        f"{did_you_mean(token.partition(':')[2], provided)}"
+        f"{_suggest_provider(token, context, graph)}"
         for address in graph.order
         if address in addresses
         for token in graph.unprovided.get(address, ())
@@ -84,6 +83,13 @@ def check_unprovided(state: DesiredState, context: Context, graph: Graph, addres
     ]
     if wrong:
         raise PlanError(wrong)
+
+
+def _suggest_provider(token: str, context: Context, graph: Graph) -> str:
+    """Suggest a name that a table provides or that exists live."""
+    kind, _, name = token.partition(":")
+    provided = {owned.partition(":")[2] for owned in graph.owners}
+    return did_you_mean(name, provided | set(context.find_names(kind)))
 
 
 class _ObservationPass:
@@ -110,10 +116,8 @@ class _ObservationPass:
         try:
             self.observed |= self._ask(kind, group)
         except StateError as error:
-            culprits = [address for address in group if self._has_wrong_input(kind, address)]
-            for address in culprits:
-                self._add_problems(address, error)
-            self.wrong += [] if culprits else error.problems
+            problems = [problem for address in group for problem in self._find_wrong_inputs(kind, address)]
+            self.wrong += problems or error.problems
         except ObserveError as error:
             down = [system for system in systems if self.context.is_down(system)]
             self.down |= dict.fromkeys(down, error)
@@ -130,19 +134,19 @@ class _ObservationPass:
             except ObserveError as error:
                 self.unknown[address] = error
             except StateError as error:
-                self._add_problems(address, error)
+                self.wrong += self._describe_problems(address, error)
 
-    def _add_problems(self, address: Address, error: StateError) -> None:
-        self.wrong += [f"{self.state.where(address)}: {address}: {problem}" for problem in error.problems]
-
-    def _has_wrong_input(self, kind: Kind[Any, Any], address: Address) -> bool:
+    def _find_wrong_inputs(self, kind: Kind[Any, Any], address: Address) -> list[str]:
         try:
             self._ask(kind, [address])
-        except StateError:
-            return True
+        except StateError as error:
+            return self._describe_problems(address, error)
         except ReconcileError:
-            return False
-        return False
+            return []
+        return []
+
+    def _describe_problems(self, address: Address, error: StateError) -> list[str]:
+        return [f"{self.state.where(address)}: {address}: {problem}" for problem in error.problems]
 
     def _ask(self, kind: Kind[Any, Any], group: list[Address]) -> dict[Address, Observed[Any]]:
         found = kind.observe(self.context, {address.name: self.state.resources[address] for address in group})

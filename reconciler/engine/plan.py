@@ -57,6 +57,11 @@ class Entry:
         return self.error is None and not self.differences
 
     @property
+    def in_conflict(self) -> bool:
+        """Whether its name or definition is taken by something else, and it is not only observed."""
+        return self.has(DifferenceKind.CONFLICT) and self.spec.manage != "observe"
+
+    @property
     def removes(self) -> frozenset[str]:
         """What its actions remove; see `Action`."""
         return frozenset(member for action in self.actions for member in action.removes)
@@ -135,7 +140,7 @@ class Plan:
     @property
     def conflicts(self) -> list[Entry]:
         """Resources whose name or definition is taken by something else, and that are not only observed."""
-        return [entry for entry in self.entries if entry.has(DifferenceKind.CONFLICT) and entry.spec.manage != "observe"]
+        return [entry for entry in self.entries if entry.in_conflict]
 
     @property
     def compared_by_count(self) -> list[Entry]:
@@ -188,11 +193,28 @@ def plan(
         if actions and unmet and address in unmet:
             found.append(Difference(address, None, detail=unmet[address], kind=DifferenceKind.BLOCKED))
             actions = ()
+        if actions and (hindrance := _find_hindrance(graph, address, entries)):
+            found.append(Difference(address, None, detail=hindrance, kind=DifferenceKind.BLOCKED))
+            actions = ()
         if state.kind_of(address).traits.depends_on_content:
             found = [_explain_failure(difference, graph, entries) for difference in found]
             found += _differences_to_come(state, graph, address, entries)
         entries[address] = Entry(address, spec, observed, tuple(found), actions)
     return Plan(state, graph, tuple(entries.values()), prune, unmet or {})
+
+
+def _find_hindrance(graph: Graph, address: Address, entries: Mapping[Address, Entry]) -> str:
+    """Return why a resource has to wait for one that it needs; nothing if it doesn't."""
+    for other in graph.needs.get(address, ()):
+        if other not in entries:
+            continue
+        entry = entries[other]
+        if entry.in_conflict:
+            return f"needs {other}, which is in conflict"
+        absent = entry.observed is not None and entry.observed.spec is None
+        if absent and not entry.actions and entry.has(DifferenceKind.BLOCKED):
+            return f"needs {other}, which is blocked"
+    return ""
 
 
 def plan_resource(

@@ -34,6 +34,11 @@ def cache_folder() -> Path:
     return user_cache_path("rubin-reconciler") / "exports"
 
 
+def contains(content: bytes) -> bool:
+    """Return True if there is an entry for the content of an export file."""
+    return _entry_path(content).exists()
+
+
 def read_cached(content: bytes) -> Any:
     """Return the document that the content of an export file was parsed to, or `None` if it is not in the cache."""
     if len(content) < MIN_BYTES:

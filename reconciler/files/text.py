@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from reconciler.errors import StateError, did_you_mean
+from reconciler.errors import MissingFile, StateError, did_you_mean
 
 
 def read_text(path: Path) -> str:
@@ -21,7 +21,7 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise StateError(f"{path}: no such file{did_you_mean(path.name, siblings)}") from error
+        raise MissingFile(str(path), did_you_mean(path.name, siblings)) from error
     except IsADirectoryError as error:
         raise StateError(f"{path}: is a folder, not a file") from error
     except OSError as error:
@@ -56,7 +56,7 @@ def get_file_version(path: str) -> tuple[int, int]:
     try:
         status = os.stat(path)
     except FileNotFoundError as error:
-        raise StateError(f"{path}: no such file", ("relative paths start from the folder of the state file",)) from error
+        raise MissingFile(path, hints=("relative paths start from the folder of the state file",)) from error
     except OSError as error:
         raise StateError(f"{path}: can't be read: {error.strerror}") from error
     return status.st_mtime_ns, status.st_size

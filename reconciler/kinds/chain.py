@@ -20,6 +20,9 @@ from reconciler.kinds.shared.python_calls import butler_calls, can_be_typed, reg
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
+WILDCARDS = frozenset("*?")
+"""What no name of a collection contains; a bracket may be part of one."""
+
 
 class ChainSpec(Spec):
     """A CHAINED collection; the key is its name."""
@@ -94,6 +97,9 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
     def validate(self, name: str, spec: ChainSpec) -> Iterable[str]:
         twice = {child for child in spec.children if spec.children.count(child) > 1}
         yield from (f'children: "{child}" is named twice' for child in sorted(twice))
+        for child in spec.children:
+            if not WILDCARDS.isdisjoint(child):
+                yield f'children: "{child}" has wildcards, and a chain names each of its children'
 
     def observe(self, context: Context, desired: Mapping[str, ChainSpec]) -> Mapping[str, Observed[ChainSpec]]:
         collections = context.butler.collections()
@@ -103,7 +109,7 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
                 continue
             existing = collections[name]
             if existing.type == "CHAINED":
-                flat = _flatten(context, spec.children) if spec.flatten else spec.children
+                flat = _flatten(context, spec.children, desired) if spec.flatten else spec.children
                 observed[name] = _compare_children(spec, flat, existing.children, existing.doc)
             else:
                 text = f"the name is taken by a {existing.type} collection"
@@ -129,7 +135,7 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
 
         match action:
             case RedefineChain():
-                children = _flatten(context, action.children) if action.flatten else action.children
+                children = _flatten(context, action.children, {}) if action.flatten else action.children
                 define_chain(context.butler, action.address.name, children, action.doc or "")
             case DocumentChain():
                 set_doc(context.butler, action.address.name, action.doc)
@@ -157,10 +163,27 @@ def _redefine_by_python(action: RedefineChain) -> Command | Comment:
     return butler_calls(register, f"collections.redefine_chain({name!r}, {children!r})")
 
 
-def _flatten(context: Context, children: Sequence[str]) -> tuple[str, ...]:
-    """Replace children that are chains by their own children; collections that don't exist are kept."""
-    flat = (leaf for child in children for leaf in context.butler.flattened(child) or [child])
-    return tuple(dict.fromkeys(flat))
+def _flatten(context: Context, children: Sequence[str], desired: Mapping[str, ChainSpec]) -> tuple[str, ...]:
+    """Replace children that are chains by their own children, as the state has them; collections that don't exist are kept."""
+    collections = context.butler.collections()
+    found: dict[str, None] = {}
+    visited: set[str] = set()
+    stack = [*reversed(children)]
+    while stack:
+        child = stack.pop()
+        if child in visited:
+            continue
+        visited.add(child)
+        existing = collections.get(child)
+        present = existing.children if existing is not None and existing.type == "CHAINED" else ()
+        if child in desired:
+            listed = desired[child].children
+            stack += reversed([*listed, *(other for other in present if other not in listed)])
+        elif existing is not None and existing.type == "CHAINED":
+            stack += reversed(present)
+        else:
+            found[child] = None
+    return tuple(found)
 
 
 def _compare_children(spec: ChainSpec, flat: tuple[str, ...], children: tuple[str, ...], doc: str) -> ObservedChain:
@@ -168,14 +191,13 @@ def _compare_children(spec: ChainSpec, flat: tuple[str, ...], children: tuple[st
     listed = tuple(child for child in children if child in flat)
     if listed == flat and spec.mode == "contains" and children[: len(flat)] != flat:
         listed = children  # an unlisted child comes before a listed one, and hides its datasets
-    found = spec.model_copy(
-        update={"children": spec.children if listed == flat else listed, "doc": spec.doc if spec.doc is None else doc}
-    )
+    resolved = spec.model_copy(update={"children": flat})
+    found = resolved.model_copy(update={"children": listed, "doc": spec.doc if spec.doc is None else doc})
     members: tuple[Members, ...] = ()
     if spec.mode == "exact" and unlisted:
         unwanted = tuple({"collection": child} for child in unlisted)
         members = (Members("children", len(flat), len(listed), unwanted=unwanted),)
-    return ObservedChain(found, members, children=children, flat=flat)
+    return ObservedChain(found, members, resolved=resolved, children=children, flat=flat)
 
 
 def _redefine(change: Change[ChainSpec], observed: ObservedChain) -> RedefineChain | None:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
-from reconciler.kinds.shared.curated_ranges import compare_ranges
+from reconciler.kinds.shared.curated_ranges import compare_ranges, list_curated_runs
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
             )
 
     def apply(self, context: Context, action: WriteCuratedCalibrations) -> None:
-        list(context.run_butler([_arguments(action, context.butler.uri)]))
+        name = action.address.name
+        bases = (name, f"{name.partition('/')[0]}/calib/{action.label}")
+        runs = [run for base in bases for run in (f"{base}/unbounded", f"{base}/curated/*")]
+        list(context.run_butler([_arguments(action, context.butler.uri)], runs))
 
     def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
         yield Command("butler", *_arguments(action, REPO))
@@ -111,15 +114,16 @@ def _observe_certifications(
     written = {dataset_type for base in bases for dataset_type in _find_written_types(context, base)}
     lacking = [dataset_type for dataset_type in _find_desired_types(context, spec) if dataset_type not in written]
     members = compare_ranges(context, name, bases, lacking, certified)
-    return Observed(spec, (members,), tuple(_explain_missing(name, members)))
+    return Observed(spec, (members,), tuple(_explain_missing(name, members, lacking)))
 
 
-def _explain_missing(name: str, members: Members) -> Iterable[Condition]:
+def _explain_missing(name: str, members: Members, lacking: Sequence[str]) -> Iterable[Condition]:
+    if lacking:
+        yield Condition(DifferenceKind.BLOCKED, f"no datasets of {', '.join(lacking)} were written")
+    if len(members.missing) > len(lacking):
+        yield Condition(DifferenceKind.BLOCKED, f"datasets that were written are not certified in {name}")
     if members.missing:
-        text = (
-            "its creation was interrupted, or some of it was decertified, and write-curated-calibrations fails if some of its "
-            "datasets exist: remove its RUN collections, then apply"
-        )
+        text = "write-curated-calibrations fails if some of its datasets exist: remove its RUN collections, then apply"
         yield Condition(DifferenceKind.BLOCKED, text)
     if members.unmanaged or members.changed:
         text = f"certified otherwise than write-curated-calibrations does; butler decertify-calibrations removes that from {name}"
@@ -130,8 +134,7 @@ def _find_written_types(context: Context, base: str) -> set[str]:
     """Return the dataset types that have datasets in the RUN collections below a name."""
     return {
         dataset_type
-        for name, facts in context.butler.collections().items()
-        if facts.type == "RUN" and (name == f"{base}/unbounded" or name.startswith(f"{base}/curated/"))
+        for name, facts in list_curated_runs(context, base)
         for dataset_type in facts.dataset_types
         if context.butler.count(dataset_type, [name])
     }

@@ -53,10 +53,13 @@ class DatasetTypeKind(Kind[DatasetTypeSpec, RegisterDatasetType]):
         types = context.butler.dataset_types()
         observed = {}
         for name, spec in desired.items():
-            if name not in types:
+            required = context.butler.required(spec.dimensions)
+            existing = types.get(name)
+            if existing is None or existing.storage_class != spec.storage_class:
+                context.butler.check_storage_class(spec.storage_class)
+            if existing is None:
                 continue
-            existing = types[name]
-            same_dimensions = existing.dimensions == context.butler.required(spec.dimensions)
+            same_dimensions = existing.dimensions == required
             found = spec.model_copy(
                 update={
                     "storage_class": existing.storage_class,

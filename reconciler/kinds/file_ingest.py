@@ -107,6 +107,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             systems=systems_for(spec.delivered_by),
             input_files=[spec.table],
             classes=[spec.formatter] if spec.formatter else [],
+            default_formatters=[] if spec.formatter else [spec.dataset_type],
         )
 
     def observe(self, context: Context, desired: Mapping[str, FileIngestSpec]) -> Mapping[str, Observed[FileIngestSpec]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, SkipValidation
 
-from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
+from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
     REPO,
     Action,
@@ -25,6 +25,7 @@ from reconciler.engine.model import (
     Cost,
     DifferenceKind,
     InputPath,
+    JsonObject,
     Made,
     Observed,
     Spec,
@@ -37,6 +38,7 @@ from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource,
 from reconciler.kinds.shared.proven_datasets import digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
+from reconciler.kinds.shared.validity import describe_range
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
@@ -134,6 +136,17 @@ class FormatterNames:
         return iter(sorted({dataset.formatter for dataset in datasets if dataset.formatter}))
 
 
+@dataclass(frozen=True)
+class TypesWithoutFormatter:
+    """The dataset types of which an export file names no formatter for some datasets; read as `FormatterNames` are."""
+
+    export_file: str
+
+    def __iter__(self) -> Iterator[str]:
+        datasets = export_file.read(self.export_file).datasets.values()
+        return iter(sorted({dataset.dataset_type for dataset in datasets if not dataset.formatter}))
+
+
 class ImportKind(Kind[ImportSpec, ImportDatasets]):
     """The kind of ``import`` tables; several export files may contain the same collection."""
 
@@ -155,7 +168,11 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         )
 
     def requirements(self, spec: ImportSpec) -> Requirements:
-        return Requirements(systems=systems_for(spec.delivered_by), classes=FormatterNames(spec.export_file))
+        return Requirements(
+            systems=systems_for(spec.delivered_by),
+            classes=FormatterNames(spec.export_file),
+            default_formatters=TypesWithoutFormatter(spec.export_file),
+        )
 
     def observe(self, context: Context, desired: Mapping[str, ImportSpec]) -> Mapping[str, Observed[ImportSpec]]:
         observed = {}
@@ -252,6 +269,12 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         found = _find_datasets(context, content, content.datasets)
         refs: dict[Hashable, DatasetRef] = {dataset_id: ref for dataset_id, ref in found.items()}  # noqa: C416  # for mypy
         return list_expected(context, spec.delivered_by, paths, refs)
+
+    def describe(self, member: JsonObject) -> MemberText:
+        if not {"begin", "end"} <= member.keys():
+            return super().describe(member)
+        shown = {key: value for key, value in member.items() if key not in ("begin", "end")}
+        return super().describe({**shown, "validity": describe_range(member["begin"], member["end"])})
 
 
 def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:

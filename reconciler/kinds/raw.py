@@ -94,7 +94,7 @@ class RawSpec(Spec):
         description=(
             "Regular expression that finds the data ID in the path of a raw, with a group for the exposure, `exposure` (its "
             "number) or `obs_id`, and one for the detector, `detector` (its number) or `full_name`. Without it, files are "
-            "compared by URI."
+            "compared by URI, which needs `transfer` to be `direct`."
         ),
         examples=[r"(?P<obs_id>CC_O_\d{8}_\d{6})_(?P<full_name>R\d\d_S\d\d)\.fits"],
     )
@@ -155,6 +155,9 @@ class RawKind(Kind[RawSpec, IngestRaws]):
                 for options in (EXPOSURE_GROUPS, DETECTOR_GROUPS):
                     if not any(option in groups for option in options):
                         yield f"data_id: needs a group (?P<{options[0]}>…) or (?P<{options[1]}>…)"
+        if spec.transfer != "direct" and spec.data_id is None:
+            text = "puts the raws at other paths, so that they can't be compared by path"
+            yield f'transfer = "{spec.transfer}" {text}; set data_id, or use transfer = "direct"'
 
     def observe(self, context: Context, desired: Mapping[str, RawSpec]) -> Mapping[str, Observed[RawSpec]]:
         observed = {name: _observe_raws(context, name, spec) for name, spec in desired.items()}
@@ -174,7 +177,7 @@ class RawKind(Kind[RawSpec, IngestRaws]):
             locations=spec.locations,
             transfer=spec.transfer,
             run=None if change.address.name == f"{spec.instrument}/raw/all" else change.address.name,
-            whole=not members.present and not members.awaited,
+            whole=not members.present and not members.awaited and not _is_blocked(change.observed),
             reason=f"{count:,} not ingested",
             cost=Cost(count, sum(member["bytes"] for member in members.missing)),
         )
@@ -183,7 +186,8 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         total, done = len(action.files), 0
         chunks = context.split_into_chunks(action.files)
         context.report_progress("raws", done, total)
-        for _ in context.run_butler([_ingest_raws(action, context.butler.uri, chunk) for chunk in chunks]):
+        commands = [_ingest_raws(action, context.butler.uri, chunk) for chunk in chunks]
+        for _ in context.run_butler(commands, runs=[action.address.name]):
             done = min(done + len(chunks[0]), total)
             context.report_progress("raws", done, total)
         context.butler.analyze(total)
@@ -213,6 +217,11 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         if {"exposure", "detector"} <= member.keys() and "existing_path" not in member:
             return describe_exposure_member(member)
         return super().describe(member)
+
+
+def _is_blocked(observed: Observed[RawSpec]) -> bool:
+    """Return True if the locations contain files that can't be ingested."""
+    return any(condition.kind is DifferenceKind.BLOCKED for condition in observed.conditions)
 
 
 def _folders_hold_nothing_else(action: IngestRaws) -> bool:
@@ -301,7 +310,11 @@ def _counts_agree(context: Context, name: str, spec: RawSpec, files: _Files) -> 
     if spec.delivered_by:
         exposures = context.butler.count_records("exposure", instrument=spec.instrument) if spec.sidecars else 0
         return raws + spec.sidecars * exposures == files.count
-    return raws == sum(re.search(spec.data_id or "", path) is not None for path in files.sizes())
+    if spec.data_id is None:
+        return raws == files.count
+    pattern = _DataIdPattern.compile(spec.data_id)
+    ids = [(data_id["exposure"], data_id["detector"]) for path in files.sizes() if (data_id := pattern.parse(path))]
+    return raws == len(ids) == len(set(ids))
 
 
 def _find_sizes(context: Context, spec: RawSpec, dids: Sequence[str]) -> dict[str, int]:
@@ -325,20 +338,30 @@ def _compare(context: Context, name: str, spec: RawSpec, files: _Files) -> tuple
     if spec.data_id is None:
         return _compare_by_path(context, name, spec, sizes), ()
     pattern = _DataIdPattern.compile(spec.data_id)
-    desired: dict[Hashable, JsonObject] = {}
+    found: dict[Hashable, list[JsonObject]] = defaultdict(list)
     mismatches = []
     for path, size in sizes.items():
         if data_id := pattern.parse(path):
-            desired[data_id["exposure"], data_id["detector"]] = {**data_id, "path": path, "bytes": size}
+            found[data_id["exposure"], data_id["detector"]].append({**data_id, "path": path, "bytes": size})
         else:
             mismatches.append(path)
-    present, changed = _list_present(context, name, spec, pattern, desired)
+    rivals = {key: files for key, files in found.items() if len(files) > 1}
+    desired: dict[Hashable, JsonObject] = {key: files[0] for key, files in found.items()}
+    present, changed = _list_present(context, name, spec, pattern, {key: m for key, m in desired.items() if key not in rivals})
+    desired = {key: member for key, member in desired.items() if key not in rivals or key in present}
     unmanaged = [pattern.to_member(*key) for key in sorted(present - desired.keys(), key=str)] if desired else []
     members = Members.compare("raws", desired, present, unmanaged=unmanaged, changed=changed)
-    if not mismatches:
-        return members, ()
-    text = f"{len(mismatches):,} of {len(sizes):,} files don't match data_id"
-    return members, (Condition(DifferenceKind.DEGRADED, text, tuple({"path": path} for path in mismatches), "data_id"),)
+    conditions = []
+    if rivals:
+        paths = tuple({"path": member["path"]} for copies in rivals.values() for member in copies)
+        raws = f"{len(rivals):,} {'raw' if len(rivals) == 1 else 'raws'}"
+        text = f"{len(paths):,} files for {raws}; only one can be ingested: remove the others, or exclude them with the key files"
+        conditions.append(Condition(DifferenceKind.BLOCKED, text, paths, "locations"))
+    if mismatches:
+        text = f"{len(mismatches):,} of {len(sizes):,} files don't match data_id"
+        paths = tuple({"path": path} for path in mismatches)
+        conditions.append(Condition(DifferenceKind.DEGRADED, text, paths, "data_id"))
+    return members, conditions
 
 
 def _list_present(
@@ -463,26 +486,34 @@ def _pair_by_data_id(
     context: Context, name: str, spec: RawSpec, pattern: _DataIdPattern, files: Mapping[str, tuple[FileFacts, str]]
 ) -> Iterator[DeliveredFile]:
     """Yield each raw with its file in Rucio and its data ID in the Butler."""
-    registered: dict[Hashable, tuple[FileFacts, str]] = {}
-    for path, (file, did) in files.items():
-        if data_id := pattern.parse(path):
-            registered[data_id["exposure"], data_id["detector"]] = (file, did)
-        else:
-            yield DeliveredFile(file.name, _find_night(path), dataset=did, file=file, recognized=False)
     rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
     numbers: dict[Any, tuple[Any, ...]] = {key: row for row, key in pattern.convert(context, spec.instrument, rows).items()}
+    found_in_rucio: dict[Hashable, list[tuple[FileFacts, str]]] = defaultdict(list)
+    unusable: list[tuple[FileFacts, str]] = []
+    for path, found in sorted(files.items()):
+        if data_id := pattern.parse(path):
+            found_in_rucio[data_id["exposure"], data_id["detector"]].append(found)
+        else:
+            unusable.append(found)
+    registered: dict[Hashable, tuple[FileFacts, str]] = {}
+    for key, rivals in found_in_rucio.items():
+        if len(rivals) == 1 or key in numbers:
+            registered[key] = rivals.pop(0)
+        unusable += rivals
+    for file, did in unusable:
+        yield DeliveredFile(file.name, _find_night(file.name), dataset=did, file=file, recognized=False)
     records = context.butler.records("detector", instrument=spec.instrument) if pattern.by_full_name else ()
     detectors = {record.full_name: record.id for record in records}
     none: tuple[FileFacts | None, str] = (None, "")
     for key in dict.fromkeys([*registered, *numbers]):
         exposure, detector = key
-        found, did = registered.get(key, none)
+        its, did = registered.get(key, none)
         yield DeliveredFile(
             str(exposure),
             _find_night(str(exposure)),
             detector if isinstance(detector, int) else detectors.get(detector, NO_DETECTOR),
             did,
-            found,
+            its,
             key in numbers,
             numbers.get(key),
         )

@@ -6,6 +6,7 @@ recognised and completed; it is safe because such a repository can't contain any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,9 @@ from reconciler.engine.model import REPO, Action, Change, Command, Comment, Cond
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
+
+DATABASE_URL = re.compile(r"(postgres(ql)?|sqlite|mysql|mariadb|oracle)(\+\w+)?:")
+"""The beginning of a URL as SQLAlchemy takes it."""
 
 
 class RepositorySpec(Spec):
@@ -61,6 +65,13 @@ class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
     def requirements(self, spec: RepositorySpec) -> Requirements:
         return Requirements(input_files=[spec.seed_config] if spec.seed_config else [])
 
+    def validate(self, name: str, spec: RepositorySpec) -> Iterable[str]:
+        if DATABASE_URL.match(spec.uri):
+            yield (
+                "uri: is the URL of a database; give the folder or the URL that contains butler.yaml, and the database as "
+                "registry.db of seed_config"
+            )
+
     def observe(self, context: Context, desired: Mapping[str, RepositorySpec]) -> Mapping[str, Observed[RepositorySpec]]:
         (spec,) = desired.values()
         status = context.butler.status
@@ -79,7 +90,7 @@ class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
                 seed_config=change.desired.seed_config,
                 override=change.desired.override,
                 resume=resume,
-                reason="its creation was interrupted" if resume else "no such repository",
+                reason="no registry tables" if resume else "no such repository",
             )
 
     def apply(self, context: Context, action: CreateRepository) -> None:

@@ -54,7 +54,7 @@ class SkymapKind(Kind[SkymapSpec, RegisterSkymap]):
             if name not in names:
                 continue
             if (name,) not in stored:
-                text = f"its records exist, but its dataset in {RUN} doesn't: its registration was interrupted"
+                text = f"its records exist, but its dataset in {RUN} doesn't"
                 observed[name] = Observed[SkymapSpec](None, conditions=(Condition(DifferenceKind.LATER, text),))
                 continue
             tracts = context.butler.count_records("tract", skymap=name) if spec.tracts is not None else None
@@ -66,7 +66,7 @@ class SkymapKind(Kind[SkymapSpec, RegisterSkymap]):
             yield RegisterSkymap(address=change.address, config=change.desired.config, reason="no such sky map")
 
     def apply(self, context: Context, action: RegisterSkymap) -> None:
-        list(context.run_butler([_arguments(action, context.butler.uri)]))
+        list(context.run_butler([_arguments(action, context.butler.uri)], runs=[RUN]))
 
     def commands(self, action: RegisterSkymap) -> Iterable[Command]:
         yield Command("butler", *_arguments(action, REPO))

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
 NIGHTS_PER_COMMAND = 200
-FIELD = "exposures without a visit"
+WILDCARDS = frozenset("*?")
+"""What no name of a collection contains; a bracket may be part of one."""
+FIELD = "exposures with a visit"
 
 
 class VisitsSpec(Spec):
@@ -52,6 +54,10 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
 
     def requirements(self, spec: VisitsSpec) -> Requirements:
         return Requirements(butler_commands=["define-visits"])
+
+    def validate(self, name: str, spec: VisitsSpec) -> Iterable[str]:
+        if not WILDCARDS.isdisjoint(spec.raws):
+            yield f'raws: "{spec.raws}" has wildcards, and define-visits needs the name of one collection'
 
     def observe(self, context: Context, desired: Mapping[str, VisitsSpec]) -> Mapping[str, Observed[VisitsSpec]]:
         return {name: _observe_visits(context, name, spec) for name, spec in desired.items()}
@@ -86,7 +92,8 @@ def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Obse
         for record in butler.records("exposure", instrument=instrument)
         if queries.is_on_sky(record)
     }
-    return Observed(spec if defined else None, (Members.compare(FIELD, exposures, defined),), conditions)
+    exists = defined or not exposures  # nothing is missing where no exposure sees the sky
+    return Observed(spec if exists else None, (Members.compare(FIELD, exposures, defined),), conditions)
 
 
 def _find_missing_regions(context: Context, instrument: str) -> Iterable[Condition]:

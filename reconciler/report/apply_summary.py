@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 
 from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
 from reconciler.engine.plan import Plan
+from reconciler.errors import ConflictError
 from reconciler.report.formatting import Line, format_seconds, format_size, plural
 
 RECAP = (Status.OK, Status.CHANGED, Status.WAITING, Status.DEGRADED, Status.BLOCKED, Status.FAILED)
@@ -35,8 +37,20 @@ def summarize_run(outcomes: Collection[Outcome], elapsed: float, run: str) -> It
     shown = "   ".join(f"{status} {counts[status]:,}" for status in RECAP)
     acted = plural(count_acted(outcomes), "resource")
     yield Line(f"{shown}        acted on {acted}   {format_seconds(elapsed)}       run {run}", bold=True)
-    for outcome in outcomes:
-        if outcome.status in COLOURS:
-            yield Line(f"{outcome.status.capitalize()}: {outcome.address}: {outcome.detail}", COLOURS[outcome.status])
+    yield from _list_unfinished(outcomes)
+    hints = [hint for outcome in outcomes if isinstance(outcome.error, ConflictError) for hint in outcome.error.hints]
+    yield from (Line(f"  {hint}", COLOURS[Status.BLOCKED]) for hint in dict.fromkeys(hints))
     if counts[Status.WAITING]:
         yield Line("Run again, or use --wait, for what is waiting.")
+
+
+def _list_unfinished(outcomes: Collection[Outcome]) -> Iterator[Line]:
+    """Yield a line for each resource that isn't done; resources of one kind with the same reason are one line."""
+    equal: dict[tuple[Status, str, str], list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.status in COLOURS:
+            reason = re.sub(rf"(?<!\w){re.escape(outcome.address.name)}(?!\w)", "…", outcome.detail)
+            equal[outcome.status, outcome.address.kind, reason].append(outcome)
+    for (status, kind, _), (first, *others) in equal.items():
+        count = f" and {len(others):,} more of {kind}" if others else ""
+        yield Line(f"{status.capitalize()}: {first.address}{count}: {first.detail}", COLOURS[status])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import string
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,30 @@ class Problems:
     def __init__(self, path: Path, lines: dict[KeyPath, int]) -> None:
         self.path = path
         self.lines = lines
-        self.found: list[tuple[int, str]] = []
+        self.found: list[tuple[int, str, str]] = []
 
     def add(self, where: Sequence[str | int], text: str, key: str | None = None) -> None:
         """Add a problem of the table or value at ``where``, with the line of ``key`` in it if that is given."""
         line = find_line(self.lines, tuple(where) if key is None else (*where, key)) or 1
         address = format_path(where)
-        self.found.append((line, f"{self.path.name}:{line}: {address}{': ' if address else ''}{text}"))
+        self.found.append((line, address, text))
 
     def raise_if_any(self) -> None:
         """Raise a `reconciler.errors.StateError` with all problems in the order of their lines, if there are any."""
         if self.found:
-            raise StateError(list(dict.fromkeys(text for _, text in sorted(self.found, key=lambda item: item[0]))))
+            raise StateError(self.report())
+
+    def report(self) -> list[str]:
+        """Return a line for each problem; the same problem of all resources that one key stands for is one line."""
+        equal: dict[tuple[int, str], dict[str, None]] = defaultdict(dict)
+        for line, address, text in sorted(self.found, key=lambda item: item[0]):
+            equal[line, text].setdefault(address)
+        texts = []
+        for (line, text), addresses in equal.items():
+            first, *others = addresses
+            count = f" and {len(others):,} more" if others else ""
+            texts.append(f"{self.path.name}:{line}: {first}{count}{': ' if first else ''}{text}")
+        return texts
 
 
 def format_path(path: Sequence[str | int]) -> str:
@@ -120,8 +133,9 @@ def _substitute_text(
 def substitute(value: Any, where: KeyPath, values: Mapping[str, Scalar], problems: Problems) -> Any:
     """Return a copy of a document, or of the part of it at ``where``, that is ready for validation.
 
-    Variables in strings are substituted, the braces of resource names expanded, and dates and times converted to strings, because
-    JSON Schema has no type for them. ``[vars]`` is left out. Resources that come from one key get the line of that key.
+    Variables in strings and in keys are substituted, the braces of resource names expanded before that, and dates and times
+    converted to strings, because JSON Schema has no type for them. ``[vars]`` is left out. Resources that come from one key get
+    the line of that key.
     """
     if isinstance(value, dict):
         return _substitute_table(value, where, values, problems)
@@ -144,6 +158,8 @@ def _substitute_table(
         path = (*where, key)
         value = substitute(item, path, values, problems)
         names = _expand_key(path, problems) if len(where) == 1 else [key]  # only keys at this depth are names of resources
+        if where:
+            names = [str(_substitute_text(name, values, path, problems, values)) for name in names]
         for name in names:
             if name in substituted:
                 problems.add(path, f'"{name}" is defined twice in this file')

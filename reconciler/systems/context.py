@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import ObserveError
 from reconciler.systems.bulk import Cancellation, ProgressReport, ignore_progress, split_into_chunks
-from reconciler.systems.existence import find_existing_tokens
+from reconciler.systems.existence import find_existing_names, find_existing_tokens
 from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
@@ -39,6 +39,8 @@ class Context:
         This facility's RSE.
     owners : `Mapping` [`str`, `str`]
         The address of the state that provides a token: a kind that merely mentions such a thing leaves it to its owner.
+    storage_classes : `Mapping` [`str`, `str`]
+        The storage class of each dataset type that the state defines.
     policy : `ComparisonPolicy`
         How thoroughly members are compared.
     cancellation : `Cancellation`
@@ -55,6 +57,7 @@ class Context:
     server: RucioServer | None = None
     rse: str | None = None
     owners: Mapping[str, str] = field(default_factory=dict)
+    storage_classes: Mapping[str, str] = field(default_factory=dict)
     policy: ComparisonPolicy = field(default_factory=ComparisonPolicy)
     cancellation: Cancellation = field(default_factory=Cancellation)
     report_progress: ProgressReport = ignore_progress
@@ -92,6 +95,10 @@ class Context:
         """Return the tokens that exist live; see `reconciler.systems.existence`."""
         return find_existing_tokens(self, tokens) if tokens else set()
 
+    def find_names(self, kind: str) -> Collection[str]:
+        """Return the names that exist live of one kind of token; see `reconciler.systems.existence`."""
+        return find_existing_names(self, kind)
+
     def is_down(self, system: str) -> bool:
         """Return True if a system doesn't answer at all, so that it isn't asked again for each kind."""
         try:
@@ -119,6 +126,14 @@ class Context:
 
         return missing_classes(names)
 
+    def find_missing_formatters(self, dataset_types: Sequence[str]) -> list[str]:
+        """Return the dataset types whose default formatter can't be imported; none before the repository exists."""
+        if not dataset_types or self.repository is None or not self.repository.ready:
+            return []
+        from reconciler.systems.butler.commands import missing_formatters
+
+        return missing_formatters(self.repository, dataset_types, self.storage_classes)
+
     def find_files(self, locations: Sequence[str], pattern: str) -> list[str]:
         """Return the URIs of the files below some folders whose names match a regular expression.
 
@@ -135,13 +150,15 @@ class Context:
         """Cut bulk work into chunks for the workers; a SQLite database has one writer."""
         return split_into_chunks(items, self.workers.width if self.butler.many_writers else 1)
 
-    def run_butler(self, commands: Sequence[Sequence[str]]) -> Iterator[None]:
+    def run_butler(self, commands: Sequence[Sequence[str]], runs: Collection[str] = ()) -> Iterator[None]:
         """Run ``butler`` subcommands of the Science Pipelines in workers, and yield each time that one has ended.
 
         Parameters
         ----------
         commands : `Sequence` [`Sequence` [`str`]]
             Each a subcommand and its arguments.
+        runs : `Collection` [`str`]
+            The RUN collections that they write; ``a/*`` stands for all below ``a/``.
 
         Raises
         ------
@@ -152,7 +169,11 @@ class Context:
         from reconciler.systems.butler.commands import run
 
         # butler commands assume that an existing RUN collection is complete; repair half-created (empty) ones first.
-        empty = [name for name, c in self.butler.collections().items() if c.type == "RUN" and not c.dataset_types]
+        existing = self.butler.collections()
+        folders = [run.removesuffix("*") for run in runs if run.endswith("/*")]
+        below = [name for folder in folders for name in existing.below(folder)]
+        written = [name for name in dict.fromkeys([*runs, *below]) if name in existing]
+        empty = [name for name in written if existing[name].type == "RUN" and not existing[name].dataset_types]
         write_definitions.complete_runs(self.butler, empty)
         chunks = [(list(words),) for words in commands]
         last = len(chunks) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
@@ -35,28 +36,37 @@ def find_existing_tokens(context: Context, tokens: Collection[str]) -> set[str]:
     return {f"{kind}:{name}" for kind, names in by_kind.items() if kind in _FINDERS for name in _FINDERS[kind](context, names)}
 
 
+def find_existing_names(context: Context, kind: str) -> Collection[str]:
+    """Return the names that exist live of one kind of token; none for DIDs, of which Rucio may have millions."""
+    return _LISTS[kind](context) if kind in _LISTS else ()
+
+
 def _match(known: Collection[str], names: Collection[str]) -> set[str]:
     return {name for name in names if name in known or (isinstance(name, Glob) and fnmatch.filter(known, name))}
 
 
-def _find_collections(context: Context, names: Collection[str]) -> set[str]:
-    return _match(context.butler.collections(), names)
+def _list_collections(context: Context) -> Collection[str]:
+    return context.butler.collections()
 
 
-def _find_dataset_types(context: Context, names: Collection[str]) -> set[str]:
-    return _match(context.butler.dataset_types(), names)
+def _list_dataset_types(context: Context) -> Collection[str]:
+    return context.butler.dataset_types()
 
 
-def _find_instruments(context: Context, names: Collection[str]) -> set[str]:
-    return _match({record.name for record in context.butler.records("instrument")}, names)
+def _list_instruments(context: Context) -> Collection[str]:
+    return {record.name for record in context.butler.records("instrument")}
 
 
-def _find_skymaps(context: Context, names: Collection[str]) -> set[str]:
-    return _match({record.name for record in context.butler.records("skymap")}, names)
+def _list_skymaps(context: Context) -> Collection[str]:
+    return {record.name for record in context.butler.records("skymap")}
 
 
-def _find_visits(context: Context, names: Collection[str]) -> set[str]:
-    return _match({record.instrument for record in context.butler.records("visit_system")}, names)
+def _list_instruments_with_visits(context: Context) -> Collection[str]:
+    return {record.instrument for record in context.butler.records("visit_system")}
+
+
+def _find_listed(kind: str, context: Context, names: Collection[str]) -> set[str]:
+    return _match(_LISTS[kind](context), names)
 
 
 def _find_dids(context: Context, names: Collection[str]) -> set[str]:
@@ -69,12 +79,16 @@ def _find_systems(context: Context, names: Collection[str]) -> set[str]:
     return {name for name in names if name != "butler" or context.butler.ready}
 
 
+_LISTS: dict[str, Callable[[Context], Collection[str]]] = {
+    "collection": _list_collections,
+    "dataset_type": _list_dataset_types,
+    "instrument": _list_instruments,
+    "skymap": _list_skymaps,
+    "visits": _list_instruments_with_visits,
+}
+
 _FINDERS: dict[str, Callable[[Context, Collection[str]], set[str]]] = {
-    "collection": _find_collections,
-    "dataset_type": _find_dataset_types,
-    "instrument": _find_instruments,
-    "skymap": _find_skymaps,
-    "visits": _find_visits,
+    **{kind: functools.partial(_find_listed, kind) for kind in _LISTS},
     "did": _find_dids,
     "system": _find_systems,
 }

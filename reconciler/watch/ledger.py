@@ -17,7 +17,7 @@ class Problem(StrEnum):
     NOT_INGESTED = "delivered but not ingested"
     NOT_DELIVERED = "not delivered"  # Rucio has the file, and no available replica at this RSE
     NOT_REGISTERED = "not registered"  # the table needs the file, and no Rucio dataset contains it
-    NOT_RECOGNIZED = "no data ID in its path"
+    NOT_RECOGNIZED = "no data ID of its own"  # its path gives none, or that of another file, so it can't be ingested
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class FileEntry:
     stale : `bool`
         Whether the file on storage has the size that Rucio recorded, and the Butler recorded another one.
     recognized : `bool`
-        Whether its data ID is known.
+        Whether its path gives a data ID that no other file has.
     """
 
     label: str

@@ -156,7 +156,7 @@ def _replace(entries: Sequence[FileEntry], facts: RepairFacts) -> Steps:
 
 
 def _correct_pattern(entries: Sequence[FileEntry], facts: RepairFacts) -> Steps:
-    yield Comment(f"correct files or data_id of {facts.address} in {facts.state}")
+    yield Comment(f"correct the keys files and data_id of {facts.address} in {facts.state}, or remove the files from Rucio")
 
 
 _REPAIRS: Mapping[Problem, Callable[[Sequence[FileEntry], RepairFacts], Steps]] = {

@@ -21,7 +21,7 @@ from faults import Scene
 
 from reconciler.errors import WriteRefused
 from reconciler.playground.world import World
-from reconciler.session import start
+from reconciler.session import open_session
 from reconciler.systems.rucio.read_only import only_reads
 from reconciler.watch.drift import DriftOptions, Skipped, Trouble, watch_states
 from reconciler.watch.history import open_history
@@ -226,7 +226,7 @@ def test_a_check_opens_the_repository_for_reading_only(sqlite_bench: Bench) -> N
     before = database_digest(sqlite_bench)
     sqlite_bench.run("drift", state, expect=2)
     assert database_digest(sqlite_bench) == before
-    session = start(state, {})
+    session = open_session(state)
     session.context.forbid_writes()
     with pytest.raises(WriteRefused, match="to be opened for writing in a check that only reads"):
         session.context.butler.open(writeable=True)
@@ -257,7 +257,7 @@ def test_a_check_sends_rucio_only_requests_that_read(guarded: tuple[Scene, ReadO
 
 def test_a_request_that_changes_something_is_refused_before_it_is_sent(guarded: tuple[Scene, ReadOnlyProxy]) -> None:
     scene, proxy = guarded
-    session = start(scene.state, {})
+    session = open_session(scene.state)
     session.context.forbid_writes()
     rucio = session.context.rucio
     changes = [

@@ -1,5 +1,6 @@
 """Kinds that hold datasets, on real repositories: only missing datasets are written."""
 
+import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from postgres_wire import counting_round_trips, listen_at
 from reconciler.kinds.shared import storage_check
 from reconciler.playground import campaign
 from reconciler.playground.world import Sizes, World
-from reconciler.systems.butler import commands, insert_batching
+from reconciler.systems.butler import commands, insert_batching, queries
 from reconciler.systems.butler.datasets import DatasetReader
 from reconciler.systems.context import Context
 
@@ -64,9 +65,9 @@ def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of raws in each batch whose files are checked on storage."""
     sizes: list[int] = []
 
-    def check_batch(context: Context, refs: Sequence[Any], before: int, total: int) -> Any:
+    def check_batch(context: Context, refs: Sequence[Any], *rest: Any) -> Any:
         sizes.append(len(refs))
-        return real(context, refs, before, total)
+        return real(context, refs, *rest)
 
     real = storage_check._check_batch
     monkeypatch.setattr(storage_check, "_check_batch", check_batch)
@@ -137,13 +138,62 @@ def test_visits_of_raws_are_defined_and_those_of_later_raws_are_added(comcam: Be
     assert comcam.butler.registry.queryDimensionRecords("visit", instrument="LSSTComCam").count() == science
 
 
-def test_curated_calibrations_are_written_once_and_an_interrupted_write_is_reported(comcam: Bench) -> None:
+def test_visits_of_exposures_that_do_not_see_the_sky_are_in_sync(comcam: Bench) -> None:
+    folder = comcam.folder / "raw" / "LSSTComCam"
+    exposures = list(campaign.list_exposures(SIZES))
+    for exposure in exposures:
+        if not exposure.is_science:
+            campaign.write_exposure(folder, exposure)
+    comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
+    campaign.write_exposure(folder, next(exposure for exposure in exposures if exposure.is_science))
+    comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
+    output = comcam.diff(comcam.state(raw(folder) + VISITS), 0, "-v")
+    assert "= visits.LSSTComCam   1 exposures with a visit by members" in output
+
+
+def test_of_a_raw_in_two_files_neither_is_ingested_and_the_other_raws_are(comcam: Bench, raws: Path) -> None:
+    original = sorted(raws.rglob("*.fits"))[0]
+    copy = raws / "copies" / original.name
+    copy.parent.mkdir()
+    shutil.copy(original, copy)
+    shutil.copy(original.with_name("_index.json"), copy.parent)
+    state = comcam.state(raw(raws))
+    output = comcam.diff(state, 2)
+    assert f"missing: {N_RAWS - 1} raws" in output
+    assert "2 files for 1 raw;" in output
+    assert str(copy) in output
+    assert str(original) in output
+    output = comcam.apply(state, 2)
+    assert "failed 0" in output
+    assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS - 1
+    assert "2 files for 1 raw;" in comcam.diff(state, 2)
+    assert "2 files for 1 raw;" in comcam.diff(state, 2, "--quick")
+    copy.unlink()
+    comcam.apply_and_check(state)
+    shutil.copy(original, copy)
+    assert "2 files for 1 raw;" in comcam.diff(state, 2)
+    assert "missing" not in comcam.diff(state, 2)
+
+
+def test_curated_calibrations_are_written_once_and_what_lacks_is_reported(comcam: Bench) -> None:
     text = '[curated_calibrations."LSSTComCam/calib/X"]\ninstrument = "lsst.obs.lsst.LsstComCam"\nlabel = "X"\n'
     state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "crosstalk"]\n')
     comcam.apply_and_check(state)
     butler = comcam.butler
     butler.registry.decertify("LSSTComCam/calib/X", "crosstalk", __import__("lsst.daf.butler").daf.butler.Timespan(None, None))
-    assert "its creation was interrupted" in comcam.diff(state, 2)
+    output = comcam.diff(state, 2)
+    assert "datasets that were written are not certified in LSSTComCam/calib/X" in output
+    assert "were written\n" not in output
+
+
+def test_curated_calibrations_that_were_never_written_are_not_called_interrupted(comcam: Bench) -> None:
+    text = '[curated_calibrations."LSSTComCam/calib/X"]\ninstrument = "lsst.obs.lsst.LsstComCam"\nlabel = "X"\n'
+    state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "defects"]\n')
+    comcam.apply(state, 2)
+    output = comcam.diff(state, 2)
+    assert "no datasets of defects were written" in output
+    assert "interrupted" not in output
+    assert "not certified" not in output
 
 
 # ------------------------------------------------------------------------------------------------------ tables
@@ -246,6 +296,9 @@ def test_only_the_missing_part_of_an_export_file_is_imported(bench: Bench, expor
     output = bench.diff(state, 2)
     assert "datasets: 1 of 6 missing" in output
     assert "certifications: 2 of 6 missing" in output
+    certified = "collection=calib  dataset_type=bias  instrument=LSSTComCam  detector={}  validity={}"
+    assert certified.format(0, "2024-01-01 00:00:00…\n") in output
+    assert certified.format(5, "…2025-01-01 00:00:00\n") in output
     assert "1 datasets, 2 certifications" in bench.apply_and_check(state)
 
 
@@ -363,6 +416,27 @@ def test_members_are_selected_by_a_list(comcam: Bench, ingested: str, what: str)
     state = comcam.state(ingested + tagged(f'instrument = "LSSTComCam"\n{what} = "list.txt"\n'))
     comcam.apply_and_check(state)
     assert {exposure for exposure, _ in members(comcam)} == set(chosen)
+
+
+@pytest.mark.parametrize("quick", [(), ("--quick",)])
+def test_listed_visits_are_mapped_to_exposures_before_raws_are_queried(
+    comcam: Bench, ingested: str, monkeypatch: pytest.MonkeyPatch, quick: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("reconciler.systems.policy.LISTED", 3)
+    (comcam.folder / "list.txt").write_text("2024110800002\n2024110800003\n")
+    state = comcam.state(ingested + tagged('instrument = "LSSTComCam"\nvisits = "list.txt"\n'))
+    comcam.apply_and_check(state)
+    dimensions: list[str] = []
+
+    def with_bound_values(instrument: str, dimension: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+        dimensions.append(dimension)
+        return real(instrument, dimension, values)
+
+    real = queries.with_bound_values
+    for module in ("counts", "datasets"):
+        monkeypatch.setattr(f"reconciler.systems.butler.{module}.with_bound_values", with_bound_values)
+    comcam.diff(state, 0, *quick)
+    assert set(dimensions) == {"exposure"}
 
 
 def test_listed_exposures_without_raws_are_waited_for(comcam: Bench, ingested: str) -> None:

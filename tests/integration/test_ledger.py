@@ -142,7 +142,24 @@ def test_raws_without_a_pattern_are_compared_by_path(comcam: Bench, raws: Path, 
 def test_files_whose_data_id_is_unknown_are_a_mismatch(comcam: Bench, raws: Path) -> None:
     raws.write_text(raws.read_text().replace("R\\d\\d_S\\d\\d", "R\\d\\d_S0\\d"))
     found = read(comcam, raws, 2)
-    assert {mismatch["problem"] for mismatch in found["mismatches"]} == {"no data ID in its path", "ingested but gone from Rucio"}
+    assert {mismatch["problem"] for mismatch in found["mismatches"]} == {"no data ID of its own", "ingested but gone from Rucio"}
+
+
+def test_two_files_for_one_raw_are_a_mismatch_that_apply_does_not_repair(
+    comcam: Bench, raws: Path, client: Any, fresh_scope: str
+) -> None:
+    rival = {
+        "scope": fresh_scope,
+        "name": "LSSTComCam/again/" + name_of(1, 0).rpartition("/")[2],
+        "bytes": 1,
+        "adler32": "00000001",
+    }
+    client.add_dataset(fresh_scope, "Dataset/again")
+    client.add_replicas(IN2P3, [rival])
+    client.add_files_to_dataset(fresh_scope, "Dataset/again", [rival])
+    found = read(comcam, raws, 2)
+    assert problems(found) == {(-1, rival["name"]): "no data ID of its own"}
+    assert [command[0] for repair in found["repairs"] for command in repair["commands"]] == ["#"]
 
 
 def test_a_ledger_takes_as_many_queries_for_six_nights_as_for_two(

@@ -200,6 +200,34 @@ def test_delivered_files_are_ingested_although_another_dataset_does_not_exist_ye
     assert len(comcam.butler.query_datasets("cat", "run")) == 1
 
 
+@pytest.mark.parametrize("pattern", ["box", "bo*", "b?x"])
+def test_files_that_a_container_delivers_are_waited_for_whether_it_is_named_or_matched(
+    comcam: Bench, client: Any, world: World, fresh_scope: str, pattern: str
+) -> None:
+    from reconciler.playground import catalog
+
+    folder = world.storage(SLAC) / fresh_scope / "cat"
+    folder.mkdir(parents=True)
+    files = [folder / f"{pixel}.fits" for pixel in (131072, 131073)]
+    for file in files:
+        file.write_text("stars")
+    catalog.register(client, world, fresh_scope, {"one": files[:1], "two": files[1:]}, close=True)
+    client.add_container(fresh_scope, "box")
+    client.add_datasets_to_container(fresh_scope, "box", [{"scope": fresh_scope, "name": name} for name in ("one", "two")])
+    catalog.replicate(client, fresh_scope, ["one"])
+    mover.deliver(client, world)
+    here = world.storage("IN2P3_RAW_DISK") / fresh_scope / "cat"
+    (comcam.folder / "t.csv").write_text("file,htm7\n131072.fits,131072\n131073.fits,131073\n")
+    state = comcam.state(
+        '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+        f'[file_ingest.run]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "{here}"\n'
+        f'delivered_by = ["{fresh_scope}:{pattern}"]\n',
+        rucio=True,
+    )
+    assert f"waiting for {fresh_scope}:{pattern}, 1 of 2 files here" in comcam.apply(state, 2)
+    assert len(comcam.butler.query_datasets("cat", "run")) == 1
+
+
 def test_the_expected_count_can_be_the_number_of_files_of_a_did(
     comcam: Bench, world: World, fresh_scope: str, add_files: AddFiles
 ) -> None:

@@ -71,13 +71,18 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, {"X-Rucio-Auth-Token": self.owner.token}, b"")
         elif "whoami" in self.path:
             self._send(200, {"Content-Type": "application/json"}, b'{"account": "root"}')
+        elif reads and not self.owner.refuses_reads and self.path.startswith("/dids/s/d"):
+            self._refuse(404, "DataIdentifierNotFound", "no such DID")
         elif reads and not self.owner.refuses_reads:
             self._send(200, {"Content-Type": "application/x-json-stream"}, b"")
         else:
-            body = {"ExceptionClass": "AccessDenied", "ExceptionMessage": self.owner.message}
-            self._send(403, {"Content-Type": "application/json", "ExceptionClass": "AccessDenied"}, json.dumps(body).encode())
+            self._refuse(403, "AccessDenied", self.owner.message)
 
     do_GET = do_POST = do_PUT = do_DELETE = _answer
+
+    def _refuse(self, status: int, exception: str, message: str) -> None:
+        body = {"ExceptionClass": exception, "ExceptionMessage": message}
+        self._send(status, {"Content-Type": "application/json", "ExceptionClass": exception}, json.dumps(body).encode())
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)

@@ -51,6 +51,7 @@ class FakeSpec(Spec):
     input_files: tuple[str, ...] = ()
     butler_commands: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    default_formatters: tuple[str, ...] = ()
 
 
 class FakeAction(Action):
@@ -110,7 +111,9 @@ class FakeKind(Kind[FakeSpec, FakeAction]):
         return Links(spec.provides, spec.contributes, needs, after)
 
     def requirements(self, spec: FakeSpec) -> Requirements:
-        return Requirements(frozenset(spec.systems), spec.input_files, spec.butler_commands, spec.classes)
+        return Requirements(
+            frozenset(spec.systems), spec.input_files, spec.butler_commands, spec.classes, spec.default_formatters
+        )
 
     def observe(self, context: Any, desired: Mapping[str, FakeSpec]) -> Mapping[str, Observed[FakeSpec]]:
         self.observed.append(tuple(desired))
@@ -240,6 +243,7 @@ class FakeContext:
     """What `find_existing` raises."""
     missing_commands: set[str] = field(default_factory=set)
     missing_classes: set[str] = field(default_factory=set)
+    missing_formatters: set[str] = field(default_factory=set)
     asked: list[set[str]] = field(default_factory=list)
     asked_commands: list[list[str]] = field(default_factory=list)
     asked_classes: list[list[str]] = field(default_factory=list)
@@ -262,6 +266,12 @@ class FakeContext:
     def find_missing_classes(self, names: Sequence[str]) -> Collection[str]:
         self.asked_classes.append(list(names))
         return self.missing_classes & set(names)
+
+    def find_missing_formatters(self, dataset_types: Sequence[str]) -> Collection[str]:
+        return self.missing_formatters & set(dataset_types)
+
+    def find_names(self, kind: str) -> Collection[str]:
+        return {token.partition(":")[2] for token in self.existing if token.startswith(f"{kind}:")}
 
     def forget(self, *systems: System) -> None:
         self.forgotten.append(systems)

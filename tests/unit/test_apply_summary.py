@@ -101,3 +101,19 @@ def test_every_status_is_either_counted_as_done_or_listed() -> None:
         listed = any("box.a: why" in line.text for line in lines[1:])
         assert listed is (status not in (Status.OK, Status.CHANGED)), status
         assert sum(int(word) for word in lines[0].text.partition("        ")[0].split() if word.isdecimal()) == 1, status
+
+
+def test_resources_of_a_kind_that_end_alike_share_a_line() -> None:
+    outcomes = [
+        Outcome(address("box.a"), Status.FAILED, "a: activity X refused"),
+        Outcome(address("box.b"), Status.FAILED, "b: activity X refused"),
+        Outcome(address("box.c"), Status.FAILED, "c: activity Y refused"),
+        Outcome(address("box.d"), Status.BLOCKED, "d: activity X refused"),
+        Outcome(address("bag.e"), Status.FAILED, "e: activity X refused"),
+    ]
+    assert [line.text for line in summarize_run(outcomes, 1.0, "r")][1:] == [
+        "Failed: box.a and 1 more of box: a: activity X refused",
+        "Failed: box.c: c: activity Y refused",
+        "Blocked: box.d: d: activity X refused",
+        "Failed: bag.e: e: activity X refused",
+    ]

@@ -10,7 +10,7 @@ from reconciler.engine import executor
 from reconciler.engine.executor import DONE, POLL, REASONS, Executor, add_made, count_acted, count_statuses, exit_code
 from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
 from reconciler.engine.plan import Plan
-from reconciler.errors import ApplyError, Interrupted, ObserveError, StateError, WorkerDied
+from reconciler.errors import ApplyError, ConflictError, Interrupted, ObserveError, StateError, WorkerDied
 
 A = address("box.a")
 
@@ -486,7 +486,7 @@ def test_what_needs_a_refused_resource_is_blocked() -> None:
     assert outcomes["box.a"] == Outcome(A, Status.BLOCKED, "needs box.s, which is blocked")
 
 
-@pytest.mark.parametrize("kind", [DifferenceKind.DEGRADED, DifferenceKind.CONFLICT, DifferenceKind.WAITING])
+@pytest.mark.parametrize("kind", [DifferenceKind.DEGRADED, DifferenceKind.WAITING])
 def test_what_exists_is_enough_for_what_needs_it(kind: DifferenceKind) -> None:
     run = Run({"box.s": SOURCE, "box.a": NEEDY}, context=FakeContext(existing={"t:s"}))
     hold(run, "s", kind)
@@ -1087,3 +1087,51 @@ def test_what_several_actions_made_is_added_up_by_noun() -> None:
         "rules": ["a", "b"],
         "tags": 1,
     }
+
+
+# Conflicts
+
+
+def taken() -> tuple[Condition, ...]:
+    return (Condition(DifferenceKind.CONFLICT, "the name is taken"),)
+
+
+def conflicting(manage: str = "full") -> Run:
+    """A conflicting resource whose token exists, one that needs it, one that needs that one, and one that needs neither."""
+    tables = {
+        "box.a": FakeSpec.model_validate({"provides": ("t:a",), "manage": manage}),
+        "box.b": FakeSpec(provides=("t:b",), needs=("t:a",)),
+        "box.c": FakeSpec(needs=("t:b",)),
+        "box.d": FakeSpec(),
+    }
+    run = Run(tables, context=FakeContext(existing={"t:a"}))
+    run.kind.things["a"] = Thing()
+    run.kind.conditions["a"] = taken()
+    return run
+
+
+def test_a_conflict_blocks_what_needs_it_and_nothing_else() -> None:
+    run = conflicting()
+    run.make_plan()
+    assert run.plan is not None
+    assert [str(action.address) for action in run.plan.actions] == ["box.d"]
+    outcomes = run.execute()
+    assert [outcome.status for outcome in outcomes.values()] == [Status.BLOCKED] * 3 + [Status.CHANGED]
+    error = outcomes["box.a"].error
+    assert isinstance(error, ConflictError)
+    assert error.problems == ["fake.toml:10: box.a: the name is taken"]
+    assert outcomes["box.b"].detail == "needs box.a, which is in conflict"
+    assert exit_code(outcomes.values()) == 1
+
+
+def test_a_conflict_does_not_block_what_is_in_sync() -> None:
+    run = conflicting()
+    run.kind.things |= {"b": Thing(), "c": Thing()}
+    assert run.statuses() == {"box.a": Status.BLOCKED, "box.b": Status.OK, "box.c": Status.OK, "box.d": Status.CHANGED}
+
+
+def test_a_conflict_that_is_only_observed_blocks_nothing() -> None:
+    outcomes = conflicting("observe").execute()
+    assert [outcome.status for outcome in outcomes.values()] == [Status.BLOCKED] + [Status.CHANGED] * 3
+    assert outcomes["box.a"].error is None
+    assert exit_code(outcomes.values()) == 2

@@ -28,12 +28,32 @@ HEAD = "[reconcile]\nversion = 1\n[repository]\nuri = 'r'\n"
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_each_mistake_in_a_state_file_has_its_message(path: Path) -> None:
     expected = [line.removeprefix("# expect: ") for line in path.read_text().splitlines() if line.startswith("# expect: ")]
-    result = CliRunner().invoke(main, ["validate", str(path)])
+    result = CliRunner().invoke(main, ["validate", "--inputs", str(path)])
     assert result.exit_code == 1
     assert expected
     for text in expected:
         assert text in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_state_whose_input_files_are_elsewhere_is_valid_unless_they_are_asked_for() -> None:
+    path = str(ROOT / "state" / "ccms1.toml")
+    result = CliRunner().invoke(main, ["validate", path])
+    assert result.exit_code == 0
+    assert "resources; 15 input files not on this machine and not checked (see --inputs)" in result.output
+    result = CliRunner().invoke(main, ["validate", "--inputs", path])
+    assert result.exit_code == 1
+    assert "15 errors" in result.output
+
+
+def test_an_input_file_that_is_here_is_checked_where_another_one_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("- nothing")
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + "".join(f"[import.{name}]\nexport_file = '{name}.yaml'\nroot = '/'\n" for name in ("bad", "gone")))
+    result = CliRunner().invoke(main, ["validate", str(path)])
+    assert result.exit_code == 1
+    assert "s.toml:5: import.bad: " in result.output
+    assert "gone" not in result.output
 
 
 def test_all_problems_of_a_file_are_reported_at_once_in_the_order_of_its_lines(tmp_path: Path) -> None:
@@ -64,6 +84,48 @@ def test_variables_are_substituted_in_values_and_keep_their_type(tmp_path: Path)
     spec = load(path, {"n": 7, "d": "/z"}).resources[Address("expect", "e")]
     assert spec.count == 7  # type: ignore[attr-defined]
     assert spec.collections == ("/z/y",)  # type: ignore[attr-defined]
+
+
+KEYS = """
+[vars]
+ticket = 'DM-1'
+braces = '{x,y}'
+n = 7
+[chain."c/${ticket}/{a,b}"]
+children = []
+[chain."c/${n}/$$/${braces}"]
+children = []
+[import.'${ticket}']
+export_file = 'e.yaml'
+root = '/r'
+replace = { '/${ticket}/' = '/x/' }
+"""
+
+
+def test_variables_are_substituted_in_keys_after_the_expansion_of_their_braces(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + KEYS)
+    state = load(path)
+    names = [address.name for address in state.resources if address.kind != "repository"]
+    assert names == ["c/DM-1/a", "c/DM-1/b", "c/7/$/{x,y}", "DM-1"]
+    assert state.lines[Address("chain", "c/DM-1/b")] == 10
+    assert dict(state.resources[Address("import", "DM-1")].replace) == {"/DM-1/": "/x/"}  # type: ignore[attr-defined]
+
+
+def test_the_same_problem_of_all_resources_of_one_key_is_one_line_with_a_count(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + '[chain."c{1..67}"]\nchildren = ["a", "a"]\n[chain.d]\nchildren = ["a", "a"]\n')
+    with pytest.raises(StateError) as caught:
+        load(path)
+    text = 'children: "a" is named twice'
+    assert caught.value.problems == [f"s.toml:5: chain.c1 and 66 more: {text}", f"s.toml:7: chain.d: {text}"]
+
+
+def test_keys_that_variables_make_equal_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + "[vars]\na = 'x'\n[chain.x]\nchildren = []\n[chain.'${a}']\nchildren = []\n")
+    with pytest.raises(StateError, match='"x" is defined twice in this file'):
+        load(path)
 
 
 def test_an_unknown_variable_on_the_command_line_is_an_error(tmp_path: Path) -> None:
@@ -207,7 +269,7 @@ def test_a_value_that_only_its_spec_rejects_is_reported_at_its_line() -> None:
     tables = {"door": {"a": {"width": 3}, "b": {"width": 4}, "c": {"width": "x"}}}
     specs, lines = loader._make_specs(tables, {"door": door}, Path(), problems)
     assert (list(specs), list(lines.values())) == ([Address("door", "b")], [4])
-    assert [text for _, text in problems.found] == [
+    assert problems.report() == [
         "s.toml:3: door.a.width: the width must be even",
         "s.toml:4: door.b: b has 4",
         "s.toml:7: door.c.width: Input should be a valid integer, unable to parse string as an integer",

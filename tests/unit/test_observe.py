@@ -208,6 +208,14 @@ def test_an_invalid_input_is_reported_for_its_own_table_and_not_for_an_unobserva
     assert caught.value.problems == ["fake.toml:20: box.b: cut"]
 
 
+def test_each_table_is_reported_with_all_problems_of_its_own() -> None:
+    kind = FakeKind()
+    kind.unobservable = {"a": StateError(["cut", "empty"]), "b": StateError("unreadable")}
+    with pytest.raises(StateError) as caught:
+        observe_all(make_state(boxes("a", "b"), kind))
+    assert caught.value.problems == ["fake.toml:10: box.a: cut", "fake.toml:10: box.a: empty", "fake.toml:20: box.b: unreadable"]
+
+
 def test_a_wrong_input_that_belongs_to_no_table_is_reported_without_one() -> None:
     kind = FakeKind()
     kind.refusal = StateError("two lists contradict each other")
@@ -253,6 +261,11 @@ def test_the_name_of_a_rucio_dataset_is_suggested_with_its_scope() -> None:
     tables = {"box.a": FakeSpec(needs=("did:raw:nigth1",)), "box.b": FakeSpec(provides=("did:raw:night1",))}
     with pytest.raises(PlanError, match=r'needs Rucio DID "raw:nigth1", .*; did you mean "raw:night1"'):
         check(tables, FakeContext())
+
+
+def test_a_name_that_exists_live_is_suggested() -> None:
+    with pytest.raises(PlanError, match=r'collection "HSC/raw/al", .*; did you mean "HSC/raw/all"'):
+        check({"box.a": FakeSpec(needs=("collection:HSC/raw/al",))}, FakeContext(existing={"collection:HSC/raw/all"}))
 
 
 def test_missing_providers_are_reported_in_order() -> None:

@@ -32,3 +32,9 @@ def test_a_missing_class_alone_is_named() -> None:
     context = FakeContext(missing_classes={"x.Task"})
     unmet = find_unmet_requirements(STATE, context, CHOSEN)
     assert unmet[address("box.a")].endswith("for x.Task")
+
+
+def test_a_missing_default_formatter_is_named_with_its_dataset_type() -> None:
+    state = make_state({"box.a": FakeSpec(default_formatters=("refcat", "bias"))})
+    unmet = find_unmet_requirements(state, FakeContext(missing_formatters={"refcat"}), [address("box.a")])
+    assert unmet == {address("box.a"): "needs the Science Pipelines, set up in this shell, for the default formatter of refcat"}

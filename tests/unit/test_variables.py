@@ -26,7 +26,7 @@ def problems() -> Problems:
 
 
 def texts(problems: Problems) -> list[str]:
-    return [text for _, text in problems.found]
+    return problems.report()
 
 
 def test_a_later_var_file_overrides_an_earlier_one(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import datetime
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.model import JsonObject, Members
+from reconciler.kinds.shared.validity import describe_range
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.collection_catalog import CollectionFacts
     from reconciler.systems.butler.datasets import Certification
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
@@ -50,26 +52,33 @@ def compare_ranges(
         if its_collection == collection:
             found[dataset_id].append((begin, end))
             if dataset_id not in expected:
-                unmanaged.append({"dataset_type": dataset_type, "id": dataset_id, "validity": _describe(begin, end)})
+                unmanaged.append({"dataset_type": dataset_type, "id": dataset_id, "validity": describe_range(begin, end)})
     changed = []
     for dataset_id, desired in expected.items():
         differing = [actual for actual in found[dataset_id] if not _is_close(actual, desired)]
         member = _to_member(refs[dataset_id], desired)
-        changed += [{**member, "certified": _describe(*actual)} for actual in differing]
+        changed += [{**member, "certified": describe_range(*actual)} for actual in differing]
     members: dict[Hashable, JsonObject] = {f"type {name}": {"dataset_type": name} for name in lacking}
     members |= {dataset_id: _to_member(refs[dataset_id], desired) for dataset_id, desired in expected.items()}
     present = {dataset_id for dataset_id, ranges in found.items() if ranges}
     return Members.compare("certifications", members, present, unmanaged=unmanaged, changed=changed)
 
 
+def list_curated_runs(context: Context, base: str) -> Iterator[tuple[str, CollectionFacts]]:
+    """Yield the RUN collections that write-curated-calibrations makes below a name."""
+    collections = context.butler.collections()
+    for name in (f"{base}/unbounded", *collections.below(f"{base}/curated/")):
+        facts = collections.get(name)
+        if facts is not None and facts.type == "RUN":
+            yield name, facts
+
+
 def _list_written(context: Context, bases: Iterable[str]) -> dict[str, DatasetRef]:
     """Return the calibrations in the RUN collections that write-curated-calibrations makes, by UUID."""
-    starts = tuple(f"{base}/curated/" for base in bases)
-    unbounded = {f"{base}/unbounded" for base in bases}
-    collections, types = context.butler.collections(), context.butler.dataset_types()
+    types = context.butler.dataset_types()
     runs: dict[str, list[str]] = defaultdict(list)
-    for name, facts in collections.items():
-        if facts.type == "RUN" and (name in unbounded or name.startswith(starts)):
+    for base in bases:
+        for name, facts in list_curated_runs(context, base):
             for dataset_type in facts.dataset_types:
                 if dataset_type in types and types[dataset_type].is_calibration:
                     runs[dataset_type].append(name)
@@ -103,14 +112,4 @@ def _is_close(actual: tuple[int, int], desired: tuple[int, int]) -> bool:
 
 
 def _to_member(ref: DatasetRef, desired: tuple[int, int]) -> dict[str, Any]:
-    return {"dataset_type": ref.datasetType.name, "id": str(ref.id), **ref.dataId.required, "validity": _describe(*desired)}
-
-
-def _describe(begin: int, end: int) -> str:
-    """Return a validity range as text; the ends are TAI."""
-    from reconciler.systems.butler.export_values import nanoseconds
-
-    first, last = nanoseconds(None, None)
-    epoch = datetime.datetime(1970, 1, 1)
-    texts = ["" if time in (first, last) else (epoch + datetime.timedelta(microseconds=time // 1000)) for time in (begin, end)]
-    return f"{texts[0]}…{texts[1]}"
+    return {"dataset_type": ref.datasetType.name, "id": str(ref.id), **ref.dataId.required, "validity": describe_range(*desired)}

@@ -41,7 +41,7 @@ class DeliveredFile:
     key : hashable
         Identifies the Butler's dataset for `Deliveries.find_refs`.
     recognized : `bool`
-        Whether its data ID is known, so that it can be ingested.
+        Whether its path gives a data ID that no other file has, so that it can be ingested.
     """
 
     label: str

@@ -30,8 +30,8 @@ MAX_FILES_QUERIED_BY_NAME = 200
 DELIVERED_BY = Field(
     (),
     description=(
-        "Rucio datasets that deliver the files, as `scope:name` with wildcards. Files that aren't available at this facility's "
-        "RSE yet are reported as waiting, not as missing."
+        "Rucio datasets and containers that deliver the files, as `scope:name` with wildcards. Files that aren't available at "
+        "this facility's RSE yet are reported as waiting, not as missing."
     ),
     examples=[["ancillary:Dataset/LSSTComCam/dstyps/DM-48520"]],
 )

@@ -305,9 +305,10 @@ def _compare_certifications(content: ExportFile, certified: set[Certification]) 
     desired: dict[Hashable, JsonObject] = {}
     for collection, span, dataset_id in content.certifications:
         begin, end = nanoseconds(span.begin, span.end)
-        dataset_type = content.datasets[dataset_id].dataset_type
-        desired[collection, dataset_type, dataset_id, begin, end] = {
-            "collection": collection, "dataset_type": dataset_type, "id": dataset_id, "begin": begin, "end": end,
+        dataset = content.datasets[dataset_id]
+        desired[collection, dataset.dataset_type, dataset_id, begin, end] = {
+            "collection": collection, "dataset_type": dataset.dataset_type, **dataset.data_id,
+            "id": dataset_id, "begin": begin, "end": end,
         }  # fmt: skip
     return Members.compare("certifications", desired, certified)
 
@@ -330,8 +331,12 @@ def _compare_chains(context: Context, content: ExportFile) -> Members:
 
 def _compare_tags(context: Context, content: ExportFile) -> Members:
     desired: dict[Hashable, JsonObject] = {
-        (collection, dataset_id): {"collection": collection, "id": dataset_id} for collection, dataset_id in content.tags
-    }
+        (collection, dataset_id): {
+            "collection": collection, "dataset_type": content.datasets[dataset_id].dataset_type,
+            **content.datasets[dataset_id].data_id, "id": dataset_id,
+        }
+        for collection, dataset_id in content.tags
+    }  # fmt: skip
     present = {
         (collection, dataset_id)
         for collection, dataset_id in content.tags

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ApplyError, clean
 from reconciler.systems.butler.errors import explain, find_innermost_cause
 from reconciler.systems.butler.insert_batching import batched_inserts
+
+if TYPE_CHECKING:
+    from reconciler.systems.butler.repository import Repository
 
 MOST_MESSAGES = 5
 """Logged errors of a subcommand that are passed on."""
@@ -113,17 +116,51 @@ def _subcommands_of_plugins(files: Iterable[Any]) -> set[str]:
 
 
 def missing_classes(names: Sequence[str]) -> list[str]:
-    """Return the classes that can't be imported; ``storage_class:NAME`` stands for the Python type of a storage class."""
-    from lsst.daf.butler import StorageClassFactory
+    """Return the classes that can't be imported."""
     from lsst.utils import doImport
 
     missing = []
     for name in names:
         try:
-            if name.startswith("storage_class:"):
-                StorageClassFactory().getStorageClass(name.partition(":")[2]).pytype  # noqa: B018
-            else:
-                doImport(name)
-        except (ImportError, KeyError, TypeError, ValueError):
+            doImport(name)
+        except (ImportError, TypeError, ValueError):
             missing.append(name)
     return missing
+
+
+def missing_formatters(repository: Repository, dataset_types: Sequence[str], storage_classes: Mapping[str, str]) -> list[str]:
+    """Return the dataset types whose default formatter can't be imported.
+
+    Parameters
+    ----------
+    repository : `Repository`
+        A repository that exists.
+    dataset_types : `Sequence` [`str`]
+        Names of dataset types.
+    storage_classes : `Mapping` [`str`, `str`]
+        Storage classes of those that may not exist yet.
+    """
+    missing = []
+    for name in dataset_types:
+        existing = repository.dataset_types().get(name)
+        try:
+            _import_formatters(repository, name, existing.storage_class if existing else storage_classes.get(name, ""))
+        except (ImportError, TypeError, ValueError):
+            missing.append(name)
+    return missing
+
+
+def _import_formatters(repository: Repository, dataset_type: str, storage_class: str) -> None:
+    """Import the classes with which the datastores of a repository read a dataset type."""
+    from lsst.daf.butler import StorageClassFactory
+
+    stores: list[Any] = [getattr(repository.open(), "_datastore", None)]  # a Butler has no public attribute for its datastore
+    for store in stores:
+        stores += getattr(store, "datastores", ())
+        factory: Any = getattr(store, "formatterFactory", None)
+        known = StorageClassFactory()
+        entities = [dataset_type, *([known.getStorageClass(storage_class)] if storage_class in known else [])]
+        for entity in entities if factory is not None else ():
+            with contextlib.suppress(KeyError):  # there is none of that name
+                factory.getFormatterClass(entity)
+                break

@@ -5,25 +5,15 @@ A repository that doesn't exist yet has none.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.errors import StateError, did_you_mean
+from reconciler.systems.butler.collection_catalog import WILDCARDS, CollectionCatalog
 from reconciler.systems.butler.errors import translate_read_errors
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.connection import ButlerConnection
-
-WILDCARDS = frozenset("*?[")
-
-
-class CollectionFacts(NamedTuple):
-    """A collection: its type (RUN, TAGGED, CALIBRATION or CHAINED), and the dataset types that it may contain."""
-
-    type: str
-    children: tuple[str, ...]
-    doc: str
-    dataset_types: frozenset[str]
 
 
 class DatasetTypeFacts(NamedTuple):
@@ -39,20 +29,11 @@ class DefinitionReader:
 
     def __init__(self, connection: ButlerConnection) -> None:
         self.connection = connection
+        self.expected_collections: frozenset[str] = frozenset()
 
-    def collections(self) -> Mapping[str, CollectionFacts]:
-        """Return all collections by name."""
-        return self.connection.cached("collections", self._read_collections)
-
-    def _read_collections(self) -> Mapping[str, CollectionFacts]:
-        if not self.connection.ready:
-            return {}
-        butler = self.connection.open()
-        infos = butler.collections.query_info("*", include_chains=True, include_summary=True, include_doc=True)
-        return {
-            info.name: CollectionFacts(info.type.name, tuple(info.children), info.doc or "", frozenset(info.dataset_types or ()))
-            for info in infos
-        }
+    def collections(self) -> CollectionCatalog:
+        """Return all collections by name; each is read when it is first asked for."""
+        return self.connection.cached("collections", lambda: CollectionCatalog(self.connection, self.expected_collections))
 
     def dataset_types(self) -> Mapping[str, DatasetTypeFacts]:
         """Return all dataset types by name."""
@@ -71,13 +52,35 @@ class DefinitionReader:
 
         Raises
         ------
-        reconciler.errors.ObserveError
+        reconciler.errors.StateError
             If one is not in the repository's universe.
         """
         if not self.connection.ready:
             return tuple(sorted(dimensions))
+        known = self.universe().dimensions.names
+        unknown = sorted(set(dimensions) - set(known))
+        if unknown:
+            raise StateError([f'unknown dimension "{name}"{did_you_mean(name, known)}' for name in unknown])
         with translate_read_errors(self.connection.uri):
             return tuple(sorted(self.connection.open().dimensions.conform(dimensions).required))
+
+    def check_storage_class(self, name: str) -> None:
+        """Check that a storage class exists; not before the repository does, whose configuration may define more of them.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If there is none.
+        """
+        if not self.connection.ready:
+            return
+        from lsst.daf.butler import StorageClassFactory
+
+        self.connection.open()  # adds the storage classes of the repository's configuration to those of the Butler
+        factory = StorageClassFactory()
+        if name not in factory:
+            known = factory._storageClasses  # there is no public list
+            raise StateError(f'unknown storage class "{name}"{did_you_mean(name, known)}')
 
     def matching_collections(self, patterns: Iterable[str]) -> list[str]:
         """Return the collections that match any pattern; a pattern without wildcards is returned whether it exists or not."""
@@ -86,7 +89,7 @@ class DefinitionReader:
             if WILDCARDS.isdisjoint(pattern) or pattern in self.collections():  # that may be its name
                 found[pattern] = None
             else:
-                found |= dict.fromkeys(sorted(fnmatch.filter(self.collections(), pattern)))
+                found |= dict.fromkeys(self.collections().matching(pattern))
         return list(found)
 
     def flattened(self, name: str) -> list[str]:

@@ -64,6 +64,11 @@ _FAULTS = (
         "pip install 'rubin-reconciler[s3]'",
     ),
     Fault(
+        r"No URI support for scheme: '([^']+)'",
+        'the Butler has no storage for "{1}:" URLs',
+        "is the scheme misspelt? It has file, https, davs, s3 and gs",
+    ),
+    Fault(
         r"No module named '(psycopg2?)'",
         "the PostgreSQL driver {1} is not installed",
         "pip install 'rubin-reconciler[postgres]'",

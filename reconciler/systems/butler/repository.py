@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from reconciler.systems.butler.connection import ButlerConnection, Status
@@ -39,11 +39,13 @@ class Repository:
         self.close = connection.close
 
         definitions = DefinitionReader(connection)
+        self._definitions = definitions
         self.collections = definitions.collections
         self.matching_collections = definitions.matching_collections
         self.flattened = definitions.flattened
         self.dataset_types = definitions.dataset_types
         self.required = definitions.required
+        self.check_storage_class = definitions.check_storage_class
         self.universe = definitions.universe
         self.records = definitions.records
         self.count_records = definitions.count_records
@@ -63,6 +65,10 @@ class Repository:
         self.paths = datasets.paths
         self.files = datasets.files
         self.certifications = datasets.certifications
+
+    def expect_collections(self, names: Iterable[str]) -> None:
+        """Read these collections at once when the first one is asked for; others are read one by one."""
+        self._definitions.expected_collections = frozenset(names)
 
     @property
     def status(self) -> Status:

@@ -101,8 +101,8 @@ class DidCatalog:
 
         return self._connection.read(read, did)
 
-    def match(self, pattern: str, did_type: str = "dataset") -> list[str]:
-        """List the DIDs that match ``scope:name`` with wildcards in the name; without any, return the DID, existing or not.
+    def match(self, pattern: str, did_type: str = "collection") -> list[str]:
+        """List datasets and containers that match ``scope:name`` with wildcards; without any, return the DID, existing or not.
 
         Raises
         ------

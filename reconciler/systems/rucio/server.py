@@ -67,8 +67,8 @@ class RucioServer:
         """Query DIDs in bulk; those that don't exist are left out, which is confirmed one by one unless ``confirm`` is False."""
         return self._dids.query(dids, confirm=confirm)
 
-    def matching(self, pattern: str, did_type: str = "dataset") -> list[str]:
-        """List the DIDs that match a pattern; a DID without wildcards is returned as it is, existing or not."""
+    def matching(self, pattern: str, did_type: str = "collection") -> list[str]:
+        """List datasets and containers that match a pattern; a DID without wildcards is returned as it is, existing or not."""
         return self._dids.match(pattern, did_type)
 
     def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from reconciler import (
+    REPO,
     Action,
     ApplyError,
     Change,
@@ -83,7 +84,7 @@ class MarkerKind(Kind[MarkerSpec, SetMarker]):
 
     def commands(self, action: SetMarker) -> Iterable[Command]:
         """Name the script that a facility uses."""
-        yield Command("set-marker", "$REPO", action.address.name, action.text)
+        yield Command("set-marker", REPO, action.address.name, action.text)
 
 
 KIND = MarkerKind()
