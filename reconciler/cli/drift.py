@@ -52,7 +52,11 @@ LOCKED = 75
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the results to this file, for node_exporter's textfile collector; its name ends in .prom.",
 )
-@click.option("--ledger", is_flag=True, help="Count delivered files in Rucio, in the Butler and, of a sample, on storage, too.")
+@click.option(
+    "--ledger",
+    is_flag=True,
+    help="Compare what Rucio, the Butler and storage know of delivered files, for JSON and metrics.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
 @journal_option
 @handle_errors

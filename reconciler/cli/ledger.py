@@ -74,7 +74,7 @@ def ledger(
                 found = read_ledger(session, address, options)
             except ReconcileError as error:
                 codes.append(ERROR)
-                print_error(type(error)([f"{address}: {problem}" for problem in error.problems], error.hints))
+                print_error(ReconcileError([f"{address}: {problem}" for problem in error.problems], error.hints))
                 continue
             ledgers.append(found)
             codes.append(IN_SYNC if found.agrees else DIFFERENCES)
@@ -83,7 +83,8 @@ def ledger(
 
 
 def _print(ledgers: list[Ledger], output_format: str, *, all_rows: bool) -> None:
-    from reconciler.watch.ledger_text import ledger_as_json, ledgers_as_csv, report_ledger
+    from reconciler.watch.json import ledger_as_json
+    from reconciler.watch.ledger_text import ledgers_as_csv, report_ledger
 
     if output_format == "json":
         from pydantic_core import to_json

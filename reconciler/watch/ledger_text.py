@@ -1,14 +1,12 @@
-"""A ledger as lines for a terminal, as CSV and as JSON values."""
+"""A ledger as lines for a terminal and as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from reconciler.report.formatting import Line, format_size, plural
-from reconciler.watch.json import to_plain
 from reconciler.watch.ledger import Ledger, LedgerRow, Repair
 
 MOST_ROWS = 50
@@ -81,9 +79,3 @@ def ledgers_as_csv(ledgers: Iterable[Ledger]) -> str:
         for pattern in ledger.unregistered:
             writer.writerow([ledger.address, "", "", pattern, 0, "", "", 0, "not registered", ""])
     return stream.getvalue()
-
-
-def ledger_as_json(ledger: Ledger) -> dict[str, Any]:
-    """Return a ledger as JSON values."""
-    totals = {name: getattr(ledger, name) for name in ("agrees", "in_rucio", "in_butler", "on_storage", "checked")}
-    return {**to_plain(ledger), **totals}

@@ -15,6 +15,7 @@ from inputs import make_export, register_nights
 from truth import Broken
 
 from reconciler.engine.model import Address
+from reconciler.errors import ObserveError
 from reconciler.playground.world import IN2P3, SLAC, Sizes, World
 from reconciler.session import open_session
 from reconciler.watch.ledger_reading import LedgerOptions, read_ledger
@@ -308,6 +309,11 @@ def test_drift_counts_the_ledger_and_what_is_waited_for_in_its_metrics(
 def test_a_ledger_that_cannot_be_made_is_reported_and_the_drift_check_is_done(
     bench: Bench, products: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    products.write_text(products.read_text().replace(f'rse = "{IN2P3}"\n', ""))
-    output = bench.run("drift", products, "--ledger", expect=1).output
-    assert "error: the ledger of import.bias could not be made: a ledger needs the name of this facility's RSE" in output
+    def fail(*arguments: Any) -> None:
+        raise ObserveError("the storage does not answer")
+
+    monkeypatch.setattr("reconciler.watch.ledger_reading.check_refs", fail)
+    bench.apply(products, 2)
+    output = bench.run("drift", products, "--ledger", "-v", expect=1).output
+    assert "error: the ledger of import.bias could not be made: the storage does not answer" in output
+    assert "test has no drift: 1 waiting" in output

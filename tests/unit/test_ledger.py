@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.watch.json import ledger_as_json
 from reconciler.watch.ledger import FileEntry, Ledger, Mismatch, Problem, find_mismatches, make_rows
 from reconciler.watch.ledger_repairs import HereRule, RepairFacts, find_repairs
-from reconciler.watch.ledger_text import ledger_as_json, ledgers_as_csv, report_ledger
+from reconciler.watch.ledger_text import ledgers_as_csv, report_ledger
 
 RAW = 'raw."LSSTComCam/raw/all"'
 FACTS = RepairFacts("/states/ccms1.toml", RAW, "HERE")
