@@ -14,12 +14,14 @@ ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
 TESTS ?= tests
 
-.PHONY: demo test test-env bench docs faults kill race truth lint schemas clean help
+.PHONY: demo test test-env browser screenshots bench docs faults kill race truth lint schemas clean help
 
 help:
 	@echo "make demo     run the product tour in a playground"
 	@echo "make test     run the tests"
 	@echo "make test-env ENV=rubin-env-12   run the tests with the versions in tests/envs/rubin-env-12.txt"
+	@echo "make browser  install Chromium, which the tests of the page need, from Debian's packages"
+	@echo "make screenshots   write the pictures of the page in docs/"
 	@echo "make lint     run ruff, mypy --strict and import-linter"
 	@echo "make docs     build the documentation in build/docs, with warnings as errors"
 	@echo "make faults   show the message for each fault of Rucio and the network"
@@ -39,9 +41,15 @@ demo: $(VENV)/.made
 	$(BIN)/python -m reconciler.playground.demo $(DEMO)
 
 # More workers than cores, because tests wait half of their time. A class shares one playground, so it stays with one worker.
-test: $(VENV)/.made
+test: $(VENV)/.made browser
 	$(BIN)/python -m pytest -n 4 -m "not slow" tests
 	$(BIN)/python -m pytest -n 5 --dist loadscope --no-loadscope-reorder -m slow tests
+
+browser:
+	@tools/install_browser
+
+screenshots: $(VENV)/.made browser
+	RECONCILE_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -k pictures tests/acceptance/test_page_in_a_browser.py
 
 $(ENV_VENV)/.made: pyproject.toml tests/envs/$(ENV).txt
 	python=$$(tools/find_python $(ENV_PYTHONS)) && $$python -m venv --clear $(ENV_VENV)

@@ -12,6 +12,7 @@
     │   └── RemovalRefused           more would be removed than was allowed
     ├── PluginError              the kind or the report format of another package doesn't work
     ├── LockHeld                 another apply is running
+    ├── LockLost                 the lock was lost during a run, which has stopped
     ├── WriteRefused             a check that only reads was about to change something
     └── ApplyError               an action failed
         └── WorkerDied               a worker process ended before its work was done
@@ -130,6 +131,10 @@ class WriteRefused(ReconcileError):
 
 class LockHeld(ReconcileError):
     """Another apply holds the lock."""
+
+
+class LockLost(ReconcileError):
+    """The lock of this run was lost, so another apply may be running; this one stops and doesn't acquire it again."""
 
 
 class ApplyError(ReconcileError):

@@ -13,8 +13,8 @@ from reconciler.engine.model import DifferenceKind
 from reconciler.engine.plan import Plan
 from reconciler.engine.recording import RecordingListener
 from reconciler.engine.result import ApplyResult
-from reconciler.errors import Interrupted, ObserveError, RegistryNeedsRecovery
-from reconciler.systems.bulk import Cancellation
+from reconciler.errors import Interrupted, LockHeld, LockLost, ObserveError, ReconcileError, RegistryNeedsRecovery
+from reconciler.systems.bulk import Cancellation, StopRequest
 from reconciler.systems.context import Context
 
 
@@ -35,27 +35,35 @@ def recover_registry(context: Context, notify: Callable[[str], None]) -> None:
 
 
 def acquire_locks(
-    context: Context, seed: str | None, scopes: Iterable[str], timeout: float, notify: Callable[[str], None]
+    context: Context, seed: str | None, override: bool, scopes: Iterable[str], timeout: float, notify: Callable[[str], None]
 ) -> contextlib.ExitStack:
     """Acquire the locks of everything that a state may change: its repository, or its Rucio scopes if it has none."""
     from reconciler.systems import lock
 
     stack = contextlib.ExitStack()
     folder = state_folder()
+    stack.callback(context.locks.clear)
     try:
         if context.repository is not None:
-            apply_lock = lock.repository_lock(context.repository, seed, folder)
+            apply_lock = lock.repository_lock(context.repository, seed, folder, override=override)
             stack.enter_context(lock.hold(apply_lock, context.repository.uri, timeout, notify))
+            context.locks.append(apply_lock)
         elif context.server is not None:
             place = context.server.place()
             for scope in sorted(set(scopes)):
                 apply_lock = lock.named_lock(f"{place} {scope}", folder)
                 stack.enter_context(lock.hold(apply_lock, f"Rucio scope {scope}", timeout, notify))
+                context.locks.append(apply_lock)
     except BaseException:
         stack.close()
         raise
     context.forget()  # what was read before the lock was acquired may have been changed by another run
     return stack
+
+
+def check_journal(path: Path | None) -> None:
+    """Check that the journal can be written: nothing is done without a record; raise `ApplyError` if it can't."""
+    Journal(path or state_folder() / "journal.jsonl").check()
 
 
 def run_plan(
@@ -115,11 +123,19 @@ def run_plan(
         refused=limits.refused,
         removals=limits.removals,
     )
+    if isinstance(stop, StopRequest):
+        stop.record = lambda: journal.end(list(executor.outcomes.values()), interrupted=True)
+    lost: ReconcileError | None = None
     try:
         outcomes = executor.run(wait)
-    except Interrupted:
+    except (Interrupted, LockLost, LockHeld) as error:
         outcomes = list(executor.outcomes.values())
-    interrupted = stop()
+        lost = error if isinstance(error, ReconcileError) else None
+    interrupted = stop() or lost is not None
     if recorded or recording.used:
         journal.end(outcomes, interrupted=interrupted)
+    if isinstance(stop, StopRequest):
+        stop.record = lambda: None
+    if lost is not None:
+        raise lost
     return ApplyResult(tuple(outcomes), journal.run, time.monotonic() - started, interrupted)

@@ -17,7 +17,7 @@ from reconciler.engine.model import Address
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
-from reconciler.engine.removal_limits import check_removal_limits, count_removals
+from reconciler.engine.removal_limits import check_removal_limits, count_pruned
 from reconciler.engine.requirements import find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
@@ -211,9 +211,9 @@ class Session:
             return
         execution.recover_registry(self.context, self.notify)
         spec = self.repository_spec
-        seed = spec.seed_config if spec is not None else None
+        seed, override = (spec.seed_config, spec.override) if spec is not None else (None, False)
         scopes = (address.name.partition(":")[0] for address in self.state.resources)
-        with execution.acquire_locks(self.context, seed, scopes, timeout, self.notify):
+        with execution.acquire_locks(self.context, seed, override, scopes, timeout, self.notify):
             self._locked = True
             try:
                 yield
@@ -276,7 +276,7 @@ class Session:
             If the lock or the journal can't be written.
         """
         self._check_own(plan)
-        removals = count_removals(plan)
+        removals = count_pruned(plan)
         if removals and not prune:
             text = f"the plan removes {removals:,} members, and removal isn't allowed"
             raise RemovalRefused(text, removals, ("call apply with prune=True; nothing was changed",))
@@ -358,7 +358,8 @@ def open_session(
 
         with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
-        context.repository = Repository(repository.uri, on_statement=context.stats.count_statement if counted else None)
+        on_statement = context.stats.count_statement if counted else None
+        context.repository = Repository(repository.uri, on_statement, may_create=repository.may_create)
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}

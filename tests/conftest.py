@@ -153,6 +153,7 @@ class Bench:
 
     def state(self, text: str, name: str = "test.toml", rucio: bool = False) -> Path:
         head = f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.repo}"\n'
+        head += "" if self.repo.exists() else "create = true\n"
         if rucio:
             head += '[rucio]\nrse = "IN2P3_RAW_DISK"\n'
         path = self.folder / name

@@ -7,7 +7,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +33,10 @@ class FaultProxy:
         self.method = ""
         self.left = -1
         self.requests: list[str] = []
+        self.hanging = threading.Event()
+        """Set once a request waits for an answer that isn't sent."""
+        self.released = threading.Event()
+        """Ends the waiting."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"proxy": self}))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -57,10 +60,13 @@ class FaultProxy:
         """
         self.fault, self.where, self.method, self.left = fault, re.compile(where), method, times
         self.requests.clear()
+        self.hanging.clear()
+        self.released.clear()
         try:
             yield
         finally:
             self.fault = ""
+            self.released.set()
 
     def _take(self, method: str, path: str) -> str:
         self.requests.append(f"{method} {path}")
@@ -97,7 +103,8 @@ class Handler(BaseHTTPRequestHandler):
             content = f'{{"ExceptionClass": "{kind}", "ExceptionMessage": "{text or "broken"}"}}'
             self._answer(500, headers, content.encode())
         elif name == "hang":
-            time.sleep(float(value))
+            self.proxy.hanging.set()
+            self.proxy.released.wait(float(value))
         elif name == "html":
             self._answer(200, {"Content-Type": "text/html"}, b"<html><body>Please log in</body></html>")
         else:

@@ -58,7 +58,7 @@ class Trial:
         self.folder.mkdir()
         self.scope = f"k{uuid.uuid4().hex[:10]}"
         self.client.add_scope("root", self.scope)
-        seed = ""
+        seed = "create = true\n"
         if self.postgres:
             (self.folder / "seed.yaml").write_text(
                 f"registry:\n  db: postgresql://postgres@/lsstprod?host={self.world.read_record()['postgres']}\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.console import handle_errors, worst_code
+from reconciler.cli.console import INTERRUPTED, handle_errors, worst_code
 from reconciler.cli.options import (
     Duration,
     bulk_options,
@@ -109,4 +109,6 @@ def apply(
             )
         else:
             codes.append(apply_plan(path, options, planned_state))
+        if codes[-1] == INTERRUPTED:
+            break
     return worst_code(codes)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from reconciler.cli.console import DIFFERENCES, echo, show
+from reconciler.cli.interrupts import interruptible_run
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine import plan_file
 from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
+from reconciler.execution import check_journal
 from reconciler.report import apply_summary, text
 from reconciler.report.formatting import Line
 from reconciler.session import Session, open_session
 from reconciler.state.variables import Scalar
+
+STOPPED = "Interrupted: what is done stays; run again to continue."
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
     reconciler.errors.ReconcileError
         If nothing can be done: the state is wrong, a lock is held, or too much would be removed.
     """
+    check_journal(options.journal)
     with (
         _open(path, variables, options) as session,
         session.locked(options.lock_timeout),
@@ -96,6 +99,7 @@ def apply_plan(path: Path, options: ApplyOptions, state: Path | None = None) -> 
     reconciler.errors.ReconcileError
         As in `apply_state`.
     """
+    check_journal(options.journal)
     saved = plan_file.load_plan(path)
     chosen = state or Path(saved.state)
     made = saved.made
@@ -117,6 +121,8 @@ def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) ->
 
 def _show_plan(session: Session, plan: Plan) -> None:
     show(text.header(plan, session.butler_name, session.rucio_name))
+    if session.context.repository is None and session.context.server is not None:
+        echo("Rucio has no lock: only other applies of this user on this machine are kept out.")
     echo()
     show(text.report_plan(plan, session.elapsed, prune=plan.prune))
 
@@ -145,7 +151,13 @@ def _confirm(plan: Plan) -> bool:
 
 
 def _run(session: Session, plan: Plan, options: ApplyOptions) -> int:
-    with ConsoleProgress() as progress, _StopSignal() as stop:
+    progress = ConsoleProgress()
+
+    def say_last_words() -> None:
+        progress.abandon()
+        echo(STOPPED)
+
+    with progress, interruptible_run(say_last_words) as stop:
         result = session.apply(
             plan,
             prune=plan.prune,
@@ -158,30 +170,5 @@ def _run(session: Session, plan: Plan, options: ApplyOptions) -> int:
     echo()
     show(apply_summary.summarize_run(result.outcomes, result.seconds, result.run))
     if result.interrupted:
-        echo("Interrupted: what is done stays; run again to continue.")
+        echo(STOPPED)
     return result.exit_code
-
-
-class _StopSignal:
-    """Remembers Ctrl-C and SIGTERM, so that a run ends between two actions; the second Ctrl-C ends it at once."""
-
-    def __init__(self) -> None:
-        self.received = False
-
-    def __call__(self) -> bool:
-        return self.received
-
-    def _receive(self, number: int, frame: Any) -> None:
-        if self.received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = True
-        echo(err=True)
-        echo("stopping after the current action; Ctrl-C again stops at once", err=True)
-
-    def __enter__(self) -> _StopSignal:
-        self.before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.errors import ReconcileError, StateError, clean
+from reconciler.errors import LockHeld, ReconcileError, StateError, clean
 from reconciler.printable import escape
 from reconciler.redaction import redact
 from reconciler.startup import make_printable
@@ -19,7 +19,7 @@ from reconciler.startup import make_printable
 if TYPE_CHECKING:
     from reconciler.report.formatting import Line
 
-IN_SYNC, ERROR, DIFFERENCES, INTERRUPTED = 0, 1, 2, 130
+IN_SYNC, ERROR, DIFFERENCES, USAGE, LOCKED, INTERRUPTED = 0, 1, 2, 64, 75, 130
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
@@ -41,7 +41,7 @@ def print_traceback() -> None:
 
 
 def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
-    """Wrap a command: exit with the code that it returns; an error is printed and exits with 1, Ctrl-C exits with 130."""
+    """Wrap a command: exit with the code that it returns; an error is printed and exits with 1, or 75 if a lock is held."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -76,7 +76,7 @@ def _debugging() -> bool:
 
 
 def print_error(error: ReconcileError) -> int:
-    """Print an error with its hints, and return 1, the exit code of all errors."""
+    """Print an error with its hints, and return its exit code."""
     problems = [problem or type(error).__name__ for problem in error.problems]
     for problem in problems:
         echo(f"error: {problem}", err=True)
@@ -84,7 +84,7 @@ def print_error(error: ReconcileError) -> int:
         echo(f"  {hint}", err=True)
     if isinstance(error, StateError) and len(problems) > 1:
         echo(f"{len(problems)} errors; nothing was changed.", err=True)
-    return ERROR
+    return LOCKED if isinstance(error, LockHeld) else ERROR
 
 
 def worst_code(codes: Iterable[int]) -> int:

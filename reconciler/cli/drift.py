@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,12 @@ from reconciler.cli.options import (
     merge_variables,
     state_arguments,
 )
+from reconciler.errors import ReconcileError
+
+if TYPE_CHECKING:
+    from reconciler.watch.locations import HistoryLocation
+    from reconciler.watch.model import StateReport
+    from reconciler.watch.page.site import Site
 
 if TYPE_CHECKING:
     from reconciler.watch.model import StateReport
@@ -55,7 +62,13 @@ LOCKED = 75
 @click.option(
     "--ledger",
     is_flag=True,
-    help="Compare what Rucio, the Butler and storage know of delivered files, for JSON and metrics.",
+    help="Compare what Rucio, the Butler and storage know of delivered files, for JSON, metrics and pages.",
+)
+@click.option(
+    "--html",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write an index of all states, and a page for each, to this folder.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
 @journal_option
@@ -72,6 +85,7 @@ def drift(
     output_format: str,
     metrics: Path | None,
     ledger: bool,
+    html: Path | None,
     verbose: bool,
     journal: Path | None,
 ) -> int:
@@ -96,6 +110,7 @@ def drift(
     options = DriftOptions(location, check, jobs=jobs, timeout=timeout, deep_every=deep_every, keep=keep)
     codes: set[int] = set()
     documents = []
+    pages = _Pages(html, location)
     for item in watch_states(find_state_files(state), options):
         if isinstance(item, Trouble):
             codes.add(1)
@@ -110,6 +125,7 @@ def drift(
             for problem in (*item.problems, *item.check.ledger_errors):
                 _complain(problem)
             measures.reports.append(item)
+            pages.add(item)
             if output_format == "json":
                 documents.append(report_as_json(item))
             elif verbose or item.changed:
@@ -118,9 +134,41 @@ def drift(
         from pydantic_core import to_json
 
         click.echo(to_json(documents, indent=2))
-    if not measures.write():
+    pages.finish()
+    written = measures.write()
+    if pages.failed or not written:
         codes.add(1)
     return worst_code(codes)
+
+
+class _Pages:
+    """The pages of one run, if they were asked for. What goes wrong with them is reported once; the checks go on."""
+
+    def __init__(self, folder: Path | None, location: HistoryLocation) -> None:
+        self.failed = False
+        self.site: Site | None = None
+        if folder is not None:
+            from reconciler.watch.page.site import Site
+
+            self.site = Site(folder.absolute(), location)
+
+    def add(self, report: StateReport) -> None:
+        ledgers = {ledger.address: ledger.rows for ledger in report.check.ledgers if ledger.by_night}
+        self._try(lambda site: site.write_state(report, ledgers))
+
+    def finish(self) -> None:
+        from reconciler.watch.drift import utc_now
+
+        self._try(lambda site: site.write_index(utc_now()))
+
+    def _try(self, write: Callable[[Site], object]) -> None:
+        if self.site is None or self.failed:
+            return
+        try:
+            write(self.site)
+        except ReconcileError as error:
+            self.failed = True
+            _complain(str(error), error.hints)
 
 
 class _Measures:

@@ -12,6 +12,7 @@ from reconciler.cli.acks import acks
 from reconciler.cli.apply import apply
 from reconciler.cli.diff import diff
 from reconciler.cli.drift import drift
+from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.ledger import ledger
 from reconciler.cli.log import log
 from reconciler.cli.playground import playground
@@ -47,10 +48,13 @@ EXAMPLES = (
 def main(context: click.Context, debug: bool) -> None:
     """Keep a Butler repository and its Rucio datasets in the state that a TOML file describes.
 
-    Exit codes: 0 in sync; 2 differences, or changes left to make; 1 an error, or something that could not be checked.
+    Exit codes: 0 in sync; 2 differences, or changes left to make; 1 an error, or something that could not be checked; 64 a
+    wrong command line; 75 another apply holds the lock; 130 interrupted.
     """
     configure_process()
     context.obj = {"debug": debug}
+    if context.invoked_subcommand != playground.name:  # it has services to end
+        context.with_resource(Interrupts())
 
 
 for command in (validate, diff, apply, drift, status, ledger, ack, acks, log, playground):

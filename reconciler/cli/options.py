@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.cli.console import ERROR
 from reconciler.errors import StateError, did_you_mean
 
 if TYPE_CHECKING:
     from reconciler.state.variables import Scalar
 
 C = TypeVar("C", bound=Callable[..., Any])
-
-
-class InvalidDuration(click.BadParameter):
-    """A value that isn't a duration. Exits with 1, because click's own code for usage errors, 2, means differences here."""
-
-    exit_code = ERROR
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
@@ -37,20 +30,8 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer version
             return float(value)
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?", value.strip())
         if match is None:
-            raise InvalidDuration(f'"{value}" is not a duration; write 90s, 30m or 2h', ctx, param)
+            raise click.BadParameter(f'"{value}" is not a duration; write 90s, 30m or 2h', ctx, param)
         return float(match[1]) * self.units[match[2] or "s"]
-
-
-class UnknownFormat(click.BadParameter):
-    """A format that neither reconcile nor an installed package has. Exits with 1, as `InvalidDuration` does."""
-
-    exit_code = ERROR
-
-
-class InvalidDay(click.BadParameter):
-    """A value that isn't a day. Exits with 1, as `InvalidDuration` does."""
-
-    exit_code = ERROR
 
 
 class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
@@ -67,7 +48,9 @@ class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer
 
         known = (*self.built_in, *plugin_format_names())
         if value not in known:
-            raise UnknownFormat(f'"{value}" is not one of {", ".join(known)}{did_you_mean(value, known)}', param=param, ctx=ctx)
+            raise click.BadParameter(
+                f'"{value}" is not one of {", ".join(known)}{did_you_mean(value, known)}', param=param, ctx=ctx
+            )
         return value
 
 
@@ -83,13 +66,7 @@ class Day(click.ParamType):  # type: ignore[type-arg]
         try:
             return datetime.date.fromisoformat(value.strip())
         except ValueError as error:
-            raise InvalidDay(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
-
-
-class InvalidValue(click.BadParameter):
-    """A value of another form than an option takes. Exits with 1, as `InvalidDuration` does."""
-
-    exit_code = ERROR
+            raise click.BadParameter(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
 
 
 class Night(click.ParamType):  # type: ignore[type-arg]
@@ -103,7 +80,7 @@ class Night(click.ParamType):  # type: ignore[type-arg]
         try:
             datetime.datetime.strptime(text, "%Y%m%d")
         except ValueError as error:
-            raise InvalidValue(f'"{value}" is not a night; write 20241108', ctx, param) from error
+            raise click.BadParameter(f'"{value}" is not a night; write 20241108', ctx, param) from error
         return int(text)
 
 
@@ -115,7 +92,7 @@ class VerifyOption(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the value if it is one of the three."""
         if not re.fullmatch(r"all|none|sample:[1-9]\d*", value):
-            raise InvalidValue(f'"{value}" is not one of all, sample:N and none; write sample:100', ctx, param)
+            raise click.BadParameter(f'"{value}" is not one of all, sample:N and none; write sample:100', ctx, param)
         return value
 
 

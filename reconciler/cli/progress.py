@@ -44,6 +44,12 @@ class ConsoleProgress(Listener):
         if self.bars is not None:
             self.bars.stop()
 
+    def abandon(self) -> None:
+        """Restore the terminal, and name the action that the end of the process interrupts."""
+        self.__exit__()
+        if self.action is not None:
+            show([Line(f"{self.action.address!s:<{COLUMN}} {self.action.verb:<12} interrupted", "yellow")])
+
     def report_bulk(self, what: str, done: int, total: int) -> None:
         """Show how far bulk work has come."""
         if self.bars is None or self.action is None:
@@ -59,6 +65,7 @@ class ConsoleProgress(Listener):
     def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
         """An action has ended; it is ``effective`` if it raised an error and its whole effect was found nevertheless."""
         failed = error is not None and not effective
+        self.action = None
         if self.task is not None:
             self.bars.remove_task(self.task)
             self.task = None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
+
+from reconciler.cli.console import USAGE
 
 
 class SectionedGroup(click.Group):
@@ -26,6 +29,16 @@ class SectionedGroup(click.Group):
         self.sections = sections
         self.examples = examples
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the options of the group."""
+        with _exit_code_of_usage():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Parse the command and run it."""
+        with _exit_code_of_usage():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list for each section."""
         listed = {name for names in self.sections.values() for name in names}
@@ -40,3 +53,13 @@ class SectionedGroup(click.Group):
         """Write the examples."""
         with formatter.section("Examples"):
             formatter.write_dl(self.examples, col_max=60)
+
+
+@contextlib.contextmanager
+def _exit_code_of_usage() -> Iterator[None]:
+    """Let a wrong command line exit with 64, as in sysexits.h, and not with click's 2, which means that something differs."""
+    try:
+        yield
+    except click.UsageError as error:
+        error.exit_code = USAGE  # type: ignore[misc]
+        raise

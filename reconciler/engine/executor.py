@@ -126,6 +126,8 @@ class Executor:
     """Resources whose name or definition is taken by something else."""
     _as_planned: set[Address] = field(default_factory=set)
     """Resources that were in sync when planned, and not observed since."""
+    _creating: bool = False
+    """Whether the run creates the repository."""
 
     def run(self, wait: float = 0.0) -> list[Outcome]:
         """Execute the whole plan.
@@ -144,8 +146,11 @@ class Executor:
         ------
         reconciler.errors.Interrupted
             If the operator asked to stop.
+        reconciler.errors.LockLost, reconciler.errors.LockHeld
+            If the lock of the run is lost, or that of the repository to create is held by another run.
         """
         deadline = time.monotonic() + wait
+        self._creating = self._creates_repository()
         entries = {entry.address: entry for entry in self.plan.entries}
         for entry in entries.values():
             self._settle(entry, first=True)
@@ -312,10 +317,21 @@ class Executor:
             return replace(outcome, detail="nothing was left to do when its turn came") if vanished else outcome
         for action in actions:
             self._check_stop()
+            self.context.check_lock(creating=self._creating)
             failure = self._act(action, progress)
             if failure is not None:
                 return self._handle_failure(entry, action, failure, progress)
         return None
+
+    def _creates_repository(self) -> bool:
+        """Return True if this run may create the repository; its first action then locks the place of it, whatever it does."""
+        return any(
+            entry.actions
+            and self.plan.state.kind_of(entry.address).traits.opens == "butler"
+            and entry.address not in self.refused
+            and (self.allowed is None or entry.address in self.allowed)
+            for entry in self.plan.entries
+        )
 
     def _split_by_confirmation(self, entry: Entry, actions: list[Action]) -> tuple[list[Action], list[str]]:
         """Return the actions that remove nothing but what was confirmed, and what the others would remove besides."""

@@ -6,10 +6,12 @@ Nothing is decided by it; the live systems are the truth. It records who did wha
 from __future__ import annotations
 
 import datetime
+import errno
 import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,16 +80,48 @@ class Journal:
             If it can't be written, so that the run ends instead of going on without a record.
         """
         line = json.dumps({"run": self.run, "time": timestamp(), "event": event, **shorten(facts)}, default=str)
-        try:
+        with self._refusal():
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with open(descriptor, "wb") as stream:  # unlike os.write, it never writes a part without an error
-                if os.fstat(descriptor).st_uid == os.geteuid():
-                    os.fchmod(descriptor, 0o600)  # a journal that was readable by others
+            with self._open(os.O_CREAT) as stream:
+                if os.fstat(stream.fileno()).st_uid == os.geteuid():
+                    os.fchmod(stream.fileno(), 0o600)  # a journal that was readable by others
                 stream.write(f"{escape_json(line)}\n".encode())
+
+    def check(self) -> None:
+        """Check that the journal can be written, without creating it.
+
+        Raises
+        ------
+        reconciler.errors.ApplyError
+            If it can't.
+        """
+        with self._refusal():
+            if os.path.lexists(self.path):
+                self._open().close()
+                return
+            folder = next(parent for parent in self.path.absolute().parents if os.path.lexists(parent))
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, f"no permission to write in {folder}")
+
+    def _open(self, flags: int = 0) -> IO[bytes]:
+        """Open the file; a FIFO or socket is refused, because writing to one may wait for ever."""
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | flags, 0o600)
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a regular file")
+        return open(descriptor, "wb")  # unlike os.write, it never writes a part without an error
+
+    @contextmanager
+    def _refusal(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
+            reason = "not a regular file" if error.errno == errno.ENXIO else error.strerror  # a FIFO that nobody reads
             hint = "choose another file with --journal"
-            raise ApplyError(f"the journal {self.path} can't be written: {error.strerror}", (hint,)) from error
+            raise ApplyError(f"the journal {self.path} can't be written: {reason}", (hint,)) from error
 
     def begin(self, **facts: Any) -> None:
         """Record the start of a run: the state, its digest, the live systems, the number of actions."""
@@ -123,6 +157,8 @@ def read_journal(path: Path) -> Iterator[JsonObject]:
         If there is no journal.
     """
     try:
+        if path.is_fifo():  # reading one may wait for ever
+            raise StateError(f"{path}: no journal: not a regular file")
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise StateError(f"{path}: no journal: {error.strerror}") from error

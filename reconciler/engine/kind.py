@@ -41,6 +41,15 @@ class Context(Protocol):
     def forget(self, *systems: System) -> None:
         """Drop cached answers of some systems, or of all, because something was changed."""
 
+    def check_lock(self, *, creating: bool) -> None:
+        """Check before an action that the lock of the run is still held; ``creating`` if the run creates the repository.
+
+        Raises
+        ------
+        reconciler.errors.LockLost, reconciler.errors.LockHeld
+            If it isn't, so that the run has to end.
+        """
+
     def phase(self, name: str) -> AbstractContextManager[None]:
         """Time a phase of the run for --stats."""
 

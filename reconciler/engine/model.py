@@ -213,6 +213,8 @@ class Action(BaseModel):
     """The key of the table that it changes, if reports should show the action in place of the values of that key."""
     adds: ClassVar[str] = ""
     """The noun for what it adds, such as rule, if the proposal of an apply should count it."""
+    removes_by_key: ClassVar[bool] = False
+    """Whether a key of the state asks for what it removes, so that it needs no --prune."""
     is_single_call: ClassVar[bool] = False
     """Whether it is one call whose whole effect is observed, so that nothing is lost if only the answer to it is."""
 
@@ -225,6 +227,11 @@ class Action(BaseModel):
     @property
     def subject(self) -> str:
         """The part of the resource that it acts on, for reports."""
+        return ""
+
+    @property
+    def risk(self) -> str:
+        """What an operator should know before confirming it, in one phrase; empty if it can be undone or only adds."""
         return ""
 
     @property

@@ -15,6 +15,11 @@ def count_removals(plan: Plan) -> int:
     return sum(len(action.removes) for action in plan.actions)
 
 
+def count_pruned(plan: Plan) -> int:
+    """Return the number of members that a plan removes because of --prune, and not because a key of the state asks for it."""
+    return sum(len(action.removes) for action in plan.actions if not action.removes_by_key)
+
+
 def check_removal_limits(plan: Plan, limit: int | None) -> None:
     """Refuse a plan that removes too much.
 
@@ -46,9 +51,11 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
 
 
 def _check_share(entry: Entry) -> list[str]:
-    lost = sum(len(action.removes) for action in entry.actions)
+    """Return what is beyond the limits: too large a share of the members, or any that a key of the state asks to remove."""
+    asked = [f"{entry.address}: {action.reason}" for action in entry.actions if action.removes and action.removes_by_key]
+    lost = sum(len(action.removes) for action in entry.actions if not action.removes_by_key)
     parts = entry.observed.members if entry.observed is not None else ()
     total = max((part.present + len(part.unwanted) for part in parts if part.unwanted), default=lost)
     if lost <= LARGEST_SHARE * total:
-        return []
-    return [f"{entry.address}: {lost:,} of {total:,} members would be removed, more than {LARGEST_SHARE:.0%}"]
+        return asked
+    return [*asked, f"{entry.address}: {lost:,} of {total:,} members would be removed, more than {LARGEST_SHARE:.0%}"]

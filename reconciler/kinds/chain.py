@@ -7,8 +7,10 @@ is therefore reported as a change, separately from missing children. Children th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -189,38 +191,72 @@ def _flatten(context: Context, children: Sequence[str], desired: Mapping[str, Ch
 def _compare_children(spec: ChainSpec, flat: tuple[str, ...], children: tuple[str, ...], doc: str) -> ObservedChain:
     unlisted = tuple(child for child in children if child not in flat)
     listed = tuple(child for child in children if child in flat)
-    if listed == flat and spec.mode == "contains" and children[: len(flat)] != flat:
-        listed = children  # an unlisted child comes before a listed one, and hides its datasets
     resolved = spec.model_copy(update={"children": flat})
     found = resolved.model_copy(update={"children": listed, "doc": spec.doc if spec.doc is None else doc})
     members: tuple[Members, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     if spec.mode == "exact" and unlisted:
         unwanted = tuple({"collection": child} for child in unlisted)
         members = (Members("children", len(flat), len(listed), unwanted=unwanted),)
-    return ObservedChain(found, members, resolved=resolved, children=children, flat=flat)
+    if spec.mode == "contains":
+        conditions = tuple(_describe_misplaced(flat, listed, children))
+    return ObservedChain(found, members, conditions, resolved=resolved, children=children, flat=flat)
+
+
+def _describe_misplaced(flat: Sequence[str], listed: Sequence[str], children: Sequence[str]) -> Iterable[Condition]:
+    """Describe the unlisted children before a listed one, whose datasets they hide; they are to follow the desired children."""
+    last = children.index(listed[-1]) if listed else 0
+    unlisted = [child for child in children if child not in flat]
+    for child in (child for child in children[:last] if child not in flat):
+        to = len(flat) + unlisted.index(child) + 1
+        text = f"↕ {child} from {children.index(child) + 1} to {to}: no table lists it, and it comes before listed children"
+        yield Condition(DifferenceKind.CHANGE, text, field="children")
 
 
 def _redefine(change: Change[ChainSpec], observed: ObservedChain) -> RedefineChain | None:
-    """Return the action that gives an existing chain its children; unlisted ones follow the others unless they are pruned."""
-    desired, unlisted = change.desired, observed.unlisted
-    children: tuple[str, ...] = (*observed.flat, *unlisted)
+    """Return the action that gives an existing chain its children, if it needs one."""
+    desired, unlisted, present = change.desired, observed.unlisted, observed.children
+    children = _arrange(desired.mode, observed.flat, present)
     removes: tuple[str, ...] = ()
-    reason = _explain(observed.flat, observed.children) if "children" in change.fields else ""
+    reason = _explain(observed.flat, present)
     if unlisted and change.prune and desired.mode == "exact" and not desired.protect:
         children, removes, reason = observed.flat, unlisted, f"removes {', '.join(unlisted)}"
-    if not reason:
+    if children == present:
         return None
     return RedefineChain(
         address=change.address, children=children, flatten=desired.flatten, doc=desired.doc, reason=reason, removes=removes
     )
 
 
+def _arrange(mode: str, flat: tuple[str, ...], children: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the children that a chain gets if no unlisted one is removed.
+
+    Where others may follow the listed ones, they do. Else they are unwanted, and each stays behind as many of the listed children
+    as before, so that nothing is moved but what the plan shows.
+    """
+    unlisted: dict[int, list[str]] = defaultdict(list)
+    passed = 0
+    for child in children:
+        if child in flat:
+            passed += 1
+        else:
+            unlisted[passed].append(child)
+    if mode == "contains":
+        return (*flat, *chain.from_iterable(unlisted.values()))
+    arranged: list[str] = []
+    passed = 0
+    for child in flat:
+        if child in children:
+            arranged += unlisted[passed]
+            passed += 1
+        arranged.append(child)
+    return (*arranged, *unlisted[passed])
+
+
 def _explain(desired: Sequence[str], children: Sequence[str]) -> str:
-    """Return in one phrase what is wrong with a chain; nothing if only unlisted children follow the desired ones."""
+    """Return in one phrase what is wrong with the children of a chain that is to be redefined."""
     missing = [child for child in desired if child not in children]
-    if missing:
-        return f"lacks {', '.join(missing)}"
-    return "" if children[: len(desired)] == desired else "children in another order"
+    return f"lacks {', '.join(missing)}" if missing else "children in another order"
 
 
 KIND = ChainKind()

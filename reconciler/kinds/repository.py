@@ -1,4 +1,4 @@
-"""The Butler repository itself: created once, with its seed configuration, and never changed afterwards.
+"""The Butler repository itself: created once, if the state asks for that, and never changed afterwards.
 
 Creation writes ``butler.yaml`` before the tables, so an interrupted creation leaves a ``butler.yaml`` without tables. That is
 recognised and completed; it is safe because such a repository can't contain anything.
@@ -33,12 +33,23 @@ class RepositorySpec(Spec):
         "and namespace.",
         examples=["ccms1/butler-seed_ccms1.yaml"],
     )
+    create: bool = Field(
+        False,
+        description="Whether to create the repository if it doesn't exist, as seed_config also does. Without either, it is an "
+        "error if there is no repository.",
+        examples=[True],
+    )
     override: bool = Field(
         False,
         description="Use the datastore root and the registry database of the seed configuration, even where they would be "
         "derived from the location of the repository.",
         examples=[True],
     )
+
+    @property
+    def may_create(self) -> bool:
+        """Whether the state asks to create the repository if it doesn't exist."""
+        return self.create or self.seed_config is not None
 
 
 class CreateRepository(Action):
@@ -48,6 +59,10 @@ class CreateRepository(Action):
     seed_config: str | None
     override: bool
     resume: bool
+
+    @property
+    def risk(self) -> str:
+        return "completes the interrupted creation of the repository" if self.resume else "creates a Butler repository"
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,10 @@ from reconciler.engine.model import (
     Spec,
 )
 from reconciler.kinds.shared.copy_check import check_copies
+from reconciler.kinds.shared.delivery import match_name_suffix
 from reconciler.kinds.shared.dids import check_did
 from reconciler.kinds.shared.python_calls import rucio_call
-from reconciler.kinds.shared.registration_check import compare_registration
+from reconciler.kinds.shared.registration_check import compare_registration, describe_added, find_unregistered
 from reconciler.kinds.shared.rucio_rules import Rule, RuleStep, diff_rules, expiry_conditions, pair_rules, rule_conditions
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ class Register(BaseModel):
         examples=["main-calib-config.yaml"],
     )
     chunk_size: int = Field(30, ge=1, le=1000, description="Number of files in one request.", examples=[10])
+    keep_open: bool = Field(
+        False,
+        description="Whether to leave the Rucio dataset open, and register what is new at the source each time. By default it is "
+        "closed when each dataset type has matched; only an administrator of the Rucio server can reopen it.",
+        examples=[True],
+    )
 
 
 class RucioDatasetSpec(Spec):
@@ -71,10 +78,16 @@ class RucioDatasetSpec(Spec):
     )
     files: int | None = Field(None, ge=0, description="Number of files it must contain.", examples=[90])
     rules: tuple[Rule, ...] = Field((), description="Replication rules.", examples=[[{"rse_expression": "IN2P3_RAW_DISK"}]])
+    rules_mode: Literal["contains", "exact"] = Field(
+        "contains",
+        description="contains: others may have rules, too, which are neither reported nor changed; exact: other rules of the "
+        "account that acts are unwanted, and removed with --prune. Rules of other accounts are never touched.",
+        examples=["exact"],
+    )
     register_from: Register | None = Field(
         None,
         alias="register",
-        description="Datasets of a Butler repository to register in it; it is closed when they are.",
+        description="Datasets of a Butler repository to register in it; it is closed when they are, unless keep_open is set.",
         examples=[
             {
                 "repo": "/repo/main",
@@ -109,6 +122,10 @@ class CloseDataset(Action):
 
     verb: Literal["close"] = "close"
 
+    @property
+    def risk(self) -> str:
+        return "closes the dataset, which only an administrator of the Rucio server can reopen"
+
 
 class RuleAction(Action):
     """An action on a rule that the table lists; `RemoveRule`, for a rule that it doesn't list, is not one."""
@@ -134,8 +151,14 @@ class AddRule(RuleAction):
 class MoveRule(RuleAction):
     """Replace an existing rule; Rucio deletes it when the new one is OK."""
 
+    removes_by_key = True
+
     verb: Literal["move"] = "move"
     rule_id: str
+
+    @property
+    def risk(self) -> str:
+        return f"moves a rule to {self.rule}: {self.reason}"
 
 
 class UpdateRule(RuleAction):
@@ -167,20 +190,20 @@ class Setup:
 
     Parameters
     ----------
-    source_count : `int` or `None`
-        Number of datasets in the source, registered or not; `None` if none are to be registered here.
-    unregistered : `bool`
-        Whether datasets still have to be registered, from here or from the source.
+    to_register : `int`
+        Number of datasets to register from here.
+    unfinished : `bool`
+        Whether it is open because something has still to be registered, here or at the source, or to be closed after that.
     close : `bool`
         Whether to close it.
-    blocked : `Condition` or `None`
-        What can't be done from here.
+    conditions : `tuple` [`Condition`, ...]
+        What can't be done from here, and what the source does not have yet.
     """
 
-    source_count: int | None = None
-    unregistered: bool = False
+    to_register: int = 0
+    unfinished: bool = False
     close: bool = False
-    blocked: Condition | None = None
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,9 +245,11 @@ class DatasetFacts:
     files : sequence of `FileFacts`, optional
         Its files, if they were listed.
     source_count : `int`, optional
-        Number of datasets to register in it; `None` if it is complete or its source can't be opened here.
+        Number of datasets of its source; `None` if it exists or its source can't be opened here.
     source_paths : frozenset of `str`, optional
-        Files of the datasets that were registered in it; `None` if it isn't closed or its source can't be opened here.
+        Files of its source; `None` if it doesn't exist or its source can't be opened here.
+    lacking : `tuple` [`str`, ...]
+        Dataset types of which its source has no dataset yet.
     copies : `tuple` [`Condition`, ...]
         What is wrong with its copies.
     """
@@ -236,12 +261,20 @@ class DatasetFacts:
     files: Sequence[FileFacts] | None = None
     source_count: int | None = None
     source_paths: frozenset[str] | None = None
+    lacking: tuple[str, ...] = ()
     copies: tuple[Condition, ...] = ()
 
     @property
     def length(self) -> int | None:
         """Number of files; `None` if it is unknown because the dataset is open."""
         return len(self.files) if self.files is not None else self.did.length if self.did is not None else None
+
+    @property
+    def unregistered(self) -> list[str]:
+        """Files of the source that are not in it; none if it doesn't exist or the source can't be opened here."""
+        if self.source_paths is None or self.files is None:
+            return []
+        return find_unregistered(self.source_paths, [file.name for file in self.files])
 
 
 class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
@@ -259,8 +292,14 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
 
     def validate(self, name: str, spec: RucioDatasetSpec) -> Iterable[str]:
         yield from check_did(name)
-        if spec.open and spec.register_from:
-            yield "open: a registered dataset is closed when it is complete"
+        keep_open = spec.register_from is not None and spec.register_from.keep_open
+        if spec.open and spec.register_from and not keep_open:
+            yield "open: a registered dataset is closed when it is complete, unless register has keep_open = true"
+        if spec.open is False and keep_open:
+            yield "open: false contradicts keep_open = true of register"
+        for number, rule in enumerate(spec.rules):
+            if spec.protect and rule.replaces:
+                yield f"rules[{number}].replaces: the rules of a protected dataset are not replaced"
 
     def observe(self, context: Context, desired: Mapping[str, RucioDatasetSpec]) -> Mapping[str, Observed[RucioDatasetSpec]]:
         facts = _query_facts(context, desired)
@@ -275,8 +314,8 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             return
         exists = change.exists
         setup = observed.setup
-        if setup.source_count is not None and spec.register_from is not None:
-            cost = Cost(setup.source_count)
+        if setup.to_register and spec.register_from is not None:
+            cost = Cost(setup.to_register)
             reason = "not complete" if exists else "not registered"
             yield RegisterDatasets(address=address, source=spec.register_from, new=not exists, reason=reason, cost=cost)
             exists = True
@@ -289,8 +328,9 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             return
         steps, unmanaged = diff_rules(spec.rules, observed.rules, observed.account, observed.now)
         for step in steps:
-            yield _rule_action(change, step)
-        if change.prune and not spec.protect:
+            if not (step.removes and spec.protect):
+                yield _rule_action(change, step)
+        if change.prune and spec.rules_mode == "exact" and not spec.protect:
             for rule in unmanaged:
                 reason = f"no table lists the rule {rule.rse_expression} × {rule.copies}"
                 yield RemoveRule(address=address, rule_id=rule.id, reason=reason, removes=(rule.id,))
@@ -355,7 +395,7 @@ def close_command(did: str) -> Command:
 
 
 def _add_rule_command(did: str, rule: Rule) -> Command:
-    options = {key: value for key, value in rule.model_dump().items() if value is not None}
+    options = {key: value for key, value in rule.model_dump(exclude={"replaces"}).items() if value is not None}
     if rule.priority is not None:  # `rucio rule add` has no option for it
         scope, _, name = did.partition(":")
         return rucio_call(f"add_replication_rule({[{'scope': scope, 'name': name}]!r}, **{options!r})")
@@ -378,7 +418,7 @@ def _rule_action(change: Change[RucioDatasetSpec], step: RuleStep) -> AddRule | 
     if step.verb == "replicate":
         return AddRule(address=address, rule=rule, reason=reason)
     if step.verb == "move":
-        return MoveRule(address=address, rule=rule, rule_id=step.rule_id, reason=reason)
+        return MoveRule(address=address, rule=rule, rule_id=step.rule_id, reason=reason, removes=step.removes)
     return UpdateRule(address=address, rule=rule, rule_id=step.rule_id, options=dict(step.options), reason=reason)
 
 
@@ -404,13 +444,13 @@ def _query_facts(context: Context, desired: Mapping[str, RucioDatasetSpec]) -> d
     account = context.rucio.account if dids or any(spec.rules for spec in desired.values()) else ""
     datasets = {name: did for name, did in dids.items() if did.type == "DATASET"}
     sources = {name: _source(spec.register_from) for name, spec in desired.items() if spec.register_from is not None}
-    closed = {name for name in sources if name in datasets and not datasets[name].is_open}
+    existing = {name for name in sources if name in datasets}
     contents = query_sources(
-        counted=[source for name, source in sources.items() if name not in closed], listed=[sources[name] for name in closed]
+        counted=[source for name, source in sources.items() if name not in existing], listed=[sources[name] for name in existing]
     )
     # The number of files of an open dataset is not recorded.
     counted = {name for name, did in datasets.items() if did.length is None and desired[name].files is not None}
-    files = context.rucio.files_by_dataset(counted | {name for name in closed if sources[name] in contents.paths})
+    files = context.rucio.files_by_dataset(counted | {name for name in existing if sources[name] in contents.paths})
     ours = {name: _find_kept_rules(desired[name], rules.get(name, ()), account) for name in datasets}
     copies = check_copies(context, datasets, ours, now)
     return {
@@ -420,8 +460,9 @@ def _query_facts(context: Context, desired: Mapping[str, RucioDatasetSpec]) -> d
             account,
             now,
             files.get(name),
-            contents.counts.get(sources[name]) if name in sources else None,
-            contents.paths.get(sources[name]) if name in closed else None,
+            contents.counts.get(sources[name]) if name in sources and name not in existing else None,
+            contents.paths.get(sources[name]) if name in existing else None,
+            contents.lacking.get(sources[name], ()) if name in sources else (),
             tuple(copies.get(name, ())),
         )
         for name in desired
@@ -432,21 +473,37 @@ def _find_kept_rules(spec: RucioDatasetSpec, rules: Iterable[RuleFacts], account
     return [found for _, found in pair_rules(spec.rules, rules, account)[0] if found is not None]
 
 
-def _find_setup(name: str, spec: RucioDatasetSpec, did: DidFacts | None, source_count: int | None) -> Setup:
-    """Find what has to be registered, created or closed; ``source_count`` is `None` if the source can't be opened."""
+def _find_setup(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Setup:
+    """Find what has to be registered, created or closed."""
+    did = facts.did
     if spec.register_from is not None and (did is None or did.is_open):
-        if source_count is not None:
-            return Setup(source_count=source_count, unregistered=True, close=True)
-        text = f"register at the source: {spec.register_from.repo} can't be opened here"
-        commands = (register_command(name, spec.register_from), close_command(name))
-        return Setup(unregistered=True, blocked=Condition(DifferenceKind.BLOCKED, text, commands=commands))
+        return _find_registration(name, spec.register_from, facts)
     if did is None:
         text = "doesn't exist in Rucio; set `open = true` or add `register = {…}` to create it"
-        return Setup() if spec.open else Setup(blocked=Condition(DifferenceKind.BLOCKED, text))
-    if spec.open and not did.is_open:
+        return Setup() if spec.open else Setup(conditions=(Condition(DifferenceKind.BLOCKED, text),))
+    keep_open = spec.register_from is not None and spec.register_from.keep_open
+    if (spec.open or keep_open) and not did.is_open:
         text = "it is closed; only an administrator of the Rucio server can reopen it"
-        return Setup(blocked=Condition(DifferenceKind.BLOCKED, text))
+        return Setup(conditions=(Condition(DifferenceKind.BLOCKED, text),))
     return Setup(close=did.is_open and spec.open is False)
+
+
+def _find_registration(name: str, register: Register, facts: DatasetFacts) -> Setup:
+    """Find what has to be registered in a dataset that is open or doesn't exist, and whether it can be closed then."""
+    if facts.source_count is None and facts.source_paths is None:
+        text = f"register at the source: {register.repo} can't be opened here"
+        commands = (register_command(name, register), *([] if register.keep_open else [close_command(name)]))
+        return Setup(unfinished=True, conditions=(Condition(DifferenceKind.BLOCKED, text, commands=commands),))
+    to_register = facts.source_count if facts.source_count is not None else len(facts.unregistered)
+    close = not facts.lacking and not register.keep_open
+    if not facts.lacking:
+        return Setup(to_register, unfinished=close, close=close)
+    rest = "" if register.keep_open else "; it is left open until then"
+    text = (
+        f"waiting for the source: {', '.join(register.collections)} in {register.repo} have no {', '.join(facts.lacking)}{rest}"
+    )
+    waiting = Condition(DifferenceKind.WAITING, text, field="files")
+    return Setup(to_register, unfinished=not register.keep_open, conditions=(waiting,))
 
 
 def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed[RucioDatasetSpec]:
@@ -455,47 +512,61 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
     if did is not None and did.type != "DATASET":
         text = f"{name} is a {did.type.lower()} in Rucio, not a dataset"
         return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
-    setup = _find_setup(name, spec, did, facts.source_count)
-    blocked = [setup.blocked] if setup.blocked is not None else []
+    setup = _find_setup(name, spec, facts)
     plan_facts = (setup, facts.rules, facts.account, facts.now)
     if did is None:
-        return ObservedDataset(None, (), tuple(blocked), *plan_facts)
+        return ObservedDataset(None, (), setup.conditions, *plan_facts)
     steps, unmanaged = diff_rules(spec.rules, facts.rules, facts.account, facts.now)
     unmet = [step.rule for step in steps]
     kept = tuple(rule for rule in spec.rules if rule not in unmet)
     found = spec.model_copy(
         update={
-            "open": spec.open if setup.unregistered or spec.open is None else did.is_open,
+            "open": spec.open if setup.unfinished or spec.open is None else did.is_open,
             "files": None if spec.files is None else facts.length,
             "rules": kept,
         }
     )
     conditions = (
-        *blocked,
-        *_compare_registration(facts),
+        *setup.conditions,
+        *(_describe_protected(step) for step in steps if step.removes and spec.protect),
+        *_compare_registration(setup, facts),
         *rule_conditions(facts.rules, facts.now),
         *expiry_conditions(pair_rules(spec.rules, facts.rules, facts.account)[0], facts.now),
         *facts.copies,
     )
     members = [*_registration_members(spec, did, facts)]
-    if unmanaged:
+    if unmanaged and spec.rules_mode == "exact":
         unwanted = tuple({"id": r.id, "rse_expression": r.rse_expression, "copies": r.copies} for r in unmanaged)
         members.append(Members("rules", len(spec.rules), len(kept), unwanted=unwanted))
     return ObservedDataset(found, tuple(members), conditions, *plan_facts)
 
 
-def _compare_registration(facts: DatasetFacts) -> tuple[Condition, ...]:
-    if facts.source_paths is None or facts.files is None:
-        return ()
-    return compare_registration(facts.source_paths, [file.name for file in facts.files])
+def _describe_protected(step: RuleStep) -> Condition:
+    text = f"the dataset is protected: its rule is not moved to {step.rule}; {step.reason}"
+    return Condition(DifferenceKind.BLOCKED, text, field="rules")
+
+
+def _compare_registration(setup: Setup, facts: DatasetFacts) -> Iterator[Condition]:
+    """Yield how the dataset differs from its source beyond what is to be registered."""
+    if facts.source_paths is None or facts.files is None or facts.did is None:
+        return
+    names = [file.name for file in facts.files]
+    if not facts.did.is_open:
+        yield from compare_registration(facts.source_paths, names)
+        return
+    yield from describe_added(facts.source_paths, names)
+    if setup.close and not setup.to_register:
+        yield Condition(DifferenceKind.CHANGE, "all files of the source are registered, and it is still open", field="open")
 
 
 def _registration_members(spec: RucioDatasetSpec, did: DidFacts, facts: DatasetFacts) -> Iterator[Members]:
-    """Yield what has to be registered, or how the files of a closed dataset were compared with the source."""
+    """Yield what has to be registered, or how the files of a dataset were compared with the source."""
     if spec.register_from is None:
         return
-    if facts.source_count is not None:
-        yield Members("registration", 1, 0, ({"datasets": facts.source_count},))
+    if did.is_open and facts.source_paths is not None:
+        missing = tuple({"file": path} for path in facts.unregistered)
+        total = len(facts.source_paths)
+        yield Members("files", total, total - len(missing), missing)
     elif not did.is_open and facts.length is not None:
         how = Comparison.COUNT if facts.source_paths is None else Comparison.MEMBERS
         yield Members("files", facts.length, facts.length, compared=how)
@@ -504,12 +575,15 @@ def _registration_members(spec: RucioDatasetSpec, did: DidFacts, facts: DatasetF
 def _register(context: Context, action: RegisterDatasets) -> int:
     from reconciler.systems.rucio.register import register_datasets
 
+    did = action.address.name
+    names = {file.name for file in context.rucio.files_by_dataset([did])[did]}
     return register_datasets(
         context.rucio,
         _source(action.source),
         config=action.source.config,
-        dataset=action.address.name,
+        dataset=did,
         chunk_size=action.source.chunk_size,
+        is_registered=lambda path: match_name_suffix(path, names) is not None,
         progress=lambda done, total: context.report_progress("files", done, total),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reconciler.engine.kind import Kind
-from reconciler.engine.model import Difference, DifferenceKind, Members
+from reconciler.engine.model import Action, Difference, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
 from reconciler.report.formatting import COLUMN, Line, format_seconds, format_size, plural
 from reconciler.report.members import list_members
@@ -86,6 +86,7 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
         if verbose and entry.spec.note and (entry.differences or entry.in_sync):
             yield from (Line(f"  note: {line}") for line in entry.spec.note.splitlines())
     yield from _removals(plan, prune)
+    yield from _risks(plan)
     yield from _unknown(plan)
     yield Line("")
     yield _summary(plan, elapsed)
@@ -171,7 +172,9 @@ class _EntryReport:
     def _changed(self, difference: Difference) -> Iterator[Line]:
         """Yield how a key changes; where actions are clearer than two values, what they do."""
         actions = [a for a in self.entry.actions if a.subject and a.changes_field == difference.field]
-        if actions:
+        if difference.detail:
+            texts = [f"{difference.field}   {difference.detail}"]
+        elif actions:
             texts = [f"{difference.field}   {action.verb} {action.subject}: {action.reason}" for action in actions]
         else:
             texts = [*self._change(difference)]
@@ -231,6 +234,21 @@ def _removals(plan: Plan, prune: bool) -> Iterator[Line]:
         yield from (Line(f"      {text}") for text in list_members(kind, difference.members))
 
 
+def _risks(plan: Plan) -> Iterator[Line]:
+    """Yield what an operator should know before confirming the plan: what can't be undone, alike ones once."""
+    risks: dict[str, list[Action]] = defaultdict(list)
+    for action in plan.actions:
+        if action.risk:
+            risks[action.risk].append(action)
+    if not risks:
+        return
+    yield Line("")
+    yield Line("Consider before applying:", "yellow", bold=True)
+    for text, actions in risks.items():
+        more = f" and {plural(len(actions) - 1, 'other')}" if len(actions) > 1 else ""
+        yield Line(f"  ! {actions[0].address}{more}: {text}", "yellow")
+
+
 def _unknown(plan: Plan) -> Iterator[Line]:
     """Yield what could not be checked, once for each cause, and what was checked all the same."""
     causes: dict[str, list[Entry]] = defaultdict(list)
@@ -269,7 +287,10 @@ def _summary(plan: Plan, elapsed: float) -> Line:
     verb = "contains" if losing == 1 else "contain"
     if losing:
         text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)."
-    elif not plan.unknown:  # what could not be checked may contain unwanted members
+    moved = sum(len(action.removes) for action in plan.actions if action.removes_by_key)
+    if moved:
+        text += f" {plural(moved, 'member')} to remove, as the state asks."
+    if not losing and not moved and not plan.unknown:  # what could not be checked may contain unwanted members
         text += " Nothing to remove."
     if plan.compared_by_count:
         text += f" {plural(len(plan.compared_by_count), 'resource')} compared by count only."

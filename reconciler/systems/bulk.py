@@ -20,6 +20,18 @@ def ignore_progress(what: str, done: int, total: int) -> None:
     """Report no progress."""
 
 
+class StopRequest:
+    """A request to end a run between two actions; true when called once it was made."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.record: Callable[[], None] = lambda: None
+        """Records the run as interrupted in its journal; for whoever ends the process before the run has ended."""
+
+    def __call__(self) -> bool:
+        return self.requested
+
+
 @dataclass
 class Cancellation:
     """The operator's request to stop.

@@ -20,6 +20,7 @@ from reconciler.systems.workers import Workers
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import Repository
+    from reconciler.systems.lock import Lock
     from reconciler.systems.rucio.server import RucioServer
 
 T = TypeVar("T")
@@ -51,6 +52,8 @@ class Context:
         Where bulk work is done.
     stats : `Stats`
         Counts of statements and calls, and times.
+    locks : `list` [`Lock`]
+        The locks that the run holds.
     """
 
     repository: Repository | None = None
@@ -63,6 +66,7 @@ class Context:
     report_progress: ProgressReport = ignore_progress
     workers: Workers = field(default_factory=Workers)
     stats: Stats = field(default_factory=Stats)
+    locks: list[Lock] = field(default_factory=list)
     _found_files: dict[tuple[tuple[str, ...], str], list[str]] = field(default_factory=dict)
 
     @property
@@ -181,6 +185,11 @@ class Context:
             yield
             if number < last:
                 self.cancellation.check()
+
+    def check_lock(self, *, creating: bool) -> None:
+        """Check before an action that the locks of the run are still held; see `reconciler.systems.lock.Lock.check`."""
+        for lock in self.locks:
+            lock.check(creating=creating)
 
     def forbid_writes(self) -> None:
         """Refuse everything that could change a live system from now on; call it before anything is asked."""

@@ -3,7 +3,10 @@
 The operating system or PostgreSQL releases them when the process ends, even by kill -9.
 
 If the registry is on PostgreSQL, the lock is an advisory one on that server, so it holds between hosts. Otherwise it is a lock on
-a file: next to a SQLite database, or in the user's own folder for a repository that doesn't exist yet and for Rucio scopes.
+a file next to the SQLite database, which is known before the database exists. In addition each run locks the name of what it
+changes in the user's own folder: for the time before the folder of a repository exists, and for Rucio scopes.
+
+A lock that is lost is never acquired again: another run may have changed everything meanwhile.
 """
 
 from __future__ import annotations
@@ -12,21 +15,33 @@ import contextlib
 import hashlib
 import json
 import os
+import pwd
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from reconciler.errors import ApplyError, LockHeld, ReconcileError, clean
+from reconciler.errors import ApplyError, LockHeld, LockLost, ReconcileError, clean
 from reconciler.run_info import run_info
-from reconciler.systems.butler.connection import registry_of
+from reconciler.systems.butler.connection import registry_of, with_timeouts
 from reconciler.systems.butler.errors import explain
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import Repository
 
+T = TypeVar("T")
+DEFAULT_DATABASE = "gen3.sqlite3"
+"""Name of the database that the Butler creates in the root of a repository."""
 PAUSE = 0.5
 """Seconds between two attempts to acquire a lock."""
+LIMITS_OF_TRANSACTIONS = (
+    "statement_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "transaction_timeout",
+)
+"""Settings of PostgreSQL that would end the transaction that holds a lock; not every version has all."""
 
 
 class Lock(Protocol):
@@ -34,6 +49,17 @@ class Lock(Protocol):
 
     def acquire(self) -> None:
         """Acquire the lock without waiting; raise `LockHeld` if another process holds it, `ApplyError` if it can't be used."""
+
+    def check(self, *, creating: bool) -> None:
+        """Check before an action that the lock is still held; ``creating`` if the run creates what is locked.
+
+        Raises
+        ------
+        reconciler.errors.LockLost
+            If it isn't held any more.
+        reconciler.errors.LockHeld
+            If another process holds the lock of what is about to be created.
+        """
 
     def release(self) -> None:
         """Release the lock."""
@@ -82,33 +108,78 @@ def hold(lock: Lock, name: str, timeout: float, notify: Callable[[str], None]) -
 
 
 class _FileLock:
-    """A lock on a file; a second file next to it names the holder."""
+    """A lock on a file, whose content names the holder."""
 
     def __init__(self, path: Path) -> None:
-        from filelock import FileLock
-
         self.path = path
-        self.note = path.with_suffix(".holder")
-        self.lock = FileLock(str(path), mode=0o600)
+        self.lock: Any = None
+        self.inode: tuple[int, int] | None = None
 
     def acquire(self) -> None:
-        from filelock import Timeout
+        from filelock import FileLock, Timeout
 
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = _mode_of_files_in(self.path.parent)
+            self.lock = FileLock(str(self.path), mode=mode)
             self.lock.acquire(timeout=0)
         except Timeout as error:
-            raise LockHeld(_describe_holder(_read_holder(self.note))) from error
+            raise LockHeld(_describe_holder(_read_holder(self.path))) from error
         except OSError as error:
-            raise ApplyError(f"the lock {self.path} can't be acquired: {error.strerror}") from error
+            raise self._explain(error) from error
+        self.inode = self._find_inode()
+        with contextlib.suppress(OSError):  # the name of the holder is a courtesy
+            if (found := os.stat(self.path)).st_uid == os.getuid():
+                if found.st_gid != (group := os.stat(self.path.parent).st_gid):
+                    os.chown(self.path, -1, group)
+                os.chmod(self.path, mode)
+            self.path.write_text(json.dumps(run_info()), encoding="utf-8")
+
+    def _explain(self, error: OSError) -> ApplyError:
+        """Describe why a lock file can't be used: usually it belongs to another user."""
+        message = f"the lock {self.path} can't be acquired: {error.strerror}"
         with contextlib.suppress(OSError):
-            self.note.unlink(missing_ok=True)
-            with open(os.open(self.note, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
-                json.dump(run_info(), stream)
+            found = os.stat(self.path)
+            if isinstance(error, PermissionError) and found.st_uid != os.getuid():
+                owner = _name_of_user(found.st_uid)
+                hints = (
+                    f"the file belongs to {owner}; if no apply is running, {owner} may remove it: rm {self.path}",
+                    "a folder that its group may write in gets a lock file that its group may use: chmod g+ws",
+                )
+                return ApplyError(message, hints)
+        return ApplyError(message)
+
+    def _find_inode(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def check(self, *, creating: bool) -> None:
+        if self.inode is None or self._find_inode() != self.inode:
+            self.inode = None
+            raise LockLost(f"the lock {self.path} was removed")
 
     def release(self) -> None:
-        self.note.unlink(missing_ok=True)
-        self.lock.release()
+        if self.lock is not None:
+            with contextlib.suppress(OSError):
+                if self.inode is not None and self._find_inode() == self.inode:
+                    os.truncate(self.path, 0)
+            self.lock.release()
+
+
+def _mode_of_files_in(folder: Path) -> int:
+    """Return the mode of a lock file: who may write in its folder may lock it."""
+    allowed = stat.S_IMODE(os.stat(folder).st_mode)
+    return 0o600 | (0o060 if allowed & 0o020 else 0) | (0o006 if allowed & 0o002 else 0)
+
+
+def _name_of_user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _read_holder(path: Path) -> dict[str, str]:
@@ -126,14 +197,23 @@ def _describe_holder(info: dict[str, str]) -> str:
 
 
 class _AdvisoryLock:
-    """A PostgreSQL advisory lock, held by a connection of its own."""
+    """A PostgreSQL advisory lock, held by one open transaction of a connection of its own.
+
+    A lock of a transaction stays with its server process also behind a connection pool in transaction mode. The transaction is
+    READ COMMITTED and writes nothing, so between two statements it doesn't keep the server from vacuuming.
+    """
 
     def __init__(self, url: Any, namespace: str | None) -> None:
         import sqlalchemy
 
         info = run_info()
         name = f"reconcile {info['user']}@{info['host']} {info['pid']}"[:63]
-        self.engine = sqlalchemy.create_engine(url, connect_args={"application_name": name}, poolclass=sqlalchemy.NullPool)
+        self.engine = sqlalchemy.create_engine(
+            with_timeouts(url),
+            connect_args={"application_name": name},
+            poolclass=sqlalchemy.NullPool,
+            isolation_level="READ COMMITTED",
+        )
         self.key = int.from_bytes(hashlib.sha256(f"reconcile:{namespace}".encode()).digest()[:7], "big")
         self.connection: Any = None
 
@@ -142,10 +222,11 @@ class _AdvisoryLock:
 
         try:
             self.connection = self.engine.connect()
-            query = sqlalchemy.text("select pg_try_advisory_lock(:key)")
+            endless = sqlalchemy.text("select set_config(name, '0', true) from pg_settings where name = any(:names)")
+            self.connection.execute(endless, {"names": list(LIMITS_OF_TRANSACTIONS)})
+            query = sqlalchemy.text("select pg_try_advisory_xact_lock(:key)")
             if not self.connection.execute(query, {"key": self.key}).scalar():
                 raise LockHeld(self._describe_holder())
-            self.connection.commit()  # the session holds the lock; an open transaction would keep the server from vacuuming
         except LockHeld:
             self.release()
             raise
@@ -159,24 +240,103 @@ class _AdvisoryLock:
 
         row = self.connection.execute(
             sqlalchemy.text(
-                "select a.application_name, a.backend_start at time zone 'utc'"
+                "select a.application_name, a.xact_start at time zone 'utc'"
                 " from pg_locks l join pg_stat_activity a using (pid)"
                 " where l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32 | l.objid::bigint) = :key"
+                " and l.objsubid = 1 and l.database = (select oid from pg_database where datname = current_database())"
             ),
             {"key": self.key},
         ).first()
         if row is None:
             return "another run holds it"
-        return f"{clean(row[0]).removeprefix('reconcile ')} has held it since {row[1]:%Y-%m-%dT%H:%M:%SZ}"
+        # PostgreSQL shows the times of other roles' sessions only to those that may monitor it.
+        since = f" has held it since {row[1]:%Y-%m-%dT%H:%M:%SZ}" if row[1] is not None else " holds it"
+        return clean(row[0]).removeprefix("reconcile ") + since
+
+    def check(self, *, creating: bool) -> None:
+        import sqlalchemy
+
+        try:
+            if self.connection is None:
+                raise LockLost("the lock on the registry was released")
+            self.connection.execute(sqlalchemy.text("select 1"))
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            self.release()
+            message, hints = explain(error)
+            raise LockLost(f"the lock on the registry was lost: {message}", hints) from error
 
     def release(self) -> None:
         if self.connection is not None:
             with contextlib.suppress(Exception):
                 self.connection.close()
+            self.connection = None
         self.engine.dispose()
 
 
-def repository_lock(repository: Repository, seed: str | None, folder: Path) -> Lock:
+class _RepositoryLock:
+    """The lock of a repository, which may not exist yet: one on its name, and one at the place of its registry.
+
+    The place can be locked before the registry exists, except while the folder that will contain it doesn't exist. Then it is
+    locked before the first action of a run that creates the repository, so no other run can get in between.
+    """
+
+    def __init__(self, repository: Repository, seed: str | None, folder: Path, *, override: bool) -> None:
+        self.repository, self.seed, self.override = repository, seed, override
+        self.name = named_lock(_translate(repository, lambda: _locate(repository.uri)), folder)
+        self.place: Lock | None = None
+
+    def acquire(self) -> None:
+        self.name.acquire()
+        try:
+            self._acquire_place(creating=False)
+        except BaseException:
+            self.name.release()
+            raise
+
+    def _acquire_place(self, *, creating: bool) -> None:
+        place = _translate(self.repository, self._find_place)
+        if isinstance(place, _FileLock) and not place.path.parent.is_dir():
+            if not creating:
+                return
+            place.path.parent.mkdir(parents=True, exist_ok=True)  # as the Butler would make it
+        if place is not None:
+            place.acquire()
+            self.place = place
+
+    def _find_place(self) -> Lock | None:
+        """Return the lock at the place of the registry that the repository has, or will have; None if that can't be found out."""
+        from lsst.daf.butler import Config
+
+        exists = self.repository.status != "absent"
+        url, namespace = registry_of(self.repository.config() if exists else Config(self.seed))
+        if url.get_backend_name() == "postgresql":
+            return _AdvisoryLock(url, namespace)
+        database = str(url.database or "")
+        if not exists and (not self.override or "<butlerRoot>" in database):
+            root = _locate(self.repository.uri)
+            if not root.startswith("/"):
+                return None
+            database = f"{root}/{DEFAULT_DATABASE}"  # where the Butler creates it, whatever the seed names
+        return _FileLock(Path(database).with_suffix(".reconcile.lock")) if database.startswith("/") else None
+
+    def check(self, *, creating: bool) -> None:
+        self.name.check(creating=creating)
+        if self.place is not None:
+            self.place.check(creating=creating)
+        elif creating:
+            try:
+                self._acquire_place(creating=True)
+            except LockHeld as error:
+                hint = "another apply is creating it; wait for that run, and run again"
+                raise LockHeld(f"{self.repository.uri} is locked: {error}", (hint,)) from error
+
+    def release(self) -> None:
+        if self.place is not None:
+            self.place.release()
+        self.name.release()
+
+
+def repository_lock(repository: Repository, seed: str | None, folder: Path, *, override: bool = False) -> Lock:
     """Return the lock of a repository.
 
     Parameters
@@ -187,22 +347,19 @@ def repository_lock(repository: Repository, seed: str | None, folder: Path) -> L
         Its seed configuration file.
     folder : `pathlib.Path`
         Folder of locks that have no better place.
+    override : `bool`
+        Whether the seed's registry takes precedence over the one derived from the location.
 
     Raises
     ------
     reconciler.errors.ReconcileError
-        If the configuration of the repository or its seed can't be read.
+        If its location can't be found out.
     """
-    url, namespace = _find_registry(repository, seed)
-    if url is not None and url.get_backend_name() == "postgresql":
-        return _AdvisoryLock(url, namespace)
-    if url is not None and url.database and Path(url.database).parent.is_dir():
-        return _FileLock(Path(url.database).with_suffix(".reconcile.lock"))
-    return named_lock(repository.uri, folder)
+    return _RepositoryLock(repository, seed, folder, override=override)
 
 
 def named_lock(name: str, folder: Path) -> Lock:
-    """Return the lock of something without a place of its own, such as a scope of a Rucio server; it holds on this host only."""
+    """Return the lock of a name, such as a scope of a Rucio server; it holds for this user on this host only."""
     return _FileLock(folder / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock")
 
 
@@ -211,17 +368,22 @@ def database_lock(url: Any, name: str) -> Lock:
     return _AdvisoryLock(url, name)
 
 
-def _find_registry(repository: Repository, seed: str | None) -> tuple[Any, str | None]:
-    """Return the URL and schema of the registry that the repository has, or will have; None if that can't be found out."""
-    from lsst.daf.butler import Config
+def _locate(uri: str) -> str:
+    """Return the root of a repository, the same for all ways to write it: its real path if it is local."""
+    from lsst.daf.butler import Butler
+    from lsst.resources import ResourcePath
 
+    root = ResourcePath(Butler.get_repo_uri(uri, return_label=True))
+    root = root.dirname() if root.getExtension() in (".yaml", ".yml") else ResourcePath(root, forceDirectory=True)
+    return os.path.realpath(root.ospath) if root.isLocal else str(root.geturl())
+
+
+def _translate(repository: Repository, find: Callable[[], T]) -> T:
+    """Return what a function finds out about a repository; raise ApplyError in place of what the Butler raises."""
     try:
-        if repository.status == "absent" and not seed:
-            return None, None
-        url, namespace = registry_of(repository.config() if repository.status != "absent" else Config(seed))
+        return find()
     except ReconcileError:
         raise
     except Exception as error:
         message, hints = explain(error)
         raise ApplyError(f"the lock of {repository.uri} can't be acquired: {message}", hints) from error
-    return (None, None) if "<butlerRoot>" in str(url) else (url, namespace)

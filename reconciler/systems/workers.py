@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from reconciler.errors import ApplyError, ReconcileError, StateError, WorkerDied
@@ -23,6 +24,8 @@ from reconciler.errors import ApplyError, ReconcileError, StateError, WorkerDied
 T = TypeVar("T")
 BATCH = 16
 """Minimum number of chunks into which work for a batch system is cut."""
+INTERRUPTS = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a terminal sends to all processes of a run."""
 
 
 @dataclass
@@ -75,7 +78,8 @@ class Workers:
         if self._pool is None:
             self._pool = self._start()
         for group in [list(chunks)] if side_by_side else [[chunk] for chunk in chunks]:
-            futures = [self._pool.submit(_execute, work, chunk) for chunk in group]
+            with _blocked_interrupts():
+                futures = [self._pool.submit(_execute, work, chunk) for chunk in group]
             try:
                 for future in as_completed(futures):
                     yield self._result(future)
@@ -135,8 +139,24 @@ def _execute(work: Callable[..., T], arguments: tuple[Any, ...]) -> tuple[T | No
         return None, (f"{type(error).__name__}: {error}", ())
 
 
+@contextlib.contextmanager
+def _blocked_interrupts() -> Iterator[None]:
+    """Start workers with Ctrl-C blocked: it reaches the whole process group, also those that can't ignore it yet.
+
+    Starting the resource tracker would unblock it again, so that one starts first.
+    """
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _initialize() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run between chunks, not a chunk
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)  # they end the run between chunks, not a chunk
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     end_with_parent()
 
 

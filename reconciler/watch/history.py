@@ -30,6 +30,7 @@ from reconciler.watch.locations import HistoryError, HistoryLocation
 from reconciler.watch.migrations import HEAD
 from reconciler.watch.model import Cause, CheckedResource, CheckResult, DifferenceKey, Finding, Resolved, StateReport, Verdict
 from reconciler.watch.tables import VERSION_TABLE, differences, resources, runs, states, verdicts
+from reconciler.watch.timeline import PastVerdict, ResolvedDifference
 
 PATIENCE = 10.0
 """Seconds to wait for another process that holds a lock on the history."""
@@ -121,6 +122,33 @@ class History:
             report = evaluate(check, recorder.memory(), acknowledgements, now)
             recorder.write(self.run, report)
         return report
+
+    def read_past(self, state: str, limit: int) -> list[PastVerdict]:
+        """Return the latest checks of a state, and of the file that it was renamed from, the oldest first."""
+        query = sa.select(verdicts).where(verdicts.c.state.in_(_with_replaced(state)))
+        with self._transaction() as connection:
+            rows = connection.execute(query.order_by(verdicts.c.checked.desc(), verdicts.c.id.desc()).limit(limit)).all()
+        return [
+            PastVerdict(parse_time(row.checked), Verdict(row.verdict), json.loads(row.causes), row.error)
+            for row in reversed(rows)
+        ]
+
+    def read_resolved(self, state: str, limit: int) -> list[ResolvedDifference]:
+        """Return the latest differences of a state that are gone, the latest first."""
+        query = sa.select(differences).where(differences.c.state.in_(_with_replaced(state)), differences.c.resolved.is_not(None))
+        with self._transaction() as connection:
+            rows = connection.execute(query.order_by(differences.c.resolved.desc(), differences.c.id.desc()).limit(limit)).all()
+        return [
+            ResolvedDifference(
+                row.address,
+                row.text,
+                Cause(row.cause),
+                parse_time(row.first_seen),
+                parse_time(row.resolved),
+                row.resolution or "",
+            )
+            for row in rows
+        ]
 
     def prune(self, before: datetime.datetime) -> int:
         """Remove verdicts, resolved differences and runs from before a time, and return the number of verdicts removed.
@@ -353,6 +381,12 @@ class _Recorder:
             self.connection.execute(resources.insert().values(**row))
         else:
             self.connection.execute(resources.update().where(*where).values(**row))
+
+
+def _with_replaced(state: str) -> Any:
+    """Return a query for the path of a state and those of the files that it was renamed from."""
+    renamed = sa.select(states.c.path).where(states.c.replaced_by == state)
+    return renamed.union(sa.select(sa.literal(state)))
 
 
 def open_history(location: HistoryLocation, patience: float = PATIENCE) -> History:

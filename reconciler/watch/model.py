@@ -140,6 +140,25 @@ class CheckedResource:
 
 
 @dataclass(frozen=True)
+class CheckedCollection:
+    """A collection that tables of the state define or fill.
+
+    Parameters
+    ----------
+    name : `str`
+        The collection.
+    addresses : `tuple` [`str`, ...]
+        The tables.
+    children : `tuple` [`str`, ...]
+        The children that the state gives a chain, in search order.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """What one check of one state observed.
 
@@ -179,6 +198,8 @@ class CheckResult:
         Those that were asked for.
     ledger_errors : `tuple` [`str`, ...]
         Why others could not be made.
+    collections : `tuple` [`CheckedCollection`, ...]
+        Collections that the state defines or fills.
     """
 
     state: str
@@ -200,6 +221,7 @@ class CheckResult:
     waiting_bytes: int | None = None
     ledgers: tuple[Ledger, ...] = ()
     ledger_errors: tuple[str, ...] = ()
+    collections: tuple[CheckedCollection, ...] = ()
 
 
 @dataclass(frozen=True)

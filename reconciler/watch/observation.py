@@ -18,17 +18,19 @@ from reconciler.engine.journal import read_journal
 from reconciler.engine.model import Address, Comparison, Difference, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import ReconcileError, StateError, clean
+from reconciler.kinds.chain import ChainSpec
 from reconciler.kinds.rucio_dataset import ObservedDataset
 from reconciler.kinds.shared.delivery import measure_awaited
 from reconciler.report.formatting import plural
 from reconciler.session import open_session
 from reconciler.state.variables import Scalar
-from reconciler.watch.model import UNKNOWN_KIND, CheckedResource, CheckResult, FoundDifference
+from reconciler.watch.model import UNKNOWN_KIND, CheckedCollection, CheckedResource, CheckResult, FoundDifference
 
 if TYPE_CHECKING:
     from reconciler.session import Session
     from reconciler.watch.ledger import Ledger
 
+COLLECTION = "collection:"
 MOST_MEMBERS = 100
 LONGEST_VALUE = 80
 MOST_BYTES_HASHED = 1 << 30
@@ -164,6 +166,7 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
         waiting_bytes=_measure_awaited(session, plan) if options.measure else None,
         ledgers=ledgers,
         ledger_errors=ledger_errors,
+        collections=tuple(_list_collections(session)),
     )
 
 
@@ -197,6 +200,23 @@ def _measure_awaited(session: Session, plan: Plan) -> int | None:
     except ReconcileError:
         return None
     return total
+
+
+def _list_collections(session: Session) -> Iterator[CheckedCollection]:
+    """Yield the collections that the state defines or fills, in the order of the graph."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    children: dict[str, tuple[str, ...]] = {}
+    for address in session.graph.order:
+        spec = session.state.resources[address]
+        links = session.state.kind_of(address).links(address.name, spec)
+        names = [
+            token.removeprefix(COLLECTION) for token in (*links.provides, *links.contributes) if token.startswith(COLLECTION)
+        ]
+        for name in dict.fromkeys(names):
+            owners[name].append(str(address))
+            if isinstance(spec, ChainSpec) and name == address.name:
+                children[name] = spec.children
+    yield from (CheckedCollection(name, tuple(its), children.get(name, ())) for name, its in owners.items())
 
 
 def _describe_resource(session: Session, plan: Plan, entry: Entry, digests: _Digests) -> CheckedResource:

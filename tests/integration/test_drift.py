@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import html
 import json
 import os
 import re
@@ -489,3 +490,47 @@ def test_the_password_of_the_history_is_found_in_the_file_of_the_butler(tmp_path
     assert find_credentials(url.set(host="other.example.org")) == (None, None)
     monkeypatch.setenv("PGPASSWORD", "of the environment")
     assert find_credentials(url) == (None, None), "libpq takes the environment's"
+
+
+def test_the_page_shows_what_the_check_of_a_real_repository_found(watched: Bench) -> None:
+    state = watched.state(STATE)
+    watched.apply(state)
+    watched.butler.collections.redefine_chain("top", [])
+    folder = watched.folder / "site" / "html"
+    watched.run("drift", state, "--html", folder, expect=2)
+    (page,) = folder.glob("test-*.html")
+    text = html.unescape(re.sub(r"<script.*?</script>", "", page.read_text(), flags=re.DOTALL))
+    assert "test has drift" in text
+    assert "children: nothing → u/run" in text
+    assert f"reconcile apply {state} --only chain.top" in text
+    tree = re.findall(r"<code>(top|u/run)</code> <span class=\"quiet\">([^<]*)", text)
+    assert tree == [("top", "changed"), ("u/run", "in sync")]
+    assert "Table of checks: 1" in text
+    index = (folder / "index.html").read_text()
+    assert f'href="{page.name}"' in index
+    assert "1 drifted" in index
+    watched.apply(state)
+    watched.run("drift", state, "--html", folder, expect=0)
+    text = page.read_text()
+    assert "Nothing differs." in text
+    assert "Resolved" in text
+
+
+def test_a_page_that_cannot_be_written_is_an_error_and_the_check_is_reported(watched: Bench) -> None:
+    (watched.folder / "file").touch()
+    state = watched.state(STATE)
+    output = watched.run("drift", state, "--html", watched.folder / "file" / "html", expect=1).output
+    assert output.count("error: the page") == 1
+    assert "2 unapplied" in output
+    assert "2 unapplied" in watched.run("status", expect=2).output
+
+
+def test_a_page_needs_its_extra_and_the_check_does_not(watched: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.watch.page import render
+
+    render._environment.cache_clear()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    output = watched.run("drift", watched.state(STATE), "--html", watched.folder / "html", expect=1).output
+    assert "error: a page needs Jinja" in output
+    assert "pip install 'rubin-reconciler[page]'" in output
+    assert "2 unapplied" in output

@@ -173,7 +173,7 @@ def test_an_unwanted_child_of_a_chain_is_reported_and_removed_only_with_prune(be
     assert "kept without --prune" in output
     assert "1 children" in output
     bench.apply(state, 2)
-    assert children(bench, "top") == ("a", "b", "c")
+    assert children(bench, "top") == ("a", "c", "b")
     bench.apply(state, 0, "--prune", "--prune-limit", "1")
     assert children(bench, "top") == ("a", "b")
 
@@ -184,9 +184,49 @@ def test_a_chain_in_contains_mode_accepts_other_children_after_its_own_but_not_b
     bench.butler.collections.redefine_chain("top", ["a", "b", "c"])
     assert "in sync" in bench.diff(state, 0)
     bench.butler.collections.redefine_chain("top", ["c", "a", "b"])
-    bench.diff(state, 2)
+    shown = bench.diff(state, 2)
+    assert "~ children   ↕ c from 1 to 3: no table lists it, and it comes before listed children\n" in shown
+    assert "- c" not in shown
     bench.apply_and_check(state)
     assert children(bench, "top") == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("mode", ["exact", "contains"])
+@pytest.mark.parametrize("prune", [False, True])
+@pytest.mark.parametrize("present", ["cab", "cba", "ac", "cb"])
+def test_a_plan_shows_every_unlisted_child_of_a_chain_that_an_apply_moves_or_removes(
+    sqlite_bench: Bench, mode: str, prune: bool, present: str
+) -> None:
+    bench = sqlite_bench
+    head = RUNS + f'[chain.top]\nmode = "{mode}"\n'
+    bench.apply_and_check(bench.state(head + f"children = {list(present)}\n".replace("'", '"')))
+    state = bench.state(head + 'children = ["a", "b"]\n')
+    words = ["--prune", "--prune-limit", "1"] if prune else []
+    shown = bench.diff(state, 2, *words[:1])
+    bench.run("apply", state, "--yes", *words)
+    found = children(bench, "top")
+    if mode == "contains":
+        moved = present.index("c") < max(map(present.index, set(present) - {"c"}))
+        assert found == ("a", "b", "c")
+        assert ("↕ c from" in shown) is moved
+        assert "To be removed" not in shown
+    elif prune:
+        assert found == ("a", "b")
+        assert "To be removed" in shown
+    else:
+        assert [child for child in found if child != "c"] == ["a", "b"]
+        listed = [child for child in found if child != "c" and child in present]
+        assert sum(found.index(child) < found.index("c") for child in listed) == present.index("c")
+        assert "↕ c" not in shown
+        assert "kept without --prune" in shown
+
+
+@pytest.mark.parametrize("protect", [False, True])
+def test_an_unlisted_child_in_front_of_a_chain_in_exact_mode_stays_there(bench: Bench, protect: bool) -> None:
+    bench.apply_and_check(bench.state(RUNS + '[chain.top]\nchildren = ["c", "a", "b"]\n'))
+    state = bench.state(RUNS + f'[chain.top]\nchildren = ["a", "b"]\nprotect = {str(protect).lower()}\n')
+    assert "0 actions" in bench.apply(state, 2, *(["--prune"] if protect else []))
+    assert children(bench, "top") == ("c", "a", "b")
 
 
 def test_a_flattened_chain_contains_the_children_of_its_child_chains(bench: Bench) -> None:

@@ -128,7 +128,7 @@ def test_a_ledger_of_one_night_lists_all_its_detectors(comcam: Bench, raws: Path
     assert comcam.run("ledger", raws, "--night", NIGHT, expect=0).output.count(f"  {NIGHT}") == 9
     output = comcam.run("ledger", raws, "--night", "20250101", expect=1).output
     assert f"error: {RAW}: neither Rucio nor the Butler has raws of night 20250101" in output
-    assert '"20241399" is not a night' in comcam.run("ledger", raws, "--night", "20241399", expect=1).output
+    assert '"20241399" is not a night' in comcam.run("ledger", raws, "--night", "20241399", expect=64).output
 
 
 def test_raws_without_a_pattern_are_compared_by_path(comcam: Bench, raws: Path, world: World, fresh_scope: str) -> None:
@@ -183,7 +183,7 @@ def test_a_ledger_takes_as_many_queries_for_six_nights_as_for_two(
 
 def test_a_ledger_needs_something_that_rucio_delivers(comcam: Bench, raws: Path) -> None:
     assert "did you mean" in comcam.run("ledger", raws, 'raw."LSSTComCam/raw/al"', expect=1).output
-    assert "not one of all, sample:N and none" in comcam.run("ledger", raws, "--verify", "some", expect=1).output
+    assert "not one of all, sample:N and none" in comcam.run("ledger", raws, "--verify", "some", expect=64).output
     state = comcam.state('[collection."u/run"]\ntype = "RUN"\n')
     assert "no table has delivered_by" in comcam.run("ledger", state, expect=1).output
     output = comcam.run("ledger", state, "collection.*", expect=1).output

@@ -1,5 +1,6 @@
 """Rucio datasets, containers, rules and deliveries, on a real server."""
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,15 +85,86 @@ def test_a_stuck_rule_is_reported_with_its_age(rucio_bench: Bench, client: Any, 
     assert "stuck for" in rucio_bench.diff(state, 2)
 
 
-def test_a_rule_with_another_number_of_copies_is_moved(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
-    head = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n'
-    rucio_bench.apply_and_check(only_rucio(rucio_bench, head + RULE))
-    state = only_rucio(rucio_bench, head + 'rules = [{ rse_expression = "SLAC_BUTLER_DISK|IN2P3_RAW_DISK", copies = 2 }]\n')
-    assert "move rule SLAC_BUTLER_DISK|IN2P3_RAW_DISK × 2: it is IN2P3_RAW_DISK × 1" in rucio_bench.diff(state, 2)
-    rucio_bench.apply(state, 2)
+@pytest.mark.parametrize("expression", ["SLAC_BUTLER_DISK|IN2P3_RAW_DISK", "IN2P3_RAW_DISK|SLAC_BUTLER_DISK"])
+def test_a_rule_with_more_copies_is_moved_and_nothing_is_removed(
+    rucio_bench: Bench, client: Any, fresh_scope: str, expression: str
+) -> None:
+    head = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nrules = [{{ rse_expression = "EXPRESSION" }}]\n'
+    rucio_bench.apply_and_check(only_rucio(rucio_bench, head.replace("EXPRESSION", "SLAC_BUTLER_DISK|IN2P3_RAW_DISK")))
+    state = only_rucio(rucio_bench, head.replace('EXPRESSION"', f'{expression}", copies = 2'))
+    shown = rucio_bench.diff(state, 2)
+    assert f"move rule {expression} × 2: it is" in shown
+    assert "Nothing to remove" in shown
+    rucio_bench.apply(state, 0)
     children = [rule for rule in rules(client, fresh_scope, "d") if rule["copies"] == 2]
     assert len(children) == 1
-    assert "move" not in rucio_bench.diff(state, 2)
+    assert "is in sync" in rucio_bench.diff(state, 0)
+
+
+def test_a_rule_elsewhere_is_kept_when_another_one_is_wanted(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    theirs = '[{ rse_expression = "SLAC_BUTLER_DISK" }]'
+    head = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n'
+    rucio_bench.apply_and_check(only_rucio(rucio_bench, f"{head}rules = {theirs}\n"))
+    (old,) = rules(client, fresh_scope, "d")
+    state = only_rucio(rucio_bench, head + RULE)
+    assert "replicate rule IN2P3_RAW_DISK × 1: no such rule" in rucio_bench.diff(state, 2, "--prune")
+    rucio_bench.apply(state, 0, "--prune")
+    assert {rule["rse_expression"]: rule["expires_at"] for rule in rules(client, fresh_scope, "d")} == {
+        "SLAC_BUTLER_DISK": None,
+        "IN2P3_RAW_DISK": None,
+    }
+    assert client.get_replication_rule(old["id"])["child_rule_id"] is None
+    assert "is in sync" in rucio_bench.diff(state, 0)
+
+
+def replacement(bench: Bench, scope: str, more: str = "") -> Path:
+    """A state that replaces the rule at SLAC, which a first apply made."""
+    head = f'[rucio_dataset."{scope}:d"]\nopen = true\n'
+    bench.apply_and_check(only_rucio(bench, f'{head}rules = [{{ rse_expression = "SLAC_BUTLER_DISK" }}]\n'))
+    return only_rucio(bench, f'{head}{more}rules = [{{ rse_expression = "IN2P3_RAW_DISK", replaces = "SLAC_BUTLER_DISK" }}]\n')
+
+
+def test_a_rule_that_the_state_replaces_counts_as_a_removal(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    state = replacement(rucio_bench, fresh_scope)
+    (old,) = rules(client, fresh_scope, "d")
+    shown = rucio_bench.diff(state, 2)
+    assert "moves a rule to IN2P3_RAW_DISK × 1: replaces SLAC_BUTLER_DISK × 1; copies that only that rule kept expire" in shown
+    assert "Nothing to remove" not in shown
+    refused = rucio_bench.apply(state, 1)
+    assert "1 member to remove" in refused
+    assert "use --prune-limit 1" in refused
+    assert client.get_replication_rule(old["id"])["child_rule_id"] is None
+    rucio_bench.apply(state, 0, "--prune-limit", "1")
+    (new,) = [rule for rule in rules(client, fresh_scope, "d") if rule["rse_expression"] == "IN2P3_RAW_DISK"]
+    assert new["id"] not in ("", old["id"])
+    assert "is in sync" in rucio_bench.diff(state, 0) or "being moved" in rucio_bench.diff(state, 2)
+
+
+def test_a_saved_plan_without_the_replacement_does_not_replace(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    state = replacement(rucio_bench, fresh_scope)
+    (old,) = rules(client, fresh_scope, "d")
+    client.update_replication_rule(old["id"], {"lifetime": 3600})
+    client.add_replication_rule([{"scope": fresh_scope, "name": "d"}], 1, "IN2P3_RAW_DISK")
+    (mine,) = [rule for rule in rules(client, fresh_scope, "d") if rule["rse_expression"] == "IN2P3_RAW_DISK"]
+    client.update_replication_rule(mine["id"], {"activity": "Data Rebalancing"})
+    plan = rucio_bench.folder / "plan.json"
+    state.write_text(state.read_text().replace('replaces = "', 'activity = "User Subscriptions", replaces = "'))
+    rucio_bench.run("diff", state, "--out", plan, expect=2)
+    before = {rule["id"]: rule["child_rule_id"] for rule in rules(client, fresh_scope, "d")}
+    rucio_bench.run("apply", plan, "--yes")
+    assert {rule["id"]: rule["child_rule_id"] for rule in rules(client, fresh_scope, "d")} == before
+
+
+def test_a_protected_dataset_loses_no_rule(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    state = replacement(rucio_bench, fresh_scope, "protect = true\n")
+    assert "the rules of a protected dataset are not replaced" in rucio_bench.diff(state, 1)
+    head = f'[rucio_dataset."{fresh_scope}:e"]\nopen = true\nprotect = true\n'
+    both = 'rules = [{ rse_expression = "SLAC_BUTLER_DISK|IN2P3_RAW_DISK", copies = 2 }]\n'
+    rucio_bench.apply_and_check(only_rucio(rucio_bench, head + both))
+    fewer = only_rucio(rucio_bench, head + both.replace(", copies = 2", ""))
+    assert "the dataset is protected" in rucio_bench.apply(fewer, 2, "--prune", "--prune-limit", "9")
+    (rule,) = rules(client, fresh_scope, "e")
+    assert (rule["copies"], rule["child_rule_id"]) == (2, None)
 
 
 def test_a_deleted_rule_is_restored_and_its_activity_is_updated(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
@@ -109,13 +181,39 @@ def test_a_deleted_rule_is_restored_and_its_activity_is_updated(rucio_bench: Ben
     rucio_bench.apply_and_check(only_rucio(rucio_bench, head + more))
 
 
-def test_a_rule_that_no_table_lists_is_reported_and_kept_without_prune(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
-    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n{RULE}')
+@pytest.fixture
+def other_account(client: Any) -> str:
+    """An account that isn't the one of the tests, with any quota."""
+    name = f"a{uuid.uuid4().hex[:8]}"
+    client.add_account(name, "USER", f"{name}@example.org")
+    client.set_local_account_limit(name, "SLAC_BUTLER_DISK", -1)
+    return name
+
+
+def test_rules_that_no_table_lists_are_no_difference_unless_the_mode_is_exact(
+    rucio_bench: Bench, client: Any, fresh_scope: str, other_account: str
+) -> None:
+    text = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n{RULE}'
+    state = only_rucio(rucio_bench, text)
     rucio_bench.apply_and_check(state)
-    client.add_replication_rule([{"scope": fresh_scope, "name": "d"}], 1, "SLAC_BUTLER_DISK")
-    assert "kept without --prune" in rucio_bench.diff(state, 2)
-    rucio_bench.apply(state, 2)
-    assert len(rules(client, fresh_scope, "d")) == 2
+    did = [{"scope": fresh_scope, "name": "d"}]
+    client.add_replication_rule(did, 1, "SLAC_BUTLER_DISK")
+    client.add_replication_rule(did, 1, "SLAC_BUTLER_DISK", account=other_account)
+    assert "is in sync" in rucio_bench.diff(state, 0, "--prune")
+    exact = only_rucio(rucio_bench, text + 'rules_mode = "exact"\n')
+    assert "kept without --prune" in rucio_bench.diff(exact, 2)
+    rucio_bench.apply(exact, 2)
+    protected = only_rucio(rucio_bench, text + 'rules_mode = "exact"\nprotect = true\n')
+    rucio_bench.apply(protected, 2, "--prune", "--prune-limit", "9")
+    assert [rule["expires_at"] for rule in rules(client, fresh_scope, "d")] == [None] * 3
+    exact = only_rucio(rucio_bench, text + 'rules_mode = "exact"\n')
+    rucio_bench.apply(exact, 0, "--prune", "--prune-limit", "1")
+    expiring = {(r["account"], r["rse_expression"]): r["expires_at"] is not None for r in rules(client, fresh_scope, "d")}
+    assert expiring == {
+        ("root", "IN2P3_RAW_DISK"): False,
+        ("root", "SLAC_BUTLER_DISK"): True,
+        (other_account, "SLAC_BUTLER_DISK"): False,
+    }
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,7 @@ def test_the_unfinished_work_of_a_worker_that_died_is_repeated(postgres_bench: B
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_ends_bulk_work_after_the_chunk_in_flight(bench: Bench, monkeypatch: pytest.MonkeyPatch, jobs: str) -> None:
     monkeypatch.setattr("reconciler.systems.bulk.CHUNK", 3)
+    monkeypatch.setattr("reconciler.cli.interrupts.GRACE", 600)  # it would end this process
     monkeypatch.setattr(ConsoleProgress, "report_bulk", lambda self, what, done, total: os.kill(os.getpid(), signal.SIGINT))
     state = catalog(bench)
     output = bench.apply(state, 130, "--jobs", jobs)

@@ -310,7 +310,7 @@ def waiting_apply(bench: Bench) -> tuple[Path, subprocess.Popen[str]]:
 def test_a_second_apply_reports_who_holds_the_lock_and_a_diff_needs_no_lock(bench: Bench) -> None:
     state, first = waiting_apply(bench)
     try:
-        output = bench.apply(state, 1)
+        output = bench.apply(state, 75)
         assert "is locked: " in output
         assert "has held it since 20" in output
         assert "--lock-timeout" in output

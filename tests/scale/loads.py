@@ -62,7 +62,7 @@ class Loads:
         state = self.folder / "import.toml"
         repo = self.folder / "repo"
         state.write_text(
-            f'[reconcile]\nversion = 1\n[repository]\nuri = "{repo}"\n'
+            f'[reconcile]\nversion = 1\n[repository]\nuri = "{repo}"\ncreate = true\n'
             f'[import.x]\nexport_file = "{export}"\nroot = "{self.folder}/files"\n'
         )
         butler = str(Path(sys.executable).with_name("butler"))
@@ -123,7 +123,7 @@ class Loads:
                 written += len(small.write_exposure(folder, made)) - 1
         state = self.folder / "raw.toml"
         state.write_text(
-            f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.folder}/repo"\n'
+            f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.folder}/repo"\ncreate = true\n'
             '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
             f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{folder}"]\n'
             "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n"

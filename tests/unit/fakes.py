@@ -249,6 +249,14 @@ class FakeContext:
     asked_classes: list[list[str]] = field(default_factory=list)
     forgotten: list[tuple[str, ...]] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
+    lock_checks: list[bool] = field(default_factory=list)
+    lock_error: ReconcileError | None = None
+    """What `check_lock` raises."""
+
+    def check_lock(self, *, creating: bool) -> None:
+        self.lock_checks.append(creating)
+        if self.lock_error is not None:
+            raise self.lock_error
 
     def find_existing(self, tokens: Collection[str]) -> Collection[str]:
         self.asked.append(set(tokens))

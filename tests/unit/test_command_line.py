@@ -22,8 +22,8 @@ def test_text_that_is_not_a_duration_is_rejected(text: str) -> None:
         Duration().convert(text, None, None)
 
 
-def test_a_wrong_duration_exits_as_an_error_and_not_as_differences() -> None:
-    assert CliRunner().invoke(main, ["apply", "x.toml", "--wait", "1w"]).exit_code == 1
+def test_a_wrong_duration_exits_as_a_usage_error_and_not_as_differences() -> None:
+    assert CliRunner().invoke(main, ["apply", "x.toml", "--wait", "1w"]).exit_code == 64
 
 
 def test_every_command_is_in_a_section_of_the_help_and_three_examples_end_it() -> None:

@@ -10,7 +10,7 @@ from reconciler.engine import executor
 from reconciler.engine.executor import DONE, POLL, REASONS, Executor, add_made, count_acted, count_statuses, exit_code
 from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
 from reconciler.engine.plan import Plan
-from reconciler.errors import ApplyError, ConflictError, Interrupted, ObserveError, StateError, WorkerDied
+from reconciler.errors import ApplyError, ConflictError, Interrupted, LockLost, ObserveError, StateError, WorkerDied
 
 A = address("box.a")
 
@@ -1087,6 +1087,17 @@ def test_what_several_actions_made_is_added_up_by_noun() -> None:
         "rules": ["a", "b"],
         "tags": 1,
     }
+
+
+def test_the_lock_is_checked_before_each_action_and_its_loss_ends_the_run() -> None:
+    run = Run({"box.a": FakeSpec(), "box.b": FakeSpec()})
+    run.make_plan()
+    run.execute()
+    assert run.context.lock_checks == [False, False]
+    lost = Run({"box.a": FakeSpec()}, context=FakeContext(lock_error=LockLost("gone")))
+    with pytest.raises(LockLost, match="gone"):
+        lost.execute()
+    assert lost.verbs == []
 
 
 # Conflicts

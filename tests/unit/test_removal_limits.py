@@ -1,11 +1,13 @@
 """One run removes little, unless it is allowed to remove more."""
 
+from typing import ClassVar
+
 import pytest
-from fakes import FakeAction, FakeKind, FakeSpec, Thing, address, make_plan, make_state
+from fakes import FakeAction, FakeKind, FakeSpec, GivenKind, Thing, address, make_plan, make_state
 
 from reconciler.engine.graph import build_graph
 from reconciler.engine.plan import Entry, Plan
-from reconciler.engine.removal_limits import check_removal_limits, count_removals
+from reconciler.engine.removal_limits import check_removal_limits, count_pruned, count_removals
 from reconciler.errors import PlanError
 
 
@@ -96,3 +98,18 @@ def test_removals_of_an_unknown_share_are_refused(observed: bool) -> None:
     state = make_state({"box.a": FakeSpec()})
     entry = Entry(its, FakeSpec(), Observed(FakeSpec()) if observed else None, (), (action, action))
     assert problems(Plan(state, build_graph(state), (entry,))) == ["box.a: 4 of 4 members would be removed, more than 30%"]
+
+
+class Replacement(FakeAction):
+    """An action that removes because a key of the state asks for it."""
+
+    removes_by_key: ClassVar[bool] = True
+
+
+def test_what_a_key_of_the_state_removes_is_limited_and_needs_no_prune() -> None:
+    kind = GivenKind()
+    kind.actions["a"] = [Replacement(address=address("box.a"), verb="move", reason="replaces old", removes=("old",))]
+    plan = make_plan(make_state({"box.a": FakeSpec()}, kind))
+    assert (count_removals(plan), count_pruned(plan)) == (1, 0)
+    assert problems(plan) == ["box.a: replaces old"]
+    check_removal_limits(plan, 1)

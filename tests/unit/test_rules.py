@@ -36,19 +36,79 @@ def test_a_rule_that_does_not_exist_is_added() -> None:
     assert verbs([Rule(rse_expression="A")], []) == ["replicate"]
 
 
-def test_a_rule_with_other_copies_or_another_expression_is_moved() -> None:
-    assert verbs([Rule(rse_expression="A", copies=2)], [existing("A")]) == ["move"]
-    assert verbs([Rule(rse_expression="B")], [existing("A")]) == ["move"]
+def moves(desired: list[Rule], found: list[RuleFacts]) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(step.verb, step.rule_id, step.removes) for step in diff_rules(desired, found, "root", NOW).steps]
 
 
-def test_a_rule_is_moved_only_if_the_choice_is_clear() -> None:
-    assert verbs([Rule(rse_expression="B"), Rule(rse_expression="C")], [existing("A")]) == ["replicate", "replicate"]
+def test_a_rule_elsewhere_stays_and_the_missing_one_is_added() -> None:
+    diff = diff_rules([Rule(rse_expression="B")], [existing("A")], "root", NOW)
+    assert [step.verb for step in diff.steps] == ["replicate"]
+    assert [rule.id for rule in diff.unmanaged] == ["A1"]
+
+
+def test_more_copies_are_a_move_that_removes_nothing() -> None:
+    assert moves([Rule(rse_expression="B|A", copies=2)], [existing("A|B")]) == [("move", "A|B1", ())]
+
+
+def test_fewer_copies_are_a_move_that_removes_the_rule() -> None:
+    assert moves([Rule(rse_expression="A|B")], [existing("A|B", 2)]) == [("move", "A|B2", ("A|B2",))]
+
+
+def test_a_rule_is_replaced_only_if_the_state_names_its_expression_and_that_is_a_removal() -> None:
+    rule = Rule(rse_expression="C", replaces="B | A")
+    found = [existing("D"), existing("A|B", account="other"), existing("A|B")]
+    diff = diff_rules([rule], found, "root", NOW)
+    assert [(step.verb, step.rule_id, step.removes) for step in diff.steps] == [("move", "A|B1", ("A|B1",))]
+    assert diff.steps[0].reason == "replaces A|B × 1; copies that only that rule kept expire"
+    assert [rule.id for rule in diff.unmanaged] == ["D1"]
+
+
+def test_what_a_rule_replaces_is_left_alone_once_the_rule_exists() -> None:
+    assert verbs([Rule(rse_expression="C", replaces="A")], [existing("A"), existing("C")]) == []
+
+
+def test_a_rule_that_the_state_lists_is_not_replaced() -> None:
+    assert verbs([Rule(rse_expression="C", replaces="A"), Rule(rse_expression="A")], [existing("A")]) == ["replicate"]
+
+
+def test_of_several_rules_to_replace_that_with_as_many_copies_is_moved() -> None:
+    rule = Rule(rse_expression="C", copies=2, replaces="A")
+    assert moves([rule], [existing("A", 1), existing("A", 2)]) == [("move", "A2", ("A2",))]
 
 
 def test_the_rule_with_the_same_expression_is_moved_among_several() -> None:
     diff = diff_rules([Rule(rse_expression="B", copies=2)], [existing("A"), existing("B")], "root", NOW)
     assert [(step.verb, step.rule_id, step.reason) for step in diff.steps] == [("move", "B1", "it is B × 1")]
     assert [rule.id for rule in diff.unmanaged] == ["A1"]
+
+
+def test_a_second_rule_of_one_place_is_unmanaged_and_not_forgotten() -> None:
+    diff = diff_rules([Rule(rse_expression="A|B")], [existing("A|B"), existing("B|A")], "root", NOW)
+    assert (diff.steps, [rule.id for rule in diff.unmanaged]) == ([], ["B|A1"])
+
+
+def test_a_rule_that_was_deleted_is_not_unmanaged_and_one_with_a_long_lifetime_is() -> None:
+    found = [existing("A", expires_at=NOW + HOUR), existing("B", expires_at=NOW + 3 * HOUR)]
+    assert [rule.id for rule in diff_rules([], found, "root", NOW).unmanaged] == ["B1"]
+
+
+def test_other_rules_of_an_account_that_the_state_names_and_that_does_not_act_are_not_unmanaged() -> None:
+    found = [existing("A", account="other"), existing("B", account="other")]
+    assert diff_rules([Rule(rse_expression="A", account="other")], found, "root", NOW) == ([], [])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 3)), unique=True, max_size=3),
+    st.lists(st.tuples(st.sampled_from("ABC"), st.integers(1, 3)), unique=True, max_size=3),
+)
+def test_without_replaces_only_rules_of_a_listed_expression_are_touched(
+    wanted: list[tuple[str, int]], present: list[tuple[str, int]]
+) -> None:
+    desired = [Rule(rse_expression=expression, copies=copies) for expression, copies in wanted]
+    touched = {
+        step.rule_id[0] for step in diff_rules(desired, [existing(*one) for one in present], "root", NOW).steps if step.rule_id
+    }
+    assert touched <= {expression for expression, _ in wanted}
 
 
 def test_a_rule_of_another_account_is_left_alone() -> None:

@@ -45,6 +45,26 @@ def test_a_state_in_sync_is_one_line() -> None:
     assert text == "fake is in sync: 1 resource, checked in 1.0 s."
 
 
+class RiskyAction(FakeAction):
+    """An action that can't be undone, and that a key of the state asks for."""
+
+    removes_by_key: ClassVar[bool] = True
+
+    @property
+    def risk(self) -> str:
+        return "closes it"
+
+
+def test_risks_are_listed_before_the_summary_alike_ones_once_and_removals_by_a_key_are_counted() -> None:
+    kind = GivenKind()
+    for name in "abc":
+        kind.actions[name] = [RiskyAction(address=address(f"box.{name}"), verb="close", removes=("r",) if name == "c" else ())]
+    text = report(make_plan(make_state({f"box.{name}": FakeSpec() for name in "abc"}, kind)))
+    assert "\nConsider before applying:\n  ! box.a and 2 others: closes it\n\n3 of 3 resources differ: 3 to change." in text
+    assert "1 member to remove, as the state asks." in text
+    assert "Nothing to remove" not in text
+
+
 def test_a_list_that_changes_is_shown_by_what_is_added_removed_and_moved() -> None:
     assert list_changes(["a", "b", "x"], ["b", "a", "c"]) == ["+ c at 3 (of 3)", "- x", "↕ b from 2 to 1", "↕ a from 1 to 2"]
 

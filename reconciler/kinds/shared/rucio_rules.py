@@ -17,6 +17,9 @@ UPDATABLE = {"activity": "activity", "comment": "comments", "priority": "priorit
 LIFETIME_TOLERANCE = 120.0
 """Seconds by which a lifetime may seem too short: the time between asking for a rule and its creation."""
 
+DELETION_DELAY = 3600.0
+"""Seconds for which Rucio still lists a rule that was deleted."""
+
 LONGEST_NOTICE = 7 * 86400.0
 SHARE_OF_LIFETIME = 0.25
 """A rule expires soon if less of its lifetime than this share is left, and less than `LONGEST_NOTICE` seconds."""
@@ -49,13 +52,20 @@ class Rule(BaseModel):
         description="How copies are spread over RSEs; only used for a new rule.",
         examples=["NONE"],
     )
+    replaces: str | None = Field(
+        None,
+        min_length=1,
+        description="RSE expression of a rule of the same account that this one replaces, if this one doesn't exist: Rucio "
+        "deletes it, and the copies that only it kept, when the new rule is OK. It counts as a removal.",
+        examples=["IN2P3_OLD_DISK"],
+    )
 
     def __str__(self) -> str:
         return f"{self.rse_expression} × {self.copies}"
 
     def request(self) -> RuleRequest:
         """Return what to ask Rucio for."""
-        return RuleRequest(**self.model_dump())
+        return RuleRequest(**self.model_dump(exclude={"replaces"}))
 
     def owner(self, account: str) -> str:
         """Return whose rule it is; ``account`` is the one that acts."""
@@ -78,6 +88,8 @@ class RuleStep:
         The existing rule; empty for replicate.
     options : mapping
         What to update.
+    removes : `tuple` [`str`, ...]
+        The existing rule, if a move lets copies expire.
     """
 
     verb: Literal["replicate", "move", "update"]
@@ -85,10 +97,11 @@ class RuleStep:
     reason: str
     rule_id: str = ""
     options: RuleOptions = field(default_factory=dict)
+    removes: tuple[str, ...] = ()
 
 
 class RuleDiff(NamedTuple):
-    """How rules differ: ``steps`` remove nothing; ``unmanaged`` are rules of the same accounts that no table lists."""
+    """How rules differ: ``unmanaged`` are rules of the acting account that no table lists."""
 
     steps: list[RuleStep]
     unmanaged: list[RuleFacts]
@@ -111,6 +124,9 @@ def normalize_expression(expression: str) -> str:
 def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: str, now: datetime.datetime) -> RuleDiff:
     """Find what has to be done so that the rules of a DID are as desired.
 
+    A missing rule is added, whatever other rules there are: the data of a rule that is moved away expire. Only a rule of the same
+    account and expression is the same rule, whose number of copies a move changes, or one that the state replaces.
+
     Parameters
     ----------
     desired : sequence of `Rule`
@@ -122,7 +138,7 @@ def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: 
     now : `datetime.datetime`
         UTC, naive.
     """
-    pairs, unmanaged = pair_rules(desired, existing, account)
+    pairs, others = pair_rules(desired, existing, account)
     steps: list[RuleStep] = []
     unmet: list[Rule] = []
     for rule, found in pairs:
@@ -131,39 +147,65 @@ def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: 
         elif options := find_updates(rule, found, now):
             steps.append(RuleStep("update", rule, _update_reason(rule, found, options), found.id, options))
     for rule in unmet:
-        moved = _find_predecessor(rule, unmet, unmanaged, account)
+        moved = _find_same_place(rule, others, account) or _find_replaced(rule, others, account)
         if moved is None:
             steps.append(RuleStep("replicate", rule, "no such rule"))
         else:
-            unmanaged.remove(moved)
-            steps.append(RuleStep("move", rule, f"it is {moved.rse_expression} × {moved.copies}", moved.id))
-    return RuleDiff(steps, unmanaged)
+            others.remove(moved)
+            steps.append(_move(rule, moved))
+    return RuleDiff(steps, [other for other in others if other.account == account and not _is_deleted(other, now)])
 
 
 def pair_rules(
     desired: Sequence[Rule], existing: Iterable[RuleFacts], account: str
 ) -> tuple[list[tuple[Rule, RuleFacts | None]], list[RuleFacts]]:
-    """Return each desired rule with the one in Rucio that it is, if any, and the other rules of the same accounts."""
+    """Return each desired rule with the one in Rucio that it is, if any, and the other rules of the accounts concerned."""
     accounts = {rule.owner(account) for rule in desired} | {account}
-    ours = [rule for rule in existing if rule.account in accounts and rule.child_rule_id is None]
-    by_identity = {(normalize_expression(rule.rse_expression), rule.account, rule.copies): rule for rule in ours}
-    pairs = [
-        (rule, by_identity.pop((normalize_expression(rule.rse_expression), rule.owner(account), rule.copies), None))
-        for rule in desired
-    ]
-    return pairs, list(by_identity.values())
+    others = [rule for rule in existing if rule.account in accounts and rule.child_rule_id is None]
+    pairs: list[tuple[Rule, RuleFacts | None]] = []
+    for rule in desired:
+        at_place = _at(rule.rse_expression, rule.owner(account), others)
+        found = next((other for other in at_place if other.copies == rule.copies), None)
+        if found is not None:
+            others.remove(found)
+        pairs.append((rule, found))
+    return pairs, others
 
 
-def _find_predecessor(rule: Rule, unmet: Sequence[Rule], unmanaged: Sequence[RuleFacts], account: str) -> RuleFacts | None:
-    """Find the rule that a desired one replaces: that with the same expression, else the only one left for the only unmet one."""
-    owner = rule.owner(account)
-    candidates = [other for other in unmanaged if other.account == owner]
-    expression = normalize_expression(rule.rse_expression)
-    same = [other for other in candidates if normalize_expression(other.rse_expression) == expression]
-    if len(same) == 1:
-        return same[0]
-    rivals = [other for other in unmet if other.owner(account) == owner]
-    return candidates[0] if len(candidates) == 1 and len(rivals) == 1 else None
+def _is_deleted(rule: RuleFacts, now: datetime.datetime) -> bool:
+    """Return True if a rule expires as soon as one that was deleted."""
+    return rule.expires_at is not None and (rule.expires_at - now).total_seconds() <= DELETION_DELAY + LIFETIME_TOLERANCE
+
+
+def _at(expression: str, owner: str, rules: Iterable[RuleFacts]) -> list[RuleFacts]:
+    """Return the rules of an account that have an RSE expression."""
+    place = normalize_expression(expression)
+    return [rule for rule in rules if rule.account == owner and normalize_expression(rule.rse_expression) == place]
+
+
+def _find_same_place(rule: Rule, others: Iterable[RuleFacts], account: str) -> RuleFacts | None:
+    """Find the rule that has other copies than the desired one and is the same otherwise, if there is only one."""
+    same = _at(rule.rse_expression, rule.owner(account), others)
+    return same[0] if len(same) == 1 else None
+
+
+def _find_replaced(rule: Rule, others: Iterable[RuleFacts], account: str) -> RuleFacts | None:
+    """Find the rule that the state replaces by a desired one; of several that with as many copies."""
+    if rule.replaces is None:
+        return None
+    candidates = _at(rule.replaces, rule.owner(account), others)
+    return min(candidates, key=lambda other: (other.copies != rule.copies, other.copies, other.id), default=None)
+
+
+def _move(rule: Rule, moved: RuleFacts) -> RuleStep:
+    old = f"{moved.rse_expression} × {moved.copies}"
+    if normalize_expression(rule.rse_expression) != normalize_expression(moved.rse_expression):
+        reason = f"replaces {old}; copies that only that rule kept expire"
+    elif rule.copies < moved.copies:
+        reason = f"it is {old}; copies above {rule.copies} expire"
+    else:
+        return RuleStep("move", rule, f"it is {old}", moved.id)
+    return RuleStep("move", rule, reason, moved.id, removes=(moved.id,))
 
 
 def find_updates(rule: Rule, existing: RuleFacts, now: datetime.datetime) -> RuleOptions:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from reconciler import redaction
-from reconciler.errors import ObserveError, WriteRefused, clean
+from reconciler.errors import ObserveError, WriteRefused, clean, did_you_mean
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ Status = Literal["absent", "half-made", "ready"]
 
 WORTH_ANALYZING = 5_000
 """Added datasets from which on SQLite's statistics are refreshed."""
+POSTGRESQL_TIMEOUTS = {
+    "connect_timeout": "10",
+    "tcp_user_timeout": "30000",
+    "keepalives_idle": "20",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
+"""Parameters of libpq, in seconds, but milliseconds for tcp_user_timeout; what the configuration sets takes precedence."""
 MISSING_ATTRIBUTE_ERRORS = ("LookupError", "MissingManagerError")
 """Exceptions that the Butler raises when attributes of a registry are missing."""
 LAST_ATTRIBUTE = "config:dimensions.json"
@@ -36,11 +44,13 @@ class ButlerConnection:
     """The Butlers that are open on one repository, and a cache of answers that lasts until something is changed.
 
     ``uri`` is the location of the repository, or its label in the repository index; the repository may not exist yet.
-    ``on_statement`` is called for each SQL statement that these Butlers send.
+    ``on_statement`` is called for each SQL statement that these Butlers send. Unless ``may_create``, an absent or half-made
+    repository is an error.
     """
 
-    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None) -> None:
+    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None, *, may_create: bool = True) -> None:
         self.uri = uri
+        self.may_create = may_create
         self.on_statement = on_statement
         self._butlers: dict[bool, Butler] = {}
         self._config: Any = None
@@ -83,7 +93,13 @@ class ButlerConnection:
 
     @property
     def status(self) -> Status:
-        """One of absent, ready and half-made; raises ObserveError if the repository exists and can't be opened."""
+        """One of absent, ready and half-made.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the repository exists and can't be opened, or it isn't complete and may not be created.
+        """
         return self.cached("status", self._read_status)
 
     @property
@@ -94,6 +110,8 @@ class ButlerConnection:
     def _read_status(self) -> Status:
         silence_loggers()
         if not _has_config(self.uri):
+            if not self.may_create:
+                raise _describe_absence(self.uri)
             return "absent"
         try:
             self.open()
@@ -101,6 +119,9 @@ class ButlerConnection:
             if not self._is_half_made(error.__cause__):
                 raise
             _check_interrupted_creation(self.uri, self.config())
+            if not self.may_create:
+                text = f"Butler {self.uri}: its creation was interrupted; butler.yaml exists, but the registry has no tables"
+                raise ObserveError(text, ("to complete it, set `create = true` or `seed_config` in [repository]",)) from error
             return "half-made"
         return "ready"
 
@@ -122,6 +143,7 @@ class ButlerConnection:
 
             self._config = ButlerConfig(self.uri)
             redaction.remember_uri(str(self._config.get(("registry", "db"), "")))
+            _limit_waits(self._config)
         return self._config
 
     def open(self, *, writeable: bool = False) -> Butler:
@@ -201,7 +223,7 @@ class ButlerConnection:
             return
         import sqlalchemy
 
-        engine = sqlalchemy.create_engine(registry_of(self.config())[0], poolclass=sqlalchemy.NullPool)
+        engine = sqlalchemy.create_engine(with_timeouts(registry_of(self.config())[0]), poolclass=sqlalchemy.NullPool)
         with translate_write_errors(), engine.begin() as connection:
             connection.execute(sqlalchemy.text("analyze"))
 
@@ -250,6 +272,19 @@ def _has_config(uri: str) -> bool:
     return bool(place.exists())
 
 
+def _describe_absence(uri: str) -> ObserveError:
+    """Return the error about a location without a repository, or about a label that the repository index doesn't know."""
+    from lsst.daf.butler import Butler
+
+    hint = "to create one there, set `create = true` or `seed_config` in [repository]"
+    known = Butler.get_known_repos()
+    if uri in known:
+        place = Butler.get_repo_uri(uri)
+        return ObserveError(f"no repository at {place}, the location of {uri} in the repository index", (hint,))
+    label = f', and the repository index has no label "{uri}"' if known and "/" not in uri else ""
+    return ObserveError(f"no repository at {uri}{label}{did_you_mean(uri, known)}", (hint,))
+
+
 def registry_of(config: Any) -> tuple[Any, str | None]:
     """Return the `sqlalchemy.engine.URL` (with credentials, as the Butler finds them) and the schema of a registry.
 
@@ -266,13 +301,31 @@ def registry_of(config: Any) -> tuple[Any, str | None]:
     return url, registry.get("namespace")
 
 
+def with_timeouts(url: Any) -> Any:
+    """Return the URL of a database with time limits for connecting to PostgreSQL and for noticing that its host is gone."""
+    if url.get_backend_name() != "postgresql":
+        return url
+    return url.update_query_dict({name: value for name, value in POSTGRESQL_TIMEOUTS.items() if name not in url.query})
+
+
+def _limit_waits(config: Any) -> None:
+    """Add the time limits to the registry's URL in a configuration."""
+    import sqlalchemy
+
+    if not str(config.get(("registry", "db"), "")).startswith("postgresql"):
+        return
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):  # opening the repository reports it
+        url = with_timeouts(sqlalchemy.make_url(config["registry", "db"]))
+        config["registry", "db"] = url.render_as_string(hide_password=False)
+
+
 def _has_all_attributes(config: Any) -> bool:
     """Return True if the registry has the attribute that its creation writes last."""
     import sqlalchemy
 
     url, namespace = registry_of(config)
     attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), schema=namespace)
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    engine = sqlalchemy.create_engine(with_timeouts(url), poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         found = connection.execute(sqlalchemy.select(attributes.c.name).where(attributes.c.name == LAST_ATTRIBUTE))
         return found.first() is not None

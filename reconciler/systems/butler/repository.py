@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Repository:
-    """A Butler repository that may not exist yet; then everything in it is empty.
+    """A Butler repository that may not exist yet, if it may be created; then everything in it is empty.
 
     It delegates to a `ButlerConnection`, which owns the cache of answers, and to the readers that share it:
     `DefinitionReader`, `DatasetCounter` and `DatasetReader`.
@@ -26,10 +26,12 @@ class Repository:
         Location of the repository, or its label in the repository index.
     on_statement : callable, optional
         Called without arguments for each SQL statement that is sent to its registry.
+    may_create : `bool`
+        Whether the repository may be absent; otherwise asking it anything is an error then.
     """
 
-    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None) -> None:
-        self.connection = connection = ButlerConnection(uri, on_statement)
+    def __init__(self, uri: str, on_statement: Callable[[], None] | None = None, *, may_create: bool = True) -> None:
+        self.connection = connection = ButlerConnection(uri, on_statement, may_create=may_create)
         self.uri = uri
         self.config = connection.config
         self.open = connection.open

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import ApplyError
-from reconciler.systems.butler.connection import registry_of
+from reconciler.systems.butler.connection import registry_of, with_timeouts
 from reconciler.systems.butler.errors import translate_write_errors
 from reconciler.systems.butler.repository import Repository
 
@@ -48,7 +48,7 @@ def drop_empty_tables(uri: str) -> None:
     from lsst.daf.butler import ButlerConfig
 
     url, namespace = registry_of(ButlerConfig(uri))
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    engine = sqlalchemy.create_engine(with_timeouts(url), poolclass=sqlalchemy.NullPool)
     try:
         with engine.begin() as connection:
             tables = sqlalchemy.MetaData(schema=namespace)

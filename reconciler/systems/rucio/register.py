@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.errors import ApplyError, ObserveError
+from reconciler.errors import ApplyError, ObserveError, StateError, did_you_mean
+from reconciler.systems.butler.collection_catalog import WILDCARDS
 from reconciler.systems.butler.repository import Repository
 from reconciler.systems.rucio.server import RucioServer
 
@@ -34,21 +35,35 @@ class SourceContents:
         Number of datasets of each source that was to be counted.
     paths : mapping
         Normalized URIs of the files of each source that was to be listed.
+    lacking : mapping
+        The dataset types, or patterns of them, of which a source has no dataset yet.
     """
 
     counts: Mapping[RegistrationSource, int]
     paths: Mapping[RegistrationSource, frozenset[str]]
+    lacking: Mapping[RegistrationSource, tuple[str, ...]]
 
 
 def query_sources(counted: Iterable[RegistrationSource], listed: Iterable[RegistrationSource]) -> SourceContents:
-    """Count the datasets of some sources, and list the files of others. Each repository is opened once."""
+    """Count the datasets of some sources, and list the files of others. Each repository is opened once.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If a source has no dataset type of a name that is asked for.
+    """
     counts: dict[RegistrationSource, int] = {}
     paths: dict[RegistrationSource, frozenset[str]] = {}
+    lacking: dict[RegistrationSource, tuple[str, ...]] = {}
     to_count, to_list = set(counted), set(listed)
     for uri in sorted({source.repo for source in to_count | to_list}):
         repository = _open_if_possible(uri)
         if repository is None:
             continue
+        here = [source for source in to_count | to_list if source.repo == uri]
+        if problems := [problem for source in here for problem in _find_unknown_types(repository, source)]:
+            raise StateError(list(dict.fromkeys(problems)))
+        lacking |= {source: tuple(_find_lacking(repository, source)) for source in here}
         for source in (source for source in to_count if source.repo == uri):
             types = _matching_types(repository, source.dataset_types)
             counts[source] = sum(repository.count(name, source.collections) for name in types)
@@ -57,7 +72,21 @@ def query_sources(counted: Iterable[RegistrationSource], listed: Iterable[Regist
             refs = [ref for name in types for ref in repository.refs(name, source.collections)]
             paths[source] = frozenset(repository.paths(refs).values())
         repository.close()
-    return SourceContents(counts, paths)
+    return SourceContents(counts, paths, lacking)
+
+
+def _find_unknown_types(repository: Repository, source: RegistrationSource) -> Iterable[str]:
+    known = repository.dataset_types()
+    for name in source.dataset_types:
+        if name not in known and not WILDCARDS & set(name):
+            yield f'register.dataset_types: {source.repo} has no dataset type "{name}"{did_you_mean(name, known)}'
+
+
+def _find_lacking(repository: Repository, source: RegistrationSource) -> Iterable[str]:
+    """Yield the dataset types and patterns of a source that match no dataset."""
+    for pattern in source.dataset_types:
+        if not any(repository.count(name, source.collections) for name in _matching_types(repository, [pattern])):
+            yield pattern
 
 
 def _open_if_possible(uri: str) -> Repository | None:
@@ -79,9 +108,11 @@ def register_datasets(
     config: str,
     dataset: str,
     chunk_size: int,
+    is_registered: Callable[[str], bool],
     progress: Callable[[int, int], None],
 ) -> int:
     """Register datasets as replicas and add them to a Rucio dataset, which is created if absent. Safe to repeat.
+
 
     Parameters
     ----------
@@ -95,6 +126,8 @@ def register_datasets(
         DID of the Rucio dataset.
     chunk_size : `int`
         Files in one request.
+    is_registered : callable
+        Returns True for the URI of a file that is to be left out, because the Rucio dataset contains it.
     progress : callable
         Called after each request with the number of files that are done, and that of all.
 
@@ -113,6 +146,9 @@ def register_datasets(
     refs: dict[Any, Any] = {}
     for dataset_type in _matching_types(repository, source.dataset_types):
         refs |= {ref.id: ref for ref in repository.refs(dataset_type, source.collections, with_records=True)}
+    found = len(refs)
+    paths = repository.paths(refs.values())
+    refs = {id: ref for id, ref in refs.items() if not is_registered(paths.get(str(id), ""))}
     interface = _create_interface(rucio, repository, config, scope)
     waiting = iter(refs.values())
     done = 0
@@ -121,7 +157,7 @@ def register_datasets(
         done += len(chunk)
         progress(done, len(refs))
     repository.close()
-    if not refs:
+    if not found:
         types = ", ".join(source.dataset_types)
         raise ApplyError(f"nothing to register: {', '.join(source.collections)} in {source.repo} contain no {types}")
     return done
