@@ -316,4 +316,4 @@ def test_a_ledger_that_cannot_be_made_is_reported_and_the_drift_check_is_done(
     bench.apply(products, 2)
     output = bench.run("drift", products, "--ledger", "-v", expect=1).output
     assert "error: the ledger of import.bias could not be made: the storage does not answer" in output
-    assert "test has no drift: 1 waiting" in output
+    assert "test has drift: 1 unapplied, 1 waiting" in output, "the check is done and reported"
