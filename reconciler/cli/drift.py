@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from reconciler.watch.locations import HistoryLocation
     from reconciler.watch.model import StateReport
     from reconciler.watch.page.site import Site
+
+if TYPE_CHECKING:
+    from reconciler.watch.model import StateReport
 
 LOCKED = 75
 
@@ -51,6 +55,16 @@ LOCKED = 75
 )
 @click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @click.option(
+    "--metrics",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the results to this file, for node_exporter's textfile collector; its name ends in .prom.",
+)
+@click.option(
+    "--ledger",
+    is_flag=True,
+    help="Compare what Rucio, the Butler and storage know of delivered files, for JSON, metrics and pages.",
+)
+@click.option(
     "--html",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
@@ -74,6 +88,8 @@ def drift(
     jobs: int,
     deep_every: float,
     output_format: str,
+    metrics: Path | None,
+    ledger: bool,
     html: Path | None,
     verbose: bool,
     notify_file: Path | None,
@@ -94,7 +110,9 @@ def drift(
     from reconciler.watch.text import report_state
 
     location = find_history(history)
-    check = CheckOptions(merge_variables(var_files, pairs), journal or _default_journal())
+    measures = _Measures(metrics)
+    variables = merge_variables(var_files, pairs)
+    check = CheckOptions(variables, journal or _default_journal(), measure=metrics is not None, ledger=ledger)
     options = DriftOptions(location, check, jobs, timeout, deep_every, keep, notify_file)
     codes: set[int] = set()
     documents = []
@@ -105,12 +123,14 @@ def drift(
             _complain(item.message, item.hints, "warning" if item.warning else "error")
         elif isinstance(item, Skipped):
             codes.add(LOCKED)
+            measures.skipped.append(str(item.state))
             echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
         else:
             codes.add(item.exit_code)
             codes.add(item.verdict.exit_code)
-            for problem in item.problems:
+            for problem in (*item.problems, *item.check.ledger_errors):
                 _complain(problem)
+            measures.reports.append(item)
             pages.add(item)
             if output_format == "json":
                 documents.append(report_as_json(item))
@@ -121,7 +141,10 @@ def drift(
 
         click.echo(to_json(documents, indent=2))
     pages.finish()
-    return worst_code(codes | ({1} if pages.failed else set()))
+    written = measures.write()
+    if pages.failed or not written:
+        codes.add(1)
+    return worst_code(codes)
 
 
 class _Pages:
@@ -136,7 +159,8 @@ class _Pages:
             self.site = Site(folder.absolute(), location)
 
     def add(self, report: StateReport) -> None:
-        self._try(lambda site: site.write_state(report))
+        ledgers = {ledger.address: ledger.rows for ledger in report.check.ledgers if ledger.by_night}
+        self._try(lambda site: site.write_state(report, ledgers))
 
     def finish(self) -> None:
         from reconciler.watch.drift import utc_now
@@ -151,6 +175,30 @@ class _Pages:
         except ReconcileError as error:
             self.failed = True
             _complain(str(error), error.hints)
+
+
+class _Measures:
+    """The metrics of one run, written at its end if they were asked for."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.begun = path, time.monotonic()
+        self.reports: list[StateReport] = []
+        self.skipped: list[str] = []
+
+    def write(self) -> bool:
+        """Write the file; if that fails, report it and return False."""
+        if self.path is None:
+            return True
+        from reconciler.watch.drift import utc_now
+        from reconciler.watch.metrics import FinishedRun, MetricsError, write_metrics
+
+        try:
+            seconds = time.monotonic() - self.begun
+            write_metrics(self.path, FinishedRun(self.path.stem, utc_now(), seconds, self.reports, self.skipped))
+        except MetricsError as error:
+            _complain(str(error), error.hints)
+            return False
+        return True
 
 
 def _default_journal() -> Path | None:

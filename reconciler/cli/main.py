@@ -13,6 +13,7 @@ from reconciler.cli.apply import apply
 from reconciler.cli.diff import diff
 from reconciler.cli.drift import drift
 from reconciler.cli.interrupts import Interrupts
+from reconciler.cli.ledger import ledger
 from reconciler.cli.log import log
 from reconciler.cli.playground import playground
 from reconciler.cli.sections import SectionedGroup
@@ -24,7 +25,7 @@ from reconciler.version import __version__
 
 SECTIONS = {
     "Check and change": ("validate", "diff", "apply"),
-    "Watch": ("drift", "status", "ack", "acks", "timer"),
+    "Watch": ("drift", "status", "ledger", "ack", "acks", "timer"),
     "History": ("log",),
     "Try it out": ("playground",),
 }
@@ -57,5 +58,5 @@ def main(context: click.Context, debug: bool) -> None:
         context.with_resource(Interrupts())
 
 
-for command in (validate, diff, apply, drift, status, ack, acks, timer, log, playground):
+for command in (validate, diff, apply, drift, status, ledger, ack, acks, timer, log, playground):
     main.add_command(command)

@@ -69,6 +69,33 @@ class Day(click.ParamType):  # type: ignore[type-arg]
             raise click.BadParameter(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
 
 
+class Night(click.ParamType):  # type: ignore[type-arg]
+    """A night such as ``20241108``, converted to a number."""
+
+    name = "night"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the night as a number of eight digits."""
+        text = str(value).strip().replace("-", "")
+        try:
+            datetime.datetime.strptime(text, "%Y%m%d")
+        except ValueError as error:
+            raise click.BadParameter(f'"{value}" is not a night; write 20241108', ctx, param) from error
+        return int(text)
+
+
+class VerifyOption(click.ParamType):  # type: ignore[type-arg]
+    """The files to check on storage: ``all``, ``sample:N`` or ``none``."""
+
+    name = "verify"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value if it is one of the three."""
+        if not re.fullmatch(r"all|none|sample:[1-9]\d*", value):
+            raise click.BadParameter(f'"{value}" is not one of all, sample:N and none; write sample:100', ctx, param)
+        return value
+
+
 def state_arguments(command: C) -> C:
     """Add the state files and the options that override their variables."""
     return _add(command, click.argument("state", nargs=-1, type=click.Path(path_type=Path)), variable_options)

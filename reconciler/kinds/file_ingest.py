@@ -31,6 +31,7 @@ from reconciler.engine.model import (
 from reconciler.errors import StateError
 from reconciler.files import table
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
+from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, split_delivered, systems_for
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_inputs, digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY, check_stored_files
@@ -159,6 +160,21 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             *prefix, "--transfer", action.transfer, *formatter, action.table,
         )  # fmt: skip
 
+    def list_deliveries(self, context: Context, name: str, spec: FileIngestSpec) -> Deliveries:
+        """Return the files of the table; a file that only Rucio has, or only the Butler, is not one of them."""
+        definition = context.butler.dataset_types().get(spec.dataset_type)
+        rows = table.read(spec.table)
+        dimensions = definition.dimensions if definition is not None else tuple(sorted(table.columns(rows)))
+        desired = _find_desired_files(spec, rows, dimensions)
+        refs = _list_present(context, name, spec, dimensions)
+        return list_expected(context, spec.delivered_by, {key: file["path"] for key, file in desired.items()}, refs)
+
+
+def _list_present(context: Context, name: str, spec: FileIngestSpec, dimensions: Sequence[str]) -> dict[Hashable, DatasetRef]:
+    """List the ingested datasets by data ID."""
+    members = context.butler.members(spec.dataset_type, [name])
+    return {tuple(ref.dataId[dimension] for dimension in dimensions): ref for ref in members.values()}
+
 
 def _observe_files(context: Context, name: str, spec: FileIngestSpec) -> Observed[FileIngestSpec]:
     members = _compare_with_table(context, name, spec)
@@ -193,10 +209,7 @@ def _compare_files(context: Context, name: str, spec: FileIngestSpec, dimensions
     present: Collection[Hashable]
     changed: Iterable[JsonObject] = ()
     if context.policy.compares_records(len(desired)):
-        refs: dict[Hashable, DatasetRef] = {
-            tuple(ref.dataId[dimension] for dimension in dimensions): ref
-            for ref in context.butler.members(spec.dataset_type, [name]).values()
-        }
+        refs = _list_present(context, name, spec, dimensions)
         present, changed = refs, _find_moved_files(context, spec, refs, desired)
     else:
         present = context.butler.data_ids(spec.dataset_type, [name], dimensions)

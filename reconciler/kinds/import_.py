@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -32,6 +32,7 @@ from reconciler.engine.model import (
 )
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
+from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, systems_for
 from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
 from reconciler.kinds.shared.proven_datasets import digest_spec
@@ -259,6 +260,15 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         else:
             limit = "replace the beginnings of paths" if action.replace else "import a part of a file"
             yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
+
+    def list_deliveries(self, context: Context, name: str, spec: ImportSpec) -> Deliveries:
+        """Return the files of the export file; a file that only Rucio has, or only the Butler, is not one of them."""
+        content = export_file.read(spec.export_file)
+        locate = _to_source(spec).locate
+        paths: dict[Hashable, str] = {dataset_id: locate(dataset.path) for dataset_id, dataset in content.datasets.items()}
+        found = _find_datasets(context, content, content.datasets)
+        refs: dict[Hashable, DatasetRef] = {dataset_id: ref for dataset_id, ref in found.items()}  # noqa: C416  # for mypy
+        return list_expected(context, spec.delivered_by, paths, refs)
 
     def describe(self, member: JsonObject) -> MemberText:
         if not {"begin", "end"} <= member.keys():

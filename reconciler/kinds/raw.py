@@ -8,10 +8,11 @@ ingested.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +37,15 @@ from reconciler.engine.model import (
 from reconciler.engine.proof import digest_members
 from reconciler.errors import ObserveError, StateError
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
+from reconciler.kinds.shared.delivered_files import (
+    NO_DETECTOR,
+    NO_NIGHT,
+    DeliveredFile,
+    Deliveries,
+    RefBatches,
+    RegisteredFiles,
+    find_datasets,
+)
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, local_path, split_delivered, systems_for
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_spec
@@ -45,6 +55,7 @@ from reconciler.kinds.shared.transfer import TRANSFER, Transfer
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
+    from reconciler.systems.rucio.facts import FileFacts
 
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
@@ -189,6 +200,19 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         for start in range(0, len(action.files), FILES_PER_COMMAND):
             yield Command("butler", *_ingest_raws(action, REPO, action.files[start : start + FILES_PER_COMMAND]))
 
+    def list_deliveries(self, context: Context, name: str, spec: RawSpec) -> Deliveries:
+        """Return the raws that are in Rucio, in the Butler, or in both."""
+        registered = RegisteredFiles.query(context, spec.delivered_by)
+        names = re.compile(spec.files)
+        files = {_locate(spec, file.name): (file, did) for file, did in registered.files.values() if names.search(file.name)}
+        if spec.data_id is None:
+            raws = _pair_by_path(context, name, files)
+        else:
+            raws = _pair_by_data_id(context, name, spec, _DataIdPattern.compile(spec.data_id), files)
+        return Deliveries(
+            tuple(raws), registered.datasets, registered.unregistered, functools.partial(_find_refs, context, name), by_night=True
+        )
+
     def describe(self, member: JsonObject) -> MemberText:
         if {"exposure", "detector"} <= member.keys() and "existing_path" not in member:
             return describe_exposure_member(member)
@@ -254,19 +278,15 @@ def _list_files_on_storage(context: Context, spec: RawSpec) -> _Files:
 
 def _list_files_in_rucio(context: Context, spec: RawSpec) -> _Files:
     """Describe the files in the Rucio datasets of a table; those of open datasets are listed, as they may change unnoticed."""
-    matching = {pattern: context.rucio.matching(pattern) for pattern in spec.delivered_by}
-    dids = [did for found in matching.values() for did in found]
-    facts = context.rucio.dids(dids) if dids else {}
-    unregistered = [pattern for pattern, found in matching.items() if not any(did in facts for did in found)]
+    facts, unregistered = find_datasets(context, spec.delivered_by)
     text = f"waiting for {', '.join(unregistered)}, not registered in Rucio yet"
     conditions = (Condition(DifferenceKind.WAITING, text, field="delivered_by"),) if unregistered else ()
-    existing = [did for did in dids if did in facts]
     closed = {did: found for did, found in facts.items() if found.length is not None and not found.is_open}
-    listed = [f"{f.scope}:{f.name} {f.size}" for f in context.rucio.files(did for did in existing if did not in closed)]
+    listed = [f"{f.scope}:{f.name} {f.size}" for f in context.rucio.files(did for did in facts if did not in closed)]
     inputs = {did: f"{found.length} {found.bytes} {found.updated_at}" for did, found in closed.items()}
     inputs["files in open datasets"] = digest_members(listed)
     count = sum(found.length or 0 for found in closed.values()) + len(listed)
-    return _Files(count, inputs, lambda: _find_sizes(context, spec, existing), conditions)
+    return _Files(count, inputs, lambda: _find_sizes(context, spec, list(facts)), conditions)
 
 
 def _compare_with_files(context: Context, name: str, spec: RawSpec, files: _Files) -> tuple[Members, Sequence[Condition]]:
@@ -303,9 +323,13 @@ def _find_sizes(context: Context, spec: RawSpec, dids: Sequence[str]) -> dict[st
     sizes = {}
     for file in context.rucio.files(dids):
         if names.search(file.name):
-            # The right location is the one whose end the name repeats, which gives the shortest path.
-            sizes[min((local_path(location, file.name) for location in spec.locations), key=len)] = file.size
+            sizes[_locate(spec, file.name)] = file.size
     return sizes
+
+
+def _locate(spec: RawSpec, name: str) -> str:
+    """Return the path here of a file in Rucio: below the location whose end its name repeats, which gives the shortest path."""
+    return min((local_path(location, name) for location in spec.locations), key=len)
 
 
 def _compare(context: Context, name: str, spec: RawSpec, files: _Files) -> tuple[Members, Sequence[Condition]]:
@@ -416,9 +440,15 @@ class _DataIdPattern:
     def to_member(self, exposure: Any, detector: Any) -> JsonObject:
         """Return exposure, detector and night of a raw."""
         member = {"exposure": exposure, "detector": detector}
-        if night := re.search(r"(?<!\d)(20\d{6})(?!\d)", str(exposure)) or re.match(r"(20\d{6})\d{5}$", str(exposure)):
-            member["day_obs"] = int(night[1])
+        if night := _find_night(str(exposure)):
+            member["day_obs"] = night
         return member
+
+
+def _find_night(text: str) -> int:
+    """Return the night in the name or number of an exposure, or in a path; `NO_NIGHT` if there is none."""
+    found = re.search(r"(?<!\d)(20\d{6})(?!\d)", text) or re.match(r"(20\d{6})\d{5}$", text)
+    return int(found[1]) if found else NO_NIGHT
 
 
 def _check_storage(context: Context, name: str, spec: RawSpec) -> tuple[Condition, ...]:
@@ -436,6 +466,11 @@ def _list_batches(context: Context, name: str, spec: RawSpec, total: int) -> Ite
     if count is not None:
         exposures = random.sample(exposures, min(count, len(exposures)))
         size = max(len(exposures), 1)
+    yield from _list_raws(context, name, exposures, size)
+
+
+def _list_raws(context: Context, name: str, exposures: Sequence[tuple[Any, ...]], size: int) -> Iterator[list[DatasetRef]]:
+    """Yield the raws of some exposures, each an instrument and a number, in batches of ``size`` exposures."""
     for start in range(0, len(exposures), size):
         numbers: dict[str, list[int]] = defaultdict(list)
         for instrument, exposure in exposures[start : start + size]:
@@ -445,6 +480,70 @@ def _list_batches(context: Context, name: str, spec: RawSpec, total: int) -> Ite
             for instrument, chosen in numbers.items()
             for ref in context.butler.refs_in("raw", [name], "exposure", chosen, instrument)
         ]
+
+
+def _pair_by_data_id(
+    context: Context, name: str, spec: RawSpec, pattern: _DataIdPattern, files: Mapping[str, tuple[FileFacts, str]]
+) -> Iterator[DeliveredFile]:
+    """Yield each raw with its file in Rucio and its data ID in the Butler."""
+    rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+    numbers: dict[Any, tuple[Any, ...]] = {key: row for row, key in pattern.convert(context, spec.instrument, rows).items()}
+    found_in_rucio: dict[Hashable, list[tuple[FileFacts, str]]] = defaultdict(list)
+    unusable: list[tuple[FileFacts, str]] = []
+    for path, found in sorted(files.items()):
+        if data_id := pattern.parse(path):
+            found_in_rucio[data_id["exposure"], data_id["detector"]].append(found)
+        else:
+            unusable.append(found)
+    registered: dict[Hashable, tuple[FileFacts, str]] = {}
+    for key, rivals in found_in_rucio.items():
+        if len(rivals) == 1 or key in numbers:
+            registered[key] = rivals.pop(0)
+        unusable += rivals
+    for file, did in unusable:
+        yield DeliveredFile(file.name, _find_night(file.name), dataset=did, file=file, recognized=False)
+    records = context.butler.records("detector", instrument=spec.instrument) if pattern.by_full_name else ()
+    detectors = {record.full_name: record.id for record in records}
+    none: tuple[FileFacts | None, str] = (None, "")
+    for key in dict.fromkeys([*registered, *numbers]):
+        exposure, detector = key
+        its, did = registered.get(key, none)
+        yield DeliveredFile(
+            str(exposure),
+            _find_night(str(exposure)),
+            detector if isinstance(detector, int) else detectors.get(detector, NO_DETECTOR),
+            did,
+            its,
+            key in numbers,
+            numbers.get(key),
+        )
+
+
+def _pair_by_path(context: Context, name: str, files: Mapping[str, tuple[FileFacts, str]]) -> Iterator[DeliveredFile]:
+    """Yield each raw with its file in Rucio and its path in the Butler; only the Butler knows the detector then."""
+    refs = context.butler.refs("raw", [name])
+    paths = context.butler.paths(refs)
+    seen = set()
+    for ref in refs:
+        path = paths.get(str(ref.id), "")
+        file, did = files.get(path, (None, ""))
+        seen.add(path)
+        exposure, detector = ref.dataId["exposure"], ref.dataId["detector"]
+        key = (ref.dataId["instrument"], exposure, detector)
+        yield DeliveredFile(str(exposure), _find_night(str(exposure)), detector, did, file, True, key)
+    for path, (its, did) in files.items():
+        if path not in seen:
+            yield DeliveredFile(its.name, _find_night(path), dataset=did, file=its)
+
+
+def _find_refs(context: Context, name: str, keys: Collection[Hashable]) -> RefBatches:
+    """Yield raws by instrument, exposure and detector, in batches of some exposures."""
+    chosen: Collection[Any] = set(keys)
+    exposures = sorted({(instrument, exposure) for instrument, exposure, _ in chosen})
+    size = max(RAWS_PER_BATCH * len(exposures) // max(len(chosen), 1), 1)
+    for refs in _list_raws(context, name, exposures, size):
+        by_number = {(ref.dataId["instrument"], ref.dataId["exposure"], ref.dataId["detector"]): ref for ref in refs}
+        yield [(key, ref) for key, ref in by_number.items() if key in chosen]
 
 
 KIND = RawKind()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FILES_PER_CHECK = 2_000
 """Files in one chunk of a worker."""
 BYTES_PER_READ = 1 << 20
+MISSING = "missing"
 NO_RECORDED_CHECKSUM = "no checksum recorded in Rucio"
 NO_STORED_CHECKSUM = "the storage returns no Adler-32 checksum"
 REQUESTS_AT_ONCE = 16
@@ -55,11 +56,12 @@ def find(locations: Iterable[str], pattern: str) -> list[str]:
 
 
 class FileProblem(NamedTuple):
-    """A file that is missing or differs from its record."""
+    """A file that is missing or differs from its record; ``size`` is in bytes, None if it is missing or as recorded."""
 
     id: str
     uri: str
     problem: str
+    size: int | None = None
 
 
 def check(files: Sequence[StoredFile], adler32: Mapping[str, str] | None = None) -> list[FileProblem]:
@@ -82,30 +84,31 @@ def check(files: Sequence[StoredFile], adler32: Mapping[str, str] | None = None)
 
     def check_one(file: StoredFile) -> FileProblem | None:
         with translate_read_errors(file.uri, "storage"):
-            problem = _find_problem(file)
+            problem, size = _find_problem(file)
             if not problem and adler32 is not None:
                 problem = _compare_checksum(file, adler32.get(file.uri, ""))
-        return FileProblem(file.id, file.uri, problem) if problem else None
+        return FileProblem(file.id, file.uri, problem, size) if problem else None
 
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
         return [found for found in threads.map(check_one, files) if found is not None]
 
 
-def _find_problem(file: StoredFile) -> str:
+def _find_problem(file: StoredFile) -> tuple[str, int | None]:
+    """Return what is wrong with a file, and its size if that is what differs."""
     from lsst.resources import ResourcePath
 
     place = ResourcePath(file.uri)
     try:
         size = place.size()
     except FileNotFoundError:
-        return "missing"
+        return MISSING, None
     if file.size >= 0 and size != file.size:
-        return f"{size:,} bytes, {file.size:,} recorded"
+        return f"{size:,} bytes, {file.size:,} recorded", size
     if file.checksum and hasattr(place, "get_info") and not place.isLocal:
         checksums = getattr(place.get_info(), "checksums", None) or {}
         if checksums and file.checksum not in checksums.values():
-            return "checksum differs from the recorded one"
-    return ""
+            return "checksum differs from the recorded one", None
+    return "", None
 
 
 def _compare_checksum(file: StoredFile, recorded: str) -> str:

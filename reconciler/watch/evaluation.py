@@ -73,6 +73,8 @@ class Memory:
         When that was.
     problems : `tuple` [`str`, ...]
         Why there is no memory.
+    last_success : `datetime.datetime` or `None`
+        When a check could last check everything.
     """
 
     resources: Mapping[str, ResourceMemory] = field(default_factory=dict)
@@ -81,6 +83,7 @@ class Memory:
     previous: Verdict | None = None
     previous_checked: datetime.datetime | None = None
     problems: tuple[str, ...] = ()
+    last_success: datetime.datetime | None = None
 
 
 def evaluate(check: CheckResult, memory: Memory, acknowledgements: Acknowledgements, now: datetime.datetime) -> StateReport:
@@ -105,9 +108,8 @@ def evaluate(check: CheckResult, memory: Memory, acknowledgements: Acknowledgeme
         problems += check_acknowledgements(acknowledgements, check.addresses, fields, now.date())
     else:
         problems += acknowledgements.problems
-    return StateReport(
-        check, now, findings, tuple(evaluation.resolved(findings)), memory.previous, memory.previous_checked, problems
-    )
+    resolved = tuple(evaluation.resolved(findings))
+    return StateReport(check, now, findings, resolved, memory.previous, memory.previous_checked, problems, memory.last_success)
 
 
 class _Evaluation:

@@ -186,6 +186,7 @@ class _Recorder:
             replaced_states=self.replaced,
             previous=Verdict(previous.verdict) if previous is not None else None,
             previous_checked=parse_time(previous.checked) if previous is not None else None,
+            last_success=self._read_last_success(),
         )
 
     def _find_replaced_states(self) -> Iterator[str]:
@@ -212,6 +213,13 @@ class _Recorder:
     def _read_previous(self) -> Any:
         query = sa.select(verdicts.c.verdict, verdicts.c.checked).where(verdicts.c.state.in_([self.check.state, *self.replaced]))
         return self.connection.execute(query.order_by(verdicts.c.checked.desc(), verdicts.c.id.desc()).limit(1)).first()
+
+    def _read_last_success(self) -> datetime.datetime | None:
+        query = sa.select(sa.func.max(verdicts.c.checked)).where(
+            verdicts.c.state.in_([self.check.state, *self.replaced]), verdicts.c.verdict != Verdict.UNKNOWN.value
+        )
+        found = self.connection.execute(query).scalar()
+        return parse_time(found) if found else None
 
     def _read_resources(self) -> dict[str, ResourceMemory]:
         rows = self.connection.execute(sa.select(resources).where(resources.c.repository == self.check.repository))

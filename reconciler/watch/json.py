@@ -8,6 +8,7 @@ import enum
 from typing import Any
 
 from reconciler.watch.latest import LatestVerdict
+from reconciler.watch.ledger import Ledger
 from reconciler.watch.model import StateReport
 
 
@@ -26,7 +27,7 @@ def report_as_json(report: StateReport) -> dict[str, Any]:
         "deep": check.deep,
         "changed": report.changed,
         "error": check.error or None,
-        "problems": list(report.problems),
+        "problems": [*report.problems, *check.ledger_errors],
         "differences": [
             {
                 **to_plain(finding.difference),
@@ -45,12 +46,19 @@ def report_as_json(report: StateReport) -> dict[str, Any]:
             for finding in report.findings
         ],
         "resolved": [to_plain(gone) for gone in report.resolved],
+        "ledgers": [ledger_as_json(ledger) for ledger in check.ledgers],
     }
 
 
 def latest_as_json(latest: LatestVerdict) -> dict[str, Any]:
     """Return the latest verdict of a state as JSON values."""
     return dict(to_plain(latest))
+
+
+def ledger_as_json(ledger: Ledger) -> dict[str, Any]:
+    """Return a ledger as JSON values."""
+    totals = {name: getattr(ledger, name) for name in ("agrees", "in_rucio", "in_butler", "on_storage", "checked")}
+    return {**to_plain(ledger), **totals}
 
 
 def to_plain(value: Any) -> Any:

@@ -11,7 +11,10 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reconciler.watch.ledger import Ledger
 
 UNKNOWN_KIND = "unknown"
 """The kind of a `FoundDifference` that reports what could not be checked; all other kinds are `DifferenceKind` values."""
@@ -187,6 +190,14 @@ class CheckResult:
         Duration.
     statements, calls : `int`
         Number of SQL statements and of Rucio calls.
+    rules : `Mapping` [`str`, `int`]
+        Number of replication rules of its Rucio datasets, by state.
+    waiting_bytes : `int` or `None`
+        Size of the files that Rucio hasn't delivered, as far as it is known; `None` if it was not asked for.
+    ledgers : `tuple` [`Ledger`, ...]
+        Those that were asked for.
+    ledger_errors : `tuple` [`str`, ...]
+        Why others could not be made.
     collections : `tuple` [`CheckedCollection`, ...]
         Collections that the state defines or fills.
     """
@@ -206,6 +217,10 @@ class CheckResult:
     seconds: float = 0.0
     statements: int = 0
     calls: int = 0
+    rules: Mapping[str, int] = field(default_factory=dict)
+    waiting_bytes: int | None = None
+    ledgers: tuple[Ledger, ...] = ()
+    ledger_errors: tuple[str, ...] = ()
     collections: tuple[CheckedCollection, ...] = ()
 
 
@@ -338,6 +353,8 @@ class StateReport:
         When that was.
     problems : `tuple` [`str`, ...]
         What is wrong with acknowledgements or the history; the check itself is complete.
+    last_success : `datetime.datetime` or `None`
+        When a check before this one could check everything.
     """
 
     check: CheckResult
@@ -347,6 +364,7 @@ class StateReport:
     previous: Verdict | None = None
     previous_checked: datetime.datetime | None = None
     problems: tuple[str, ...] = ()
+    last_success: datetime.datetime | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -360,8 +378,8 @@ class StateReport:
 
     @property
     def exit_code(self) -> int:
-        """That of the verdict; 1 if there are problems."""
-        return 1 if self.problems else self.verdict.exit_code
+        """That of the verdict; 1 if there are problems, or a ledger that could not be made."""
+        return 1 if self.problems or self.check.ledger_errors else self.verdict.exit_code
 
     @property
     def changed(self) -> bool:

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from reconciler.engine.model import Address, Comparison, Difference, DifferenceK
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import ReconcileError, StateError, clean
 from reconciler.kinds.chain import ChainSpec
+from reconciler.kinds.rucio_dataset import ObservedDataset
+from reconciler.kinds.shared.delivery import measure_awaited
 from reconciler.report.formatting import plural
 from reconciler.session import open_session
 from reconciler.state.variables import Scalar
@@ -26,6 +28,7 @@ from reconciler.watch.model import UNKNOWN_KIND, CheckedCollection, CheckedResou
 
 if TYPE_CHECKING:
     from reconciler.session import Session
+    from reconciler.watch.ledger import Ledger
 
 COLLECTION = "collection:"
 MOST_MEMBERS = 100
@@ -47,10 +50,16 @@ class CheckOptions:
         Values that override ``[vars]``.
     journal : `pathlib.Path` or `None`
         The journal of applies, if there is one.
+    measure : `bool`
+        Whether to find out how many bytes are waited for, for metrics.
+    ledger : `bool`
+        Whether to make the ledgers of what Rucio delivers, with a sample of the files on storage.
     """
 
     variables: Mapping[str, Scalar]
     journal: Path | None = None
+    measure: bool = False
+    ledger: bool = False
 
 
 def check_state(path: Path, options: CheckOptions, *, deep: bool) -> CheckResult:
@@ -136,6 +145,7 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
     differing = {difference.address for difference in differences}
     place = (state.digest, session.butler_name, session.rucio_name)
     applied = read_applied(options.journal, place, differing, len(state.resources)) if differing else {}
+    ledgers, ledger_errors = _read_ledgers(session) if options.ledger else ((), ())
     return CheckResult(
         state=str(state.path),
         name=state.name,
@@ -152,8 +162,44 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
         seconds=time.monotonic() - begun,
         statements=session.context.stats.statements,
         calls=session.context.stats.calls,
+        rules=_count_rules(plan),
+        waiting_bytes=_measure_awaited(session, plan) if options.measure else None,
+        ledgers=ledgers,
+        ledger_errors=ledger_errors,
         collections=tuple(_list_collections(session)),
     )
+
+
+def _read_ledgers(session: Session) -> tuple[tuple[Ledger, ...], tuple[str, ...]]:
+    """Return the ledgers of all resources that Rucio delivers, and why others could not be made."""
+    from reconciler.watch.ledger_reading import LedgerOptions, find_delivered, read_ledger
+
+    ledgers, errors = [], []
+    for address in find_delivered(session.state):
+        try:
+            ledgers.append(read_ledger(session, address, LedgerOptions()))
+        except ReconcileError as error:
+            errors += [f"the ledger of {address} could not be made: {problem}" for problem in error.problems]
+    return tuple(ledgers), tuple(errors)
+
+
+def _count_rules(plan: Plan) -> dict[str, int]:
+    """Count the replication rules of the state's Rucio datasets by their state."""
+    observed = (entry.observed for entry in plan.entries)
+    return dict(Counter(rule.state for found in observed if isinstance(found, ObservedDataset) for rule in found.rules))
+
+
+def _measure_awaited(session: Session, plan: Plan) -> int | None:
+    """Return the size of what Rucio hasn't delivered; None if that can't be found out."""
+    total = 0
+    try:
+        for entry in plan.entries:
+            awaited = [member for part in entry.observed.members for member in part.awaited] if entry.observed is not None else []
+            if awaited:
+                total += measure_awaited(session.context, getattr(entry.spec, "delivered_by", ()), awaited)
+    except ReconcileError:
+        return None
+    return total
 
 
 def _list_collections(session: Session) -> Iterator[CheckedCollection]:

@@ -64,16 +64,13 @@ def test_the_risks_of_a_saved_plan_are_shown(empty_bench: Bench) -> None:
     assert "! repository: creates a Butler repository" in empty_bench.run("apply", plan, "--yes", expect=0).output
 
 
-def test_an_interrupted_creation_is_completed_only_if_the_state_asks_for_the_repository(empty_bench: Bench) -> None:
+def test_an_interrupted_creation_is_completed_and_the_plan_says_so(empty_bench: Bench) -> None:
     from lsst.daf.butler import Butler
 
     Butler.makeRepo(str(empty_bench.repo))
     (empty_bench.repo / "gen3.sqlite3").unlink()
-    output = empty_bench.apply(state_of(empty_bench, f'uri = "{empty_bench.repo}"'), 1)
-    assert "its creation was interrupted" in output
-    assert not (empty_bench.repo / "gen3.sqlite3").exists()
-    output = empty_bench.apply(state_of(empty_bench, f'uri = "{empty_bench.repo}"\ncreate = true'), 0)
-    assert "completes the interrupted creation of the repository" in output
+    output = empty_bench.apply(state_of(empty_bench, f'uri = "{empty_bench.repo}"'), 0)
+    assert "! repository: completes the interrupted creation of the repository" in output
 
 
 def test_the_rucio_part_of_a_state_is_compared_although_there_is_no_repository(rucio_bench: Bench, fresh_scope: str) -> None:

@@ -176,6 +176,47 @@ def test_a_bad_acknowledgement_is_one_line_and_the_check_is_done(watched: Bench)
     assert watched.run("drift", state, expect=1).output.count("\n") == 2, "the problems are repeated, the differences are not"
 
 
+def metrics(file: Path) -> dict[str, float]:
+    """Return the values of a metrics file with one state by metric and further labels."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    samples = [sample for family in text_string_to_metric_families(file.read_text()) for sample in family.samples]
+    kept = ("verdict", "cause", "answer", "problem", "rule_state")
+    return {" ".join([s.name, *(s.labels[key] for key in kept if key in s.labels)]): s.value for s in samples}
+
+
+def test_the_metrics_of_each_run_replace_those_of_the_run_before(watched: Bench) -> None:
+    state = watched.state(STATE)
+    file = watched.folder / "reconcile.prom"
+    watched.run("drift", state, "--metrics", file, expect=2)
+    found = metrics(file)
+    assert found["reconcile_state_verdict drift"] == 1
+    assert found["reconcile_state_differences unapplied"] == 2
+    assert found["reconcile_state_check_sql_statements"] > 0
+    watched.apply(state)
+    watched.run("drift", state, "--metrics", file, expect=0)
+    found = metrics(file)
+    assert (found["reconcile_state_verdict in_sync"], found["reconcile_state_verdict drift"]) == (1, 0)
+    assert "reconcile_state_oldest_drift_timestamp_seconds" not in found
+    success = found["reconcile_state_last_success_timestamp_seconds"]
+    state.write_text("not TOML")
+    for times in (1, 2):
+        watched.run("drift", state, "--metrics", file, expect=1)
+        assert metrics(file)["reconcile_state_unknown_checks"] == times
+    kept = metrics(file)["reconcile_state_last_success_timestamp_seconds"]
+    assert kept == pytest.approx(success, abs=0.01), "the history keeps milliseconds"
+    assert metrics(file)["reconcile_state_last_check_timestamp_seconds"] > success - 1
+
+
+def test_metrics_for_a_folder_that_is_not_there_are_one_line_and_the_check_is_done(watched: Bench) -> None:
+    state = watched.state(STATE)
+    output = watched.run("drift", state, "--metrics", watched.folder / "none" / "a.prom", expect=1).output
+    assert output.count("error: ") == 1
+    assert f"there is no folder {watched.folder}/none, so no metrics were written" in output
+    assert "test has drift: 2 unapplied" in output
+    assert "drift" in watched.run("status", expect=2).output, "it is recorded"
+
+
 def database_digest(bench: Bench) -> str:
     return hashlib.sha256((bench.repo / "gen3.sqlite3").read_bytes()).hexdigest()
 

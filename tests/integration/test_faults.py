@@ -146,6 +146,20 @@ def test_a_change_that_rucio_refuses_is_reported_with_the_did_and_what_to_do(sce
     assert hint in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize(("where", "method"), [(META, ""), (RULES, "GET")])
+def test_an_endpoint_that_fails_for_all_is_not_asked_again_for_each_dataset(scene: Scene, where: str, method: str) -> None:
+    text = scene.state.read_text().partition("[rucio_dataset")[0]
+    text += "".join(f'[rucio_dataset."{scene.scope}:d{n}"]\nopen = true\nrules = [{{rse_expression = "X"}}]\n' for n in range(28))
+    scene.state.write_text(text)
+    with scene.proxy.doing("status 503", where, method):
+        result = scene.run("diff")
+        failed = [line for line in scene.proxy.requests if re.search(where, line)]
+    assert result.exit_code == 1
+    assert "the server answered 503 (3 tries" in result.output
+    assert "28 resources unknown" in result.output
+    assert len(failed) <= 18, "two questions, each tried three times, and three times again by the client"
+
+
 def test_wrong_rucio_credentials_are_reported_without_the_password(scene: Scene, world: World, tmp_path: Path) -> None:
     config = tmp_path / "rucio.cfg"
     config.write_text(config.read_text().replace(world.read_record()["password"], "wrong-one"))

@@ -59,7 +59,9 @@ def start() -> Iterator[Start]:
 
 def end_of(process: subprocess.Popen[str]) -> str:
     """Return what a process prints until it ends; the server that it waited for is not released before."""
-    output, _ = process.communicate(timeout=60)
+    assert process.stdout is not None
+    output = process.stdout.read()  # communicate() would end the input, too
+    process.wait(60)
     assert "Traceback" not in output
     assert "EOFError" not in output
     return output

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from reconciler.engine.kind import System
-from reconciler.engine.model import Condition, DifferenceKind, Members
+from reconciler.engine.model import Condition, DifferenceKind, JsonObject, Members
 from reconciler.errors import ObserveError
 from reconciler.patterns import Glob
 
@@ -190,6 +190,28 @@ def query_checksums(context: Context, patterns: Sequence[str], uris: Iterable[st
         files = _query_files(context, scope, (uri for uri in asked if uri not in found))
         found |= {uri: facts.adler32 for uri, (_, facts) in files.items() if facts.adler32}
     return found
+
+
+def measure_awaited(context: Context, patterns: Sequence[str], awaited: Sequence[JsonObject]) -> int:
+    """Return the size in bytes of members that are waited for; a file that Rucio doesn't have yet counts nothing.
+
+    Parameters
+    ----------
+    context : `reconciler.systems.context.Context`
+        The live systems.
+    patterns : `Sequence` [`str`]
+        DIDs with wildcards.
+    awaited : `Sequence` [`Mapping`]
+        The members, each with its URI as ``path`` or with its size as ``bytes``.
+    """
+    unsized = [str(member["path"]) for member in awaited if "bytes" not in member]
+    total = sum(int(member.get("bytes", 0)) for member in awaited)
+    if unsized:
+        dids = [did for pattern in patterns for did in context.rucio.matching(pattern)]
+        sizes = {file.name: file.size for file in context.rucio.files(dids)}
+        names = set(sizes)
+        total += sum(sizes.get(match_name_suffix(uri, names) or "", 0) for uri in unsized)
+    return total
 
 
 def _find_possible_names(uri: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -16,8 +17,10 @@ from reconciler.errors import ApplyError, ObserveError
 from reconciler.kinds.shared.delivery import query_checksums
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.datasets import StoredFile
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
+    from reconciler.systems.storage import FileProblem
 
 VERIFY = Field(
     "none",
@@ -90,21 +93,51 @@ def _check_batch(
     context: Context, refs: Sequence[DatasetRef], before: int, total: int, patterns: Sequence[str] | None
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the problems and the number of files checked, and report progress after each chunk."""
+    checked = check_refs(context, refs, before, total, patterns)
+    by_id = {str(ref.id): ref for ref in refs}
+    problems: list[dict[str, Any]] = [
+        {**ref.dataId.required, "uri": "", "problem": "unknown to the datastore"} for ref in checked.unknown
+    ]
+    problems += [{**by_id[found.id].dataId.required, "uri": found.uri, "problem": found.problem} for found in checked.problems]
+    return problems, len(checked.files) + len(checked.unknown)
+
+
+@dataclass(frozen=True)
+class CheckedFiles:
+    """The files of some datasets, with those that are missing or differ, and the datasets that the datastore doesn't know."""
+
+    files: Sequence[StoredFile]
+    problems: Sequence[FileProblem]
+    unknown: Sequence[DatasetRef]
+
+
+def check_refs(
+    context: Context, refs: Sequence[DatasetRef], before: int = 0, total: int = 0, patterns: Sequence[str] | None = None
+) -> CheckedFiles:
+    """Check the files of some datasets on storage.
+
+    Parameters
+    ----------
+    context : `reconciler.systems.context.Context`
+        The live systems and the workers.
+    refs : sequence of `lsst.daf.butler.DatasetRef`
+        The datasets.
+    before, total : `int`
+        Number of files checked earlier, and of all files, for the progress display.
+    patterns : sequence of `str`, optional
+        DIDs with wildcards; if given, content is compared with the checksums in their scopes.
+    """
     from reconciler.systems import storage
 
     files = context.butler.files(refs)
-    by_id = {str(ref.id): ref for ref in refs}
     checksums = None if patterns is None else query_checksums(context, patterns, [file.uri for file in files])
     starts = range(0, len(files), storage.FILES_PER_CHECK)
     chunks = [(files[start : start + storage.FILES_PER_CHECK], checksums) for start in starts]
     results = context.workers.each(storage.check, chunks) if len(chunks) > 1 else (storage.check(*chunk) for chunk in chunks)
     stored = {file.id for file in files}
-    unknown = [ref for id, ref in by_id.items() if id not in stored]
-    problems: list[dict[str, Any]] = [
-        {**ref.dataId.required, "uri": "", "problem": "unknown to the datastore"} for ref in unknown
-    ]
+    problems: list[FileProblem] = []
     for number, found in enumerate(results, 1):
         done = before + min(number * storage.FILES_PER_CHECK, len(files))
         context.report_progress("files on storage", done, max(done, total))
-        problems += [{**by_id[id].dataId.required, "uri": uri, "problem": problem} for id, uri, problem in found]
-    return problems, len(files) + len(unknown)
+        problems += found
+    return CheckedFiles(files, problems, [ref for ref in refs if str(ref.id) not in stored])

@@ -44,8 +44,8 @@ class ButlerConnection:
     """The Butlers that are open on one repository, and a cache of answers that lasts until something is changed.
 
     ``uri`` is the location of the repository, or its label in the repository index; the repository may not exist yet.
-    ``on_statement`` is called for each SQL statement that these Butlers send. Unless ``may_create``, an absent or half-made
-    repository is an error.
+    ``on_statement`` is called for each SQL statement that these Butlers send. Unless ``may_create``, an absent repository is
+    an error.
     """
 
     def __init__(self, uri: str, on_statement: Callable[[], None] | None = None, *, may_create: bool = True) -> None:
@@ -98,7 +98,7 @@ class ButlerConnection:
         Raises
         ------
         reconciler.errors.ObserveError
-            If the repository exists and can't be opened, or it isn't complete and may not be created.
+            If the repository exists and can't be opened, or it is absent and may not be created.
         """
         return self.cached("status", self._read_status)
 
@@ -119,9 +119,6 @@ class ButlerConnection:
             if not self._is_half_made(error.__cause__):
                 raise
             _check_interrupted_creation(self.uri, self.config())
-            if not self.may_create:
-                text = f"Butler {self.uri}: its creation was interrupted; butler.yaml exists, but the registry has no tables"
-                raise ObserveError(text, ("to complete it, set `create = true` or `seed_config` in [repository]",)) from error
             return "half-made"
         return "ready"
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from reconciler import redaction
 from reconciler.errors import ObserveError
 from reconciler.systems.rucio.errors import Attempts, translate_read_errors, translate_write_errors
+from reconciler.systems.rucio.outages import Outages
 from reconciler.systems.rucio.read_only import refuse_writes
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class RucioConnection:
     read_only: bool = False
     _client: Any = None
     _answers: dict[Hashable, Any] = field(default_factory=dict)
+    _outages: Outages = field(default_factory=Outages)
 
     def connect(self) -> None:
         """Log in, unless this is done.
@@ -109,12 +111,14 @@ class RucioConnection:
     def ask(self, key: Hashable, question: Callable[[], T], what: str = "") -> T:
         """Return the answer to a question, from the cache or by `read`."""
         if key not in self._answers:
-            self._answers[key] = self.read(question, what)
+            self._answers[key] = self.read(question, what, endpoint=str(key[0]) if isinstance(key, tuple) else str(key))
         answer: T = self._answers[key]
         return answer
 
-    def read(self, question: Callable[[], T], what: str = "") -> T:
+    def read(self, question: Callable[[], T], what: str = "", *, endpoint: str) -> T:
         """Return the answer to a question, with retries and past the cache; ``what`` is the DID that it is about, if it is one.
+
+        While an ``endpoint`` fails whatever it is asked about, it isn't asked; see `reconciler.systems.rucio.outages`.
 
         Raises
         ------
@@ -123,8 +127,15 @@ class RucioConnection:
         """
         self.connect()
         attempts = Attempts()
-        with translate_read_errors(self.place, attempts, what):
-            return attempts.call(question)
+        self._outages.check(endpoint)
+        try:
+            with translate_read_errors(self.place, attempts, what):
+                answer = attempts.call(question)
+        except ObserveError as error:
+            self._outages.add(endpoint, error)
+            raise
+        self._outages.end(endpoint)
+        return answer
 
     def is_cached(self, key: Hashable) -> bool:
         """Check whether an answer is in the cache."""

@@ -78,7 +78,7 @@ class DidCatalog:
             answer = self._connection.client.get_metadata_bulk(did_keys(dids), plugin="DID_COLUMN")
             return {f"{row['scope']}:{row['name']}": did_facts(row) for row in read_rows(answer, "scope", "name", "did_type")}
 
-        return self._connection.read(read)
+        return self._connection.read(read, endpoint="dids")
 
     def _check_left_out(self, left_out: Sequence[str], asked: int) -> None:
         if len(left_out) > MOST_QUERIED_ALONE:
@@ -99,7 +99,7 @@ class DidCatalog:
                 return None
             return did_facts(next(read_rows([answer], "did_type", "is_open", "length")))
 
-        return self._connection.read(read, did)
+        return self._connection.read(read, did, endpoint="did")
 
     def match(self, pattern: str, did_type: str = "collection") -> list[str]:
         """List datasets and containers that match ``scope:name`` with wildcards; without any, return the DID, existing or not.
@@ -192,7 +192,7 @@ class DidCatalog:
         if new:
             facts = self.query(new)
             for batch in batches(new):
-                found = self._connection.read(functools.partial(self._read_files, batch, facts))
+                found = self._connection.read(functools.partial(self._read_files, batch, facts), endpoint="files")
                 for did in batch:
                     self._connection.cache(("files", did), found.get(did, []))
         return {did: self._connection.cached(("files", did)) for did in asked}

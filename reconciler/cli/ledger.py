@@ -1,0 +1,103 @@
+"""``reconcile ledger``: what Rucio, the Butler and storage know of the files that Rucio delivers, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, print_error, show, worst_code
+from reconciler.cli.options import Night, VerifyOption, merge_variables, variable_options
+from reconciler.errors import ReconcileError, StateError
+
+if TYPE_CHECKING:
+    from reconciler.watch.ledger import Ledger
+
+
+@click.command()
+@click.argument("state", type=click.Path(path_type=Path))
+@click.argument("resource", required=False)
+@variable_options
+@click.option("--night", type=Night(), metavar="YYYYMMDD", help="Only raws of this night.")
+@click.option(
+    "--verify",
+    type=VerifyOption(),
+    default="sample:100",
+    show_default=True,
+    metavar="all|sample:N|none",
+    help="Files of each resource to check on storage.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    show_default=True,
+    help="Output format.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="List every row, not only those that differ.")
+@handle_errors
+def ledger(
+    state: Path,
+    resource: str | None,
+    var_files: tuple[Path, ...],
+    pairs: tuple[str, ...],
+    night: int | None,
+    verify: str,
+    output_format: str,
+    verbose: bool,
+) -> int:
+    """Compare what Rucio, the Butler and storage know of the files that Rucio delivers. Changes nothing.
+
+    Raws are counted by night and detector, the files of import and file_ingest tables by Rucio dataset. RESOURCE is an address or
+    a glob; without it, all tables with delivered_by are compared.
+
+    Exit codes: 0 the three agree; 2 they differ; 1 something could not be checked.
+    """
+    from reconciler.session import open_session
+    from reconciler.watch.ledger_reading import LedgerOptions, find_delivered, read_ledger
+
+    options = LedgerOptions(verify, night)
+    ledgers: list[Ledger] = []
+    codes = []
+    with open_session(state, merge_variables(var_files, pairs)) as session:
+        session.context.forbid_writes()
+        addresses = find_delivered(session.state, (resource,) if resource is not None else ())
+        if night is not None and resource is None:
+            addresses = [address for address in addresses if address.kind == "raw"]
+        if not addresses:
+            what = "raw table" if night is not None else "table"
+            raise StateError(f"{state.name}: no {what} has delivered_by, so that there is nothing to compare")
+        for address in addresses:
+            try:
+                found = read_ledger(session, address, options)
+            except ReconcileError as error:
+                codes.append(ERROR)
+                print_error(ReconcileError([f"{address}: {problem}" for problem in error.problems], error.hints))
+                continue
+            ledgers.append(found)
+            codes.append(IN_SYNC if found.agrees else DIFFERENCES)
+    _print(ledgers, output_format, all_rows=verbose or night is not None)
+    return worst_code(codes)
+
+
+def _print(ledgers: list[Ledger], output_format: str, *, all_rows: bool) -> None:
+    from reconciler.watch.json import ledger_as_json
+    from reconciler.watch.ledger_text import ledgers_as_csv, report_ledger
+
+    if output_format == "json":
+        from pydantic_core import to_json
+
+        from reconciler.printable import escape_json
+        from reconciler.redaction import redact_json
+
+        documents = redact_json([ledger_as_json(found) for found in ledgers])
+        for line in escape_json(to_json(documents, indent=2).decode()).split("\n"):
+            echo(line)
+    elif output_format == "csv":
+        for line in ledgers_as_csv(ledgers).splitlines():
+            echo(line)
+    else:
+        for found in ledgers:
+            show(report_ledger(found, all_rows=all_rows))
