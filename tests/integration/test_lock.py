@@ -44,6 +44,8 @@ def absent(request: pytest.FixtureRequest, empty_bench: Bench, world: World, cli
         seed = f"registry:\n  db: postgresql://postgres@/lsstprod?host={socket}\n  namespace: {scene.scope}\n"
         (empty_bench.folder / "seed.yaml").write_text(seed)
         text = text.replace("[rucio]", 'seed_config = "seed.yaml"\n[rucio]')
+    else:
+        text = text.replace("[rucio]", "create = true\n[rucio]")
     scene.state.write_text(text)
     return scene
 
@@ -88,7 +90,8 @@ def test_of_two_users_who_confirm_the_creation_of_a_repository_one_finds_the_loc
 
 
 def test_a_declined_creation_leaves_no_folder(empty_bench: Bench) -> None:
-    empty_bench.run("apply", empty_bench.state(RUNS), expect=1)  # the input ends at the question
+    output = empty_bench.run("apply", empty_bench.state("create = true\n" + RUNS), expect=1).output
+    assert "Apply?" in output  # the input ends there
     assert not empty_bench.repo.exists()
 
 
