@@ -135,7 +135,8 @@ class Scene:
             f'[reconcile]\nversion = 1\n[repository]\nuri = "{repo}"\n[rucio]\nconfig = "rucio.cfg"\nrse = "IN2P3_RAW_DISK"\n'
             f'timeout = 1\n[collection.a]\ntype = "RUN"\n[rucio_dataset."{self.scope}:d"]\n'
             'rules = [{ rse_expression = "SLAC_BUTLER_DISK" }]\n'
-            f'[expect.e]\ndataset_type = "raw"\ncollections = ["a"]\nmin = 0\ndid = "{self.scope}:d"\nfiles = "none"\n'
+            f'[dataset_type.cat]\nstorage_class = "StructuredDataDict"\ndimensions = ["htm7"]\n'
+            f'[expect.e]\ndataset_type = "cat"\ncollections = ["a"]\nmin = 0\ndid = "{self.scope}:d"\nfiles = "none"\n'
         )
         self.environment = {"XDG_STATE_HOME": str(folder / "xdg"), "TMPDIR": str(folder), "RUCIO_CLIENT_MODE": "1"}
 

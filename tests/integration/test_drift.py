@@ -264,8 +264,8 @@ def test_a_request_that_changes_something_is_refused_before_it_is_sent(guarded: 
         lambda: rucio.create_dataset(f"{scene.scope}:new"),
         lambda: rucio.close(f"{scene.scope}:d"),
         lambda: rucio.attach(f"{scene.scope}:d", [f"{scene.scope}:f1"]),
-        lambda: rucio.update_rule("0" * 32, {"priority": 1}),
-        lambda: rucio.delete_rule("0" * 32),
+        lambda: rucio.update_rule(f"{scene.scope}:d", "0" * 32, {"priority": 1}),
+        lambda: rucio.delete_rule(f"{scene.scope}:d", "0" * 32),
         lambda: rucio.client.add_replicas("SLAC_BUTLER_DISK", []),
         lambda: rucio.client.declare_bad_file_replicas(["davs://x/f1"], "x"),
     ]

@@ -34,7 +34,7 @@ def test_an_unreachable_rucio_server_leaves_the_butler_resources_checked_and_the
     assert result.exit_code == 1
     assert "connection refused or lost" in result.output
     assert "3 tries in" in result.output
-    assert "The rest was checked: 2 resources, 1 differs. 2 resources unknown." in result.output
+    assert "The rest was checked: 3 resources, 2 differ. 2 resources unknown." in result.output
 
 
 def test_the_number_of_rucio_requests_does_not_grow_with_the_number_of_datasets(scene: Scene, client: Any) -> None:
@@ -88,7 +88,8 @@ def test_a_search_that_is_cut_is_noticed(scene: Scene, client: Any, count: int, 
     for n in range(count):
         client.add_dataset(scene.scope, f"night{n}")
     expectation = (
-        f'[expect.e]\ndataset_type = "raw"\ncollections = ["a"]\nmin = 0\ndid = "{scene.scope}:night*"\nfiles = "none"\n'
+        f'[dataset_type.cat]\nstorage_class = "StructuredDataDict"\ndimensions = ["htm7"]\n'
+        f'[expect.e]\ndataset_type = "cat"\ncollections = ["a"]\nmin = 0\ndid = "{scene.scope}:night*"\nfiles = "none"\n'
     )
     write_datasets(scene, expectation)
     scene.run("apply", "--yes")

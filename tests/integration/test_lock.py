@@ -90,7 +90,7 @@ def test_of_two_users_who_confirm_the_creation_of_a_repository_one_finds_the_loc
 
 
 def test_a_declined_creation_leaves_no_folder(empty_bench: Bench) -> None:
-    output = empty_bench.run("apply", empty_bench.state("create = true\n" + RUNS), expect=1).output
+    output = empty_bench.run("apply", empty_bench.state(RUNS), expect=1).output
     assert "Apply?" in output  # the input ends there
     assert not empty_bench.repo.exists()
 
