@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -23,6 +24,8 @@ settings.register_profile("real systems", deadline=None, suppress_health_check=[
 settings.load_profile("real systems")
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(OBSERVATORY))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job; programs under test would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STACK = {"PYTHONPATH": str(OBSERVATORY), "DAF_BUTLER_PLUGINS": str(OBSERVATORY / "butler-plugins.yaml")}
 """Environment in which ``butler`` has the commands of the stand-in observatory."""
