@@ -116,6 +116,6 @@ def test_twenty_states_of_which_one_hangs_and_one_is_unreachable(
             assert {name: report.exit_code for name, report in found.items()} == {"s": 1, "unreachable": 1}
             assert found["s"].check.error == "the check didn't end within 20 s, and was stopped"
     assert [message["title"] for message in web.messages] == [
-        "reconcile: 19 states: 18 drifted, 1 unapplied",
+        "reconcile: 19 states: 18 drifted, 2 unapplied",
         "reconcile: 2 states: 2 unknown",
     ], "one message for each run"
