@@ -92,7 +92,8 @@ def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Obse
         for record in butler.records("exposure", instrument=instrument)
         if queries.is_on_sky(record)
     }
-    exists = defined or not exposures  # nothing is missing where no exposure sees the sky
+    # Nothing is missing where no exposure sees the sky; but where the instrument is still unknown, everything is to come.
+    exists = defined or (not exposures and butler.count_records("instrument", instrument=instrument))
     return Observed(spec if exists else None, (Members.compare(FIELD, exposures, defined),), conditions)
 
 
