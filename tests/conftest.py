@@ -24,8 +24,10 @@ settings.register_profile("real systems", deadline=None, suppress_health_check=[
 settings.load_profile("real systems")
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(OBSERVATORY))
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job; programs under test would inherit it
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's background job and nohup ignore these signals, which programs under test would inherit.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 STACK = {"PYTHONPATH": str(OBSERVATORY), "DAF_BUTLER_PLUGINS": str(OBSERVATORY / "butler-plugins.yaml")}
 """Environment in which ``butler`` has the commands of the stand-in observatory."""

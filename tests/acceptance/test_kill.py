@@ -25,15 +25,16 @@ def test_an_apply_after_a_kill_gives_the_same_result_as_an_undisturbed_one(
     assert equal == 2, messages
 
 
+@pytest.mark.parametrize("two_users", [False, True], ids=["one user", "two users"])
 @pytest.mark.parametrize("postgres", [False, True], ids=["sqlite", "postgresql"])
 def test_two_applies_started_together_end_without_errors_and_in_sync(
-    tmp_path: Path, world: World, client: Any, postgres: bool
+    tmp_path: Path, world: World, client: Any, postgres: bool, two_users: bool
 ) -> None:
     inputs = tmp_path / "inputs"
     inputs.mkdir()
     make_inputs(inputs)
     trial = Trial(tmp_path / "both", inputs, world, client, postgres)
-    assert race(trial)
+    assert race(trial, two_users=two_users)
 
 
 def test_a_hot_journal_of_sqlite_is_recovered_by_the_next_run(tmp_path: Path, world: World, client: Any) -> None:
