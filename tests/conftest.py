@@ -37,6 +37,13 @@ SMALL = Sizes(nights=1, exposures=6, shards=14)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the longest test, which can't be split, so that it doesn't run alone at the end."""
     items.sort(key=lambda item: "test_model_of_use" not in item.nodeid)
+    registering = [item for item in items if item.path.stem in ("test_registering", "test_truth_of_rucio")]
+    if registering:
+        from lsst.resources import ResourcePath
+
+        reason = "rucio-register can't register with this lsst-resources, which is older than it expects"
+        for item in registering if not hasattr(ResourcePath, "get_info") else ():
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
