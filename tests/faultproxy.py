@@ -118,6 +118,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(status, headers, content, promise=len(content) + 100)
         elif name == "short":
             lines = content.splitlines(keepends=True)
+            if value:
+                lines.sort(key=lambda line: value.encode() not in line)
             self._answer(status, headers, b"".join(lines[: len(lines) // 2]))
         else:
             self._answer(status, headers, content)

@@ -122,7 +122,10 @@ class DidCatalog:
         return self._connection.ask(("match", pattern, did_type), read, pattern)
 
     def _search(self, scope: str, name: str, did_type: str) -> set[str]:
-        """Search names with wildcards, and again in two parts: a search that is cut the same way each time loses others then."""
+        """Search names with wildcards, again in two parts, and for one name alone.
+
+        A search that is cut the same way each time loses other names in parts, and the only one when asked for one.
+        """
 
         def read(**bounds: str) -> set[str]:
             filters = {"name": name, **{key.replace("_", "."): value for key, value in bounds.items()}}
@@ -132,6 +135,8 @@ class DidCatalog:
         if first:
             middle = sorted(first)[(len(first) - 1) // 2]
             second = read(name_lte=middle) | read(name_gt=middle)
+            if first == second and middle not in read(name_gte=middle, name_lte=middle):
+                raise IncompleteAnswer(f"a search for {scope}:{name} found {middle}, and a search for that name alone did not")
         else:
             second = read()
         if first != second:
