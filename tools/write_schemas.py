@@ -1,12 +1,15 @@
-"""Write the JSON Schemas of state files, diff reports and saved plans to ``schemas/``: ``make schemas``."""
+"""Write the JSON Schemas of state files, saved plans and all JSON output to ``schemas/``: ``make schemas``."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from reconciler.engine.plan_file import plan_schema
-from reconciler.report.json import report_schema
+from reconciler.report.events import event_schema
+from reconciler.report.json import error_schema, make_schema, report_schema
+from reconciler.report.run import RunDocument
 from reconciler.state.schema import state_schema
 from reconciler.watch.acknowledgements import acknowledgement_schema
 
@@ -17,6 +20,9 @@ def write(folder: Path) -> list[Path]:
     for name, schema in (
         ("state", state_schema()),
         ("diff", report_schema()),
+        ("apply", make_schema(RunDocument)),
+        ("events", event_schema()),
+        ("error", error_schema()),
         ("plan", plan_schema()),
         ("acks", acknowledgement_schema()),
     ):
@@ -27,5 +33,5 @@ def write(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for path in write(Path("schemas")):
+    for path in write(Path(sys.argv[1] if len(sys.argv) > 1 else "schemas")):
         print(path)

@@ -17,8 +17,11 @@ from reconciler.redaction import redact
 from reconciler.startup import make_printable
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from reconciler.report.formatting import Line
 
+REPORTED = "reconciler.error_printed_as_json"
 IN_SYNC, ERROR, DIFFERENCES, USAGE, LOCKED, INTERRUPTED = 0, 1, 2, 64, 75, 130
 
 
@@ -28,11 +31,37 @@ def echo(text: str = "", *, err: bool = False) -> None:
 
 
 def show(lines: Iterable[Line]) -> None:
-    """Print lines, in colour on a terminal unless ``NO_COLOR`` is set."""
-    colour = None if not os.environ.get("NO_COLOR") else False
+    """Print lines, in colour if the output has any; see `choose_colour`."""
     for line in lines:
-        text = escape(redact(line.text))
-        click.secho(text, fg=line.colour, bold=line.bold or None, color=colour)
+        click.secho(escape(redact(line.text)), fg=line.colour, bold=line.bold or None)
+
+
+def choose_colour(option: str = "auto") -> bool | None:
+    """Return whether the output is in colour: True, False, or `None` for only on a terminal.
+
+    The option ``--color`` comes before ``NO_COLOR`` (https://no-color.org), that before ``FORCE_COLOR``, and that before
+    ``TERM=dumb``, a terminal that knows no colours.
+    """
+    if option != "auto":
+        return option == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None
+
+
+def print_json(document: BaseModel) -> None:
+    """Print a document as indented JSON."""
+    from reconciler.report.json import format_json
+
+    for line in format_json(document.model_dump(mode="json")).split("\n"):
+        echo(line)
+
+
+def report_once() -> None:
+    """Remember that the error that is about to end the command has been printed as JSON."""
+    click.get_current_context().meta[REPORTED] = True
 
 
 def print_traceback() -> None:
@@ -51,6 +80,7 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
             if _debugging():
                 print_traceback()
             code = print_error(error)
+            _print_json_error(error, code)
         except KeyboardInterrupt:
             echo(err=True)
             echo("interrupted", err=True)
@@ -84,6 +114,27 @@ def print_error(error: ReconcileError) -> int:
         echo(f"  {hint}", err=True)
     if isinstance(error, StateError) and len(problems) > 1:
         echo(f"{len(problems)} errors; nothing was changed.", err=True)
+    return exit_code(error)
+
+
+def _print_json_error(error: ReconcileError, code: int) -> None:
+    """Print an error for the program that reads the output of this command, if one does."""
+    context = click.get_current_context()
+    output_format = context.params.get("output_format")
+    if output_format not in ("json", "jsonl") or context.meta.get(REPORTED):
+        return
+    if output_format == "json":
+        from reconciler.report.json import report_error
+
+        print_json(report_error(error, code))
+    else:
+        from reconciler.report.events import error_event, format_event
+
+        echo(format_event(error_event(error, code)))
+
+
+def exit_code(error: ReconcileError) -> int:
+    """Return the exit code of an error."""
     return LOCKED if isinstance(error, LockHeld) else ERROR
 
 

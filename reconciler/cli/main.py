@@ -10,11 +10,13 @@ import click
 from reconciler.cli.ack import ack
 from reconciler.cli.acks import acks
 from reconciler.cli.apply import apply
+from reconciler.cli.console import choose_colour
 from reconciler.cli.diff import diff
 from reconciler.cli.drift import drift
 from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.ledger import ledger
 from reconciler.cli.log import log
+from reconciler.cli.options import add_color_option
 from reconciler.cli.playground import playground
 from reconciler.cli.sections import SectionedGroup
 from reconciler.cli.status import status
@@ -54,9 +56,12 @@ def main(context: click.Context, debug: bool) -> None:
     """
     configure_process()
     context.obj = {"debug": debug}
+    if context.color is None:  # without --color
+        context.color = choose_colour()
     if context.invoked_subcommand != playground.name:  # it has services to end
         context.with_resource(Interrupts())
 
 
 for command in (validate, diff, apply, drift, status, ledger, ack, acks, timer, log, playground):
-    main.add_command(command)
+    main.add_command(add_color_option(command))
+add_color_option(main)

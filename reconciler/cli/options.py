@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.errors import StateError, did_you_mean
+from reconciler.cli.console import choose_colour
+from reconciler.errors import ReconcileError, StateError, did_you_mean
 
 if TYPE_CHECKING:
     from reconciler.state.variables import Scalar
@@ -38,7 +40,7 @@ class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer
     """The name of a report format: a built-in one, or one of an installed package, which is searched only for other names."""
 
     name = "format"
-    built_in = ("text", "json", "markdown", "shell")
+    built_in = ("text", "json", "jsonl", "markdown", "shell")
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name if there is such a format."""
@@ -152,6 +154,69 @@ def journal_option(command: C) -> C:
     return _add(
         command, click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Path of the journal file.")
     )
+
+
+def add_color_option(command: click.Command) -> click.Command:
+    """Add the option for colours; it works before and after the name of the command."""
+
+    def choose(context: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            context.color = choose_colour(value)
+
+    option = click.Option(
+        ["--color"],
+        type=click.Choice(["auto", "always", "never"]),
+        expose_value=False,
+        callback=choose,
+        help="Whether the output is in colour; auto, the default, means on a terminal.",
+    )
+    command.params.append(option)
+    return command
+
+
+def quiet_option(command: C) -> C:
+    """Add the option for one line for each state."""
+    return _add(command, click.option("-q", "--quiet", is_flag=True, help="Print one line for each state."))
+
+
+class SummaryFile(click.ParamType):  # type: ignore[type-arg]
+    """A Markdown file to append to; that it can be written is checked before the work begins."""
+
+    name = "file"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        path = Path(value)
+        folder = path.absolute().parent
+        if path.is_dir():
+            raise click.BadParameter(f"{path} is a folder; name a file", ctx, param)
+        if not folder.is_dir():
+            raise click.BadParameter(f"the folder {folder} doesn't exist", ctx, param)
+        if not os.access(path if path.exists() else folder, os.W_OK):
+            raise click.BadParameter(f"no permission to write {path}", ctx, param)
+        return path
+
+
+def summary_option(command: C) -> C:
+    """Add the option for a summary in Markdown."""
+    text = "Append a summary in Markdown to this file, such as $GITHUB_STEP_SUMMARY, or one to mail."
+    return _add(command, click.option("--summary", type=SummaryFile(), metavar="FILE", help=text))
+
+
+def append_summary(path: Path, text: str) -> None:
+    """Append a summary to a file.
+
+    Raises
+    ------
+    reconciler.errors.ReconcileError
+        If it can't be written; what it reports was done all the same.
+    """
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(f"{text}\n")
+    except OSError as error:
+        reason = f"the summary can't be written to {path}: {error.strerror}"
+        raise ReconcileError(reason, ("everything else was done",)) from error
 
 
 def history_option(command: C) -> C:

@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.engine.kind import Kind
 from reconciler.engine.model import Action, Difference, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
+from reconciler.report import summary
 from reconciler.report.formatting import COLUMN, Line, format_seconds, format_size, plural
 from reconciler.report.members import list_members
 from reconciler.report.shell import format_command
@@ -36,14 +37,6 @@ COLOURS = {
     DifferenceKind.FAILED: "red",
     DifferenceKind.LATER: "cyan",
 }
-REST = (
-    ("waiting", DifferenceKind.WAITING),
-    ("in conflict", DifferenceKind.CONFLICT),
-    ("blocked", DifferenceKind.BLOCKED),
-    ("degraded", DifferenceKind.DEGRADED),
-    ("failing", DifferenceKind.FAILED),
-)
-"""How resources without actions are counted in the summary, each once."""
 
 
 def header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
@@ -276,33 +269,28 @@ def report_unknown(plan: Plan) -> Iterator[Line]:
 
 def summarize(plan: Plan, elapsed: float) -> Line:
     """Return the last line of a report: that all is in sync, or what differs and what is to be done about it."""
+    counts = summary.summarize(plan)
     if plan.in_sync:
-        count = plural(len(plan.entries), "resource")
-        by_count = len(plan.compared_by_count)
-        quick = f" {by_count:,} of them by count only," if by_count else ""
+        quick = f" {counts.by_count:,} of them by count only," if counts.by_count else ""
+        count = plural(counts.resources, "resource")
         return Line(f"{plan.state.name} is in sync: {count},{quick} checked in {format_seconds(elapsed)}.", "green")
-    differing = plan.differing
-    acting = [entry for entry in plan.entries if entry.actions]
-    rest = [entry for entry in differing if not entry.actions]
-    parts = [f"{len(acting):,} to change"] if acting else []
-    for word, kind in REST:
-        found = [entry for entry in rest if entry.has(kind)]
-        rest = [entry for entry in rest if entry not in found]
-        if found:
-            parts.append(f"{len(found):,} {word}")
-    text = f"{len(differing):,} of {plural(len(plan.entries), 'resource')} {'differs' if len(differing) == 1 else 'differ'}"
+    parts = [f"{counts.to_change:,} to change"] if counts.to_change else []
+    rest = [(name.replace("_", " "), getattr(counts, name)) for name, _ in summary.WITHOUT_ACTION]
+    parts += [f"{count:,} {name}" for name, count in rest if count]
+    verb = "differs" if counts.differing == 1 else "differ"
+    text = f"{counts.differing:,} of {plural(counts.resources, 'resource')} {verb}"
     text += f": {', '.join(parts)}." if parts else "."
-    if plan.unknown:
-        text += f" {plural(len(plan.unknown), 'resource')} could not be checked."
-    losing = sum(entry.has(DifferenceKind.REMOVE) for entry in plan.entries)
-    verb = "contains" if losing == 1 else "contain"
-    if losing:
-        text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)."
+    if counts.unknown:
+        text += f" {plural(counts.unknown, 'resource')} could not be checked."
+    if counts.with_unwanted:
+        verb = "contains" if counts.with_unwanted == 1 else "contain"
+        text += f" {plural(counts.with_unwanted, 'resource')} {verb} unwanted members (see --prune)."
     moved = sum(len(action.removes) for action in plan.actions if action.removes_by_key)
     if moved:
         text += f" {plural(moved, 'member')} to remove, as the state asks."
-    if not losing and not moved and not plan.unknown:  # what could not be checked may contain unwanted members
+    # What could not be checked may contain unwanted members.
+    if not counts.with_unwanted and not moved and not counts.unknown:
         text += " Nothing to remove."
-    if plan.compared_by_count:
-        text += f" {plural(len(plan.compared_by_count), 'resource')} compared by count only."
+    if counts.by_count:
+        text += f" {plural(counts.by_count, 'resource')} compared by count only."
     return Line(f"{text}       {format_seconds(elapsed)}", bold=True)
