@@ -29,6 +29,7 @@ from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
 from reconciler.systems.context import Context
 from reconciler.systems.policy import ComparisonPolicy
+from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
 
 
@@ -278,7 +279,7 @@ class Session:
         self._check_own(plan)
         removals = count_pruned(plan)
         if removals and not prune:
-            text = f"the plan removes {removals:,} members, and removal isn't allowed"
+            text = f"the plan removes {removals:,} {'member' if removals == 1 else 'members'}, and removal isn't allowed"
             raise RemovalRefused(text, removals, ("call apply with prune=True; nothing was changed",))
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
@@ -309,6 +310,7 @@ def open_session(
     parsl: str | None = None,
     counted: bool = False,
     notify: Callable[[str], None] = _ignore,
+    report_phase: Callable[[str], None] = _ignore,
 ) -> Session:
     """Load a state file and prepare its live systems; nothing is asked yet.
 
@@ -330,6 +332,9 @@ def open_session(
         Whether to count SQL statements and Rucio calls.
     notify : callable
         Called with notices, such as who holds a lock that is waited for.
+    report_phase : callable
+        Called with the name of each phase when it begins: ``load``, ``import lsst.daf.butler``, ``plan``, or the table whose
+        resources are being observed.
 
     Returns
     -------
@@ -348,7 +353,8 @@ def open_session(
     if deep and quick:
         raise StateError("--deep and --quick: give only one of them")
     started = time.monotonic()
-    context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=Workers(jobs, parsl))
+    stats = Stats(report_phase=report_phase)
+    context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=Workers(jobs, parsl), stats=stats)
     with context.phase("load"):
         state = load(Path(path), variables or {})
     repository = find_repository(state)

@@ -9,6 +9,7 @@ from pathlib import Path
 from reconciler.cli.apply_output import ApplyOutput
 from reconciler.cli.console import DIFFERENCES, echo
 from reconciler.cli.interrupts import interruptible_run
+from reconciler.cli.live import SignOfLife
 from reconciler.engine import plan_file
 from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
@@ -18,6 +19,8 @@ from reconciler.report.run import RunReport, report_run
 from reconciler.report.summary import summarize
 from reconciler.session import Session, open_session
 from reconciler.state.variables import Scalar
+
+_SIGN = SignOfLife()
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
         _open(path, variables, options) as session,
         session.locked(options.lock_timeout),
     ):
-        plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
+        with _SIGN:
+            plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
         output.show_plan(session, plan)
         return _confirm_and_run(session, plan, options, output)
 
@@ -102,15 +106,27 @@ def apply_plan(path: Path, options: ApplyOptions, output: ApplyOutput, state: Pa
     with _open(chosen, saved.variables, options) as session:
         plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name, changed=state is not None)
         with session.locked(options.lock_timeout):
-            plan = session.renew(saved, changed=state is not None)
+            with _SIGN:
+                plan = session.renew(saved, changed=state is not None)
             output.show_plan(session, plan)
             output.show(Line(f"Refused: {address}: {why}", "red") for address, why in plan.limits.refused.items())
             return _confirm_and_run(session, plan, options, output)
 
 
 def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:
-    policy = {"deep": options.deep, "quick": options.quick}
-    return open_session(path, variables, **policy, jobs=options.jobs, parsl=options.parsl, notify=_notice)
+    with _SIGN:
+        session = open_session(
+            path,
+            variables,
+            deep=options.deep,
+            quick=options.quick,
+            jobs=options.jobs,
+            parsl=options.parsl,
+            notify=_notice,
+            report_phase=_SIGN.report_phase,
+        )
+    _SIGN.count(address.kind for address in session.state.resources)
+    return session
 
 
 def _notice(message: str) -> None:

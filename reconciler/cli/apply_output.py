@@ -15,7 +15,7 @@ from reconciler.engine.result import ApplyResult
 from reconciler.errors import ReconcileError
 from reconciler.report import apply_summary, text
 from reconciler.report.events import EventListener, PlanEvent, error_event, format_event, summary_event
-from reconciler.report.formatting import Line
+from reconciler.report.formatting import Line, plural
 from reconciler.report.json import report
 from reconciler.report.run import RunReport, make_run_document
 from reconciler.session import Session
@@ -46,7 +46,7 @@ class ApplyOutput:
         """Ask the operator; removals are confirmed by typing their number."""
         if not click.confirm(ENTER_MEANS_NO, default=False):
             return False
-        question = f"{removals:,} members will be removed. Type their number to continue"
+        question = f"{plural(removals, 'member')} will be removed. Type the number to continue"
         return not removals or bool(click.prompt(question, default="") == str(removals))
 
     @contextmanager

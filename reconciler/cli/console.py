@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -14,26 +15,74 @@ import click
 from reconciler.errors import LockHeld, ReconcileError, StateError, clean
 from reconciler.printable import escape
 from reconciler.redaction import redact
+from reconciler.report.formatting import Line
+from reconciler.report.layout import fit
 from reconciler.startup import make_printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from reconciler.report.formatting import Line
-
 REPORTED = "reconciler.error_printed_as_json"
 IN_SYNC, ERROR, DIFFERENCES, USAGE, LOCKED, INTERRUPTED = 0, 1, 2, 64, 75, 130
 
 
+class _Live:
+    """What is being drawn on the terminal while this process works, if anything is; see `reconciler.cli.live`."""
+
+    screen: Any = None
+    stop: Callable[[], None] = staticmethod(lambda: None)
+
+
 def echo(text: str = "", *, err: bool = False) -> None:
     """Print one line, without credentials and without characters that a terminal would obey; every output goes through here."""
-    click.echo(escape(redact(text)), err=err)
+    _print(escape(redact(text)), err=err)
 
 
-def show(lines: Iterable[Line]) -> None:
-    """Print lines, in colour if the output has any; see `choose_colour`."""
+def show(lines: Iterable[Line], *, err: bool = False) -> None:
+    """Print lines, in colour if the output has any (see `choose_colour`), and fitted to the width of a terminal."""
+    width = screen_width(err=err)
     for line in lines:
-        click.secho(escape(redact(line.text)), fg=line.colour, bold=line.bold or None)
+        text = escape(redact(line.text))
+        for part in fit(text, width) if width else [text]:
+            _print(part, line.colour, bold=line.bold, err=err)
+
+
+def screen_width(*, err: bool = False) -> int:
+    """Return the columns of the terminal that the output goes to; 0 if it goes somewhere else."""
+    stream = sys.stderr if err else sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else 0
+
+
+def make_screen() -> Any:
+    """Return a console for what changes on the terminal."""
+    from rich.console import Console
+
+    context = click.get_current_context(silent=True)
+    return Console(highlight=False, markup=False, no_color=context is not None and context.color is False)
+
+
+def print_through(screen: Any, stop: Callable[[], None] = lambda: None) -> None:
+    """Print through a console from now on, which keeps lines apart from what it draws; `None` ends that.
+
+    ``stop`` ends the drawing; `restore_terminal` calls it if the process has to end.
+    """
+    _Live.screen, _Live.stop = screen, staticmethod(stop)
+
+
+def restore_terminal() -> None:
+    """End what is being drawn, because the process is about to end."""
+    if _Live.screen is not None:
+        _Live.stop()
+
+
+def _print(text: str, colour: str | None = None, *, bold: bool = False, err: bool = False) -> None:
+    if _Live.screen is not None and (not err or sys.stderr.isatty()):
+        from rich.text import Text
+
+        style = " ".join(word for word in ("bold" if bold else "", colour or "") if word)
+        _Live.screen.print(Text(text, style), soft_wrap=True)
+    else:
+        click.secho(text, fg=colour, bold=bold or None, err=err)
 
 
 def choose_colour(option: str = "auto") -> bool | None:
@@ -108,10 +157,8 @@ def _debugging() -> bool:
 def print_error(error: ReconcileError) -> int:
     """Print an error with its hints, and return its exit code."""
     problems = [problem or type(error).__name__ for problem in error.problems]
-    for problem in problems:
-        echo(f"error: {problem}", err=True)
-    for hint in error.hints:
-        echo(f"  {hint}", err=True)
+    show([Line(f"error: {problem}") for problem in problems], err=True)
+    show([Line(f"  {hint}") for hint in error.hints], err=True)
     if isinstance(error, StateError) and len(problems) > 1:
         echo(f"{len(problems)} errors; nothing was changed.", err=True)
     return exit_code(error)

@@ -74,6 +74,7 @@ def diff(
 
     Without STATE, all files state/*.toml are compared. STATE may be given more than once.
     """
+    from reconciler.cli.live import SignOfLife
     from reconciler.session import open_session
 
     variables = merge_variables(var_files, pairs)
@@ -83,7 +84,20 @@ def diff(
     output = _Output(output_format, quiet=quiet, verbose=verbose, prune=prune, stats=stats, summary=summary)
     codes = []
     for path in paths:
-        with open_session(path, variables, deep=deep, quick=quick, jobs=jobs, parsl=parsl, counted=stats) as session:
+        with (
+            SignOfLife() as sign,
+            open_session(
+                path,
+                variables,
+                deep=deep,
+                quick=quick,
+                jobs=jobs,
+                parsl=parsl,
+                counted=stats,
+                report_phase=sign.report_phase,
+            ) as session,
+        ):
+            sign.count(address.kind for address in session.state.resources)
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
         codes.append(_exit_code(plan))
         output.add(session, plan)

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reconciler.cli.console import INTERRUPTED, echo, print_error
+from reconciler.cli.console import INTERRUPTED, echo, print_error, restore_terminal
 from reconciler.errors import ReconcileError
 from reconciler.systems.bulk import StopRequest
 
@@ -88,6 +88,7 @@ class Interrupts:
         os._exit(INTERRUPTED)
 
     def _say_last_words(self) -> None:
+        restore_terminal()
         run = self._run
         if run is not None:
             try:

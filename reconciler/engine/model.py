@@ -245,6 +245,26 @@ class Action(BaseModel):
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How much of what a resource waits for has been delivered.
+
+    Parameters
+    ----------
+    here, total : `int`
+        Number of members that are here, and of all desired ones.
+    bytes_left : `int`
+        Size of what is still to come; 0 if unknown.
+    """
+
+    here: int = 0
+    total: int = 0
+    bytes_left: int = 0
+
+    def __add__(self, other: Delivery) -> Delivery:
+        return Delivery(self.here + other.here, self.total + other.total, self.bytes_left + other.bytes_left)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a resource ended in a run.
 
@@ -262,6 +282,8 @@ class Outcome:
         What the actions made: numbers or lists by noun.
     error : `reconciler.errors.ReconcileError` or `None`
         Why it failed or could not be checked, with hints.
+    delivery : `Delivery` or `None`
+        What a waiting resource has of what it waits for, if that is counted.
     """
 
     address: Address
@@ -270,6 +292,7 @@ class Outcome:
     actions: int = 0
     made: JsonObject = field(default_factory=dict)
     error: ReconcileError | None = field(default=None, compare=False)
+    delivery: Delivery | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

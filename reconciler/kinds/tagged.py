@@ -148,7 +148,9 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
         spec, existing = change.desired, change.observed.spec
         if members.missing or existing is None:
             ids = tuple(member["id"] for member in members.missing)
-            reason = "no such collection" if existing is None else f"{len(ids):,} members missing"
+            reason = (
+                "no such collection" if existing is None else f"{len(ids):,} {'member' if len(ids) == 1 else 'members'} missing"
+            )
             yield AssociateMembers(address=change.address, spec=spec, ids=ids, reason=reason)
         if members.unwanted and change.prune and not spec.protect:
             yield DisassociateMembers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 
@@ -10,7 +9,7 @@ from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
 from reconciler.engine.plan import Plan
 from reconciler.errors import ConflictError
-from reconciler.report.formatting import Line, format_seconds, format_size, plural
+from reconciler.report.formatting import Line, format_seconds, format_size, plural, without_name
 from reconciler.report.run import RunReport
 
 RECAP = (Status.OK, Status.CHANGED, Status.WAITING, Status.DEGRADED, Status.BLOCKED, Status.FAILED)
@@ -63,7 +62,7 @@ def _list_unfinished(outcomes: Collection[Outcome]) -> Iterator[Line]:
     equal: dict[tuple[Status, str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.status in COLOURS:
-            reason = re.sub(rf"(?<!\w){re.escape(outcome.address.name)}(?!\w)", "…", outcome.detail)
+            reason = without_name(outcome.detail, outcome.address.name)
             equal[outcome.status, outcome.address.kind, reason].append(outcome)
     for (status, kind, _), (first, *others) in equal.items():
         count = f" and {len(others):,} more of {kind}" if others else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.report.formatting import Line
+from reconciler.report.formatting import Line, count_of
 
 
 @dataclass
@@ -57,7 +57,10 @@ def list_actions(events: Iterable[Mapping[str, Any]], run: str | None, address: 
             begun[key] = event
         elif event["event"] == "action ended":
             first = begun.pop(key, event)
-            made = ", ".join(f"{value} {name}" for name, value in dict(event.get("made") or {}).items())
+            made = ", ".join(
+                count_of(value, name) if isinstance(value, int) else f"{value} {name}"
+                for name, value in dict(event.get("made") or {}).items()
+            )
             facts = [first["time"], event["run"], where, event.get("verb"), event.get("outcome")]
             text = _join(*facts, first.get("reason"), made, event.get("detail"))
             yield Line(text, "red" if event.get("outcome") == "failed" else None)

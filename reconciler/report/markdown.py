@@ -69,7 +69,7 @@ def format_markdown(reports: Sequence[PlanReport], longest: int = LONGEST) -> st
 
 def format_runs(runs: Sequence[RunReport]) -> str:
     """Return the summary of some applies: a table, and a section for what is not done in each state."""
-    changed = sum(run.acted for run in runs)
+    acted = sum(run.acted for run in runs)
     sections = []
     for run in runs:
         left = [outcome for outcome in run.outcomes if outcome.status not in DONE]
@@ -77,7 +77,7 @@ def format_runs(runs: Sequence[RunReport]) -> str:
         if lines:
             sections.append((f"{run.name}: {plural(len(lines), 'resource')} not done", lines))
     rows = [(run.name, describe_run(run)) for run in runs]
-    return format_checks(f"reconcile apply: {plural(changed, 'resource')} changed", rows, sections)
+    return format_checks(f"reconcile apply: acted on {plural(acted, 'resource')}", rows, sections)
 
 
 def format_checks(title: str, rows: Sequence[tuple[str, str]], sections: Sequence[tuple[str, Sequence[Line]]]) -> str:

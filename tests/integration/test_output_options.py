@@ -47,7 +47,7 @@ def test_a_summary_is_appended_by_diff_and_by_apply(sqlite_bench: Bench) -> None
     sqlite_bench.run("apply", "--yes", state, "--summary", summary)
     text = summary.read_text()
     assert text.startswith("before\n### reconcile diff: 1 of 1 state not in sync\n")
-    assert "\n### reconcile apply: 2 resources changed\n" in text
+    assert "\n### reconcile apply: acted on 2 resources\n" in text
 
 
 @pytest.mark.parametrize(("place", "problem"), [("nowhere/s.md", "doesn't exist"), (".", "is a folder; name a file")])

@@ -135,6 +135,6 @@ def test_one_line_of_a_run_begins_with_how_it_ended() -> None:
 def test_the_markdown_of_a_run_lists_what_is_not_done() -> None:
     _, made = a_run()
     text = format_runs([made])
-    assert text.startswith("### reconcile apply: 2 resources changed\n\n| state | result |\n")
+    assert text.startswith("### reconcile apply: acted on 2 resources\n\n| state | result |\n")
     assert "failed box.broken: no space left" in text
     assert "box.fine" not in text
