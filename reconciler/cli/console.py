@@ -53,12 +53,17 @@ def screen_width(*, err: bool = False) -> int:
     return shutil.get_terminal_size().columns if stream.isatty() else 0
 
 
-def make_screen() -> Any:
+def is_plain() -> bool:
+    """Return True if colours were refused; only the thread that runs the command knows."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.color is False
+
+
+def make_screen(*, plain: bool) -> Any:
     """Return a console for what changes on the terminal."""
     from rich.console import Console
 
-    context = click.get_current_context(silent=True)
-    return Console(highlight=False, markup=False, no_color=context is not None and context.color is False)
+    return Console(highlight=False, markup=False, color_system=None if plain else "auto")
 
 
 def print_through(screen: Any, stop: Callable[[], None] = lambda: None) -> None:

@@ -32,10 +32,12 @@ class SignOfLife:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._status: Any = None
+        self._plain = False
         self._timer: threading.Timer | None = None
 
     def __enter__(self) -> SignOfLife:
         if sys.stdout.isatty():
+            self._plain = console.is_plain()
             self._timer = threading.Timer(AFTER, self._appear)
             self._timer.daemon = True
             self._timer.start()
@@ -70,7 +72,7 @@ class SignOfLife:
         with self._lock:
             if self._timer is None:  # it ended in the meantime
                 return
-            screen = console.make_screen()
+            screen = console.make_screen(plain=self._plain)
             self._status = Status(escape(redact(self._text)), console=screen)
             self._status.start()
             console.print_through(screen, self._status.stop)

@@ -42,7 +42,7 @@ class ConsoleProgress(Listener):
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            screen = console.make_screen()
+            screen = console.make_screen(plain=console.is_plain())
             self.bars = Progress(*columns, transient=True, console=screen)
             self.bars.start()
             console.print_through(screen, self.bars.stop)

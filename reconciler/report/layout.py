@@ -10,6 +10,8 @@ import re
 
 HANGING = 4
 """Columns by which a continuation is further to the right than its line."""
+GAP = 3
+"""Spaces between columns."""
 NARROWEST = 40
 """Width below which lines are left to the terminal: nothing readable fits."""
 
@@ -39,25 +41,40 @@ def fit(line: str, width: int) -> list[str]:
     lines: list[str] = []
     for number, column in enumerate(others):
         room = width - cell_len(current) - cell_len(column)
-        if room >= 3:
-            at_the_edge = number == len(others) - 1 and not lines
-            current += " " * (room if at_the_edge else 3) + column
+        last = number == len(others) - 1
+        if room >= GAP:
+            current += " " * (room if last and not lines else GAP) + column
+        elif last and _is_label(current, column, width):  # its text continues below its own beginning
+            at = cell_len(current) + GAP
+            rest = _wrap(column, width - at, 0)
+            lines.append(current + " " * GAP + rest[0])
+            return lines + [" " * at + text for text in rest[1:]]
         else:
-            lines += _wrap(current, width, indent)
+            lines += _wrap(current, width, HANGING)
             current = " " * (indent + HANGING) + column
-    return lines + (_wrap(current, width, indent) if cell_len(current) > width else [current])
+    return lines + _wrap(current, width, HANGING)
 
 
-def _wrap(text: str, width: int, indent: int) -> list[str]:
+def _is_label(label: str, text: str, width: int) -> bool:
+    from rich.cells import cell_len
+
+    longest = max(map(cell_len, text.split()))
+    return cell_len(label) <= width // 3 and cell_len(label) + GAP + longest <= width
+
+
+def _wrap(text: str, width: int, hanging: int) -> list[str]:
     """Break a line between words; textwrap doesn't know signs that take two columns."""
     from rich.cells import cell_len
 
+    if cell_len(text) <= width:
+        return [text]
+    indent = len(text) - len(text.lstrip(" "))
     lines: list[str] = []
     current = " " * indent
     for word in text.split():
         longer = f"{current} {word}" if current.strip() else current + word
         if cell_len(longer) > width and current.strip():
             lines.append(current)
-            longer = " " * (indent + HANGING) + word
+            longer = " " * (indent + hanging) + word
         current = longer
     return [*lines, current]

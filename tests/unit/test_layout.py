@@ -37,6 +37,13 @@ def test_words_are_wrapped_with_a_hanging_indent() -> None:
     ]
 
 
+def test_the_text_after_a_label_continues_below_its_beginning() -> None:
+    assert fit("  drifted            chain.top: children: u/survey/night2, u/survey/night1 → nothing", 60) == [
+        "  drifted   chain.top: children: u/survey/night2,",
+        "            u/survey/night1 → nothing",
+    ]
+
+
 def test_a_command_is_not_broken_so_that_it_can_be_copied() -> None:
     command = "      $ rucio rule add --copies 1 --rses IN2P3_RAW_DISK raw:Dataset/LSSTComCam/raw/20241108"
     assert fit(command, 60) == [command]
