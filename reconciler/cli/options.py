@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -223,6 +223,20 @@ def history_option(command: C) -> C:
     """Add the option for another history of checks."""
     text = "File, or PostgreSQL URL without a password, with the history of checks; also RECONCILE_HISTORY."
     return _add(command, click.option("--history", metavar="FILE|URL", help=text))
+
+
+def check_combination(*, only: Sequence[str], with_needs: bool, out: Path | None = None) -> None:
+    """Refuse options that mean nothing without another one, before anything is loaded.
+
+    Raises
+    ------
+    click.UsageError
+        If there are such, or the folder of ``--out`` doesn't exist.
+    """
+    if with_needs and not only:
+        raise click.UsageError("--with-needs adds to what --only selects; give --only too")
+    if out is not None and not out.parent.is_dir():
+        raise click.UsageError(f"--out {out}: there is no folder {out.parent}")
 
 
 def _add(command: C, *decorators: Callable[[C], C]) -> C:

@@ -22,6 +22,7 @@ def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[
     Input files, such as export files and tables, are checked if they exist on this machine.
     """
     from reconciler.engine.graph import build_graph
+    from reconciler.engine.input_check import check_inputs
     from reconciler.state.loader import load
 
     variables = merge_variables(var_files, pairs)
@@ -30,6 +31,7 @@ def validate(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[
         try:
             loaded = load(path, variables)
             graph = build_graph(loaded, need_files=inputs)
+            check_inputs(loaded)
         except ReconcileError as error:
             code = print_error(error)
         else:

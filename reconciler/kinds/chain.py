@@ -97,6 +97,8 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
         return Links(provides=[f"collection:{name}"], needs=[f"collection:{child}" for child in spec.children])
 
     def validate(self, name: str, spec: ChainSpec) -> Iterable[str]:
+        if name in spec.children:
+            yield f'children: the chain contains itself, "{name}"'
         twice = {child for child in spec.children if spec.children.count(child) > 1}
         yield from (f'children: "{child}" is named twice' for child in sorted(twice))
         for child in spec.children:

@@ -30,6 +30,8 @@ from reconciler.engine.model import (
 )
 from reconciler.errors import StateError
 from reconciler.files import table
+from reconciler.files.table_check import find_table_problems, required_columns
+from reconciler.kinds.dataset_type import DatasetTypeSpec
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, split_delivered, systems_for
@@ -109,6 +111,11 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             classes=[spec.formatter] if spec.formatter else [],
             default_formatters=[] if spec.formatter else [spec.dataset_type],
         )
+
+    def check_inputs(self, spec: FileIngestSpec, resources: Mapping[Address, Spec]) -> Iterable[str]:
+        definition = resources.get(Address("dataset_type", spec.dataset_type))
+        dimensions = required_columns(definition.dimensions) if isinstance(definition, DatasetTypeSpec) else None
+        return find_table_problems(spec.table, dimensions, spec.dataset_type)
 
     def observe(self, context: Context, desired: Mapping[str, FileIngestSpec]) -> Mapping[str, Observed[FileIngestSpec]]:
         return {name: _observe_files(context, name, spec) for name, spec in desired.items()}

@@ -78,6 +78,8 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile
     rucio = RucioSettings.model_validate(substituted["rucio"]) if "rucio" in substituted else None
     if rucio is not None and rucio.config:
         rucio = rucio.model_copy(update={"config": str(path.absolute().parent / rucio.config)})
+        if rucio.config and Path(rucio.config).is_dir():
+            problems.add(("rucio", "config"), f"{rucio.config}: is a folder, not a file")
     _check_references(resources, kinds, rucio, problems)
     problems.raise_if_any()
     digest = hashlib.sha256(repr((text, sorted(values.items()))).encode()).hexdigest()
