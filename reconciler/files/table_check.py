@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.errors import StateError, did_you_mean
@@ -31,6 +31,7 @@ IMPLIED_DIMENSIONS = {
 }
 """The dimensions whose values each of these determines, so that a data ID needs none of them."""
 _PIXELS = re.compile(r"(htm|healpix)(\d+)")
+TEXT_SUFFIXES = (".csv", ".ecsv")
 MOST_PROBLEMS = 5
 """Problems of one column that are listed."""
 
@@ -63,7 +64,7 @@ def find_table_problems(path: str, dimensions: Iterable[str] | None, dataset_typ
         If the file can't be read.
     """
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in (".csv", ".ecsv"):
+    if suffix not in TEXT_SUFFIXES:
         return []
     try:
         table = _parse(path, with_comments=suffix == ".ecsv")
@@ -87,6 +88,19 @@ def find_table_problems(path: str, dimensions: Iterable[str] | None, dataset_typ
     if not problems and dimensions is not None:
         problems += _list(path, list(_find_rivals(table, columns, dimensions)))
     return problems
+
+
+def find_value_problems(path: str, rows: Iterable[Mapping[str, object]]) -> list[str]:
+    """Return what is wrong with the values of a table in FITS, each with the number of its row; nothing of a table in text."""
+    if os.path.splitext(path)[1].lower() in TEXT_SUFFIXES:
+        return []  # `find_table_problems` checks the text itself
+    wrong = [
+        (number, text)
+        for number, row in enumerate(rows, 1)
+        for name, value in row.items()
+        if (text := find_wrong_value(name, value))
+    ]
+    return [problem.replace(f"{path}:", f"{path}: row ", 1) for problem in _list(path, wrong)]
 
 
 def required_columns(dimensions: Iterable[str]) -> list[str]:

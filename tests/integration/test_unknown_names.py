@@ -29,14 +29,14 @@ def test_an_unknown_dataset_type_of_an_expectation_is_reported_even_where_none_i
     expect = '[expect.{}]\ndataset_type = "{}"\ncollections = ["run"]\ncount = {}\n'
     tables = [expect.format(*words) for words in (("a", "cta", 0), ("b", "cat", 0), ("c", "cta", 1))]
     output = bench.diff(bench.state("".join(tables)), 2)
-    assert output.count('the repository has no dataset type "cta"; did you mean "cat"?') == 2
+    assert output.count('dataset type "cta" is neither in this file nor in the repository; did you mean "cat"?') == 2
     assert "expect.b" not in output
 
 
 def test_an_unknown_dataset_type_of_a_tagged_collection_is_reported(bench: Bench) -> None:
     bench.apply(bench.state(TYPE + '[collection.run]\ntype = "RUN"\n'))
     output = bench.diff(bench.state('[tagged.t]\ndataset_type = "cta"\nfrom = ["run"]\n'), 2)
-    assert 'dataset type cta doesn\'t exist yet; did you mean "cat"?' in output
+    assert 'dataset type "cta" is neither in this file nor in the repository; did you mean "cat"?' in output
 
 
 def test_a_collection_that_exists_live_is_suggested_for_one_that_does_not(bench: Bench) -> None:
