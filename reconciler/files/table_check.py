@@ -174,6 +174,9 @@ def _find_missing_columns(names: Sequence[str], dimensions: Iterable[str] | None
 def _find_wrong_cells(name: str, cells: Sequence[str], *, is_path: bool) -> Iterator[tuple[int, str]]:
     """Yield the position and the problem of each wrong cell of a column; the usual column without any is checked at once."""
     if is_path:
+        if cells and all(cell.strip().isdecimal() for cell in cells):
+            yield 0, f'the first column, "{name}", must hold file paths, but contains {cells[0]}'
+            return
         yield from ((position, f"{name} is empty") for position, cell in enumerate(cells) if not cell.strip())
         return
     pixels = _PIXELS.fullmatch(name)
