@@ -18,7 +18,7 @@ from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
 from reconciler.engine.removal_limits import check_removal_limits, count_pruned
-from reconciler.engine.requirements import find_unmet_requirements
+from reconciler.engine.requirements import find_absent_needs, find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
 from reconciler.files import export_file
@@ -149,6 +149,7 @@ class Session:
         first = plan(self.state, self.graph, observation, only=chosen, prune=prune)
         acting = [entry.address for entry in first.entries if entry.actions]
         unmet = find_unmet_requirements(self.state, self.context, acting)
+        unmet |= find_absent_needs(self.context, self.graph, acting, chosen)
         return plan(self.state, self.graph, observation, only=chosen, prune=prune, unmet=unmet) if unmet else first
 
     def renew(self, earlier: Plan | SavedPlan, *, changed: bool = False) -> Plan:

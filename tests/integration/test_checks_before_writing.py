@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Bench
+
+from reconciler.playground.world import World
 
 TYPE = '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
 RUN = '[collection.run]\ntype = "RUN"\n'
@@ -124,3 +128,88 @@ def test_the_cells_of_a_fits_table_are_checked_by_row(sqlite_bench: Bench) -> No
     Table({"filename": ["a.fits", "b.fits"], "htm7": [131072, 7]}).write(sqlite_bench.folder / "t.fits")
     table = INGEST.format("cat").replace("t.csv", "t.fits")
     assert "t.fits: row 2: htm7 = 7 is out of range" in sqlite_bench.diff(sqlite_bench.state(TYPE + table), 1)
+
+
+def test_what_needs_a_repository_that_is_not_selected_is_blocked_and_not_tried(empty_bench: Bench) -> None:
+    state = empty_bench.state(TYPE + RUN)
+    output = empty_bench.diff(state, 2, "--only", "collection.*", "--only", "dataset_type.*")
+    assert output.count("needs repository, which doesn't exist and is not selected") == 2
+    output = empty_bench.apply(state, 2, "--except", "repository")
+    assert "blocked 2" in output
+    assert not empty_bench.repo.exists()
+
+
+def test_what_needs_a_repository_that_is_only_observed_is_blocked(empty_bench: Bench) -> None:
+    state = empty_bench.state("")
+    state.write_text(state.read_text().replace("create = true", 'create = true\nmanage = "observe"') + RUN)
+    assert "needs repository, which is absent and only observed" in empty_bench.diff(state, 2)
+    assert "blocked 1" in empty_bench.apply(state, 2)
+    assert not empty_bench.repo.exists()
+
+
+def test_what_needs_a_repository_that_could_not_be_made_is_blocked(empty_bench: Bench) -> None:
+    (empty_bench.folder / "seed.yaml").write_text("datastore:\n  cls: lsst.nosuch.Datastore\n")
+    state = empty_bench.state("")
+    state.write_text(state.read_text().replace("create = true", 'seed_config = "seed.yaml"\noverride = true') + TYPE + RUN)
+    output = empty_bench.apply(state, 1)
+    assert "failed 1" in output
+    assert "blocked 2" in output
+    assert output.count("needs repository, which failed") == 2
+
+
+def test_what_needs_a_repository_that_a_saved_plan_refuses_is_blocked(empty_bench: Bench) -> None:
+    state = empty_bench.state(RUN)
+    plan = empty_bench.folder / "plan.json"
+    empty_bench.diff(state, 2, "--only", "collection.run", "--with-needs", "--out", str(plan))
+    (empty_bench.folder / "seed.yaml").write_text("registry:\n  managers: {}\n")
+    state.write_text(state.read_text().replace("create = true", 'create = true\nseed_config = "seed.yaml"'))
+    output = empty_bench.run("apply", plan, "--state", state, "--yes", expect=2).output
+    assert "blocked 2" in output
+    assert "needs repository, which is blocked" in output
+    assert not empty_bench.repo.exists()
+
+
+RULES = '[rucio_dataset."{scope}:d"]\nopen = true\nrules = [{{ rse_expression = "{rse}", account = "{account}" }}]\n'
+
+
+@pytest.mark.parametrize(
+    ("scope", "rse", "account", "text"),
+    [
+        (
+            "",
+            "IN2P3_RAW_DSIK",
+            "root",
+            'rules[0]: rse_expression: Rucio has no RSE "IN2P3_RAW_DSIK"; did you mean "IN2P3_RAW_DISK"?',
+        ),
+        ("", "IN2P3_RAW_DSK|SLAC_BUTLER_DSK", "root", 'Rucio has no RSE "IN2P3_RAW_DSK"; did you mean "IN2P3_RAW_DISK"?'),
+        ("", "tier=nowhere", "root", 'rules[0]: rse_expression: no RSE matches "tier=nowhere"'),
+        ("", "IN2P3_RAW_DISK", "rooot", 'rules[0]: account: Rucio has no account "rooot"; did you mean "root"?'),
+        ("nosuchscope", "IN2P3_RAW_DISK", "root", 'Rucio has no scope "nosuchscope"'),
+    ],
+)
+def test_names_that_rucio_does_not_have_are_reported_and_nothing_is_written_with_them(
+    rucio_bench: Bench, fresh_scope: str, client: Any, scope: str, rse: str, account: str, text: str
+) -> None:
+    table = RULES.format(scope=scope or fresh_scope, rse=rse, account=account)
+    state = rucio_bench.folder / "rucio.toml"
+    state.write_text('[reconcile]\nversion = 1\n[rucio]\nrse = "IN2P3_RAW_DISK"\n' + table)
+    assert text in rucio_bench.diff(state, 2)
+    rucio_bench.apply(state, 2)
+    if scope:
+        assert scope not in client.list_scopes()
+    else:
+        assert list(client.list_did_rules(fresh_scope, "d")) == [], "the dataset is created, its rule is not added"
+
+
+def test_an_rse_that_rucio_does_not_have_is_reported_before_anything_is_waited_for(
+    comcam: Bench, world: World, fresh_scope: str, add_files: Callable[..., list[str]]
+) -> None:
+    comcam.environment |= world.environment()
+    add_files(fresh_scope, "raws", 2)
+    state = comcam.state(
+        f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["/data"]\ndelivered_by = ["{fresh_scope}:raws"]\n',
+        rucio=True,
+    )
+    state.write_text(state.read_text().replace("IN2P3_RAW_DISK", "IN2P3_RAW_DSK"))
+    output = comcam.diff(state, 1)
+    assert 'rse of [rucio]: Rucio has no RSE "IN2P3_RAW_DSK"; did you mean "IN2P3_RAW_DISK"?' in output
