@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from reconciler.cli.apply_output import ApplyOutput
 from reconciler.cli.console import DIFFERENCES, echo
 from reconciler.cli.interrupts import interruptible_run
