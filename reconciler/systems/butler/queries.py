@@ -62,7 +62,7 @@ def suggest_identifier(where: str, universe: Any) -> str:
     Parameters
     ----------
     where : `str`
-        The expression, whose texts in quotes aren't looked at.
+        The expression, without the texts in quotes.
     universe : `lsst.daf.butler.DimensionUniverse`
         The dimensions.
     """
