@@ -18,16 +18,17 @@ from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
 from reconciler.engine.removal_limits import check_removal_limits, count_pruned
-from reconciler.engine.requirements import find_unmet_requirements
+from reconciler.engine.requirements import find_absent_needs, find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
+from reconciler.files import export_file
 from reconciler.files.export_prefetch import prefetch_exports
 from reconciler.kinds.dataset_type import DatasetTypeSpec
 from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
-from reconciler.systems.context import Context
+from reconciler.systems.context import ComingNames, Context
 from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
@@ -148,6 +149,7 @@ class Session:
         first = plan(self.state, self.graph, observation, only=chosen, prune=prune)
         acting = [entry.address for entry in first.entries if entry.actions]
         unmet = find_unmet_requirements(self.state, self.context, acting)
+        unmet |= find_absent_needs(self.context, self.graph, acting, chosen)
         return plan(self.state, self.graph, observation, only=chosen, prune=prune, unmet=unmet) if unmet else first
 
     def renew(self, earlier: Plan | SavedPlan, *, changed: bool = False) -> Plan:
@@ -366,12 +368,14 @@ def open_session(
             import_butler()
         on_statement = context.stats.count_statement if counted else None
         context.repository = Repository(repository.uri, on_statement, may_create=repository.may_create)
+        context.repository.expect_seed(repository.seed_config)
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}
         if context.repository is not None:
             names = [token.partition(":")[2] for token in graph.tokens if token.startswith("collection:")]
             context.repository.expect_collections(names)
+        context.coming = find_coming_names(state, graph)
         context.storage_classes = {
             address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
         }
@@ -385,6 +389,20 @@ def open_session(
         if counted:
             context.server.counted = context.stats.count_calls
     return Session(state, graph, context, started, notify)
+
+
+def find_coming_names(state: StateFile, graph: Graph) -> ComingNames:
+    """Return what the tables of a state bring that may not exist yet."""
+    types = frozenset(token.partition(":")[2] for token in graph.tokens if token.startswith("dataset_type:"))
+    dimensions = {a.name: spec.dimensions for a, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)}
+    kinds = {state.kind_of(address) for address in state.resources}
+    if not all(type(kind).__module__.startswith("reconciler.kinds.") for kind in kinds):
+        return ComingNames(types, dimensions, all_types=True, elements=None)
+    names = {kind.name for kind in kinds}
+    elements = {element for path in find_export_files(state) for element in export_file.read(path).dimensions}
+    elements |= {"exposure", "group", "day_obs"} if "raw" in names else set()
+    elements |= {"visit", "visit_system"} if "visits" in names else set()
+    return ComingNames(types, dimensions, "curated_calibrations" in names, frozenset(elements))
 
 
 def find_repository(state: StateFile) -> RepositorySpec | None:

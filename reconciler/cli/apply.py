@@ -12,6 +12,7 @@ from reconciler.cli.options import (
     Duration,
     append_summary,
     bulk_options,
+    check_combination,
     find_state_files,
     journal_option,
     merge_variables,
@@ -106,6 +107,7 @@ def apply(
     from reconciler.cli.apply_command import ApplyOptions
     from reconciler.cli.apply_output import make_output
 
+    check_combination(only=only, with_needs=with_needs)
     output = make_output(output_format, ask=not yes, quiet=quiet)
     variables = merge_variables(var_files, pairs)
     options = ApplyOptions(

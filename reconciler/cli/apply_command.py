@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from reconciler.cli.apply_output import ApplyOutput
 from reconciler.cli.console import DIFFERENCES, echo
 from reconciler.cli.interrupts import interruptible_run
@@ -74,14 +76,13 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
         If nothing can be done: the state is wrong, a lock is held, or too much would be removed.
     """
     check_journal(options.journal)
-    with (
-        _open(path, variables, options) as session,
-        session.locked(options.lock_timeout),
-    ):
-        with _SIGN:
-            plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
-        output.show_plan(session, plan)
-        return _confirm_and_run(session, plan, options, output)
+    with _open(path, variables, options) as session:
+        _check_prune_limit(session, options)
+        with session.locked(options.lock_timeout):
+            with _SIGN:
+                plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
+            output.show_plan(session, plan)
+            return _confirm_and_run(session, plan, options, output)
 
 
 def apply_plan(path: Path, options: ApplyOptions, output: ApplyOutput, state: Path | None = None) -> RunReport:
@@ -111,6 +112,14 @@ def apply_plan(path: Path, options: ApplyOptions, output: ApplyOutput, state: Pa
             output.show_plan(session, plan)
             output.show(Line(f"Refused: {address}: {why}", "red") for address, why in plan.limits.refused.items())
             return _confirm_and_run(session, plan, options, output)
+
+
+def _check_prune_limit(session: Session, options: ApplyOptions) -> None:
+    """Refuse a limit where nothing can be removed: without --prune, only rules of the state replace others."""
+    if options.prune_limit is None or options.prune:
+        return
+    if not any(getattr(spec, "rules", ()) for spec in session.state.resources.values()):
+        raise click.UsageError("--prune-limit limits what --prune removes; give --prune too")
 
 
 def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:

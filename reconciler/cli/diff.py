@@ -16,6 +16,7 @@ from reconciler.cli.options import (
     ReportFormatName,
     append_summary,
     bulk_options,
+    check_combination,
     find_state_files,
     merge_variables,
     quiet_option,
@@ -77,6 +78,7 @@ def diff(
     from reconciler.cli.live import SignOfLife
     from reconciler.session import open_session
 
+    check_combination(only=only, with_needs=with_needs, out=out)
     variables = merge_variables(var_files, pairs)
     paths = find_state_files(state)
     if out is not None and len(paths) > 1:

@@ -29,10 +29,11 @@ from reconciler.engine.model import (
     Observed,
     Spec,
 )
-from reconciler.errors import ObserveError, did_you_mean
+from reconciler.errors import ObserveError
 from reconciler.files import visit_list
 from reconciler.files.text import read_text
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
+from reconciler.kinds.shared.names import check_expressions, explain_unknown_type, is_coming
 from reconciler.kinds.shared.python_calls import can_be_typed, registry_call, tag_calls
 from reconciler.patterns import Glob
 from reconciler.systems.butler.queries import with_values
@@ -139,6 +140,7 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
             yield f'{lists[0]}: needs "instrument" too'
 
     def observe(self, context: Context, desired: Mapping[str, TaggedSpec]) -> Mapping[str, Observed[TaggedSpec]]:
+        check_expressions(context, desired)
         return {name: _observe_members(context, name, spec) for name, spec in desired.items()}
 
     def plan(self, change: Change[TaggedSpec]) -> Iterable[TaggedAction]:
@@ -146,7 +148,8 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
             return
         (members,) = change.observed.members
         spec, existing = change.desired, change.observed.spec
-        if members.missing or existing is None:
+        blocked = any(condition.kind is DifferenceKind.BLOCKED for condition in change.observed.conditions)
+        if members.missing or (existing is None and not blocked):
             ids = tuple(member["id"] for member in members.missing)
             reason = (
                 "no such collection" if existing is None else f"{len(ids):,} {'member' if len(ids) == 1 else 'members'} missing"
@@ -283,8 +286,8 @@ def _find_desired(context: Context, spec: TaggedSpec) -> tuple[dict[str, Dataset
     known = context.butler.dataset_types()
     for dataset_type in spec.dataset_types:
         if dataset_type not in known:
-            text = f"dataset type {dataset_type} doesn't exist yet{did_you_mean(dataset_type, known)}"
-            conditions.append(Condition(DifferenceKind.WAITING, text))
+            kind = DifferenceKind.WAITING if is_coming(context, dataset_type) else DifferenceKind.BLOCKED
+            conditions.append(Condition(kind, explain_unknown_type(context, dataset_type)))
             continue
         if spec.listed_dimension:
             found, missing = _find_listed(context, spec, dataset_type)

@@ -246,9 +246,9 @@ def test_a_dataset_with_another_path_than_its_row_is_reported_and_not_overwritte
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,pixel\nx.fits,1\n", "lacks the column htm7, a dimension of cat"),
-        ("1,2\n3,4\n", 'the first column, "1", must hold file paths, but contains 3'),
-        ("file,htm7\nx.fits,1\ny.fits,1\n", "two files for"),
+        ("file,pixel\nx.fits,1\n", 'lacks the column "htm7", a dimension of cat'),
+        ("1,htm7\n3,131072\n", 'the first column, "1", must hold file paths, but contains 3'),
+        ("file,htm7\nx.fits,131072\ny.fits,131072\n", "two files for"),
         ("", "the table has no columns"),
     ],
 )

@@ -219,17 +219,17 @@ def test_rules_that_no_table_lists_are_no_difference_unless_the_mode_is_exact(
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ('rse_expression = "NOWHERE"', "no RSE matches"),
-        ('rse_expression = "IN2P3_RAW_DISK", copies = 5', "InsufficientTargetRSEs"),
-        ('rse_expression = "IN2P3_RAW_DISK", account = "nobody"', "nobody"),
+        ('rse_expression = "NOWHERE"', 'rules[0]: rse_expression: Rucio has no RSE "NOWHERE"'),
+        ('rse_expression = "IN2P3_RAW_DISK", copies = 5', "rules[0]: copies: 5 on different RSEs, and IN2P3_RAW_DISK matches 1"),
+        ('rse_expression = "IN2P3_RAW_DISK", account = "nobody"', 'rules[0]: account: Rucio has no account "nobody"'),
     ],
 )
-def test_a_rule_that_rucio_refuses_is_reported_and_blocks_nothing_else(
+def test_a_rule_that_rucio_would_refuse_is_reported_and_blocks_nothing_else(
     rucio_bench: Bench, client: Any, fresh_scope: str, rule: str, message: str
 ) -> None:
     text = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nrules = [{{ {rule} }}]\n'
     state = only_rucio(rucio_bench, text + f'[rucio_dataset."{fresh_scope}:other"]\nopen = true\n')
-    output = rucio_bench.apply(state, 1)
+    output = rucio_bench.apply(state, 2)
     assert message in output
     assert "Traceback" not in output
     assert client.get_did(fresh_scope, "other")

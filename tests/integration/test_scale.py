@@ -117,7 +117,7 @@ def test_a_table_that_lacks_a_column_is_an_error_even_if_its_count_agrees(bench:
     bench.apply_and_check(state)
     table = bench.folder / "t.csv"
     table.write_text(table.read_text().replace("file,htm7", "file,pixel"))
-    assert "lacks the column htm7" in bench.diff(state, 1)
+    assert 'lacks the column "htm7"' in bench.diff(state, 1)
 
 
 @pytest.mark.usefixtures("few")

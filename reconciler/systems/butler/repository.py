@@ -48,6 +48,7 @@ class Repository:
         self.dataset_types = definitions.dataset_types
         self.required = definitions.required
         self.check_storage_class = definitions.check_storage_class
+        self.check_expression = definitions.check_expression
         self.universe = definitions.universe
         self.records = definitions.records
         self.count_records = definitions.count_records
@@ -71,6 +72,10 @@ class Repository:
     def expect_collections(self, names: Iterable[str]) -> None:
         """Read these collections at once when the first one is asked for; others are read one by one."""
         self._definitions.expected_collections = frozenset(names)
+
+    def expect_seed(self, path: str | None) -> None:
+        """Name the configuration with which the repository will be created, if it doesn't exist."""
+        self._definitions.seed_config = path
 
     @property
     def status(self) -> Status:
