@@ -355,7 +355,9 @@ def open_session(
     if repository is not None:
         from reconciler.systems.butler.connection import import_butler
         from reconciler.systems.butler.repository import Repository
+        from reconciler.systems.postgresql import find_statement_limit
 
+        find_statement_limit()  # a wrong value is an error of its own, not one of opening the repository
         with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
         on_statement = context.stats.count_statement if counted else None
