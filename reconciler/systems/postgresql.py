@@ -40,7 +40,7 @@ PARAMETERS = {
 }
 """Parameters of libpq, in seconds, but milliseconds for tcp_user_timeout; what a URL sets takes precedence."""
 POLL = 0.25
-"""Seconds between two looks at the clock."""
+"""Seconds between two checks of the time."""
 
 
 def find_statement_limit() -> float:
@@ -166,9 +166,9 @@ class _Wait:
             yield row
 
     def expire(self) -> None:
-        """End the wait; the driver is in a call, so it doesn't close the socket meanwhile."""
+        """End the wait; the driver, which is in a call, doesn't close the socket meanwhile, but may have noticed its loss."""
         self.expired, self.deadline = True, math.inf
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as connected:
+        with contextlib.suppress(OSError, self.driver.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as connected:
             connected.shutdown(socket.SHUT_RDWR)
 
 

@@ -91,9 +91,9 @@ def test_ctrl_c_ends_a_command_that_waits_for_the_database(
 
 @pytest.fixture(params=["psycopg2", "psycopg"])
 def engine(request: pytest.FixtureRequest, world: World) -> Any:
-    """A database with both drivers, whose statements may take a second."""
+    """A database with both drivers, whose statements may take two seconds."""
     url = f"postgresql+{request.param}://postgres@/lsstprod?host={world.read_record()['postgres']}"
-    return open_database(sqlalchemy.make_url(url), Limits(1.0))
+    return open_database(sqlalchemy.make_url(url), Limits(2.0))
 
 
 def sleep(seconds: float) -> Any:
@@ -104,8 +104,8 @@ def test_a_statement_beyond_its_limit_is_cut_and_the_next_connection_works(engin
     begun = time.monotonic()
     with pytest.raises(sqlalchemy.exc.OperationalError) as caught, engine.connect() as connection:
         connection.execute(sleep(60))
-    assert time.monotonic() - begun < 3
-    assert explain(caught.value)[0] == "the database did not answer within 1 s"
+    assert time.monotonic() - begun < 5
+    assert explain(caught.value)[0] == "the database did not answer within 2 s"
     with engine.connect() as connection:
         assert connection.execute(sqlalchemy.text("select 1")).scalar() == 1
 
@@ -116,25 +116,25 @@ def test_a_commit_beyond_its_limit_is_cut(engine: Any) -> None:
     connection = engine.connect()
     for statement in ("create temporary table x (i int)", slow, trigger, "insert into x values (1)"):
         connection.execute(sqlalchemy.text(statement))
-    with pytest.raises(sqlalchemy.exc.OperationalError, match="no answer within 1 s"):
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="no answer within 2 s"):
         connection.commit()
 
 
 def test_a_fetch_beyond_its_limit_is_cut(engine: Any) -> None:
     query = sqlalchemy.text("select case when i > 1000 then pg_sleep(60)::text end from generate_series(1, 2000) i")
-    with pytest.raises(sqlalchemy.exc.OperationalError, match="no answer within 1 s"), engine.connect() as connection:
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="no answer within 2 s"), engine.connect() as connection:
         list(connection.execution_options(stream_results=True, max_row_buffer=10).execute(query))
 
 
 def test_many_statements_that_together_take_longer_than_the_limit_are_not_cut(engine: Any) -> None:
     with engine.begin() as connection:
         for _ in range(4):
-            connection.execute(sleep(0.4))
+            connection.execute(sleep(0.8))
         connection.execute(sqlalchemy.text("create temporary table x (i int)"))
         insert = sqlalchemy.text("insert into x select 1 from pg_sleep(:seconds)")
         if engine.driver == "psycopg2":  # psycopg sends them all at once, and waits for one answer
-            assert connection.execute(insert, [{"seconds": 0.4}] * 4).rowcount == 4
-        query = sqlalchemy.text("select pg_sleep(0.3) from generate_series(1, 5)")
+            assert connection.execute(insert, [{"seconds": 0.8}] * 4).rowcount == 4
+        query = sqlalchemy.text("select pg_sleep(0.6) from generate_series(1, 5)")
         rows = connection.execution_options(stream_results=True, max_row_buffer=1).execute(query)
         assert len(list(rows)) == 5
 
