@@ -36,6 +36,10 @@ def _ignore(message: str) -> None:
     """Drop a notice."""
 
 
+FRESH = 2.0
+"""Seconds for which what a plan was made from is believed when the plan is executed."""
+
+
 @dataclass
 class Session:
     """A state file with its live systems; made by `open_session`, and closed at the end of its ``with`` statement.
@@ -61,6 +65,7 @@ class Session:
     notify: Callable[[str], None] = _ignore
     _locked: bool = field(default=False, init=False, repr=False)
     _current: Plan | None = field(default=None, init=False, repr=False)
+    _decided: float = field(default=0.0, init=False, repr=False)
 
     def __enter__(self) -> Session:
         return self
@@ -138,7 +143,7 @@ class Session:
         with self.context.phase("plan"):
             made = self._decide(observation, chosen, prune)
         if self._locked:
-            self._current = made
+            self._current, self._decided = made, time.monotonic()
         return made
 
     def _decide(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
@@ -182,7 +187,7 @@ class Session:
         again = self._plan(chosen, earlier.prune)
         limited = replace(again, limits=find_limits(decided, again))
         if self._locked:
-            self._current = limited
+            self._current, self._decided = limited, time.monotonic()
         return limited
 
     def _check_own(self, plan: Plan) -> None:
@@ -283,6 +288,8 @@ class Session:
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
             self._current = None  # what it was decided on changes now
+            if time.monotonic() - self._decided > FRESH:
+                self.context.forget()  # the lock doesn't keep out other programs
             check_removal_limits(current, prune_limit)
             return execution.run_plan(
                 replace(current, prune=current.prune and prune),

@@ -16,7 +16,7 @@ from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
 from reconciler.execution import check_journal
 from reconciler.report import apply_summary, text
-from reconciler.report.formatting import Line
+from reconciler.report.formatting import Line, plural
 from reconciler.session import Session, open_session
 from reconciler.state.variables import Scalar
 
@@ -135,9 +135,11 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions) -> int
     if not plan.in_sync:
         show([apply_summary.summarize_plan(plan)])
     check_removal_limits(plan, options.prune_limit)
-    if plan.actions and options.ask and not _confirm(plan):
-        echo("Nothing was changed.")
-        return DIFFERENCES
+    if plan.actions and options.ask:
+        if not _confirm(plan):
+            echo("Nothing was changed.")
+            return DIFFERENCES
+        session.context.forget()  # others may have changed something while the operator was reading
     return _run(session, plan, options)
 
 
@@ -146,7 +148,7 @@ def _confirm(plan: Plan) -> bool:
     if not click.confirm("Apply?", default=False):
         return False
     removals = count_removals(plan)
-    question = f"{removals:,} members will be removed. Type their number to continue"
+    question = f"{plural(removals, 'member')} will be removed. Type this number to continue"
     return not removals or bool(click.prompt(question, default="") == str(removals))
 
 

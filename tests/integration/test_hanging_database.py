@@ -178,14 +178,16 @@ def test_what_a_url_sets_takes_precedence_over_the_limits(world: World, short_fo
     assert silences == [Silence.CONNECTING, Silence.CONNECTING]
 
 
-def test_a_server_process_that_stops_is_left_and_the_rest_is_done(postgres_bench: Bench, world: World, start: Start) -> None:
-    """One statement waits for the lock of another session; with a new connection the other resources are applied."""
+def test_a_statement_that_another_session_blocks_fails_alone_and_the_rest_is_done(
+    postgres_bench: Bench, world: World, start: Start
+) -> None:
     state = postgres_bench.state(STATE)
     name = database(postgres_bench)
     with psycopg.connect(f"host={world.read_record()['postgres']} user=postgres dbname={name}") as connection:
-        connection.execute("lock table butler.collection_chain in access exclusive mode")
+        connection.execute("lock table butler.dataset_type in share mode")
         process = start(postgres_bench.environment | LIMITED, "apply", state, "--yes")
         output = end_of(process)
     assert process.returncode == 1, output
-    assert "the database did not answer within 2 s" in output
+    assert "Failed: dataset_type.cat: the database did not answer within 2 s" in output
+    assert "changed 3" in output
     postgres_bench.apply_and_check(state)
