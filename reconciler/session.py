@@ -38,6 +38,10 @@ def _ignore(message: str) -> None:
     """Drop a notice."""
 
 
+FRESH = 2.0
+"""Seconds for which what a plan was made from is believed when the plan is executed."""
+
+
 @dataclass
 class Session:
     """A state file with its live systems; made by `open_session`, and closed at the end of its ``with`` statement.
@@ -63,6 +67,7 @@ class Session:
     notify: Callable[[str], None] = _ignore
     _locked: bool = field(default=False, init=False, repr=False)
     _current: Plan | None = field(default=None, init=False, repr=False)
+    _decided: float = field(default=0.0, init=False, repr=False)
 
     def __enter__(self) -> Session:
         return self
@@ -140,7 +145,7 @@ class Session:
         with self.context.phase("plan"):
             made = self._decide(observation, chosen, prune)
         if self._locked:
-            self._current = made
+            self._current, self._decided = made, time.monotonic()
         return made
 
     def _decide(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
@@ -185,7 +190,7 @@ class Session:
         again = self._plan(chosen, earlier.prune)
         limited = replace(again, limits=find_limits(decided, again))
         if self._locked:
-            self._current = limited
+            self._current, self._decided = limited, time.monotonic()
         return limited
 
     def _check_own(self, plan: Plan) -> None:
@@ -286,6 +291,8 @@ class Session:
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
             self._current = None  # what it was decided on changes now
+            if time.monotonic() - self._decided > FRESH:
+                self.context.forget()  # the lock doesn't keep out other programs
             check_removal_limits(current, prune_limit)
             return execution.run_plan(
                 replace(current, prune=current.prune and prune),
@@ -363,7 +370,9 @@ def open_session(
     if repository is not None:
         from reconciler.systems.butler.connection import import_butler
         from reconciler.systems.butler.repository import Repository
+        from reconciler.systems.postgresql import find_statement_limit
 
+        find_statement_limit()  # a wrong value is an error of its own, not one of opening the repository
         with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
         on_statement = context.stats.count_statement if counted else None

@@ -146,11 +146,13 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, output
     state = (str(session.state.path), session.state.name)
     counts = summarize(plan)
     check_removal_limits(plan, options.prune_limit)
-    if plan.actions and output.ask and not output.confirm(count_removals(plan)):
-        code = DIFFERENCES
-        made = report_run(state, counts, (), run=None, seconds=0.0, interrupted=False, exit_code=code)
-        output.show_run(made, None)
-        return made
+    if plan.actions and output.ask:
+        if not output.confirm(count_removals(plan)):
+            code = DIFFERENCES
+            made = report_run(state, counts, (), run=None, seconds=0.0, interrupted=False, exit_code=code)
+            output.show_run(made, None)
+            return made
+        session.context.forget()  # others may have changed something while the operator was reading
     with output.progress() as listener, interruptible_run(output.say_last_words) as stop:
         result = session.apply(
             plan,

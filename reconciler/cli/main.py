@@ -22,6 +22,7 @@ from reconciler.cli.sections import SectionedGroup
 from reconciler.cli.status import status
 from reconciler.cli.timer import timer
 from reconciler.cli.validate import validate
+from reconciler.early_signals import restore_signals
 from reconciler.startup import configure_process
 from reconciler.version import __version__
 
@@ -58,7 +59,9 @@ def main(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
     if context.color is None:  # without --color
         context.color = choose_colour()
-    if context.invoked_subcommand != playground.name:  # it has services to end
+    if context.invoked_subcommand == playground.name:  # it has services to end
+        restore_signals()
+    else:
         context.with_resource(Interrupts())
 
 
