@@ -170,6 +170,20 @@ def swap_tags(world: Broken) -> None:
     world.butler.registry.associate("chosen", [world.find_raw(NIGHTS[0], 1, 4)])
 
 
+def swap_listed_tags(world: Broken) -> None:
+    world.butler.registry.disassociate("listed", [world.find_raw(NIGHTS[0], 1, 4)])
+    world.butler.registry.associate("listed", [world.find_raw(NIGHTS[0], 2, 4)])
+
+
+def tag_from_another_run(world: Broken) -> None:
+    """Replace a member by the dataset of another RUN collection that has the same data ID."""
+    tagged = world.find_raw(NIGHTS[0], 1, 3)
+    world.ingest("raw", "other", Path(world.butler.getURI(tagged).ospath), **dict(tagged.dataId.required))
+    (stray,) = world.butler.query_datasets("raw", "other")
+    world.butler.registry.disassociate("chosen", [tagged])
+    world.butler.registry.associate("chosen", [stray])
+
+
 def swap_shards(world: Broken) -> None:
     world.remove(*world.find("cat", "refcat", htm7=131075))
     world.ingest("cat", "refcat", world.files / "cat" / "131075.fits", htm7=131199)
@@ -269,6 +283,8 @@ CASES = (
     Case("a raw removed, another added in another night", swap_raws(NIGHTS[0], NIGHTS[1]), RAW, (RAW_NAMED, "000008")),
     Case("three nights off by −1, +2, −1", unbalance_three_nights, RAW, (RAW_NAMED, f"CC_O_{NIGHTS[2]}_000002", "S12")),
     Case("a member untagged, another tagged", swap_tags, "tagged.chosen", ("1 of 9 missing", f"{NIGHTS[0]}00001", "unwanted")),
+    Case("a listed member untagged, another tagged", swap_listed_tags, "tagged.listed", ("1 of 18 missing", f"{NIGHTS[0]}00002")),
+    Case("a member of another RUN collection", tag_from_another_run, "tagged.chosen", ("1 of 9 missing", "unwanted")),
     Case("a shard of a catalog swapped", swap_shards, "file_ingest.refcat", ("131075", "131199")),
     Case("the UUID of an import replaced", replace_uuid, "import.biases", ("detector=2", "another UUID"), 1, 1),
     Case("a row of the table edited", edit_table, "file_ingest.refcat", ("131198", "1 of 8 missing")),

@@ -18,8 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reconciler.engine.journal import open_private_file, state_folder
+from reconciler.engine.journal import state_folder
 from reconciler.engine.proof import Claim, Proof
+from reconciler.private_files import open_private_file
 
 FORMAT = 1
 """Increased when the form of the files changes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import truth
@@ -13,6 +14,7 @@ from inputs import make_export
 from truth import CASES, Broken, Case
 
 from reconciler.playground import campaign
+from reconciler.systems.butler.datasets import DatasetReader
 
 THREE_DAYS = 3 * 86_400 * 10**9
 INPUTS = ("t.csv", "list.txt", "export.yaml", "test.toml")
@@ -263,6 +265,28 @@ def test_a_proof_replaces_lists_by_a_handful_of_queries(template: Template, tmp_
     proven = count()
     assert proven <= listed
     assert proven <= quick + 3 * 4, "three kinds with proofs"
+
+
+def test_tagged_members_that_agree_are_counted_instead_of_listed(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = template.copy(tmp_path)
+    state = tmp_path / "test.toml"
+    bench.diff(state, 0)
+    listed: list[str] = []
+    refs = DatasetReader.refs
+
+    def record(reader: DatasetReader, dataset_type: str, *arguments: Any, **options: Any) -> Any:
+        listed.append(dataset_type)
+        return refs(reader, dataset_type, *arguments, **options)
+
+    monkeypatch.setattr(DatasetReader, "refs", record)
+    output = bench.diff(state, 0, "-v")
+    assert "9 members by members" in output
+    assert "18 members by members" in output
+    assert "raw" not in listed
+    bench.diff(state, 0, "--deep")
+    assert "raw" in listed
 
 
 @pytest.mark.parametrize("words", [(), ("--deep",)])
