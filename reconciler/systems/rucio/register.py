@@ -64,6 +64,7 @@ def query_sources(counted: Iterable[RegistrationSource], listed: Iterable[Regist
         if repository is None:
             continue
         here = [source for source in to_count | to_list if source.repo == uri]
+        repository.expect_collections(name for source in here for name in source.collections if WILDCARDS.isdisjoint(name))
         if problems := [problem for source in here for problem in _find_unknown_types(repository, source)]:
             raise StateError(list(dict.fromkeys(problems)))
         refs: dict[RegistrationSource, list[DatasetRef]] = {}
