@@ -60,6 +60,20 @@ count = 81
 """
 
 
+THREE_DAYS = 3 * 86_400 * 10**9
+
+
+def age(butler: Any) -> None:
+    """Move the dates of all datasets three days back."""
+    import sqlalchemy
+
+    database = butler._registry._db
+    name = f"{database.namespace}.dataset" if database.namespace else "dataset"
+    engine = sqlalchemy.create_engine(database._engine.url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"update {name} set ingest_date = ingest_date - {THREE_DAYS}"))
+
+
 class Broken:
     """A world that a case breaks: a folder with a state and its inputs, the files, and a repository."""
 
@@ -85,13 +99,13 @@ class Broken:
 
     def add_raw(self, night: int, sequence: int, detector: int) -> None:
         """Ingest a raw that the state doesn't name."""
-        from standin.ingest import ingest
-
         exposure = campaign.Exposure(night, sequence)
         paths = campaign.write_exposure(self.folder / "stray", exposure)
-        self.ingest_raws([str(paths[detector])], ingest)
+        self.ingest_raws([str(paths[detector])])
 
-    def ingest_raws(self, paths: list[str], ingest: Any) -> None:
+    def ingest_raws(self, paths: list[str]) -> None:
+        from standin.ingest import ingest
+
         options = {"regex": r"\.fits$", "run": None, "transfer": "direct", "skip_existing": False, "search_indexes": True}
         ingest(self.butler, paths, track_file_attrs=True, **options)
 

@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of state files, diff reports and saved plans to ``schemas/``: ``make schemas``."""
+"""Write the JSON Schemas of state files, acknowledgements, saved plans and reports to ``schemas/``: ``make schemas``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from reconciler.engine.plan_file import plan_schema
 from reconciler.report.json import report_schema
 from reconciler.state.schema import state_schema
 from reconciler.watch.acknowledgements import acknowledgement_schema
+from reconciler.watch.json_schema import drift_schema, ledger_schema, status_schema
 
 
 def write(folder: Path) -> list[Path]:
@@ -19,6 +20,9 @@ def write(folder: Path) -> list[Path]:
         ("diff", report_schema()),
         ("plan", plan_schema()),
         ("acks", acknowledgement_schema()),
+        ("drift", drift_schema()),
+        ("status", status_schema()),
+        ("ledger", ledger_schema()),
     ):
         file = folder / f"{name}.schema.json"
         file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

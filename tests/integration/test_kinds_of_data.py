@@ -164,7 +164,9 @@ def test_visits_of_exposures_that_do_not_see_the_sky_are_in_sync(comcam: Bench, 
 
 
 @pytest.mark.parametrize("words", [(), ("--quick",)])
-def test_visits_are_compared_in_a_repository_whose_exposures_have_no_can_see_sky(empty_bench: Bench, words: tuple[str, ...]) -> None:
+def test_visits_are_compared_in_a_repository_whose_exposures_have_no_can_see_sky(
+    empty_bench: Bench, words: tuple[str, ...]
+) -> None:
     from lsst.daf.butler import Butler, DimensionConfig
 
     old = DimensionConfig("resource://lsst.daf.butler/configs/old_dimensions/daf_butler_universe6.yaml")

@@ -29,6 +29,11 @@ def with_values(instrument: str, dimension: str, values: Iterable[Any], where: s
     return f"instrument = '{instrument}' AND {dimension} IN ({listed})" + (f" AND ({where})" if where else "")
 
 
+def with_quoted_values(instrument: str, dimension: str, values: Iterable[Any]) -> str:
+    """Return the expression of `with_values` for numbers, or for texts without quotes."""
+    return with_values(instrument, dimension, (value if isinstance(value, int) else f"'{value}'" for value in values))
+
+
 def with_bound_values(instrument: str, dimension: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
     """Return the expression of `with_values` with the values bound, and what to bind."""
     return f"instrument = bound_instrument AND {dimension} IN (bound_values)", {
