@@ -60,6 +60,20 @@ count = 81
 """
 
 
+THREE_DAYS = 3 * 86_400 * 10**9
+
+
+def age(butler: Any) -> None:
+    """Move the dates of all datasets three days back."""
+    import sqlalchemy
+
+    database = butler._registry._db
+    name = f"{database.namespace}.dataset" if database.namespace else "dataset"
+    engine = sqlalchemy.create_engine(database._engine.url, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"update {name} set ingest_date = ingest_date - {THREE_DAYS}"))
+
+
 class Broken:
     """A world that a case breaks: a folder with a state and its inputs, the files, and a repository."""
 
@@ -85,13 +99,13 @@ class Broken:
 
     def add_raw(self, night: int, sequence: int, detector: int) -> None:
         """Ingest a raw that the state doesn't name."""
-        from standin.ingest import ingest
-
         exposure = campaign.Exposure(night, sequence)
         paths = campaign.write_exposure(self.folder / "stray", exposure)
-        self.ingest_raws([str(paths[detector])], ingest)
+        self.ingest_raws([str(paths[detector])])
 
-    def ingest_raws(self, paths: list[str], ingest: Any) -> None:
+    def ingest_raws(self, paths: list[str]) -> None:
+        from standin.ingest import ingest
+
         options = {"regex": r"\.fits$", "run": None, "transfer": "direct", "skip_existing": False, "search_indexes": True}
         ingest(self.butler, paths, track_file_attrs=True, **options)
 
@@ -168,6 +182,20 @@ def swap_tags(world: Broken) -> None:
     (tagged, *_) = world.find("raw", "chosen", instrument="LSSTComCam", exposure=NIGHTS[0] * 100_000 + 1)
     world.butler.registry.disassociate("chosen", [tagged])
     world.butler.registry.associate("chosen", [world.find_raw(NIGHTS[0], 1, 4)])
+
+
+def swap_listed_tags(world: Broken) -> None:
+    world.butler.registry.disassociate("listed", [world.find_raw(NIGHTS[0], 1, 4)])
+    world.butler.registry.associate("listed", [world.find_raw(NIGHTS[0], 2, 4)])
+
+
+def tag_from_another_run(world: Broken) -> None:
+    """Replace a member by the dataset of another RUN collection that has the same data ID."""
+    tagged = world.find_raw(NIGHTS[0], 1, 3)
+    world.ingest("raw", "other", Path(world.butler.getURI(tagged).ospath), **dict(tagged.dataId.required))
+    (stray,) = world.butler.query_datasets("raw", "other")
+    world.butler.registry.disassociate("chosen", [tagged])
+    world.butler.registry.associate("chosen", [stray])
 
 
 def swap_shards(world: Broken) -> None:
@@ -269,6 +297,8 @@ CASES = (
     Case("a raw removed, another added in another night", swap_raws(NIGHTS[0], NIGHTS[1]), RAW, (RAW_NAMED, "000008")),
     Case("three nights off by −1, +2, −1", unbalance_three_nights, RAW, (RAW_NAMED, f"CC_O_{NIGHTS[2]}_000002", "S12")),
     Case("a member untagged, another tagged", swap_tags, "tagged.chosen", ("1 of 9 missing", f"{NIGHTS[0]}00001", "unwanted")),
+    Case("a listed member untagged, another tagged", swap_listed_tags, "tagged.listed", ("1 of 18 missing", f"{NIGHTS[0]}00002")),
+    Case("a member of another RUN collection", tag_from_another_run, "tagged.chosen", ("1 of 9 missing", "unwanted")),
     Case("a shard of a catalog swapped", swap_shards, "file_ingest.refcat", ("131075", "131199")),
     Case("the UUID of an import replaced", replace_uuid, "import.biases", ("detector=2", "another UUID"), 1, 1),
     Case("a row of the table edited", edit_table, "file_ingest.refcat", ("131198", "1 of 8 missing")),

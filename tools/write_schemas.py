@@ -12,6 +12,7 @@ from reconciler.report.json import error_schema, make_schema, report_schema
 from reconciler.report.run import RunDocument
 from reconciler.state.schema import state_schema
 from reconciler.watch.acknowledgements import acknowledgement_schema
+from reconciler.watch.json_schema import drift_schema, ledger_schema, status_schema
 
 
 def write(folder: Path) -> list[Path]:
@@ -25,6 +26,9 @@ def write(folder: Path) -> list[Path]:
         ("error", error_schema()),
         ("plan", plan_schema()),
         ("acks", acknowledgement_schema()),
+        ("drift", drift_schema()),
+        ("status", status_schema()),
+        ("ledger", ledger_schema()),
     ):
         file = folder / f"{name}.schema.json"
         file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

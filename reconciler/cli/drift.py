@@ -110,7 +110,7 @@ def drift(
     only states that are left.
     """
     from reconciler.watch.drift import DriftOptions, Skipped, Trouble, watch_states
-    from reconciler.watch.json import report_as_json
+    from reconciler.watch.json import as_document, report_as_json
     from reconciler.watch.locations import find_history
     from reconciler.watch.model import worst_code
     from reconciler.watch.observation import CheckOptions
@@ -150,7 +150,7 @@ def drift(
     if output_format == "json":
         from pydantic_core import to_json
 
-        click.echo(to_json(documents, indent=2))
+        click.echo(to_json(as_document("states", documents), indent=2))
     pages.finish()
     if summary is not None:
         from reconciler.watch.markdown import format_summary

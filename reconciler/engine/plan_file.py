@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler.engine.journal import digest, open_private_file, shorten
+from reconciler.engine.journal import digest, shorten
 from reconciler.engine.model import Address, DesiredState, DifferenceKind
 from reconciler.engine.plan import Entry, Plan, PlanLimits
 from reconciler.errors import StateError, clean
 from reconciler.printable import escape_json
+from reconciler.private_files import open_private_file
 from reconciler.run_info import run_info
 from reconciler.version import __version__
 

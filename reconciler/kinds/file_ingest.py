@@ -198,18 +198,16 @@ def _compare_with_table(context: Context, name: str, spec: FileIngestSpec) -> Me
     definition = context.butler.dataset_types().get(spec.dataset_type)
     if definition is None:
         return _compare_files(context, name, spec, _find_coming_dimensions(context, spec))
-    count, columns = table.summarize(spec.table)
-    count = count or len(table.read(spec.table))
-    by_count = context.policy.compares_by_count(count) and columns.issuperset(definition.dimensions)
-    if by_count and context.butler.count(spec.dataset_type, [name]) == count:
-        return Members.counted("files", count)
+    present = context.butler.count(spec.dataset_type, [name])
+    if context.policy.quick and _counts_agree(context, spec, present, definition.dimensions):
+        return Members.counted("files", present)
     address, inputs = str(Address("file_ingest", name)), digest_inputs([spec.table])
     datasets = ProvenDatasets.prepare(context, address, digest_spec(spec), inputs, spec.dataset_type, [name])
-    if datasets.hold(count):
-        return Members.proven("files", count)
+    if datasets.hold(present):
+        return Members.proven("files", present)
     members = _compare_files(context, name, spec, definition.dimensions)
     if members.agree:
-        datasets.record(count, members.present)
+        datasets.record(members.desired, members.present)
     return members
 
 
@@ -217,6 +215,13 @@ def _find_coming_dimensions(context: Context, spec: FileIngestSpec) -> Sequence[
     """Return the dimensions of a dataset type that doesn't exist yet: those of its table, else the columns of the files."""
     dimensions = context.coming.dimensions.get(spec.dataset_type)
     return context.butler.required(dimensions) if dimensions else tuple(sorted(table.columns(table.read(spec.table))))
+
+
+def _counts_agree(context: Context, spec: FileIngestSpec, present: int, dimensions: Sequence[str]) -> bool:
+    """Return True if the table has as many rows as there are datasets, which are many, and a column for each dimension."""
+    count, columns = table.summarize(spec.table)
+    count = count or len(table.read(spec.table))
+    return context.policy.compares_by_count(count) and count == present and columns.issuperset(dimensions)
 
 
 def _compare_files(context: Context, name: str, spec: FileIngestSpec, dimensions: Sequence[str]) -> Members:

@@ -36,11 +36,14 @@ from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.names import check_expressions, explain_unknown_type, is_coming
 from reconciler.kinds.shared.python_calls import can_be_typed, registry_call, tag_calls
 from reconciler.patterns import Glob
-from reconciler.systems.butler.queries import with_values
+from reconciler.systems.butler.queries import with_bound_values, with_values
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
+
+MOST_BOUND = 20_000
+"""Listed visits or exposures that one query takes; SQLite allows 32,766 variables in a statement."""
 
 
 class TaggedSpec(Spec):
@@ -230,11 +233,9 @@ def _observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[
     existing = None
     if collection is not None:
         existing = spec if spec.doc is None else spec.model_copy(update={"doc": collection.doc})
-        count = _count_desired(context, spec) if context.policy.quick else 0
-        if context.policy.compares_by_count(count):
-            present_count = sum(context.butler.count(dataset_type, [name]) for dataset_type in spec.dataset_types)
-            if present_count == count:
-                return Observed(existing, (Members.counted("members", count),))
+        members = _compare_by_counts(context, name, spec)
+        if members is not None:
+            return Observed(existing, (members,))
     desired, conditions = _find_desired(context, spec)
     present = _list_present(context, name, spec.dataset_types)
     members = Members.compare(
@@ -244,6 +245,38 @@ def _observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[
         unwanted=[_to_member(ref) for dataset_id, ref in present.items() if dataset_id not in desired],
     )
     return Observed(existing, (members,), tuple(conditions))
+
+
+def _compare_by_counts(context: Context, name: str, spec: TaggedSpec) -> Members | None:
+    """Compare many members by their numbers; None if they have to be listed, because there is a difference or they are few.
+
+    If as many members are desired as are present, and as many are both, they are the same. --quick leaves out the last count.
+    """
+    count = sum(context.butler.count(dataset_type, [name]) for dataset_type in spec.dataset_types)
+    if context.policy.deep or not context.policy.is_large(count) or _count_desired(context, spec) != count:
+        return None
+    if context.policy.compares_by_count(count):
+        return Members.counted("members", count)
+    return Members("members", count, count) if _count_desired_members(context, name, spec) == count else None
+
+
+def _count_desired_members(context: Context, name: str, spec: TaggedSpec) -> int:
+    """Count the members that are desired; return 0 if they have to be listed. Call it only if `_count_desired` could count."""
+    count = 0
+    for dataset_type in spec.dataset_types:
+        where: str = spec.where
+        bind: dict[str, Any] = {}
+        if spec.listed_dimension:
+            definition = context.butler.dataset_types()[dataset_type]
+            dimension, numbers, _ = _resolve_listed(context, spec, definition.dimensions)
+            if len(numbers) > MOST_BOUND:
+                return 0
+            where, bind = with_bound_values(spec.instrument or "", dimension, numbers)
+        found = context.butler.count_tagged(dataset_type, name, spec.sources, where, bind)
+        if found is None:
+            return 0
+        count += found
+    return count
 
 
 def _list_present(context: Context, name: str, dataset_types: Iterable[str]) -> dict[str, DatasetRef]:

@@ -24,6 +24,7 @@ from reconciler.kinds.shared.delivery import measure_awaited
 from reconciler.report.formatting import plural
 from reconciler.session import open_session
 from reconciler.state.variables import Scalar
+from reconciler.watch.ledger_coverage import LEDGER_FIELD, find_uncovered
 from reconciler.watch.model import UNKNOWN_KIND, CheckedCollection, CheckedResource, CheckResult, FoundDifference
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
     place = (state.digest, session.butler_name, session.rucio_name)
     applied = read_applied(options.journal, place, differing, len(state.resources)) if differing else {}
     ledgers, ledger_errors = _read_ledgers(session) if options.ledger else ((), ())
+    lines = {str(address): line for address, line in state.lines.items()}
+    uncovered = (find_uncovered(ledger, differences, lines.get(ledger.address, 0)) for ledger in ledgers)
     return CheckResult(
         state=str(state.path),
         name=state.name,
@@ -155,7 +158,7 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
         resources=tuple(
             _describe_resource(session, plan, entry, digests) for entry in plan.entries if entry.observed is not None
         ),
-        differences=differences,
+        differences=(*differences, *(found for found in uncovered if found is not None)),
         deep=deep,
         digest=state.digest,
         in_sync_by_journal=applied,
@@ -224,6 +227,8 @@ def _describe_resource(session: Session, plan: Plan, entry: Entry, digests: _Dig
     assert observed is not None
     before = session.graph.with_predecessors([address]) - {address}
     nouns = [part.field for part in observed.members] + [d.field for d in entry.differences if d.field]
+    if getattr(entry.spec, "delivered_by", ()):
+        nouns.append(LEDGER_FIELD)
     return CheckedResource(
         address=str(address),
         settled=not any(d.kind in UNSETTLING for d in _own_differences(plan, entry)),

@@ -311,7 +311,7 @@ def test_one_state_that_hangs_and_one_that_is_unreachable_do_not_affect_the_othe
     with scene.proxy.doing("hang 600"):
         words = ("--timeout", "15s", "--jobs", "3", "--format", "json")
         result = sqlite_bench.run("drift", *states, scene.state, unreachable, broken, *words, expect=1)
-    documents = {document["name"]: document for document in json.loads(result.output)}
+    documents = {document["name"]: document for document in json.loads(result.output)["states"]}
     assert len(documents) == 7
     assert {documents[f"s{number:02}"]["verdict"] for number in range(4)} == {"drift"}
     assert {tuple(d["address"] for d in documents[f"s{n:02}"]["differences"]) for n in range(4)} == {("chain.top",)}

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import truth
 from conftest import STACK, Bench, PostgresTemplate
 from inputs import make_export
-from truth import CASES, Broken, Case
+from truth import CASES, Broken, Case, age
 
 from reconciler.playground import campaign
+from reconciler.systems.butler.datasets import DatasetReader
 
-THREE_DAYS = 3 * 86_400 * 10**9
 INPUTS = ("t.csv", "list.txt", "export.yaml", "test.toml")
 
 
@@ -90,19 +91,8 @@ def truth_bench(request: pytest.FixtureRequest, template: Template, tmp_path: Pa
     """A copy of the world, just made or made three days ago: its members are newer or older than the boundary of proofs."""
     bench = template.copy(tmp_path)
     if request.param == "old":
-        age(bench)
+        age(bench.butler)
     return bench
-
-
-def age(bench: Bench) -> None:
-    """Move the dates of all datasets three days back."""
-    import sqlalchemy
-
-    database = bench.butler._registry._db
-    name = f"{database.namespace}.dataset" if database.namespace else "dataset"
-    engine = sqlalchemy.create_engine(database._engine.url, poolclass=sqlalchemy.NullPool)
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text(f"update {name} set ingest_date = ingest_date - {THREE_DAYS}"))
 
 
 def record_proofs(bench: Bench, template: Template) -> Broken:
@@ -164,7 +154,7 @@ def proofs_of(bench: Bench) -> list[Path]:
 @pytest.fixture
 def sqlite_bench(sqlite_world: Template, tmp_path: Path) -> Bench:
     bench = sqlite_world.copy(tmp_path)
-    age(bench)
+    age(bench.butler)
     record_proofs(bench, sqlite_world)
     return bench
 
@@ -252,7 +242,7 @@ def test_a_proof_is_recorded_again_with_a_later_boundary(
 
 def test_a_proof_replaces_lists_by_a_handful_of_queries(template: Template, tmp_path: Path) -> None:
     bench = template.copy(tmp_path)
-    age(bench)
+    age(bench.butler)
     state = tmp_path / "test.toml"
 
     def count(*words: str) -> int:
@@ -263,6 +253,28 @@ def test_a_proof_replaces_lists_by_a_handful_of_queries(template: Template, tmp_
     proven = count()
     assert proven <= listed
     assert proven <= quick + 3 * 4, "three kinds with proofs"
+
+
+def test_tagged_members_that_agree_are_counted_instead_of_listed(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = template.copy(tmp_path)
+    state = tmp_path / "test.toml"
+    bench.diff(state, 0)
+    listed: list[str] = []
+    refs = DatasetReader.refs
+
+    def record(reader: DatasetReader, dataset_type: str, *arguments: Any, **options: Any) -> Any:
+        listed.append(dataset_type)
+        return refs(reader, dataset_type, *arguments, **options)
+
+    monkeypatch.setattr(DatasetReader, "refs", record)
+    output = bench.diff(state, 0, "-v")
+    assert "9 members by members" in output
+    assert "18 members by members" in output
+    assert "raw" not in listed
+    bench.diff(state, 0, "--deep")
+    assert "raw" in listed
 
 
 @pytest.mark.parametrize("words", [(), ("--deep",)])

@@ -174,6 +174,11 @@ class DefinitionReader:
         """Return the `lsst.daf.butler.DimensionUniverse`, or None if the repository doesn't exist."""
         return self.connection.cached("universe", lambda: self.connection.open().dimensions if self.connection.ready else None)
 
+    def has_field(self, element: str, field: str) -> bool:
+        """Return True if the records of a dimension have a field in the repository's universe, or it doesn't exist yet."""
+        universe = self.universe()
+        return universe is None or field in universe[element].RecordClass.fields.names
+
     def make_record(self, element: str, values: Mapping[str, Any]) -> Any:
         """Build a `lsst.daf.butler.DimensionRecord` for comparison, without writing it."""
         with translate_read_errors(self.connection.uri):

@@ -14,23 +14,28 @@ from typing import Any
 from reconciler.errors import did_you_mean
 
 _KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "NULL", "OVERLAPS", "TRUE", "FALSE", "UTC", "TAI", "T"})
-ON_SKY = (
-    "exposure.tracking_ra != NULL AND exposure.tracking_dec != NULL AND exposure.sky_angle != NULL"
-    " AND (exposure.can_see_sky = NULL OR exposure.can_see_sky)"
-)
-"""Exposures that `is_on_sky` accepts."""
+POINTED = "exposure.tracking_ra != NULL AND exposure.tracking_dec != NULL AND exposure.sky_angle != NULL"
+SEES_SKY = "(exposure.can_see_sky = NULL OR exposure.can_see_sky)"
 
 
-def is_on_sky(exposure: Any) -> bool:
-    """Return True if an exposure record belongs to a visit, by the rule of obs_base's DefineVisitsTask."""
-    pointing = (exposure.tracking_ra, exposure.tracking_dec, exposure.sky_angle)
-    return all(value is not None for value in pointing) and getattr(exposure, "can_see_sky", None) is not False
+def on_sky(*, records_sky: bool) -> str:
+    """Return the expression for exposures that belong to a visit, by the rule of obs_base's DefineVisitsTask.
+
+    ``records_sky`` is False for a repository whose exposures have no ``can_see_sky``, because its dimension universe is older
+    than version 7.
+    """
+    return f"{POINTED} AND {SEES_SKY}" if records_sky else POINTED
 
 
 def with_values(instrument: str, dimension: str, values: Iterable[Any], where: str = "") -> str:
     """Return the expression for datasets of an instrument with one of these values of a dimension, which satisfy ``where``."""
     listed = ", ".join(str(value) for value in values)
     return f"instrument = '{instrument}' AND {dimension} IN ({listed})" + (f" AND ({where})" if where else "")
+
+
+def with_quoted_values(instrument: str, dimension: str, values: Iterable[Any]) -> str:
+    """Return the expression of `with_values` for numbers, or for texts without quotes."""
+    return with_values(instrument, dimension, (value if isinstance(value, int) else f"'{value}'" for value in values))
 
 
 def with_bound_values(instrument: str, dimension: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
@@ -49,6 +54,15 @@ def with_value_range(instrument: str, dimension: str, values: Sequence[int]) -> 
 def registered_after(dataset_type: str, moment: datetime.datetime) -> str:
     """Return the expression for datasets of a type that were registered after a time; it goes after their search is joined."""
     return f"{dataset_type}.ingest_date > T'{moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat()}/utc'"
+
+
+def from_runs(dataset_type: str, runs: Sequence[str], where: str = "") -> tuple[str, dict[str, Any]]:
+    """Return the expression for datasets of a type from these RUN collections, which satisfy ``where``, and what to bind.
+
+    It goes after their search is joined.
+    """
+    expression = f"{dataset_type}.run IN (bound_runs)" + (f" AND ({where})" if where else "")
+    return expression, {"bound_runs": list(runs)}
 
 
 def on_nights(instrument: str, nights: Iterable[int], where: str = "") -> str:

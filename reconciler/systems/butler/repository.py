@@ -52,11 +52,13 @@ class Repository:
         self.universe = definitions.universe
         self.records = definitions.records
         self.count_records = definitions.count_records
+        self.has_field = definitions.has_field
         self.make_record = definitions.make_record
 
         counter = DatasetCounter(connection, definitions)
         self.count = counter.count
         self.count_in = counter.count_in
+        self.count_tagged = counter.count_tagged
 
         datasets = DatasetReader(connection, definitions)
         self.data_ids = datasets.data_ids
