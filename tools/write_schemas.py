@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of state files, diff reports and saved plans to ``schemas/``: ``make schemas``."""
+"""Write the JSON Schemas of state files, saved plans and the JSON of commands to ``schemas/``: ``make schemas``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from reconciler.engine.plan_file import plan_schema
+from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
 from reconciler.state.schema import state_schema
 from reconciler.watch.acknowledgements import acknowledgement_schema
@@ -19,6 +20,7 @@ def write(folder: Path) -> list[Path]:
         ("diff", report_schema()),
         ("plan", plan_schema()),
         ("acks", acknowledgement_schema()),
+        ("log", log_schema()),
     ):
         file = folder / f"{name}.schema.json"
         file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

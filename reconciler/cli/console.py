@@ -27,6 +27,12 @@ def echo(text: str = "", *, err: bool = False) -> None:
     click.echo(escape(redact(text)), err=err)
 
 
+def echo_document(text: str) -> None:
+    """Print a document of several lines, such as JSON."""
+    for line in text.split("\n"):
+        echo(line)
+
+
 def show(lines: Iterable[Line]) -> None:
     """Print lines, in colour on a terminal unless ``NO_COLOR`` is set."""
     colour = None if not os.environ.get("NO_COLOR") else False

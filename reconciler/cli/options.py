@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections.abc import Callable
@@ -67,6 +68,26 @@ class Day(click.ParamType):  # type: ignore[type-arg]
             return datetime.date.fromisoformat(value.strip())
         except ValueError as error:
             raise click.BadParameter(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]
+    """A day, a time in ISO form or a duration before now, such as ``7d``, converted to a `datetime.datetime` in UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: str | datetime.datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime.datetime:
+        """Return the time."""
+        if isinstance(value, datetime.datetime):
+            return value
+        with contextlib.suppress(ValueError):
+            found = datetime.datetime.fromisoformat(value.strip())
+            return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
+        try:
+            return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=Duration().convert(value, param, ctx))
+        except (click.BadParameter, OverflowError) as error:
+            raise click.BadParameter(f'"{value}" is not a time; write 2026-11-24, or 7d for 7 days ago', ctx, param) from error
 
 
 class Night(click.ParamType):  # type: ignore[type-arg]

@@ -14,6 +14,7 @@ from conftest import ROOT, Bench
 
 from reconciler.engine.plan_file import plan_schema
 from reconciler.playground.world import OBSERVATORY
+from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
 from reconciler.state.schema import state_schema
 
@@ -40,7 +41,15 @@ def test_commands_without_a_live_system_import_no_slow_packages(words: list[str]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize(("name", "schema"), [("state", state_schema()), ("diff", report_schema()), ("plan", plan_schema())])
+SCHEMAS = {
+    "state": state_schema(),
+    "diff": report_schema(),
+    "plan": plan_schema(),
+    "log": log_schema(),
+}
+
+
+@pytest.mark.parametrize(("name", "schema"), SCHEMAS.items())
 def test_the_committed_schemas_are_current(name: str, schema: dict[str, object]) -> None:
     assert json.loads((ROOT / "schemas" / f"{name}.schema.json").read_text()) == schema, "run make schemas"
 
