@@ -8,6 +8,7 @@ from pathlib import Path
 from reconciler.engine.plan_file import plan_schema
 from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
+from reconciler.report.listing import list_schema
 from reconciler.state.schema import state_schema
 from reconciler.watch.acknowledgements import acknowledgement_schema
 
@@ -20,6 +21,7 @@ def write(folder: Path) -> list[Path]:
         ("diff", report_schema()),
         ("plan", plan_schema()),
         ("acks", acknowledgement_schema()),
+        ("list", list_schema()),
         ("log", log_schema()),
     ):
         file = folder / f"{name}.schema.json"

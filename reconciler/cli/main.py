@@ -24,6 +24,9 @@ SECTIONS = {
         "diff": _source("diff", "Show what differs and why."),
         "apply": _source("apply", "Show the plan, ask, and make the missing changes in order."),
     },
+    "Find out": {
+        "list": _source("list", "List the resources of state files: status, kind, address, place.", "list_resources"),
+    },
     "Watch": {
         "drift": _source("drift", "Check states for drift and record the result."),
         "status": _source("status", "Show the latest verdict of every state, from the history alone."),

@@ -16,6 +16,7 @@ from reconciler.engine.plan_file import plan_schema
 from reconciler.playground.world import OBSERVATORY
 from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
+from reconciler.report.listing import list_schema
 from reconciler.state.schema import state_schema
 
 HEAVY = {"lsst", "rucio", "astropy", "sqlalchemy", "deepdiff", "rich", "requests"}
@@ -28,6 +29,7 @@ HEAVY = {"lsst", "rucio", "astropy", "sqlalchemy", "deepdiff", "rich", "requests
         (["diff", "--help"], HEAVY | {"pydantic", "importlib.metadata"}),
         (["apply", "--help"], HEAVY | {"pydantic", "importlib.metadata"}),
         (["validate", "tests/cases/small.toml"], HEAVY),
+        (["list", "--offline", "tests/cases/small.toml"], HEAVY),
     ],
 )
 def test_commands_without_a_live_system_import_no_slow_packages(words: list[str], heavy: set[str]) -> None:
@@ -45,6 +47,7 @@ SCHEMAS = {
     "state": state_schema(),
     "diff": report_schema(),
     "plan": plan_schema(),
+    "list": list_schema(),
     "log": log_schema(),
 }
 
