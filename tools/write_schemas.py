@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from reconciler.engine.plan_file import plan_schema
+from reconciler.report.explanation import explain_schema
 from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
 from reconciler.report.listing import list_schema
@@ -21,6 +22,7 @@ def write(folder: Path) -> list[Path]:
         ("diff", report_schema()),
         ("plan", plan_schema()),
         ("acks", acknowledgement_schema()),
+        ("explain", explain_schema()),
         ("list", list_schema()),
         ("log", log_schema()),
     ):

@@ -25,6 +25,7 @@ SECTIONS = {
         "apply": _source("apply", "Show the plan, ask, and make the missing changes in order."),
     },
     "Find out": {
+        "explain": _source("explain", "Explain one resource: what asks for it, what is live, what differs and why."),
         "list": _source("list", "List the resources of state files: status, kind, address, place.", "list_resources"),
     },
     "Watch": {
