@@ -10,6 +10,7 @@ from reconciler.report.explanation import explain_schema
 from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
 from reconciler.report.listing import list_schema
+from reconciler.report.saved_plan import show_schema
 from reconciler.state.schema import state_schema
 from reconciler.watch.acknowledgements import acknowledgement_schema
 
@@ -25,6 +26,7 @@ def write(folder: Path) -> list[Path]:
         ("explain", explain_schema()),
         ("list", list_schema()),
         ("log", log_schema()),
+        ("show", show_schema()),
     ):
         file = folder / f"{name}.schema.json"
         file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

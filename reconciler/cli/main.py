@@ -22,6 +22,8 @@ SECTIONS = {
     "Check and change": {
         "validate": _source("validate", "Check state files without connecting to Butler or Rucio."),
         "diff": _source("diff", "Show what differs and why."),
+        "plan": _source("plan", "Show what apply would do."),
+        "show": _source("show", "Show a saved plan, without any live system.", "show_plan"),
         "apply": _source("apply", "Show the plan, ask, and make the missing changes in order."),
     },
     "Find out": {

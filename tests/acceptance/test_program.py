@@ -18,6 +18,7 @@ from reconciler.report.explanation import explain_schema
 from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
 from reconciler.report.listing import list_schema
+from reconciler.report.saved_plan import show_schema
 from reconciler.state.schema import state_schema
 
 HEAVY = {"lsst", "rucio", "astropy", "sqlalchemy", "deepdiff", "rich", "requests"}
@@ -51,6 +52,7 @@ SCHEMAS = {
     "explain": explain_schema(),
     "list": list_schema(),
     "log": log_schema(),
+    "show": show_schema(),
 }
 
 
