@@ -13,7 +13,7 @@ from pathlib import Path
 from reconciler import execution
 from reconciler.engine.executor import Listener
 from reconciler.engine.graph import Graph, build_graph
-from reconciler.engine.model import Address
+from reconciler.engine.model import Address, DesiredState
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
@@ -151,11 +151,26 @@ class Session:
     def _decide(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
         known = [address for address in chosen if address not in observation.unknown]
         check_unprovided(self.state, self.context, self.graph, known)
+        return self._decide_unchecked(observation, chosen, prune)
+
+    def _decide_unchecked(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
         first = plan(self.state, self.graph, observation, only=chosen, prune=prune)
         acting = [entry.address for entry in first.entries if entry.actions]
         unmet = find_unmet_requirements(self.state, self.context, acting)
         unmet |= find_absent_needs(self.context, self.graph, acting, chosen)
         return plan(self.state, self.graph, observation, only=chosen, prune=prune, unmet=unmet) if unmet else first
+
+    def plan_unchecked(self, chosen: Collection[Address]) -> Plan:
+        """Plan some resources for a report; that something which they need doesn't exist anywhere is not an error.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If an input file is invalid.
+        """
+        observation = observe(self.state, self.context, chosen)
+        with self.context.phase("plan"):
+            return self._decide_unchecked(observation, chosen, False)
 
     def renew(self, earlier: Plan | SavedPlan, *, changed: bool = False) -> Plan:
         """Plan again what was planned earlier, limited to what was decided then and whose facts haven't changed.
@@ -434,12 +449,39 @@ def select(state: StateFile, patterns: Sequence[str]) -> set[Address]:
     """
     if not patterns:
         return set(state.resources)
-    names = {address.plain: address for address in state.resources}
     found: set[Address] = set()
     for pattern in patterns:
-        plain = pattern.replace('"', "")
-        matched = {names[name] for name in fnmatch.filter(names, plain)}
+        matched = match_addresses(state, pattern)
         if not matched:
-            raise StateError(f"{state.path.name}: no address matches {pattern}{did_you_mean(plain, names)}")
+            plain = pattern.replace('"', "")
+            hint = did_you_mean(plain, [address.plain for address in state.resources])
+            raise StateError(f"{state.path.name}: no address matches {pattern}{hint}")
         found |= matched
     return found
+
+
+def match_addresses(state: DesiredState, pattern: str) -> set[Address]:
+    """Return the addresses that match a glob, with or without quotes; none if nothing matches."""
+    names = {address.plain: address for address in state.resources}
+    return {names[name] for name in fnmatch.filter(names, pattern.replace('"', ""))}
+
+
+def find_address(state: DesiredState, text: str) -> Address:
+    """Return the address that a text such as ``chain.refcats`` means, with or without quotes, or the only one that it matches.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If there is no such address, or a glob matches several.
+    """
+    for address in state.resources:
+        if text in (str(address), address.plain):
+            return address
+    matched = match_addresses(state, text)
+    if len(matched) == 1:
+        return matched.pop()
+    if matched:
+        first = next(address for address in state.resources if address in matched)
+        raise StateError(f"{state.path.name}: {text} matches {len(matched):,} addresses; name one, such as {first}")
+    hint = did_you_mean(text.replace('"', ""), [address.plain for address in state.resources])
+    raise StateError(f"{state.path.name}: no address {text}{hint}", (f"reconcile list --offline {state.path} lists all",))

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from reconciler.engine.plan_file import plan_schema
 from reconciler.report.events import event_schema
+from reconciler.report.explanation import explain_schema
+from reconciler.report.journal import log_schema
 from reconciler.report.json import error_schema, make_schema, report_schema
+from reconciler.report.listing import list_schema
 from reconciler.report.run import RunDocument
+from reconciler.report.saved_plan import show_schema
 from reconciler.state.schema import state_schema
 from reconciler.watch.acknowledgements import acknowledgement_schema
 from reconciler.watch.json_schema import drift_schema, ledger_schema, status_schema
@@ -29,6 +33,10 @@ def write(folder: Path) -> list[Path]:
         ("drift", drift_schema()),
         ("status", status_schema()),
         ("ledger", ledger_schema()),
+        ("explain", explain_schema()),
+        ("list", list_schema()),
+        ("log", log_schema()),
+        ("show", show_schema()),
     ):
         file = folder / f"{name}.schema.json"
         file.write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from reconciler.engine import plan_file
 from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
 from reconciler.execution import check_journal
-from reconciler.report.formatting import Line
+from reconciler.report import saved_plan
 from reconciler.report.run import RunReport, report_run
 from reconciler.report.summary import summarize
 from reconciler.session import Session, open_session
@@ -101,16 +101,14 @@ def apply_plan(path: Path, options: ApplyOptions, output: ApplyOutput, state: Pa
     check_journal(options.journal)
     saved = plan_file.load_plan(path)
     chosen = state or Path(saved.state)
-    made = saved.made
-    by = f"made by {made.get('user')} on {made.get('host')}, {made.get('since')}"
-    output.show([Line(f"Plan for the state file {chosen}, {by}.", bold=True)])
+    output.show(saved_plan.introduce(saved, chosen))
     with _open(chosen, saved.variables, options) as session:
         plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name, changed=state is not None)
         with session.locked(options.lock_timeout):
             with _SIGN:
                 plan = session.renew(saved, changed=state is not None)
             output.show_plan(session, plan)
-            output.show(Line(f"Refused: {address}: {why}", "red") for address, why in plan.limits.refused.items())
+            output.show(saved_plan.report_limits(plan))
             return _confirm_and_run(session, plan, options, output)
 
 

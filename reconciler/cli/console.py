@@ -38,6 +38,12 @@ def echo(text: str = "", *, err: bool = False) -> None:
     _print(escape(redact(text)), err=err)
 
 
+def echo_document(text: str) -> None:
+    """Print a document of several lines, such as JSON."""
+    for line in text.split("\n"):
+        echo(line)
+
+
 def show(lines: Iterable[Line], *, err: bool = False) -> None:
     """Print lines, in colour if the output has any (see `choose_colour`), and fitted to the width of a terminal."""
     width = screen_width(err=err)

@@ -7,31 +7,43 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.ack import ack
-from reconciler.cli.acks import acks
-from reconciler.cli.apply import apply
 from reconciler.cli.console import choose_colour
-from reconciler.cli.diff import diff
-from reconciler.cli.drift import drift
 from reconciler.cli.interrupts import Interrupts
-from reconciler.cli.ledger import ledger
-from reconciler.cli.log import log
-from reconciler.cli.options import add_color_option
-from reconciler.cli.playground import playground
+from reconciler.cli.lazy_commands import CommandSource
 from reconciler.cli.sections import SectionedGroup
-from reconciler.cli.status import status
-from reconciler.cli.timer import timer
-from reconciler.cli.validate import validate
 from reconciler.early_signals import restore_signals
 from reconciler.startup import configure_process
 from reconciler.version import __version__
 
+
+def _source(name: str, summary: str, attribute: str = "") -> CommandSource:
+    return CommandSource(f"reconciler.cli.{name}:{attribute or name}", summary)
+
+
 SECTIONS = {
-    "Check and change": ("validate", "diff", "apply"),
-    "Watch": ("drift", "status", "ledger", "ack", "acks", "timer"),
-    "History": ("log",),
-    "Try it out": ("playground",),
+    "Check and change": {
+        "validate": _source("validate", "Check state files without connecting to Butler or Rucio."),
+        "diff": _source("diff", "Show what differs and why."),
+        "plan": _source("plan", "Show what apply would do."),
+        "show": _source("show", "Show a saved plan, without any live system.", "show_plan"),
+        "apply": _source("apply", "Show the plan, ask, and make the missing changes in order."),
+    },
+    "Find out": {
+        "explain": _source("explain", "Explain one resource: what asks for it, what is live, what differs and why."),
+        "list": _source("list", "List the resources of state files: status, kind, address, place.", "list_resources"),
+    },
+    "Watch": {
+        "drift": _source("drift", "Check states for drift and record the result."),
+        "status": _source("status", "Show the latest verdict of every state, from the history alone."),
+        "ledger": _source("ledger", "Compare what Rucio, the Butler and storage know of the files that Rucio delivers."),
+        "ack": _source("ack", "Accept a difference that reconcile drift found, until a day."),
+        "acks": _source("acks", "List acknowledged differences, those that end first at the top."),
+        "timer": _source("timer", "Print a crontab line and systemd units that run reconcile drift."),
+    },
+    "History": {"log": _source("log", "List earlier runs, or the actions of one run or resource.")},
+    "Try it out": {"playground": _source("playground", "Try reconcile with an embedded Rucio server and made-up data.")},
 }
+"""The commands by section; a summary is the first sentence of the help of its command, which a test compares."""
 EXAMPLES = (
     ("reconcile diff state/ccms1.toml", "show what differs"),
     ("reconcile apply state/ccms1.toml --wait 2h", "change it, and wait for deliveries"),
@@ -59,12 +71,7 @@ def main(context: click.Context, debug: bool) -> None:
     context.obj = {"debug": debug}
     if context.color is None:  # without --color
         context.color = choose_colour()
-    if context.invoked_subcommand == playground.name:  # it has services to end
+    if context.invoked_subcommand == "playground":  # it has services to end
         restore_signals()
     else:
         context.with_resource(Interrupts())
-
-
-for command in (validate, diff, apply, drift, status, ledger, ack, acks, timer, log, playground):
-    main.add_command(add_color_option(command))
-add_color_option(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import re
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.cli.console import choose_colour
 from reconciler.errors import ReconcileError, StateError, did_you_mean
 
 if TYPE_CHECKING:
@@ -72,6 +72,26 @@ class Day(click.ParamType):  # type: ignore[type-arg]
             return datetime.date.fromisoformat(value.strip())
         except ValueError as error:
             raise click.BadParameter(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]
+    """A day, a time in ISO form or a duration before now, such as ``7d``, converted to a `datetime.datetime` in UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: str | datetime.datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime.datetime:
+        """Return the time."""
+        if isinstance(value, datetime.datetime):
+            return value
+        with contextlib.suppress(ValueError):
+            found = datetime.datetime.fromisoformat(value.strip())
+            return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
+        try:
+            return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=Duration().convert(value, param, ctx))
+        except (click.BadParameter, OverflowError) as error:
+            raise click.BadParameter(f'"{value}" is not a time; write 2026-11-24, or 7d for 7 days ago', ctx, param) from error
 
 
 class Night(click.ParamType):  # type: ignore[type-arg]
@@ -183,24 +203,6 @@ def journal_option(command: C) -> C:
             help="Path of the journal file.",
         ),
     )
-
-
-def add_color_option(command: click.Command) -> click.Command:
-    """Add the option for colours; it works before and after the name of the command."""
-
-    def choose(context: click.Context, _: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            context.color = choose_colour(value)
-
-    option = click.Option(
-        ["--color"],
-        type=click.Choice(["auto", "always", "never"]),
-        expose_value=False,
-        callback=choose,
-        help="Whether the output is in colour; auto, the default, means on a terminal.",
-    )
-    command.params.append(option)
-    return command
 
 
 def quiet_option(command: C) -> C:

@@ -47,6 +47,13 @@ class Address(NamedTuple):
         return f'{self.kind}."{self.name}"' if quoted else self.plain
 
 
+def parse_address(text: str) -> Address:
+    """Return the address that a text such as ``chain.refcats`` or ``raw."a/b"`` names; whether it exists is not checked."""
+    kind, _, name = text.partition(".")
+    quoted = len(name) > 1 and name.startswith('"') and name.endswith('"')
+    return Address(kind, name[1:-1] if quoted else name)
+
+
 def _parse_duration(value: object) -> object:
     """Convert a duration such as 90s, 30m, 2h or 7d to seconds."""
     if not isinstance(value, str):

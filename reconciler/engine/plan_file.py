@@ -204,11 +204,26 @@ def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, ruci
 
 def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits:
     """Return which parts of a plan may be executed, given what was decided earlier."""
-    refused = find_stale_entries(decided, plan)
-    entries = [entry for entry in plan.entries if entry.address in decided and entry.address not in refused]
+    done = find_done_entries(decided, plan)
+    stale = find_stale_entries(decided, plan)
+    refused = {address: reason for address, reason in stale.items() if address not in done}
+    entries = [entry for entry in plan.entries if entry.address in decided and entry.address not in stale]
     # Equal fingerprints mean that these are the members whose removal was decided; where nothing was, nothing is removed.
     removals = {entry.address: entry.removes for entry in entries if decided[entry.address].actions}
-    return PlanLimits(allowed_verbs(decided, refused), refused, removals)
+    return PlanLimits(allowed_verbs(decided, stale), refused, removals, done)
+
+
+def find_done_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> tuple[Address, ...]:
+    """Return the addresses for which a plan had actions, and of which nothing that could be done differs any more."""
+    return tuple(
+        entry.address
+        for entry in plan.entries
+        if entry.address in decided
+        and decided[entry.address].actions
+        and entry.error is None
+        and not entry.actions
+        and not entry.has(*DECIDING, DifferenceKind.BLOCKED, DifferenceKind.CONFLICT)
+    )
 
 
 def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dict[Address, str]:

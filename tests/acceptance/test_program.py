@@ -26,6 +26,7 @@ HEAVY = {"lsst", "rucio", "astropy", "sqlalchemy", "deepdiff", "rich", "requests
         (["diff", "--help"], HEAVY | {"pydantic", "importlib.metadata"}),
         (["apply", "--help"], HEAVY | {"pydantic", "importlib.metadata"}),
         (["validate", "tests/cases/small.toml"], HEAVY),
+        (["list", "--offline", "tests/cases/small.toml"], HEAVY),
     ],
 )
 def test_commands_without_a_live_system_import_no_slow_packages(words: list[str], heavy: set[str]) -> None:

@@ -1,5 +1,7 @@
 """The command line without any live system: options, help and exit codes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -9,6 +11,7 @@ from click.testing import CliRunner
 from reconciler.cli import main
 from reconciler.cli.console import worst_code
 from reconciler.cli.options import Duration
+from reconciler.cli.sections import SectionedGroup
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,33 @@ def test_every_command_is_in_a_section_of_the_help_and_three_examples_end_it() -
     for name, command in main.commands.items():
         assert f"  {name} " in output
         assert command.get_short_help_str(100) in " ".join(output.split())
+        assert main.lazy.summary(name) == command.get_short_help_str(100)
     assert output.partition("Examples:")[2].count("\n  reconcile ") == 3
+
+
+def test_the_help_and_the_completion_of_a_command_name_import_no_command() -> None:
+    code = (
+        "import sys\nfrom reconciler.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit as end: assert end.code == 0, end.code\n"
+        "import click\n"
+        "assert [item.value for item in main.shell_complete(click.Context(main), 'di')] == ['diff']\n"
+        "loaded = {source.target.partition(':')[0] for source in main.lazy.sources.values()} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+        "heavy = {'pydantic', 'jsonschema', 'platformdirs', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_command_that_another_program_adds_is_listed_last() -> None:
+    group = SectionedGroup("x", sections={"One": {"diff": main.lazy.sources["diff"]}}, examples=[("x diff", "compare")])
+    group.add_command(click.Command("extra", help="More. And more.", callback=lambda: None))
+    output = CliRunner().invoke(group, ["--help"]).output
+    assert output.index("One:") < output.index("Other:") < output.index("extra")
+    assert list(group.commands) == ["diff", "extra"]
+    assert len(group.commands) == 2
+    del group.commands["extra"]
+    assert "extra" not in group.commands
 
 
 @pytest.mark.parametrize(("codes", "expected"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([2, 1], 1), ([130, 2], 130), ([130, 1], 1)])
