@@ -21,5 +21,6 @@ def add_color_option(command: click.Command) -> click.Command:
         callback=choose,
         help="Whether the output is in colour; auto, the default, means on a terminal.",
     )
-    command.params.append(option)
+    if all("--color" not in known.opts for known in command.params):  # two commands may share their options
+        command.params.append(option)
     return command

@@ -1,6 +1,6 @@
 """What a ledger disagrees about and no difference of its resource covers, so that it can't be reported as in sync. Pure.
 
-A check compares what a state desires with Rucio and the Butler. A ledger also looks at a sample of the files on storage, and at
+A check compares what a state desires with Rucio and the Butler. A ledger also checks a sample of the files on storage, and at
 replicas that Rucio has lost since they were ingested.
 """
 
