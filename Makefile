@@ -49,7 +49,7 @@ browser:
 	@tools/install_browser
 
 screenshots: $(VENV)/.made browser
-	RECONCILE_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -k pictures tests/acceptance/test_page_in_a_browser.py
+	RECONCILE_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -k pictures tests/acceptance/test_page_of_a_playground.py
 
 $(ENV_VENV)/.made: pyproject.toml tests/envs/$(ENV).txt
 	python=$$(tools/find_python $(ENV_PYTHONS)) && $$python -m venv --clear $(ENV_VENV)
