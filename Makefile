@@ -50,7 +50,7 @@ browser:
 	@tools/install_browser
 
 screenshots: $(VENV)/.made browser
-	RECONCILE_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -k pictures tests/acceptance/test_page_in_a_browser.py
+	RECONCILE_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -k pictures tests/acceptance/test_page_of_a_playground.py
 
 screens: $(VENV)/.made
 	RECONCILE_SCREENS=1 $(BIN)/python -m pytest -q -k snapshot tests/acceptance/test_screens.py

@@ -283,7 +283,7 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> _Files:
     text = f"waiting for {', '.join(unregistered)}, not registered in Rucio yet"
     conditions = (Condition(DifferenceKind.WAITING, text, field="delivered_by"),) if unregistered else ()
     closed = {did: found for did, found in facts.items() if found.length is not None and not found.is_open}
-    opened = context.rucio.files_by_dataset(did for did in facts if did not in closed)
+    in_open_datasets = context.rucio.files(did for did in facts if did not in closed)  # one list for all of them
     names = re.compile(spec.files)
 
     def list_raws(did: str) -> dict[str, int]:
@@ -293,7 +293,7 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> _Files:
     for did, found in facts.items():
         digest = f"{found.length} {found.bytes} {found.updated_at}" if did in closed else digest_files(list_raws(did))
         parts[did] = FilePart(digest, functools.partial(list_raws, did))
-    count = sum(found.length or 0 for found in closed.values()) + sum(map(len, opened.values()))
+    count = sum(found.length or 0 for found in closed.values()) + len(in_open_datasets)
     return _Files(count, parts, functools.partial(_locate, spec), lambda: _find_sizes(context, spec, list(facts)), conditions)
 
 

@@ -314,13 +314,23 @@ def _text(difference: Difference) -> str:
         case DifferenceKind.MAKE:
             return f"{lead}{len(difference.members):,} of {difference.desired:,} {difference.detail}"
         case DifferenceKind.CHANGE:
-            return f"{lead}{_value(difference.observed)} → {_value(difference.desired)}"
+            return f"{lead}{_compare_values(difference.observed, difference.desired)}"
         case DifferenceKind.WAITING if difference.awaited:
             return f"{lead}{len(difference.members):,} of {difference.desired:,} {difference.detail}"
         case _ if difference.members and difference.listed:
             return f"{lead}{len(difference.members):,} {difference.detail}"
         case _:
             return f"{lead}{difference.detail}"
+
+
+def _compare_values(observed: Any, desired: Any) -> str:
+    """Describe a change; of two long lists, only what one of them lacks."""
+    texts = _value(observed), _value(desired)
+    if max(map(len, texts)) <= LONGEST_VALUE or not (isinstance(observed, list) and isinstance(desired, list) and observed):
+        return " → ".join(texts)
+    missing, unwanted = ([item for item in one if item not in other] for one, other in ((desired, observed), (observed, desired)))
+    parts = [f"{_value(items)} {word}" for items, word in ((missing, "missing"), (unwanted, "unwanted")) if items]
+    return "; ".join(parts) or f"{len(desired):,} in another order"
 
 
 def _value(value: Any) -> str:

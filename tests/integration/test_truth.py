@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,24 @@ class Template:
         state = folder / "test.toml"
         state.write_text(state.read_text().replace(str(self.bench.repo), str(bench.repo)))
         return bench
+
+    def back_up(self, bench: Bench) -> Callable[[], None]:
+        """Copy the database of a copy, and return what restores it."""
+        if self.templates is None:
+            database, backup = bench.repo / "gen3.sqlite3", bench.folder / "backup"
+            shutil.copy(database, backup)
+            return lambda: shutil.copy(backup, database) and None
+        name = str(bench.butler._registry._db._engine.url.database)
+        copy, socket = self.templates._create(name), self.templates.socket
+
+        def restore() -> None:
+            import psycopg
+
+            with psycopg.connect(f"host={socket} user=postgres dbname=postgres", autocommit=True) as connection:
+                connection.execute(f"drop database {name} with (force)")
+                connection.execute(f"alter database {copy} rename to {name}")
+
+        return restore
 
 
 def make_template(request: pytest.FixtureRequest, factory: pytest.TempPathFactory, postgres: bool) -> Template:
@@ -209,19 +228,17 @@ def test_a_proof_of_another_version_repository_spec_or_input_does_not_hold(sqlit
         assert "by proof" not in output, key
 
 
-def test_a_repository_restored_from_an_older_backup_is_noticed(sqlite_world: Template, sqlite_bench: Bench) -> None:
-    state = sqlite_bench.folder / "test.toml"
-    database = sqlite_bench.repo / "gen3.sqlite3"
-    Broken(sqlite_bench.folder, sqlite_bench.repo, sqlite_world.folder).remove(
-        *sqlite_bench.butler.query_datasets("cat", "refcat", where="htm7 = 131075")
-    )
-    shutil.copy(database, sqlite_bench.folder / "backup")
-    sqlite_bench.apply(state)
-    age(sqlite_bench)
-    sqlite_bench.diff(state, 0)
-    assert "8 files by proof" in sqlite_bench.diff(state, 0, "-v")
-    shutil.copy(sqlite_bench.folder / "backup", database)
-    assert "131075" in sqlite_bench.diff(state, 2)
+def test_a_repository_restored_from_an_older_backup_is_noticed(template: Template, tmp_path: Path) -> None:
+    bench = template.copy(tmp_path)
+    state = bench.folder / "test.toml"
+    Broken(bench.folder, bench.repo, template.folder).remove(*bench.butler.query_datasets("cat", "refcat", where="htm7 = 131075"))
+    restore = template.back_up(bench)
+    bench.apply(state)
+    age(bench.butler)
+    bench.diff(state, 0)
+    assert "8 files by proof" in bench.diff(state, 0, "-v")
+    restore()
+    assert "131075" in bench.diff(state, 2)
 
 
 def test_a_proof_is_recorded_again_with_a_later_boundary(
