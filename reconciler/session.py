@@ -384,14 +384,16 @@ def open_session(
     repository = find_repository(state)
     if repository is not None:
         from reconciler.systems.butler.connection import import_butler
-        from reconciler.systems.butler.repository import Repository
+        from reconciler.systems.butler.repository import Repository, locate_repository
         from reconciler.systems.postgresql import find_statement_limit
 
         find_statement_limit()  # a wrong value is an error of its own, not one of opening the repository
         with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
         on_statement = context.stats.count_statement if counted else None
-        context.repository = Repository(repository.uri, on_statement, may_create=repository.may_create)
+        uri = locate_repository(repository.uri, state.path.absolute().parent)
+        context.repository = Repository(uri, on_statement, may_create=repository.may_create)
+        context.repository.connection.label = repository.uri if "/" not in repository.uri else ""
         context.repository.expect_seed(repository.seed_config)
     with context.phase("load"):
         graph = build_graph(state)

@@ -202,7 +202,9 @@ def _sort(
         sorter.prepare()
     except CycleError as error:
         cycle = [f"{address} ({state.where(address)})" for address in reversed(error.args[1])]
-        raise PlanError(f"these tables need each other in a circle: {' needs '.join(cycle)}") from error
+        first = error.args[1][-1]
+        where = f"{state.where(first)}: {first}"
+        raise PlanError(f"{where}: these tables need each other in a circle: {' needs '.join(cycle)}") from error
     ready: list[tuple[tuple[int, int], Address]] = []
     order = []
     while sorter.is_active():

@@ -5,6 +5,7 @@ It imports nothing of ours, so this module and `reconciler.engine.kind` are all 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -99,11 +100,25 @@ class Spec(BaseModel):
 
 def _relative_to_state_file(path: str, info: ValidationInfo) -> str:
     base: Path | None = (info.context or {}).get("base")
-    return path if base is None or "://" in path else str(base / path)
+    if base is None or "://" in path or os.path.isabs(path):
+        return path
+    return os.path.normpath(base / path)
 
 
 InputPath = Annotated[str, AfterValidator(_relative_to_state_file)]
-"""A file that a state names: a relative path is found next to the state file."""
+"""A file or a folder that a state names: a relative path starts from the folder of the state file."""
+
+
+def _relative_unless_label(place: str, info: ValidationInfo) -> str:
+    may_be_label = "/" not in place and any(os.environ.get(name) for name in REPOSITORY_INDEXES)
+    return place if may_be_label else _relative_to_state_file(place, info)
+
+
+REPOSITORY_INDEXES = ("DAF_BUTLER_REPOSITORY_INDEX", "DAF_BUTLER_REPOSITORIES")
+"""Environment variables that give the Butler its labels of repositories."""
+
+RepositoryLocation = Annotated[str, AfterValidator(_relative_unless_label)]
+"""The location of a repository: a relative path as `InputPath`, or a name that may be a label of the Butler's index."""
 
 S = TypeVar("S", bound=Spec)
 

@@ -53,9 +53,10 @@ class FileIngestSpec(Spec):
         description="Table in ECSV, CSV or FITS: the first column is the path of a file, the others are its data ID.",
         examples=["the_monster_20240904.ecsv"],
     )
-    prefix: str = Field(
+    prefix: InputPath = Field(
         "",
-        description="Folder of the relative paths in the table.",
+        validate_default=True,
+        description="Folder of the relative paths in the table; by default, and if it is relative, from the folder of this file.",
         examples=["${data}/raw/refcats/the_monster_20240904/"],
     )
     transfer: Transfer = TRANSFER

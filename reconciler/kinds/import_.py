@@ -53,7 +53,10 @@ class ImportSpec(Spec):
     export_file: InputPath = Field(
         description="Export file, as written by `butler export`.", examples=["ccms1/DM-48520/export.yaml"]
     )
-    root: str = Field(description="Folder of the relative paths in the export file.", examples=["${data}/ancillary"])
+    root: InputPath = Field(
+        description="Folder of the relative paths in the export file; a relative one starts from the folder of this file.",
+        examples=["${data}/ancillary"],
+    )
     transfer: Transfer = TRANSFER
     delivered_by: tuple[str, ...] = DELIVERED_BY
     verify: str = VERIFY

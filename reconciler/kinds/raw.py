@@ -28,6 +28,7 @@ from reconciler.engine.model import (
     Condition,
     Cost,
     DifferenceKind,
+    InputPath,
     JsonObject,
     Made,
     Members,
@@ -71,8 +72,10 @@ class RawSpec(Spec):
     """Raw exposures; the key is the name of their RUN collection."""
 
     instrument: str = Field(description="Short name of the instrument that took the raws.", examples=["LSSTComCam"])
-    locations: tuple[str, ...] = Field(
-        min_length=1, description="Folders that contain the raws, as paths or URIs.", examples=[["${data}/raw/LSSTComCam"]]
+    locations: tuple[InputPath, ...] = Field(
+        min_length=1,
+        description="Folders that contain the raws, as URIs or as paths, relative to this file.",
+        examples=[["${data}/raw/LSSTComCam"]],
     )
     transfer: Transfer = TRANSFER
     delivered_by: tuple[str, ...] = DELIVERED_BY

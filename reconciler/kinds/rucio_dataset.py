@@ -29,6 +29,7 @@ from reconciler.engine.model import (
     Made,
     Members,
     Observed,
+    RepositoryLocation,
     Spec,
 )
 from reconciler.kinds.shared.copy_check import check_copies
@@ -50,7 +51,10 @@ class Register(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    repo: str = Field(description="The source repository.", examples=["/repo/main"])
+    repo: RepositoryLocation = Field(
+        description="The source repository: its location, relative to this file, or its label in the Butler repository index.",
+        examples=["/repo/main"],
+    )
     dataset_types: tuple[str, ...] = Field(
         min_length=1, description="Dataset types; wildcards are allowed.", examples=[["flat", "bias"]]
     )

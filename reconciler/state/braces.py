@@ -9,7 +9,7 @@ import bracex
 
 MAX_NAMES = 10_000
 _VARIABLE = re.compile(r"\$\{\w*\}")
-_BRACES = re.compile(r"\{[^{}]*\}|[{}]")
+_BRACES = re.compile(r"\{[^{}]*\}")
 
 
 def expand_braces(text: str) -> list[str]:
@@ -31,9 +31,9 @@ def expand_braces(text: str) -> list[str]:
 
 
 def find_unexpanded_braces(names: Iterable[str]) -> str:
-    """Return the first part in braces that expansion has left, such as ``{1..}``, or a brace alone; nothing if there is none.
+    """Return the first part in braces that expansion has left, such as ``{1..}``; nothing if there is none.
 
-    A variable is no such part, and no collection, dataset type or DID has braces in its name.
+    A variable is no such part. A brace alone may be part of a name, which a pair of them isn't.
     """
     for name in names:
         found = _BRACES.search(_VARIABLE.sub("", name))

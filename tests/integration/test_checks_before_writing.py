@@ -23,9 +23,9 @@ INGEST = '[file_ingest.files]\ndataset_type = "{}"\ntable = "t.csv"\nprefix = "/
     [
         (
             "exposure.observation_tpye = 'science'",
-            "Unrecognized field 'observation_tpye' for exposure.; did you mean \"observation_type\"?",
+            "Unrecognized field 'observation_tpye' for exposure; did you mean \"observation_type\"?",
         ),
-        ("instrment = 'X'", "Unrecognized identifier 'instrment'.; did you mean \"instrument\"?"),
+        ("instrment = 'X'", "Unrecognized identifier 'instrment'; did you mean \"instrument\"?"),
         ("instrument = 'X' AND", "Failed to parse expression 'instrument = 'X' AND'"),
     ],
 )

@@ -56,6 +56,8 @@ class ButlerConnection:
         self._suspect = False
         self._silent: ObserveError | None = None
         self._silent_until = 0.0
+        self.label = ""
+        """What the state calls the repository, if that may be a label of the repository index."""
         self.read_only = False
         """Whether opening the repository for writing is refused."""
 
@@ -119,7 +121,7 @@ class ButlerConnection:
         silence_loggers()
         if not _has_config(self.uri):
             if not self.may_create:
-                raise _describe_absence(self.uri)
+                raise _describe_absence(self.uri, self.label)
             return "absent"
         try:
             self.open()
@@ -295,7 +297,7 @@ def _has_config(uri: str) -> bool:
     return bool(place.exists())
 
 
-def _describe_absence(uri: str) -> ObserveError:
+def _describe_absence(uri: str, name: str) -> ObserveError:
     """Return the error about a location without a repository, or about a label that the repository index doesn't know."""
     from lsst.daf.butler import Butler
 
@@ -304,8 +306,8 @@ def _describe_absence(uri: str) -> ObserveError:
     if uri in known:
         place = Butler.get_repo_uri(uri)
         return ObserveError(f"no repository at {place}, the location of {uri} in the repository index", (hint,))
-    label = f', and the repository index has no label "{uri}"' if known and "/" not in uri else ""
-    return ObserveError(f"no repository at {uri}{label}{did_you_mean(uri, known)}", (hint,))
+    label = f', and the repository index has no label "{name}"' if known and name else ""
+    return ObserveError(f"no repository at {uri}{label}{did_you_mean(name or uri, known)}", (hint,))
 
 
 def registry_of(config: Any) -> tuple[Any, str | None]:

@@ -110,7 +110,7 @@ class DefinitionReader:
         except ObserveError as error:
             if not isinstance(error.__cause__, InvalidQueryError):
                 raise
-            reason = " ".join(str(error.__cause__).split())
+            reason = " ".join(str(error.__cause__).split()).removesuffix(".")
             universe = self._coming_universe()
             raise StateError(f'where = "{where}": {reason}{suggest_identifier(where, universe)}') from error
 

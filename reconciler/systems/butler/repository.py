@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.systems.butler.connection import ButlerConnection, Status
@@ -12,6 +13,15 @@ from reconciler.systems.butler.definitions import DefinitionReader
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef as DatasetRef  # for annotations in kinds, which don't import lsst
+
+
+def locate_repository(uri: str, folder: Path) -> str:
+    """Return a label of the repository index as it is, and the path of another name without a folder, next to the state file."""
+    if "/" in uri:
+        return uri
+    from lsst.daf.butler import Butler
+
+    return uri if uri in Butler.get_known_repos() else str(folder / uri)
 
 
 class Repository:
