@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from reconciler.engine.plan_file import plan_schema
+from reconciler.report.checkup import doctor_schema
 from reconciler.report.explanation import explain_schema
 from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
@@ -23,6 +24,7 @@ def write(folder: Path) -> list[Path]:
         ("diff", report_schema()),
         ("plan", plan_schema()),
         ("acks", acknowledgement_schema()),
+        ("doctor", doctor_schema()),
         ("explain", explain_schema()),
         ("list", list_schema()),
         ("log", log_schema()),

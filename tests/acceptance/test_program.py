@@ -14,6 +14,7 @@ from conftest import ROOT, Bench
 
 from reconciler.engine.plan_file import plan_schema
 from reconciler.playground.world import OBSERVATORY
+from reconciler.report.checkup import doctor_schema
 from reconciler.report.explanation import explain_schema
 from reconciler.report.journal import log_schema
 from reconciler.report.json import report_schema
@@ -49,6 +50,7 @@ SCHEMAS = {
     "state": state_schema(),
     "diff": report_schema(),
     "plan": plan_schema(),
+    "doctor": doctor_schema(),
     "explain": explain_schema(),
     "list": list_schema(),
     "log": log_schema(),
