@@ -97,12 +97,13 @@ class Spec(BaseModel):
     )
 
 
-def _relative_to_state_file(path: str, info: ValidationInfo) -> str:
+def relative_to_state_file(path: str, info: ValidationInfo) -> str:
+    """Return a path that a state names, with the folder of the state file in front if it is relative and no URI."""
     base: Path | None = (info.context or {}).get("base")
     return path if base is None or "://" in path else str(base / path)
 
 
-InputPath = Annotated[str, AfterValidator(_relative_to_state_file)]
+InputPath = Annotated[str, AfterValidator(relative_to_state_file)]
 """A file that a state names: a relative path is found next to the state file."""
 
 S = TypeVar("S", bound=Spec)
