@@ -20,6 +20,7 @@ def _source(name: str, summary: str, attribute: str = "") -> CommandSource:
 
 SECTIONS = {
     "Check and change": {
+        "init": _source("init", "Write a first state file with comments, after three questions."),
         "validate": _source("validate", "Check state files without connecting to Butler or Rucio."),
         "diff": _source("diff", "Show what differs and why."),
         "plan": _source("plan", "Show what apply would do."),
@@ -27,7 +28,10 @@ SECTIONS = {
         "apply": _source("apply", "Show the plan, ask, and make the missing changes in order."),
     },
     "Find out": {
+        "doctor": _source("doctor", "Check this machine and what a state needs: versions, permissions, credentials."),
         "explain": _source("explain", "Explain one resource: what asks for it, what is live, what differs and why."),
+        "graph": _source("graph", "Draw what needs what in a state file, in the order of an apply."),
+        "help": _source("help", "Explain a table of the state file, or one of its keys.", "help_command"),
         "list": _source("list", "List the resources of state files: status, kind, address, place.", "list_resources"),
     },
     "Watch": {
