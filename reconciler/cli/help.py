@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from reconciler.cli.completers import complete_tables
 from reconciler.cli.console import IN_SYNC, handle_errors, show
 
 
 @click.command("help")
-@click.argument("table", required=False, metavar="[KIND[.KEY]]")
+@click.argument("table", required=False, metavar="[KIND[.KEY]]", shell_complete=complete_tables)
 @handle_errors
 def help_command(table: str | None) -> int:
     """Explain a table of the state file, or one of its keys. Without KIND, all tables are listed.

@@ -43,6 +43,7 @@ SECTIONS = {
         "timer": _source("timer", "Print a crontab line and systemd units that run reconcile drift."),
     },
     "History": {"log": _source("log", "List earlier runs, or the actions of one run or resource.")},
+    "Set up": {"completion": _source("completion", "Print a script that completes commands, options and addresses in a shell.")},
     "Try it out": {"playground": _source("playground", "Try reconcile with an embedded Rucio server and made-up data.")},
 }
 """The commands by section; a summary is the first sentence of the help of its command, which a test compares."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from reconciler.cli.completers import complete_globs
 from reconciler.errors import StateError, did_you_mean
 
 if TYPE_CHECKING:
@@ -141,8 +142,21 @@ def selection_options(command: C) -> C:
     """Add the options that select resources."""
     return _add(
         command,
-        click.option("--only", multiple=True, metavar="GLOB", help='Only resources with these addresses, such as "chain.*".'),
-        click.option("--except", "without", multiple=True, metavar="GLOB", help="All resources but those with these addresses."),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="GLOB",
+            shell_complete=complete_globs,
+            help='Only resources with these addresses, such as "chain.*".',
+        ),
+        click.option(
+            "--except",
+            "without",
+            multiple=True,
+            metavar="GLOB",
+            shell_complete=complete_globs,
+            help="All resources but those with these addresses.",
+        ),
         click.option("--with-needs", is_flag=True, help="Include the resources that the selected ones depend on."),
     )
 
