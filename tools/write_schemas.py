@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from reconciler.engine.plan_file import plan_schema
+from reconciler.report.checkup import doctor_schema
 from reconciler.report.events import event_schema
 from reconciler.report.explanation import explain_schema
 from reconciler.report.journal import log_schema
@@ -33,6 +34,7 @@ def write(folder: Path) -> list[Path]:
         ("drift", drift_schema()),
         ("status", status_schema()),
         ("ledger", ledger_schema()),
+        ("doctor", doctor_schema()),
         ("explain", explain_schema()),
         ("list", list_schema()),
         ("log", log_schema()),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.completers import complete_addresses
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
 from reconciler.cli.options import find_state_files, history_option, journal_option, merge_variables, variable_options
 from reconciler.cli.resource_arguments import is_state_file
@@ -27,7 +28,7 @@ MOST_RUNS = 5
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[STATE] ADDRESS")
+@click.argument("words", nargs=-1, required=True, metavar="[STATE] ADDRESS", shell_complete=complete_addresses)
 @variable_options
 @history_option
 @journal_option

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.completers import complete_globs
 from reconciler.cli.console import IN_SYNC, echo_document, handle_errors, show
 from reconciler.cli.options import Moment, journal_option
 from reconciler.errors import StateError
@@ -14,7 +15,9 @@ from reconciler.errors import StateError
 
 @click.command()
 @click.option("--run", "run_name", metavar="RUN", help="Show all actions of this run.")
-@click.option("--address", metavar="GLOB", help="Show the actions on resources with these addresses.")
+@click.option(
+    "--address", metavar="GLOB", shell_complete=complete_globs, help="Show the actions on resources with these addresses."
+)
 @click.option("-n", "--number", type=click.IntRange(0), default=20, show_default=True, help="Show at most so many; 0 for all.")
 @click.option("--since", type=Moment(), metavar="TIME", help="Show what began since then: 2026-11-24, or 7d for the last 7 days.")
 @click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Show the runs of this state file.")

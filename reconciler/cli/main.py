@@ -22,6 +22,7 @@ def _source(name: str, summary: str, attribute: str = "") -> CommandSource:
 
 SECTIONS = {
     "Check and change": {
+        "init": _source("init", "Write a first state file with comments, after three questions."),
         "validate": _source("validate", "Check state files without connecting to Butler or Rucio."),
         "diff": _source("diff", "Show what differs and why."),
         "plan": _source("plan", "Show what apply would do."),
@@ -29,7 +30,10 @@ SECTIONS = {
         "apply": _source("apply", "Show the plan, ask, and make the missing changes in order."),
     },
     "Find out": {
+        "doctor": _source("doctor", "Check this machine and what a state needs: versions, permissions, credentials."),
         "explain": _source("explain", "Explain one resource: what asks for it, what is live, what differs and why."),
+        "graph": _source("graph", "Draw what needs what in a state file, in the order of an apply."),
+        "help": _source("help", "Explain a table of the state file, or one of its keys.", "help_command"),
         "list": _source("list", "List the resources of state files: status, kind, address, place.", "list_resources"),
     },
     "Watch": {
@@ -41,6 +45,7 @@ SECTIONS = {
         "timer": _source("timer", "Print a crontab line and systemd units that run reconcile drift."),
     },
     "History": {"log": _source("log", "List earlier runs, or the actions of one run or resource.")},
+    "Set up": {"completion": _source("completion", "Print a script that completes commands, options and addresses in a shell.")},
     "Try it out": {"playground": _source("playground", "Try reconcile with an embedded Rucio server and made-up data.")},
 }
 """The commands by section; a summary is the first sentence of the help of its command, which a test compares."""

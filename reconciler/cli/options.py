@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from reconciler.cli.completers import complete_globs
 from reconciler.errors import ReconcileError, StateError, did_you_mean
 
 if TYPE_CHECKING:
@@ -158,8 +159,21 @@ def selection_options(command: C) -> C:
     """Add the options that select resources."""
     return _add(
         command,
-        click.option("--only", multiple=True, metavar="GLOB", help='Only resources with these addresses, such as "chain.*".'),
-        click.option("--except", "without", multiple=True, metavar="GLOB", help="All resources but those with these addresses."),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="GLOB",
+            shell_complete=complete_globs,
+            help='Only resources with these addresses, such as "chain.*".',
+        ),
+        click.option(
+            "--except",
+            "without",
+            multiple=True,
+            metavar="GLOB",
+            shell_complete=complete_globs,
+            help="All resources but those with these addresses.",
+        ),
         click.option("--with-needs", is_flag=True, help="Include the resources that the selected ones depend on."),
     )
 

@@ -98,20 +98,21 @@ class Spec(BaseModel):
     )
 
 
-def _relative_to_state_file(path: str, info: ValidationInfo) -> str:
+def relative_to_state_file(path: str, info: ValidationInfo) -> str:
+    """Return a path that a state names, with the folder of the state file in front if it is relative and no URI."""
     base: Path | None = (info.context or {}).get("base")
     if base is None or "://" in path or os.path.isabs(path):
         return path
     return os.path.normpath(base / path)
 
 
-InputPath = Annotated[str, AfterValidator(_relative_to_state_file)]
+InputPath = Annotated[str, AfterValidator(relative_to_state_file)]
 """A file or a folder that a state names: a relative path starts from the folder of the state file."""
 
 
 def _relative_unless_label(place: str, info: ValidationInfo) -> str:
     may_be_label = "/" not in place and any(os.environ.get(name) for name in REPOSITORY_INDEXES)
-    return place if may_be_label else _relative_to_state_file(place, info)
+    return place if may_be_label else relative_to_state_file(place, info)
 
 
 REPOSITORY_INDEXES = ("DAF_BUTLER_REPOSITORY_INDEX", "DAF_BUTLER_REPOSITORIES")

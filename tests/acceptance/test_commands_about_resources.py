@@ -113,3 +113,12 @@ def test_an_address_is_searched_in_the_folder_state(sqlite_bench: Bench, monkeyp
     assert "several states have this address: state/one.toml, state/two.toml" in error
     assert "no address chain.d" in sqlite_bench.run("explain", "chain.d", expect=1).output
     assert sqlite_bench.run("explain", "chain.c", "chain.d").exit_code == 64
+
+
+def test_a_graph_shows_the_status_of_each_resource_if_asked(sqlite_bench: Bench) -> None:
+    state = sqlite_bench.state(STATE)
+    sqlite_bench.run("apply", state, "--yes", "--only", "collection.*", expect=0)
+    assert "chain.c (missing)" in sqlite_bench.run("graph", state, "--status", expect=0).output
+    (sqlite_bench.repo / "gen3.sqlite3").write_text("not a database")
+    assert "4 of 4 resources could not be checked" in sqlite_bench.run("graph", state, "--status", expect=1).output
+    assert "chain.c" in sqlite_bench.run("graph", state, expect=0).output
