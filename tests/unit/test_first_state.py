@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -92,4 +93,5 @@ def test_any_answers_are_read_back_as_they_were_given(
     state = load(file)
     assert state.rucio is not None
     uri = next(getattr(spec, "uri", None) for spec in state.resources.values())
-    assert (state.title, uri, state.rucio.rse) == (title, repository, rse)
+    place = repository if os.path.isabs(repository) else os.path.normpath(file.parent / repository)
+    assert (state.title, uri, state.rucio.rse) == (title, place, rse)
