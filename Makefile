@@ -14,10 +14,11 @@ ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
 TESTS ?= tests
 
-.PHONY: demo test test-env browser screenshots screens bench docs faults kill race truth lint schemas clean help
+.PHONY: demo demo-down test test-env browser screenshots screens bench docs faults kill race truth lint schemas clean help
 
 help:
 	@echo "make demo     run the product tour in a playground"
+	@echo "make demo-down   stop the playground of the tour"
 	@echo "make test     run the tests"
 	@echo "make test-env ENV=rubin-env-12   run the tests with the versions in tests/envs/rubin-env-12.txt"
 	@echo "make browser  install Chromium, which the tests of the page need, from Debian's packages"
@@ -40,6 +41,9 @@ $(VENV)/.made: pyproject.toml tests/envs/newest.txt
 
 demo: $(VENV)/.made
 	$(BIN)/python -m reconciler.playground.demo $(DEMO)
+
+demo-down:
+	test ! -x $(BIN)/reconcile || $(BIN)/reconcile playground down $(DEMO)
 
 # More workers than cores, because tests wait half of their time. A class shares one playground, so it stays with one worker.
 test: $(VENV)/.made browser

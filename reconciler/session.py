@@ -380,7 +380,7 @@ def open_session(
     stats = Stats(report_phase=report_phase)
     context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=Workers(jobs, parsl), stats=stats)
     with context.phase("load"):
-        state = load(Path(path), variables or {})
+        state = load(Path(path), variables)
     repository = find_repository(state)
     if repository is not None:
         from reconciler.systems.butler.connection import import_butler

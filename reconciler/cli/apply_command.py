@@ -107,7 +107,7 @@ def apply_plan(path: Path, options: ApplyOptions, output: ApplyOutput, state: Pa
         with session.locked(options.lock_timeout):
             with _SIGN:
                 plan = session.renew(saved, changed=state is not None)
-            output.show_plan(session, plan)
+            output.show_plan(session, plan, known=True)
             output.show(saved_plan.report_limits(plan))
             return _confirm_and_run(session, plan, options, output)
 

@@ -39,8 +39,8 @@ class ApplyOutput:
     def show(self, lines: Iterable[Line]) -> None:
         """Print lines about the plan that only a person reads."""
 
-    def show_plan(self, session: Session, plan: Plan) -> None:
-        """Print what is going to be done."""
+    def show_plan(self, session: Session, plan: Plan, *, known: bool = False) -> None:
+        """Print what is going to be done; briefly if the plan is ``known``, because it was shown when it was saved."""
 
     def confirm(self, removals: int) -> bool:
         """Ask the operator; removals are confirmed by typing their number."""
@@ -75,13 +75,13 @@ class TextOutput(ApplyOutput):
         """Print lines."""
         show(lines)
 
-    def show_plan(self, session: Session, plan: Plan) -> None:
+    def show_plan(self, session: Session, plan: Plan, *, known: bool = False) -> None:
         """Print the differences and the number of actions."""
         show(text.header(plan, session.butler_name, session.rucio_name))
         if session.context.repository is None and session.context.server is not None:
             echo("Rucio has no lock: only other applies of this user on this machine are kept out.")
         echo()
-        show(text.report_plan(plan, session.elapsed, prune=plan.prune))
+        show((text.report_known_plan if known else text.report_plan)(plan, session.elapsed, prune=plan.prune))
         if not plan.in_sync:
             show([apply_summary.summarize_plan(plan)])
 
@@ -116,10 +116,10 @@ class QuietOutput(TextOutput):
         if self.ask:
             show(lines)
 
-    def show_plan(self, session: Session, plan: Plan) -> None:
+    def show_plan(self, session: Session, plan: Plan, *, known: bool = False) -> None:
         """Print the plan if it has to be confirmed."""
         if self.ask and plan.actions:
-            super().show_plan(session, plan)
+            super().show_plan(session, plan, known=known)
 
     @contextmanager
     def progress(self) -> Iterator[Listener]:
@@ -146,7 +146,7 @@ class JsonOutput(ApplyOutput):
 class EventOutput(ApplyOutput):
     """A JSON line for each event, printed at once."""
 
-    def show_plan(self, session: Session, plan: Plan) -> None:
+    def show_plan(self, session: Session, plan: Plan, *, known: bool = False) -> None:
         """Print the plan as an event."""
         made = report(plan, session.butler_name, session.rucio_name, session.elapsed)
         echo(format_event(PlanEvent(report=made)))

@@ -78,6 +78,14 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
     yield summarize(plan, elapsed)
 
 
+def report_known_plan(plan: Plan, elapsed: float, *, prune: bool = False) -> Iterator[Line]:
+    """Yield what an operator should see again of a plan that was shown earlier: removals, risks, what is unknown, the summary."""
+    yield from report_removals(plan, prune=prune)
+    yield from report_risks(plan)
+    yield from report_unknown(plan)
+    yield summarize(plan, elapsed)
+
+
 def _report_each(plan: Plan) -> Iterator[Line]:
     """Yield the lines about every resource; a note of several resources of one table in the file is shown once."""
     noted: set[tuple[str, int]] = set()

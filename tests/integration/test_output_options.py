@@ -141,3 +141,18 @@ def test_colour_can_be_chosen(
         [sys.executable, "-m", "reconciler", *line], env=clean, cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ("\x1b[" in made.stdout) is coloured
+
+
+def test_variables_of_the_environment_reach_diff_and_apply_and_a_saved_plan(
+    sqlite_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = sqlite_bench.state('[vars]\nname = "a"\n[collection."${name}"]\ntype = "RUN"\n')
+    monkeypatch.setenv("RECONCILE_VAR_name", "b")
+    assert "collection.b" in sqlite_bench.run("diff", state, expect=2).output
+    plan = sqlite_bench.folder / "plan.json"
+    sqlite_bench.run("diff", state, "--out", plan, expect=2)
+    monkeypatch.delenv("RECONCILE_VAR_name")
+    assert "collection.b" in sqlite_bench.run("apply", "--yes", plan, expect=0).output
+    monkeypatch.setenv("RECONCILE_VAR_name", "c")
+    sqlite_bench.run("apply", "--yes", state, expect=0)
+    assert {"b", "c"} == set(sqlite_bench.butler.collections.query("*"))
