@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,22 +55,28 @@ def make_export(root: Path) -> Path:
 def register_nights(world: World, client: Any, scope: str, sizes: Sizes) -> Path:
     """Register one closed Rucio dataset of raws for each night, available at both sites, and return the folder of the raws."""
     folder = world.storage(IN2P3) / scope / "LSSTComCam"
-    nights: dict[int, list[Path]] = {}
+    nights: dict[int, list[campaign.Exposure]] = {}
     for exposure in campaign.list_exposures(sizes):
-        nights.setdefault(exposure.night, []).extend(campaign.write_exposure(folder, exposure))
-    for night, paths in nights.items():
-        files = [
-            {
-                "scope": scope,
-                "name": str(path.relative_to(folder.parent)),
-                "bytes": path.stat().st_size,
-                "adler32": "00000001",
-            }
-            for path in paths
-        ]
-        client.add_dataset(scope, f"Dataset/{night}")
-        for rse in (SLAC, IN2P3):
-            client.add_replicas(rse, files)
-        client.add_files_to_dataset(scope, f"Dataset/{night}", files)
+        nights.setdefault(exposure.night, []).append(exposure)
+    for night, exposures in nights.items():
+        register_exposures(world, client, scope, f"Dataset/{night}", exposures)
         client.close(scope, f"Dataset/{night}")
     return folder
+
+
+def register_exposures(
+    world: World, client: Any, scope: str, dataset: str, exposures: Iterable[campaign.Exposure], *, create: bool = True
+) -> list[Path]:
+    """Add the raws of exposures to a Rucio dataset, available at both sites, and return their paths."""
+    folder = world.storage(IN2P3) / scope / "LSSTComCam"
+    paths = [path for exposure in exposures for path in campaign.write_exposure(folder, exposure)]
+    files = [
+        {"scope": scope, "name": str(path.relative_to(folder.parent)), "bytes": path.stat().st_size, "adler32": "00000001"}
+        for path in paths
+    ]
+    if create:
+        client.add_dataset(scope, dataset)
+    for rse in (SLAC, IN2P3):
+        client.add_replicas(rse, files)
+    client.add_files_to_dataset(scope, dataset, files)
+    return paths

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import click
 
+from reconciler.cli.colour_option import add_color_option
+
 
 class CommandSource(NamedTuple):
     """Where a command is, and what is known of it without importing it.
@@ -40,7 +42,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._loaded:
             module, _, attribute = self.sources[name].target.partition(":")
-            self._loaded[name] = getattr(importlib.import_module(module), attribute)
+            self._loaded[name] = add_color_option(getattr(importlib.import_module(module), attribute))
         return self._loaded[name]
 
     def __setitem__(self, name: str, command: click.Command) -> None:

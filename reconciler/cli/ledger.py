@@ -83,7 +83,7 @@ def ledger(
 
 
 def _print(ledgers: list[Ledger], output_format: str, *, all_rows: bool) -> None:
-    from reconciler.watch.json import ledger_as_json
+    from reconciler.watch.json import as_document, ledger_as_json
     from reconciler.watch.ledger_text import ledgers_as_csv, report_ledger
 
     if output_format == "json":
@@ -92,7 +92,7 @@ def _print(ledgers: list[Ledger], output_format: str, *, all_rows: bool) -> None
         from reconciler.printable import escape_json
         from reconciler.redaction import redact_json
 
-        documents = redact_json([ledger_as_json(found) for found in ledgers])
+        documents = redact_json(as_document("ledgers", map(ledger_as_json, ledgers)))
         for line in escape_json(to_json(documents, indent=2).decode()).split("\n"):
             echo(line)
     elif output_format == "csv":

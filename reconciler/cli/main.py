@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import click
 
+from reconciler.cli.console import choose_colour
 from reconciler.cli.interrupts import Interrupts
 from reconciler.cli.lazy_commands import CommandSource
 from reconciler.cli.sections import SectionedGroup
+from reconciler.early_signals import restore_signals
 from reconciler.startup import configure_process
 from reconciler.version import __version__
 
@@ -72,5 +74,9 @@ def main(context: click.Context, debug: bool) -> None:
     """
     configure_process()
     context.obj = {"debug": debug}
-    if context.invoked_subcommand != "playground":  # it has services to end
+    if context.color is None:  # without --color
+        context.color = choose_colour()
+    if context.invoked_subcommand == "playground":  # it has services to end
+        restore_signals()
+    else:
         context.with_resource(Interrupts())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.colour_option import add_color_option
 from reconciler.cli.console import USAGE
 from reconciler.cli.lazy_commands import CommandSource, LazyCommands
 
@@ -34,6 +35,7 @@ class SectionedGroup(click.Group):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        add_color_option(self)
         self.lazy = LazyCommands({name: source for sources in sections.values() for name, source in sources.items()})
         self.commands = self.lazy
         self.sections = sections

@@ -35,9 +35,9 @@ def status(state: tuple[Path, ...], history: str | None, max_age: float | None, 
     if output_format == "json":
         import json
 
-        from reconciler.watch.json import latest_as_json
+        from reconciler.watch.json import as_document, latest_as_json
 
-        click.echo(json.dumps([latest_as_json(verdict) for verdict in latest], indent=2, ensure_ascii=False))
+        click.echo(json.dumps(as_document("states", map(latest_as_json, latest)), indent=2, ensure_ascii=False))
     else:
         from reconciler.watch.text import report_latest
 

@@ -174,16 +174,3 @@ def _parse_event(line: str) -> JsonObject | None:
     except json.JSONDecodeError:
         return None
     return event if isinstance(event, dict) and "run" in event and "event" in event else None
-
-
-@contextmanager
-def open_private_file(path: Path) -> Iterator[IO[str]]:
-    """Open a file about a run for writing, readable by its owner alone; it replaces ``path`` once all is written."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.unlink(missing_ok=True)  # and then O_EXCL: in a folder of others it could be a link, or readable by all
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            yield stream
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -217,6 +217,8 @@ def _find_hindrance(graph: Graph, address: Address, entries: Mapping[Address, En
         absent = entry.observed is not None and entry.observed.spec is None
         if absent and not entry.actions and entry.has(DifferenceKind.BLOCKED):
             return f"needs {other}, which is blocked"
+        if absent and not entry.actions and entry.spec.manage == "observe":
+            return f"needs {other}, which is absent and only observed"
     return ""
 
 

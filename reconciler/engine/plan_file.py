@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler.engine.journal import digest, open_private_file, shorten
+from reconciler.engine.journal import digest, shorten
 from reconciler.engine.model import Address, DesiredState, DifferenceKind
 from reconciler.engine.plan import Entry, Plan, PlanLimits
 from reconciler.errors import StateError, clean
 from reconciler.printable import escape_json
+from reconciler.private_files import open_private_file
 from reconciler.run_info import run_info
 from reconciler.version import __version__
 
@@ -80,14 +81,31 @@ class SavedPlan(BaseModel):
         return {Address(entry.kind, entry.name): entry for entry in self.entries}
 
 
-def fingerprint(entry: Entry) -> str:
-    """Return the digest of what differs and what to do, which changes when the facts of a decision change."""
+def fingerprint(entry: Entry, folder: Path | None = None) -> str:
+    """Return the digest of what differs and what to do, which changes when the facts of a decision change.
+
+    Paths below ``folder``, that of the state, count by what follows it: the same state in another place is the same decision.
+    """
     facts = [
         [d.field, d.kind, d.observed, d.desired, d.detail, [dict(sorted(member.items())) for member in d.members]]
         for d in entry.differences
         if d.kind in DECIDING
     ]
-    return digest([str(entry.address), facts, [[action.verb, action.arguments] for action in entry.actions]])
+    facts_and_actions = [facts, [[action.verb, action.arguments] for action in entry.actions]]
+    return digest([str(entry.address), _shorten_paths(facts_and_actions, folder)])
+
+
+def _shorten_paths(value: Any, folder: Path | None) -> Any:
+    """Return a JSON value with paths below a folder relative to it."""
+    if folder is None:
+        return value
+    if isinstance(value, str):
+        return "." if value == str(folder) else value.removeprefix(f"{folder}/")
+    if isinstance(value, Mapping):
+        return {key: _shorten_paths(inner, folder) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shorten_paths(inner, folder) for inner in value]
+    return value
 
 
 def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, prune: bool) -> int:
@@ -124,25 +142,30 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
     return sum(len(entry.actions) for entry in entries)
 
 
+def folder_of(plan: Plan) -> Path:
+    """Return the folder of the state file, from which its paths start."""
+    return plan.state.path.absolute().parent
+
+
 def summarize_decisions(plan: Plan) -> dict[Address, SavedEntry]:
     """Return what a plan decided, and a digest of the facts that it was decided on, for each resource to act on or wait for."""
-    return {entry.address: _save_entry(entry) for entry in plan.entries if entry.actions or entry.has(*COMING)}
+    return {entry.address: _save_entry(entry, folder_of(plan)) for entry in plan.entries if entry.actions or entry.has(*COMING)}
 
 
-def _save_entry(entry: Entry) -> SavedEntry:
+def _save_entry(entry: Entry, folder: Path) -> SavedEntry:
     actions = [
         SavedAction(
             verb=action.verb,
             reason=clean(action.reason),
             datasets=action.cost.datasets,
             removes=len(action.removes),
-            arguments=shorten(action.arguments),
+            arguments=_shorten_paths(shorten(action.arguments), folder),
         )
         for action in entry.actions
     ]
     address = entry.address
     return SavedEntry(
-        kind=address.kind, name=address.name, fingerprint=fingerprint(entry), actions=actions, later=entry.has(*COMING)
+        kind=address.kind, name=address.name, fingerprint=fingerprint(entry, folder), actions=actions, later=entry.has(*COMING)
     )
 
 
@@ -237,7 +260,7 @@ def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dic
             stale[address] = "it is not in the state"
         elif entry.error is not None:
             stale[address] = "it could not be checked"
-        elif fingerprint(entry) != earlier.fingerprint:
+        elif fingerprint(entry, folder_of(plan)) != earlier.fingerprint:
             then = "; ".join(action.reason for action in earlier.actions)
             now = "; ".join(action.reason for action in entry.actions) or "nothing to do"
             stale[address] = f"it changed since the plan was made: {then} then, {now} now"

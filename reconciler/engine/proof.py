@@ -4,6 +4,9 @@ A dataset gets its date when it is registered, by the clock of whoever registers
 that are older than a boundary is what it was, these are the same members: a swap would need one that was registered in the past.
 Only members after the boundary are listed again. The boundary is a day before the listing, for slow clocks and for transactions
 that were open then.
+
+If the inputs have grown since, the earlier proof still shows that the older members are the same, and only those that came after
+it are compared with what came to the inputs.
 """
 
 from __future__ import annotations
@@ -60,18 +63,24 @@ class Proof:
         UTC; members registered up to then are known by their number.
     older : `int`
         Number of members registered up to the boundary.
-    newer : `str`
-        Digest of the members registered after it; see `digest_members`.
+    newer : `frozenset` [`str`]
+        The members registered after it.
     """
 
     claim: Claim
     boundary: datetime.datetime
     older: int
-    newer: str
+    newer: frozenset[str]
 
     def holds(self, total: int, newer: Collection[str]) -> bool:
         """Return True if the members are those of the proof, given their number and those after the boundary."""
-        return total - len(newer) == self.older and digest_members(newer) == self.newer
+        return self.find_added(total, newer) == frozenset()
+
+    def find_added(self, total: int, newer: Collection[str]) -> frozenset[str] | None:
+        """Return the members that came to those of the proof, or None if one of those is gone; for the arguments see `holds`."""
+        if total - len(newer) != self.older or not self.newer.issubset(newer):
+            return None
+        return frozenset(newer) - self.newer
 
 
 def find_boundary(listed_at: datetime.datetime) -> datetime.datetime:

@@ -15,14 +15,15 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.engine.journal import open_private_file, state_folder
+from reconciler.engine.journal import state_folder
 from reconciler.engine.proof import MARGIN, Claim, Proof
+from reconciler.private_files import open_private_file
 
-FORMAT = 1
+FORMAT = 2
 """Increased when the form of the files changes."""
 MOST_PROOFS = 2_000
 """The oldest files beyond this number are deleted."""
@@ -47,12 +48,17 @@ class ProofStore:
 
     def find(self, claim: Claim) -> Proof | None:
         """Return the proof of an equal claim, or None."""
+        proof = self.find_earlier(claim)
+        return proof if proof is not None and proof.claim == claim else None
+
+    def find_earlier(self, claim: Claim) -> Proof | None:
+        """Return the proof of a claim that may only differ in its inputs, or None."""
         try:
             proof = _read_proof(json.loads(_read_own_file(self._path(claim))))
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             log.debug("no proof for %s: %s", claim.address, error)
             return None
-        return proof if proof.claim == claim else None
+        return proof if replace(proof.claim, inputs=claim.inputs) == claim else None
 
     def find_listing(self, address: str) -> datetime.datetime | None:
         """Return when the members of a resource were last listed, by the proofs of its address; `None` if there is none."""
@@ -71,7 +77,7 @@ class ProofStore:
             "claim": asdict(proof.claim),
             "boundary": proof.boundary.isoformat(),
             "older": proof.older,
-            "newer": proof.newer,
+            "newer": sorted(proof.newer),
         }
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,9 +117,9 @@ def _read_proof(document: Any) -> Proof:
     texts = [claim[key] for key in ("address", "spec", "identity", "version")]
     boundary = datetime.datetime.fromisoformat(document["boundary"])
     older, newer = document["older"], document["newer"]
-    if not all(isinstance(text, str) for text in (*texts, *inputs, *inputs.values(), newer)):
+    if not isinstance(newer, list) or not all(isinstance(text, str) for text in (*texts, *inputs, *inputs.values(), *newer)):
         raise TypeError("not text")
     if type(older) is not int or older < 0 or boundary.tzinfo is None:
         raise ValueError("not a number of members, or not a date in UTC")
     address, spec, identity, version = texts
-    return Proof(Claim(address, spec, inputs, identity, version), boundary, older, newer)
+    return Proof(Claim(address, spec, inputs, identity, version), boundary, older, frozenset(newer))

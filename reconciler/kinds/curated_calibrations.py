@@ -150,7 +150,7 @@ def _find_desired_types(context: Context, spec: CuratedCalibrationsSpec) -> Sequ
     if "." not in class_name:
         classes = {record.name: record.class_name for record in context.butler.records("instrument")}
         class_name = classes.get(class_name, "")
-    return sorted({*spec.dataset_types, *find_curated_types(class_name)})
+    return sorted({*spec.dataset_types, *find_curated_types(class_name, cached=not context.policy.deep)})
 
 
 def _arguments(action: WriteCuratedCalibrations, repository: str) -> list[str]:

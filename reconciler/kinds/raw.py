@@ -28,13 +28,13 @@ from reconciler.engine.model import (
     Condition,
     Cost,
     DifferenceKind,
+    InputPath,
     JsonObject,
     Made,
     Members,
     Observed,
     Spec,
 )
-from reconciler.engine.proof import digest_members
 from reconciler.errors import ObserveError, StateError
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivered_files import (
@@ -48,6 +48,7 @@ from reconciler.kinds.shared.delivered_files import (
 )
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, local_path, split_delivered, systems_for
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
+from reconciler.kinds.shared.grown_raws import FilePart, GrownRaws, digest_files
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY, check_stored_files, sample_size
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
@@ -71,8 +72,10 @@ class RawSpec(Spec):
     """Raw exposures; the key is the name of their RUN collection."""
 
     instrument: str = Field(description="Short name of the instrument that took the raws.", examples=["LSSTComCam"])
-    locations: tuple[str, ...] = Field(
-        min_length=1, description="Folders that contain the raws, as paths or URIs.", examples=[["${data}/raw/LSSTComCam"]]
+    locations: tuple[InputPath, ...] = Field(
+        min_length=1,
+        description="Folders that contain the raws, as URIs or as paths, relative to this file.",
+        examples=[["${data}/raw/LSSTComCam"]],
     )
     transfer: Transfer = TRANSFER
     delivered_by: tuple[str, ...] = DELIVERED_BY
@@ -252,12 +255,13 @@ def _observe_raws(context: Context, name: str, spec: RawSpec) -> Observed[RawSpe
 class _Files:
     """The files that exist of the raws of a table, which are listed only if that is needed.
 
-    ``count`` is the number of all files, ``inputs`` are digests that change if the files do, ``sizes`` lists the raws by path,
-    and ``conditions`` report what matches nothing.
+    ``count`` is the number of all files, ``parts`` are what they consist of, ``locate`` returns the path of a file of a part,
+    ``sizes`` lists the raws by path, and ``conditions`` report what matches nothing.
     """
 
     count: int
-    inputs: Mapping[str, str]
+    parts: Mapping[str, FilePart]
+    locate: Callable[[str], str]
     sizes: Callable[[], Mapping[str, int]]
     conditions: tuple[Condition, ...] = ()
 
@@ -273,7 +277,7 @@ def _list_files_on_storage(context: Context, spec: RawSpec) -> _Files:
             empty.append(location)
     text = f"no file in {', '.join(empty)} matches {spec.files}"
     conditions = (Condition(DifferenceKind.DEGRADED, text, field="locations"),) if empty else ()
-    return _Files(len(found), {"files": digest_members(found)}, lambda: found, conditions)
+    return _Files(len(found), {"files": FilePart(digest_files(found), lambda: found)}, str, lambda: found, conditions)
 
 
 def _list_files_in_rucio(context: Context, spec: RawSpec) -> _Files:
@@ -282,11 +286,18 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> _Files:
     text = f"waiting for {', '.join(unregistered)}, not registered in Rucio yet"
     conditions = (Condition(DifferenceKind.WAITING, text, field="delivered_by"),) if unregistered else ()
     closed = {did: found for did, found in facts.items() if found.length is not None and not found.is_open}
-    listed = [f"{f.scope}:{f.name} {f.size}" for f in context.rucio.files(did for did in facts if did not in closed)]
-    inputs = {did: f"{found.length} {found.bytes} {found.updated_at}" for did, found in closed.items()}
-    inputs["files in open datasets"] = digest_members(listed)
-    count = sum(found.length or 0 for found in closed.values()) + len(listed)
-    return _Files(count, inputs, lambda: _find_sizes(context, spec, list(facts)), conditions)
+    in_open_datasets = context.rucio.files(did for did in facts if did not in closed)  # one list for all of them
+    names = re.compile(spec.files)
+
+    def list_raws(did: str) -> dict[str, int]:
+        return {file.name: file.size for file in context.rucio.files([did]) if names.search(file.name)}
+
+    parts = {}
+    for did, found in facts.items():
+        digest = f"{found.length} {found.bytes} {found.updated_at}" if did in closed else digest_files(list_raws(did))
+        parts[did] = FilePart(digest, functools.partial(list_raws, did))
+    count = sum(found.length or 0 for found in closed.values()) + len(in_open_datasets)
+    return _Files(count, parts, functools.partial(_locate, spec), lambda: _find_sizes(context, spec, list(facts)), conditions)
 
 
 def _compare_with_files(context: Context, name: str, spec: RawSpec, files: _Files) -> tuple[Members, Sequence[Condition]]:
@@ -294,14 +305,31 @@ def _compare_with_files(context: Context, name: str, spec: RawSpec, files: _File
     if context.policy.compares_by_count(files.count) and _counts_agree(context, name, spec, files):
         return Members.counted("raws", context.butler.count("raw", [name])), ()
     address = str(Address("raw", name))
-    datasets = ProvenDatasets.prepare(context, address, digest_spec(spec), files.inputs, "raw", [name])
+    inputs = {part: content.digest for part, content in files.parts.items()}
+    datasets = ProvenDatasets.prepare(context, address, digest_spec(spec), inputs, "raw", [name])
     count = context.butler.count("raw", [name])
     if datasets.hold(count):
         return Members.proven("raws", count), ()
-    members, conditions = _compare(context, name, spec, files)
+    conditions: Sequence[Condition] = ()
+    members = _compare_growth(context, name, spec, files, datasets, count)
+    if members is None:
+        members, conditions = _compare(context, name, spec, files)
     if members.agree and not conditions and not files.conditions:
         datasets.record(members.desired, members.present)
     return members, conditions
+
+
+def _compare_growth(
+    context: Context, name: str, spec: RawSpec, files: _Files, datasets: ProvenDatasets, count: int
+) -> Members | None:
+    """Compare what came since an earlier proof; None if there is none, or more has changed."""
+    if spec.data_id is None:
+        return None
+    growth = datasets.find_growth(count)
+    if growth is None:
+        return None
+    pattern = _DataIdPattern.compile(spec.data_id)
+    return GrownRaws(context, name, spec.instrument, pattern, files.locate).compare(growth, files.parts, count)
 
 
 def _counts_agree(context: Context, name: str, spec: RawSpec, files: _Files) -> bool:
@@ -423,10 +451,13 @@ class _DataIdPattern:
         return int(text)
 
     def convert(
-        self, context: Context, instrument: str, numbers: Iterable[tuple[Any, ...]]
-    ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-        """Map instrument, exposure and detector to what the pattern finds of them: numbers or names."""
-        exposures = context.butler.records("exposure", instrument=instrument) if self.by_obs_id else ()
+        self, context: Context, instrument: str, numbers: Iterable[tuple[Any, ...]], where: str = ""
+    ) -> dict[tuple[Any, ...], tuple[Any, Any]]:
+        """Map instrument, exposure and detector to what the pattern finds of them: numbers or names.
+
+        ``where`` selects the exposures to read, instead of all of the instrument.
+        """
+        exposures = context.butler.records("exposure", where, instrument=instrument) if self.by_obs_id else ()
         detectors = context.butler.records("detector", instrument=instrument) if self.by_full_name else ()
         obs_ids = {record.id: record.obs_id for record in exposures}
         full_names = {record.id: record.full_name for record in detectors}

@@ -80,8 +80,9 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
 def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Observed[VisitsSpec]:
     butler = context.butler
     conditions = tuple(_find_missing_regions(context, instrument))
+    on_sky = queries.on_sky(records_sky=butler.has_field("exposure", "can_see_sky"))
     if context.policy.quick:
-        count = butler.count_records("exposure", queries.ON_SKY, instrument=instrument)
+        count = butler.count_records("exposure", on_sky, instrument=instrument)
         # As many visits as exposures: none is in two visits while another is in none.
         counts = {butler.count_records(element, instrument=instrument) for element in ("visit_definition", "visit")}
         if context.policy.compares_by_count(count) and counts == {count}:
@@ -89,8 +90,7 @@ def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Obse
     defined = {record.exposure for record in butler.records("visit_definition", instrument=instrument)}
     exposures: dict[Hashable, JsonObject] = {
         record.id: {"exposure": record.id, "day_obs": record.day_obs}
-        for record in butler.records("exposure", instrument=instrument)
-        if queries.is_on_sky(record)
+        for record in butler.records("exposure", on_sky, instrument=instrument)
     }
     # Nothing is missing where no exposure sees the sky; but where the instrument is still unknown, everything is to come.
     exists = defined or (not exposures and butler.count_records("instrument", instrument=instrument))

@@ -96,28 +96,23 @@ def tour(folder: Path) -> None:
     watch(guide, arguments)
     guide.say("The end. Stop the playground.")
     guide.run(f"reconcile playground down {folder}")
-    print(f"\nThe tour took {time.monotonic() - started:.0f} s.")
+    print(f"\nThe tour took {time.monotonic() - started:.0f} s. The watch wrote its page to {page_folder(world) / 'index.html'}.")
 
 
 def watch(guide: Tour, arguments: str) -> None:
-    """Run the watch, break a chain, and run it again; it reports only what is new."""
+    """Run the watch, break a chain, and run it again: it reports only what is new, and writes its page."""
     history = guide.world.root / "history.sqlite"
     guide.say("From cron, a watch remembers what it found. It is quiet while nothing changes.")
     guide.run(f"reconcile drift {arguments} --history {history} -v")
-    guide.say("Somebody breaks a chain. The watch knows that it was in sync, and what repairs it.")
+    guide.say("Somebody breaks a chain. The watch knows that it was in sync, and what repairs it. It writes a page, too.")
     guide.run("butler collection-chain --mode=remove $REPO LSSTComCam/calib LSSTComCam/calib/DM-48650", quiet=True)
-    guide.run(f"reconcile drift {arguments} --history {history}{write_page(guide)}", expect=2)
+    guide.run(f"reconcile drift {arguments} --history {history} --ledger --html {page_folder(guide.world)}", expect=2)
     guide.run(f"reconcile status {STATE} --history {history}", expect=2)
 
 
-def write_page(guide: Tour) -> str:
-    """Return the option that lets the watch write its page, and announce where that will be; empty without such an option."""
-    shown = subprocess.run([sys.executable, "-m", "reconciler", "drift", "--help"], capture_output=True, text=True).stdout
-    if "--html" not in shown:
-        return ""
-    page = guide.world.root / "page"
-    guide.say(f"The watch writes a page, too: {page / 'index.html'}")
-    return f" --html {page}"
+def page_folder(world: World) -> Path:
+    """Return the folder of the page that the watch writes."""
+    return world.root / "page"
 
 
 def break_things(guide: Tour) -> None:

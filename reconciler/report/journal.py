@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.engine.model import parse_address
-from reconciler.report.formatting import Line, plural
+from reconciler.report.formatting import Line, count_of, plural
 
 
 class RecordedRun(BaseModel):
@@ -156,7 +156,9 @@ def format_actions(actions: Sequence[RecordedAction], more: int = 0) -> Iterator
 
 
 def _explain(action: RecordedAction) -> str:
-    made = ", ".join(f"{value} {noun}" for noun, value in action.made.items())
+    made = ", ".join(
+        count_of(value, noun) if isinstance(value, int) else f"{value} {noun}" for noun, value in action.made.items()
+    )
     return "   ".join(part for part in (action.reason, made, action.detail) if part)
 
 

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler.errors import ApplyError, LockHeld, LockLost, ReconcileError, clean
 from reconciler.run_info import run_info
-from reconciler.systems.butler.connection import registry_of, with_timeouts
+from reconciler.systems.butler.connection import open_database, registry_of
 from reconciler.systems.butler.errors import explain
+from reconciler.systems.postgresql import SMALL_STATEMENT_LIMIT, Limits
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import Repository
@@ -222,15 +223,10 @@ class _AdvisoryLock:
     """
 
     def __init__(self, url: Any, namespace: str | None) -> None:
-        import sqlalchemy
-
         info = run_info()
         name = f"reconcile {info['user']}@{info['host']} {info['pid']}"[:63]
-        self.engine = sqlalchemy.create_engine(
-            with_timeouts(url),
-            connect_args={"application_name": name},
-            poolclass=sqlalchemy.NullPool,
-            isolation_level="READ COMMITTED",
+        self.engine = open_database(
+            url, Limits(SMALL_STATEMENT_LIMIT), connect_args={"application_name": name}, isolation_level="READ COMMITTED"
         )
         self.key = int.from_bytes(hashlib.sha256(f"reconcile:{namespace}".encode()).digest()[:7], "big")
         self.connection: Any = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from reconciler.watch.acknowledgements import Acknowledgements, check_acknowledgements, find_acknowledgement
 from reconciler.watch.causes import ResourceMemory, find_cause, is_overdue
+from reconciler.watch.ledger_coverage import LEDGER_FIELD
 from reconciler.watch.model import (
     UNKNOWN_KIND,
     Cause,
@@ -192,6 +193,8 @@ class _Evaluation:
             address, kind, name = key
             if key in seen or before.state not in ours or self.check.error:
                 continue
+            if name == LEDGER_FIELD and address not in {ledger.address for ledger in self.check.ledgers}:
+                continue  # this check made no ledger
             if address in self.resources or not address:
                 resolution = "checked again" if kind == UNKNOWN_KIND else "in sync"
             elif address not in self.check.addresses and before.state == self.check.state:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+from collections.abc import Iterable
 from typing import Any
 
 from reconciler.watch.latest import LatestVerdict
 from reconciler.watch.ledger import Ledger
 from reconciler.watch.model import StateReport
+
+FORMAT = 1
+"""Increased when what a program may rely on changes; see ``schemas/``."""
+
+
+def as_document(key: str, items: Iterable[Any]) -> dict[str, Any]:
+    """Return what a command prints: the number of the format, and a list of items under a key."""
+    return {"format": FORMAT, key: list(items)}
 
 
 def report_as_json(report: StateReport) -> dict[str, Any]:

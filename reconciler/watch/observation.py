@@ -24,6 +24,7 @@ from reconciler.kinds.shared.delivery import measure_awaited
 from reconciler.report.formatting import plural
 from reconciler.session import open_session
 from reconciler.state.variables import Scalar
+from reconciler.watch.ledger_coverage import LEDGER_FIELD, find_uncovered
 from reconciler.watch.model import UNKNOWN_KIND, CheckedCollection, CheckedResource, CheckResult, FoundDifference
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
     place = (state.digest, session.butler_name, session.rucio_name)
     applied = read_applied(options.journal, place, differing, len(state.resources)) if differing else {}
     ledgers, ledger_errors = _read_ledgers(session) if options.ledger else ((), ())
+    lines = {str(address): line for address, line in state.lines.items()}
+    uncovered = (find_uncovered(ledger, differences, lines.get(ledger.address, 0)) for ledger in ledgers)
     return CheckResult(
         state=str(state.path),
         name=state.name,
@@ -155,7 +158,7 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
         resources=tuple(
             _describe_resource(session, plan, entry, digests) for entry in plan.entries if entry.observed is not None
         ),
-        differences=differences,
+        differences=(*differences, *(found for found in uncovered if found is not None)),
         deep=deep,
         digest=state.digest,
         in_sync_by_journal=applied,
@@ -224,6 +227,8 @@ def _describe_resource(session: Session, plan: Plan, entry: Entry, digests: _Dig
     assert observed is not None
     before = session.graph.with_predecessors([address]) - {address}
     nouns = [part.field for part in observed.members] + [d.field for d in entry.differences if d.field]
+    if getattr(entry.spec, "delivered_by", ()):
+        nouns.append(LEDGER_FIELD)
     return CheckedResource(
         address=str(address),
         settled=not any(d.kind in UNSETTLING for d in _own_differences(plan, entry)),
@@ -309,13 +314,23 @@ def _text(difference: Difference) -> str:
         case DifferenceKind.MAKE:
             return f"{lead}{len(difference.members):,} of {difference.desired:,} {difference.detail}"
         case DifferenceKind.CHANGE:
-            return f"{lead}{_value(difference.observed)} → {_value(difference.desired)}"
+            return f"{lead}{_compare_values(difference.observed, difference.desired)}"
         case DifferenceKind.WAITING if difference.awaited:
             return f"{lead}{len(difference.members):,} of {difference.desired:,} {difference.detail}"
         case _ if difference.members and difference.listed:
             return f"{lead}{len(difference.members):,} {difference.detail}"
         case _:
             return f"{lead}{difference.detail}"
+
+
+def _compare_values(observed: Any, desired: Any) -> str:
+    """Describe a change; of two long lists, only what one of them lacks."""
+    texts = _value(observed), _value(desired)
+    if max(map(len, texts)) <= LONGEST_VALUE or not (isinstance(observed, list) and isinstance(desired, list) and observed):
+        return " → ".join(texts)
+    missing, unwanted = ([item for item in one if item not in other] for one, other in ((desired, observed), (observed, desired)))
+    parts = [f"{_value(items)} {word}" for items, word in ((missing, "missing"), (unwanted, "unwanted")) if items]
+    return "; ".join(parts) or f"{len(desired):,} in another order"
 
 
 def _value(value: Any) -> str:

@@ -1,8 +1,4 @@
-"""The page in Chromium: no error, no request, and everything that an operator does with it.
-
-With ``RECONCILE_SCREENSHOTS`` in the environment, which ``make screenshots`` sets, pictures for the documentation are written to
-that folder.
-"""
+"""The page in Chromium: no error, no request, and everything that an operator does with it."""
 
 from __future__ import annotations
 
@@ -284,25 +280,3 @@ def test_400_nights_of_189_detectors_open_their_cells(tmp_path: Path, open_view:
     if os.environ.get("RECONCILE_MEASURE"):
         print(f"first contentful paint after {paint:.0f} ms")
         assert paint < LONGEST_FIRST_PAINT
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("page-light", {"color_scheme": "light"}),
-        ("page-dark", {"color_scheme": "dark"}),
-        ("page-phone", {"color_scheme": "light", "viewport": PHONE}),
-    ],
-)
-def test_pictures_for_the_documentation(
-    site: Path, open_view: Callable[..., View], tmp_path: Path, name: str, options: dict[str, Any]
-) -> None:
-    folder = Path(os.environ.get("RECONCILE_SCREENSHOTS") or tmp_path)
-    view = open_view(**options)
-    view.page.clock.set_fixed_time("2026-12-11T07:00:00Z")
-    page = view.open(site)
-    select_cell(page, 7, 3)
-    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
-    path = folder / f"{name}.png"
-    page.screenshot(path=path, full_page=True)
-    assert path.read_bytes()[:4] == b"\x89PNG"

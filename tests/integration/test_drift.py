@@ -100,6 +100,11 @@ def test_drift_is_reported_once_with_its_cause_and_status_keeps_it(watched: Benc
     assert "resolved after" in watched.run("drift", state, expect=0).output
     assert watched.run("drift", state, expect=0).output == ""
     assert "test is in sync: 3 resources" in watched.run("drift", state, "-v", expect=0).output
+    summary = watched.folder / "summary.md"
+    output = watched.run("drift", state, "-q", "--summary", summary, expect=0).output
+    assert output.startswith("test is in sync: 3 resources")
+    assert output.count("\n") == 1
+    assert summary.read_text().startswith("### reconcile drift: 0 of 1 state not in sync\n")
     watched.butler.collections.redefine_chain("top", [])
     output = watched.run("drift", state, expect=2).output
     assert "drifted            chain.top: children: nothing → u/run (first seen now)" in output
@@ -306,7 +311,7 @@ def test_one_state_that_hangs_and_one_that_is_unreachable_do_not_affect_the_othe
     with scene.proxy.doing("hang 600"):
         words = ("--timeout", "15s", "--jobs", "3", "--format", "json")
         result = sqlite_bench.run("drift", *states, scene.state, unreachable, broken, *words, expect=1)
-    documents = {document["name"]: document for document in json.loads(result.output)}
+    documents = {document["name"]: document for document in json.loads(result.output)["states"]}
     assert len(documents) == 7
     assert {documents[f"s{number:02}"]["verdict"] for number in range(4)} == {"drift"}
     assert {tuple(d["address"] for d in documents[f"s{n:02}"]["differences"]) for n in range(4)} == {("chain.top",)}

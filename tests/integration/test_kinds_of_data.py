@@ -16,6 +16,7 @@ from reconciler.playground import campaign
 from reconciler.playground.world import Sizes, World
 from reconciler.systems.butler import commands, insert_batching, queries
 from reconciler.systems.butler.datasets import DatasetReader
+from reconciler.systems.butler.definitions import DefinitionReader
 from reconciler.systems.context import Context
 
 INSTRUMENT = '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
@@ -138,7 +139,7 @@ def test_visits_of_raws_are_defined_and_those_of_later_raws_are_added(comcam: Be
     assert comcam.butler.registry.queryDimensionRecords("visit", instrument="LSSTComCam").count() == science
 
 
-def test_visits_of_exposures_that_do_not_see_the_sky_are_in_sync(comcam: Bench) -> None:
+def test_visits_of_exposures_that_do_not_see_the_sky_are_in_sync(comcam: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = comcam.folder / "raw" / "LSSTComCam"
     exposures = list(campaign.list_exposures(SIZES))
     for exposure in exposures:
@@ -147,8 +148,32 @@ def test_visits_of_exposures_that_do_not_see_the_sky_are_in_sync(comcam: Bench) 
     comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
     campaign.write_exposure(folder, next(exposure for exposure in exposures if exposure.is_science))
     comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
-    output = comcam.diff(comcam.state(raw(folder) + VISITS), 0, "-v")
+    read: list[int] = []
+    records = DefinitionReader.records
+
+    def count(reader: DefinitionReader, element: str, *arguments: Any, **options: Any) -> Any:
+        found = records(reader, element, *arguments, **options)
+        if element == "exposure":
+            read.append(len(found))
+        return found
+
+    monkeypatch.setattr(DefinitionReader, "records", count)
+    output = comcam.diff(comcam.state(raw(folder, data_id=False) + VISITS), 0, "-v")
     assert "= visits.LSSTComCam   1 exposures with a visit by members" in output
+    assert set(read) == {1}, "records of exposures that see the sky"
+
+
+@pytest.mark.parametrize("words", [(), ("--quick",)])
+def test_visits_are_compared_in_a_repository_whose_exposures_have_no_can_see_sky(
+    empty_bench: Bench, words: tuple[str, ...]
+) -> None:
+    from lsst.daf.butler import Butler, DimensionConfig
+
+    old = DimensionConfig("resource://lsst.daf.butler/configs/old_dimensions/daf_butler_universe6.yaml")
+    Butler.makeRepo(str(empty_bench.repo), dimensionConfig=old)
+    run = '[collection."LSSTComCam/raw/all"]\ntype = "RUN"\n'
+    state = empty_bench.state(f'[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n{run}{VISITS}')
+    assert "3 of 4 resources differ" in empty_bench.diff(state, 2, *words)
 
 
 def test_of_a_raw_in_two_files_neither_is_ingested_and_the_other_raws_are(comcam: Bench, raws: Path) -> None:
@@ -246,9 +271,9 @@ def test_a_dataset_with_another_path_than_its_row_is_reported_and_not_overwritte
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,pixel\nx.fits,1\n", "lacks the column htm7, a dimension of cat"),
-        ("1,2\n3,4\n", 'the first column, "1", must hold file paths, but contains 3'),
-        ("file,htm7\nx.fits,1\ny.fits,1\n", "two files for"),
+        ("file,pixel\nx.fits,1\n", 'lacks the column "htm7", a dimension of cat'),
+        ("1,htm7\n3,131072\n", 'the first column, "1", must hold file paths, but contains 3'),
+        ("file,htm7\nx.fits,131072\ny.fits,131072\n", "two files for"),
         ("", "the table has no columns"),
     ],
 )

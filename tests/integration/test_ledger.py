@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import truth
 from conftest import Bench
@@ -18,6 +19,7 @@ from reconciler.engine.model import Address
 from reconciler.errors import ObserveError
 from reconciler.playground.world import IN2P3, SLAC, Sizes, World
 from reconciler.session import open_session
+from reconciler.watch.json_schema import drift_schema, ledger_schema
 from reconciler.watch.ledger_reading import LedgerOptions, read_ledger
 
 NIGHT = 20241108
@@ -52,7 +54,9 @@ def name_of(exposure: int, detector: int) -> str:
 
 
 def read(bench: Bench, state: Path, expect: int, *words: object) -> dict[str, Any]:
-    (found,) = json.loads(bench.run("ledger", state, RAW, "--format", "json", *words, expect=expect).output)
+    document = json.loads(bench.run("ledger", state, RAW, "--format", "json", *words, expect=expect).output)
+    jsonschema.validate(document, ledger_schema())
+    (found,) = document["ledgers"]
     return dict(found)
 
 
@@ -218,7 +222,9 @@ def test_the_files_of_an_export_are_counted_by_rucio_dataset(
     bench: Bench, products: Path, client: Any, world: World, fresh_scope: str
 ) -> None:
     def mismatches(expect: int) -> dict[str, str]:
-        (found,) = json.loads(bench.run("ledger", products, "--format", "json", "--verify", "all", expect=expect).output)
+        (found,) = json.loads(bench.run("ledger", products, "--format", "json", "--verify", "all", expect=expect).output)[
+            "ledgers"
+        ]
         (row,) = found["rows"]
         assert row["dataset"] == f"{fresh_scope}:Dataset/products"
         return {name: mismatch["problem"] for mismatch in found["mismatches"] for name in mismatch["files"]}
@@ -234,7 +240,7 @@ def test_the_files_of_an_export_are_counted_by_rucio_dataset(
     bench.apply(products)
     assert mismatches(0) == {}
     client.detach_dids(fresh_scope, "Dataset/products", [{"scope": fresh_scope, "name": name(0)}])
-    (found,) = json.loads(bench.run("ledger", products, "--format", "json", expect=2).output)
+    (found,) = json.loads(bench.run("ledger", products, "--format", "json", expect=2).output)["ledgers"]
     ((gone,),) = [mismatch["files"] for mismatch in found["mismatches"]]
     assert gone.endswith(name(0))
     assert found["mismatches"][0]["problem"] == "ingested but gone from Rucio"
@@ -317,3 +323,30 @@ def test_a_ledger_that_cannot_be_made_is_reported_and_the_drift_check_is_done(
     output = bench.run("drift", products, "--ledger", "-v", expect=1).output
     assert "error: the ledger of import.bias could not be made: the storage does not answer" in output
     assert "test has drift: 1 unapplied, 1 waiting" in output, "the check is done and reported"
+
+
+def test_a_mismatch_that_no_difference_covers_is_drift(comcam: Bench, raws: Path, world: World, fresh_scope: str) -> None:
+    """The check itself doesn't look at storage unless the table has verify, and the ledger does."""
+    words = ("drift", raws, "--history", comcam.folder / "history.sqlite")
+    assert "is in sync" in comcam.run(*words, "--ledger", "-v", expect=0).output
+    path = path_of(world, fresh_scope, 1, 4)
+    moved = path.rename(path.with_suffix(".gone"))
+    comcam.run(*words, expect=0)
+    output = comcam.run(*words, "--ledger", expect=2).output
+    assert f"{RAW}: ledger: 1 file registered in the Butler but not on storage" in output
+    assert "degraded" in output
+    assert "rucio" in output, "the command that repairs it"
+    assert "resolved" not in comcam.run(*words, "-v", expect=0).output, "this check made no ledger"
+    moved.rename(path)
+    assert "resolved" in comcam.run(*words, "--ledger", expect=0).output
+
+
+def test_a_mismatch_that_a_difference_reports_is_reported_once(comcam: Bench, raws: Path) -> None:
+    broken = Broken(comcam.folder, comcam.repo, comcam.folder)
+    broken.remove(broken.find_raw(NIGHT, 1, 0))
+    output = comcam.run("drift", raws, "--ledger", "--format", "json", "--history", comcam.folder / "history.sqlite", expect=2)
+    document = json.loads(output.output)
+    jsonschema.validate(document, drift_schema())
+    (report,) = document["states"]
+    assert [difference["field"] for difference in report["differences"]] == ["raws"]
+    assert not report["ledgers"][0]["agrees"]

@@ -257,6 +257,26 @@ def test_a_removal_is_confirmed_separately_by_typing_the_number_of_members(bench
     assert len(children(bench)) == left
 
 
+def test_members_that_became_unwanted_after_the_question_are_not_removed(bench: Bench) -> None:
+    """While the operator reads the question, others put a collection into the chain that the state doesn't list."""
+    state = bench.state(RUNS + CHAIN)
+    bench.apply(state)
+    bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "apply", str(state), "--prune"],
+        env=os.environ | bench.environment, cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    printed = ""
+    while "Apply?" not in printed:
+        printed += process.stdout.read(1)  # type: ignore[union-attr]
+    bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e", "f"])
+    output, _ = process.communicate("y\n1\n", timeout=60)
+    assert process.returncode == 2, output
+    assert "1 member was not confirmed for removal, such as f" in " ".join(output.split())
+    assert children(bench) == ("a", "b", "c", "d", "e", "f")
+
+
 # ------------------------------------------------------------------------------------------------------ journal
 
 

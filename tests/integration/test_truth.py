@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import truth
 from conftest import STACK, Bench, PostgresTemplate
 from inputs import make_export
-from truth import CASES, Broken, Case
+from truth import CASES, Broken, Case, age
 
 from reconciler.playground import campaign
+from reconciler.systems.butler.datasets import DatasetReader
 
-THREE_DAYS = 3 * 86_400 * 10**9
 INPUTS = ("t.csv", "list.txt", "export.yaml", "test.toml")
 
 
@@ -58,6 +60,24 @@ class Template:
         state.write_text(state.read_text().replace(str(self.bench.repo), str(bench.repo)))
         return bench
 
+    def back_up(self, bench: Bench) -> Callable[[], None]:
+        """Copy the database of a copy, and return what restores it."""
+        if self.templates is None:
+            database, backup = bench.repo / "gen3.sqlite3", bench.folder / "backup"
+            shutil.copy(database, backup)
+            return lambda: shutil.copy(backup, database) and None
+        name = str(bench.butler._registry._db._engine.url.database)
+        copy, socket = self.templates._create(name), self.templates.socket
+
+        def restore() -> None:
+            import psycopg
+
+            with psycopg.connect(f"host={socket} user=postgres dbname=postgres", autocommit=True) as connection:
+                connection.execute(f"drop database {name} with (force)")
+                connection.execute(f"alter database {copy} rename to {name}")
+
+        return restore
+
 
 def make_template(request: pytest.FixtureRequest, factory: pytest.TempPathFactory, postgres: bool) -> Template:
     folder = factory.mktemp("truth")
@@ -90,19 +110,8 @@ def truth_bench(request: pytest.FixtureRequest, template: Template, tmp_path: Pa
     """A copy of the world, just made or made three days ago: its members are newer or older than the boundary of proofs."""
     bench = template.copy(tmp_path)
     if request.param == "old":
-        age(bench)
+        age(bench.butler)
     return bench
-
-
-def age(bench: Bench) -> None:
-    """Move the dates of all datasets three days back."""
-    import sqlalchemy
-
-    database = bench.butler._registry._db
-    name = f"{database.namespace}.dataset" if database.namespace else "dataset"
-    engine = sqlalchemy.create_engine(database._engine.url, poolclass=sqlalchemy.NullPool)
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text(f"update {name} set ingest_date = ingest_date - {THREE_DAYS}"))
 
 
 def record_proofs(bench: Bench, template: Template) -> Broken:
@@ -164,7 +173,7 @@ def proofs_of(bench: Bench) -> list[Path]:
 @pytest.fixture
 def sqlite_bench(sqlite_world: Template, tmp_path: Path) -> Bench:
     bench = sqlite_world.copy(tmp_path)
-    age(bench)
+    age(bench.butler)
     record_proofs(bench, sqlite_world)
     return bench
 
@@ -219,19 +228,17 @@ def test_a_proof_of_another_version_repository_spec_or_input_does_not_hold(sqlit
         assert "by proof" not in output, key
 
 
-def test_a_repository_restored_from_an_older_backup_is_noticed(sqlite_world: Template, sqlite_bench: Bench) -> None:
-    state = sqlite_bench.folder / "test.toml"
-    database = sqlite_bench.repo / "gen3.sqlite3"
-    Broken(sqlite_bench.folder, sqlite_bench.repo, sqlite_world.folder).remove(
-        *sqlite_bench.butler.query_datasets("cat", "refcat", where="htm7 = 131075")
-    )
-    shutil.copy(database, sqlite_bench.folder / "backup")
-    sqlite_bench.apply(state)
-    age(sqlite_bench)
-    sqlite_bench.diff(state, 0)
-    assert "8 files by proof" in sqlite_bench.diff(state, 0, "-v")
-    shutil.copy(sqlite_bench.folder / "backup", database)
-    assert "131075" in sqlite_bench.diff(state, 2)
+def test_a_repository_restored_from_an_older_backup_is_noticed(template: Template, tmp_path: Path) -> None:
+    bench = template.copy(tmp_path)
+    state = bench.folder / "test.toml"
+    Broken(bench.folder, bench.repo, template.folder).remove(*bench.butler.query_datasets("cat", "refcat", where="htm7 = 131075"))
+    restore = template.back_up(bench)
+    bench.apply(state)
+    age(bench.butler)
+    bench.diff(state, 0)
+    assert "8 files by proof" in bench.diff(state, 0, "-v")
+    restore()
+    assert "131075" in bench.diff(state, 2)
 
 
 def test_a_proof_is_recorded_again_with_a_later_boundary(
@@ -252,17 +259,39 @@ def test_a_proof_is_recorded_again_with_a_later_boundary(
 
 def test_a_proof_replaces_lists_by_a_handful_of_queries(template: Template, tmp_path: Path) -> None:
     bench = template.copy(tmp_path)
-    age(bench)
+    age(bench.butler)
     state = tmp_path / "test.toml"
 
     def count(*words: str) -> int:
         output = bench.diff(state, 0, "--stats", "--format", "json", *words)
-        return int(json.loads(output)["stats"]["statements"])
+        return int(json.loads(output)["states"][0]["stats"]["statements"])
 
     quick, listed = count("--quick"), count()
     proven = count()
     assert proven <= listed
     assert proven <= quick + 3 * 4, "three kinds with proofs"
+
+
+def test_tagged_members_that_agree_are_counted_instead_of_listed(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = template.copy(tmp_path)
+    state = tmp_path / "test.toml"
+    bench.diff(state, 0)
+    listed: list[str] = []
+    refs = DatasetReader.refs
+
+    def record(reader: DatasetReader, dataset_type: str, *arguments: Any, **options: Any) -> Any:
+        listed.append(dataset_type)
+        return refs(reader, dataset_type, *arguments, **options)
+
+    monkeypatch.setattr(DatasetReader, "refs", record)
+    output = bench.diff(state, 0, "-v")
+    assert "9 members by members" in output
+    assert "18 members by members" in output
+    assert "raw" not in listed
+    bench.diff(state, 0, "--deep")
+    assert "raw" in listed
 
 
 @pytest.mark.parametrize("words", [(), ("--deep",)])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import truth
 from conftest import Bench
-from inputs import register_nights
-from truth import Broken
+from inputs import register_exposures, register_nights
+from truth import Broken, age
 
 from reconciler.playground import campaign
-from reconciler.playground.world import Sizes, World
+from reconciler.playground.world import SLAC, Sizes, World
+from reconciler.systems.butler.datasets import DatasetReader
+from reconciler.systems.rucio.dids import DidCatalog
 
 NIGHT = 20241108
 NAMED = f"{NIGHT}   CC_O_{NIGHT}_000001   detector R22_S11"
@@ -87,20 +91,136 @@ def test_a_raw_added_to_an_open_dataset_is_noticed(
     comcam: Bench, raws: Path, world: World, client: Any, fresh_scope: str
 ) -> None:
     """Attaching a file changes no metadata of an open dataset, so its files are part of the proof."""
-    from reconciler.playground.world import IN2P3, SLAC
-
-    client.add_dataset(fresh_scope, "Dataset/20241111")
-    folder = world.storage(IN2P3) / fresh_scope / "LSSTComCam"
     for sequence in (1, 2):
-        for path in campaign.write_exposure(folder, campaign.Exposure(20241111, sequence)):
-            name = str(path.relative_to(folder.parent))
-            file = {"scope": fresh_scope, "name": name, "bytes": path.stat().st_size, "adler32": "00000001"}
-            for rse in (SLAC, IN2P3):
-                client.add_replicas(rse, [file])
-            client.add_files_to_dataset(fresh_scope, "Dataset/20241111", [file])
+        exposure = campaign.Exposure(20241111, sequence)
+        register_exposures(world, client, fresh_scope, "Dataset/20241111", [exposure], create=sequence == 1)
         assert f"20241111   CC_O_20241111_00000{sequence}" in comcam.diff(raws, 2)
         comcam.apply(raws)
         assert f"{54 + 9 * sequence} raws by proof" in comcam.diff(raws, 0, "-v")
+
+
+@dataclass
+class Lists:
+    """What diffs listed: Rucio datasets, and queries for all raws, or for some."""
+
+    datasets: list[str] = field(default_factory=list)
+    butler: list[str] = field(default_factory=list)
+
+    def take(self) -> tuple[list[str], list[str]]:
+        """Return both lists, and empty them."""
+        taken = self.datasets[:], self.butler[:]
+        self.datasets.clear()
+        self.butler.clear()
+        return taken
+
+
+@pytest.fixture
+def lists(monkeypatch: pytest.MonkeyPatch) -> Lists:
+    found = Lists()
+    list_files, data_ids = DidCatalog._list_files, DatasetReader.data_ids
+
+    def record_files(catalog: DidCatalog, datasets: Any) -> Any:
+        found.datasets += [did.partition(":")[2] for did in datasets]
+        return list_files(catalog, datasets)
+
+    def record_ids(reader: DatasetReader, dataset_type: str, collections: Any, dimensions: Any, where: str = "") -> Any:
+        found.butler.append(where or "all")
+        return data_ids(reader, dataset_type, collections, dimensions, where)
+
+    monkeypatch.setattr(DidCatalog, "_list_files", record_files)
+    monkeypatch.setattr(DatasetReader, "data_ids", record_ids)
+    return found
+
+
+NEXT = 20241111
+NEXT_DATASET = f"Dataset/{NEXT}"
+
+
+@pytest.mark.parametrize("days", [0, 3])
+def test_of_a_collection_that_grows_only_the_newer_part_is_listed(
+    comcam: Bench, raws: Path, world: World, client: Any, fresh_scope: str, lists: Lists, days: int
+) -> None:
+    """A night is delivered, ingested by somebody else, delivered on, and its dataset is closed."""
+    if days:
+        age(comcam.butler)
+        comcam.diff(raws, 0, "--deep")
+    lists.take()
+    broken = Broken(comcam.folder, comcam.repo, comcam.folder)
+    for sequence in (1, 2):
+        exposure = campaign.Exposure(NEXT, sequence)
+        paths = register_exposures(world, client, fresh_scope, NEXT_DATASET, [exposure], create=sequence == 1)
+        output = comcam.diff(raws, 2, "-v")
+        assert f"raws: 9 of {54 + 9 * sequence} missing" in output
+        assert f"{NEXT}   CC_O_{NEXT}_00000{sequence}   detectors R22_S00, R22_S01" in output
+        datasets, butler = lists.take()
+        assert set(datasets) == {NEXT_DATASET}
+        assert butler
+        assert "all" not in butler
+        broken.ingest_raws([str(path) for path in paths if path.suffix == ".fits"])
+        for _ in range(2):
+            assert f"{54 + 9 * sequence} raws by proof" in comcam.diff(raws, 0, "-v")
+            assert lists.take() == ([NEXT_DATASET], [])
+    client.close(fresh_scope, NEXT_DATASET)
+    for listed in ([NEXT_DATASET], []):
+        assert "72 raws by proof" in comcam.diff(raws, 0, "-v")
+        assert lists.take() == (listed, [])
+
+
+def lose_an_older_raw(broken: Broken, client: Any, scope: str) -> None:
+    broken.remove(broken.find_raw(NIGHT, 1, 4))
+
+
+def swap_an_older_raw(broken: Broken, client: Any, scope: str) -> None:
+    broken.remove(broken.find_raw(NIGHT, 1, 4))
+    broken.add_raw(NIGHT, 8, 2)
+
+
+def add_a_stray_raw(broken: Broken, client: Any, scope: str) -> None:
+    broken.add_raw(NIGHT, 1 + 7, 2)
+
+
+def lose_a_file_of_an_older_dataset(broken: Broken, client: Any, scope: str) -> None:
+    detach(client, scope, f"CC_O_{NIGHT}_000001_R22_S11.fits")
+
+
+def deliver_an_older_raw_again(broken: Broken, client: Any, scope: str) -> None:
+    file = {"scope": scope, "name": f"copies/CC_O_{NIGHT}_000001_R22_S11.fits", "bytes": 7, "adler32": "00000001"}
+    client.add_replicas(SLAC, [file])
+    client.add_files_to_dataset(scope, NEXT_DATASET, [file])
+
+
+@pytest.mark.parametrize("ingested", [True, False])
+@pytest.mark.parametrize("days", [0, 3])
+@pytest.mark.parametrize(
+    ("break_world", "named"),
+    [
+        (lose_an_older_raw, NAMED),
+        (swap_an_older_raw, NAMED),
+        (add_a_stray_raw, f"CC_O_{NIGHT}_000008"),
+        (lose_a_file_of_an_older_dataset, NAMED),
+        (deliver_an_older_raw_again, "2 files for 1 raw"),
+    ],
+)
+def test_what_breaks_while_a_collection_grows_is_noticed(
+    comcam: Bench,
+    raws: Path,
+    world: World,
+    client: Any,
+    fresh_scope: str,
+    days: int,
+    ingested: bool,
+    break_world: Callable[[Broken, Any, str], None],
+    named: str,
+) -> None:
+    if days:
+        age(comcam.butler)
+        comcam.diff(raws, 0, "--deep")
+    broken = Broken(comcam.folder, comcam.repo, comcam.folder)
+    paths = register_exposures(world, client, fresh_scope, NEXT_DATASET, [campaign.Exposure(NEXT, 1)])
+    if ingested:
+        broken.ingest_raws([str(path) for path in paths if path.suffix == ".fits"])
+    break_world(broken, client, fresh_scope)
+    assert named in comcam.diff(raws, 2)
 
 
 def test_datasets_that_match_nothing_are_waited_for(comcam: Bench, world: World, fresh_scope: str) -> None:

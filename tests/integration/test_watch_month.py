@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import Bench
 from faultproxy import FaultProxy
+from prometheus_client.parser import text_string_to_metric_families
 from receivers import WebReceiver, receive_web
 from test_drift import location, night, postgres_history, watch
 from test_kinds_of_data import DATA_ID, INSTRUMENT, remove_raws
@@ -20,12 +22,51 @@ from reconciler.playground import campaign
 from reconciler.playground.world import Sizes, World
 from reconciler.watch.acknowledgements import Acknowledgement, acknowledgement_path, fingerprint_of, write_acknowledgement
 from reconciler.watch.latest import read_latest
+from reconciler.watch.metrics import FinishedRun, write_metrics
 from reconciler.watch.model import Finding, StateReport, Verdict
 
 __all__ = ["postgres_history"]  # a fixture
 RSE = "IN2P3_RAW_DISK"
 RAW = 'raw."LSSTComCam/raw/all"'
 RULE = f'rules = [{{ rse_expression = "{RSE}" }}]\n'
+
+
+NightMetrics = tuple[str, dict[str, int], int | None, int, int | None, dict[str, int]]
+"""Verdict, differences by cause, days since the oldest drift, checks in a row that could not check something, days since the last
+complete check, and rules by state."""
+
+OK = {"OK": 1}
+IN_SYNC = ("in_sync", {}, None, 0, 0, OK)
+METRICS: dict[float, NightMetrics] = {
+    0: ("drift", {"unapplied": 5}, 0, 0, 0, {}),
+    1: IN_SYNC,
+    2: IN_SYNC,
+    3: ("drift", {"drifted": 1}, 0, 0, 0, OK),
+    4: ("drift", {"drifted": 1}, 1, 0, 0, OK),
+    5: IN_SYNC,
+    6: ("drift", {"unapplied": 2}, 0, 0, 0, OK),
+    7: ("expected", {"waiting": 1}, None, 0, 0, {"OK": 1, "REPLICATING": 1}),
+    8: ("expected", {"waiting": 1}, None, 0, 0, {"OK": 1, "REPLICATING": 1}),
+    9: ("drift", {"degraded": 1}, 0, 0, 0, {"OK": 1, "STUCK": 1}),
+    10: ("unknown", {"unknown": 2}, None, 1, 1, {}),
+    11: ("unknown", {"unknown": 2}, None, 2, 2, {}),
+    12: ("drift", {"degraded": 1}, 3, 0, 0, {"OK": 1, "STUCK": 1}),
+    13: IN_SYNC,
+    14: ("expected", {"new": 1}, None, 0, 0, OK),
+    15: ("expected", {"new": 1}, None, 0, 0, OK),
+    16: ("drift", {"new": 1}, 2, 0, 0, OK),
+    17: IN_SYNC,
+    18: ("drift", {"drifted": 1}, 0, 0, 0, OK),
+    19: ("expected", {"acknowledged": 1}, None, 0, 0, OK),
+    20: ("expected", {"acknowledged": 1}, None, 0, 0, OK),
+    21: ("drift", {"drifted": 1}, 3, 0, 0, OK),
+    22: ("expected", {"acknowledged": 1}, None, 0, 0, OK),
+    23: ("drift", {"drifted": 2}, 5, 0, 0, OK),
+    26: ("drift", {"drifted": 2}, 8, 0, 0, OK),
+    27: IN_SYNC,
+    28: ("drift", {"drifted": 1}, 0, 0, 0, OK),
+    29: ("drift", {"drifted": 1}, 1, 0, 0, OK),
+}
 
 
 @dataclass
@@ -53,6 +94,8 @@ class Month:
     web: WebReceiver = field(default_factory=WebReceiver)
     titles: dict[float, str] = field(default_factory=dict)
     """The title of the message of each night that had one."""
+    metrics: dict[float, NightMetrics] = field(default_factory=dict)
+    """The metrics of each night."""
 
     def check(self, number: float) -> StateReport:
         """Check the state on some night, and check that status then reports the same verdict."""
@@ -66,7 +109,31 @@ class Month:
         for message in self.web.messages[before:]:
             assert number not in self.titles, "one message for each run"
             self.titles[number] = message["title"].removeprefix("reconcile: ")
+        self.metrics[number] = self.measure(number, report)
         return report
+
+    def measure(self, number: float, report: StateReport) -> NightMetrics:
+        """Write the metrics of a night, and read them with the official parser."""
+        path = self.bench.folder / "month.prom"
+        write_metrics(path, FinishedRun("month", night(number), 1.0, [report]))
+        families = {family.name: family.samples for family in text_string_to_metric_families(path.read_text())}
+
+        def values(name: str, label: str = "state") -> dict[str, float]:
+            found: Counter[str] = Counter()
+            for sample in families.get(f"reconcile_state_{name}", ()):
+                found[sample.labels[label]] += sample.value
+            return found
+
+        def days_since(name: str) -> int | None:
+            found = list(values(f"{name}_timestamp_seconds").values())
+            return round((night(number).timestamp() - found[0]) / 86_400) if found else None
+
+        (verdict,) = (name for name, value in values("verdict", "verdict").items() if value)
+        (unknown,) = values("unknown_checks").values()
+        assert days_since("last_check") == 0
+        differences = {cause: int(count) for cause, count in values("differences", "cause").items()}
+        rules = {state: int(count) for state, count in values("rules", "rule_state").items() if count}
+        return verdict, differences, days_since("oldest_drift"), int(unknown), days_since("last_success"), rules
 
     def apply(self) -> None:
         self.bench.run("apply", self.state, "--yes")
@@ -255,3 +322,4 @@ def test_a_month_of_checks(month: Month) -> None:
         27: "test: 2 resolved",
         28: "test: 1 drifted",
     }, "what is waited for, acknowledged for long or known already is not notified"
+    assert month.metrics == METRICS

@@ -107,7 +107,7 @@ class Bench:
         return lambda: measure([PYTHON, "-c", code, *words], world.environment(), world.root)
 
     def measure_reads(self) -> None:
-        """Measure diffs and the watch: rows (a) to (d) and (g) to (i)."""
+        """Measure diffs and the watch: rows (a) to (d) and (g) to (j)."""
         world = self.world(1)
         repo = repository_uri(world)
         raws = ["query-datasets", repo, "raw", "--collections", "LSSTComCam/raw/all", "--limit", "0"]
@@ -128,7 +128,37 @@ class Bench:
         self._drift(world)
         self._rucio(world)
         self._ten(world)
+        self.measure_proofs()
         self._watch(world)
+
+    def measure_watch(self) -> None:
+        """Measure the watch alone."""
+        self._watch(self.world(1))
+
+    def measure_proofs(self) -> None:
+        """Measure a diff with proofs, one without, and one by count only: row (j)."""
+        world = self.world(1)
+        state_home = world.root / "xdg-proofs"
+
+        def diff(name: str, *words: str, keep: bool = True) -> Callable[[], Usage]:
+            environment = {**world.environment(), "XDG_STATE_HOME": str(state_home / name)}
+            command = [PYTHON, "-m", "reconciler", "diff", "state/ccms1.toml", "--var-file", str(world.site), *words]
+
+            def run() -> Usage:
+                if not keep:
+                    shutil.rmtree(state_home / name, ignore_errors=True)
+                return measure(command, environment, world.root)
+
+            return run
+
+        runs = {"proofs": diff("kept"), "quick": diff("kept", "--quick"), "listed": diff("removed", keep=False)}
+        for run in runs.values():
+            run()  # records the proofs, and compiles the modules
+        usage = measure_medians(self.times, runs)
+        proofs, quick, listed = (usage[name].seconds for name in ("proofs", "quick", "listed"))
+        self.row("(j) no-drift diff with proofs ÷ --quick", proofs / quick, "≤ 1.1", f"{proofs:.2f} s ÷ {quick:.2f} s")
+        self.row("(j) the first diff, without proofs ÷ --quick", listed / quick, "≤ 2", f"{listed:.2f} s ÷ {quick:.2f} s")
+        self.row("(h) peak memory of the first diff, MB", usage["listed"].memory, "≤ 600", "×1")
 
     def _watch(self, world: World) -> None:
         """Measure a watch of twenty states, of which one hangs and one is unreachable: row (i)."""
@@ -269,7 +299,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5, help="runs of each command")
     parser.add_argument("--times-raws", type=int, default=5, help="runs of the ingest of a campaign")
     parser.add_argument("--raws", type=int, default=148_845, help="raws of that campaign")
-    parser.add_argument("--only", choices=["reads", "loads"])
+    parser.add_argument("--only", choices=["reads", "loads", "proofs", "watch"])
     parser.add_argument("--database", choices=["sqlite", "postgresql"])
     asked = parser.parse_args()
     place = asked.folder.resolve()
@@ -282,10 +312,14 @@ def main() -> None:
             continue
         bench = Bench(place, asked.times, postgres=postgres)
         try:
-            if asked.only != "loads":
+            if asked.only in (None, "reads"):
                 bench.measure_reads()
-            if asked.only != "reads":
+            if asked.only in (None, "loads"):
                 bench.measure_loads(asked.times_raws, asked.raws)
+            if asked.only == "proofs":
+                bench.measure_proofs()
+            if asked.only == "watch":
+                bench.measure_watch()
         finally:
             rows += bench.rows
             down(World(place / f"{bench.name.lower()}-1"))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -28,6 +29,25 @@ def test_text_that_is_not_a_duration_is_rejected(text: str) -> None:
 
 def test_a_wrong_duration_exits_as_a_usage_error_and_not_as_differences() -> None:
     assert CliRunner().invoke(main, ["apply", "x.toml", "--wait", "1w"]).exit_code == 64
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["apply", "s.toml", "--prune-limit", "5"], "--prune-limit limits what --prune removes; give --prune too"),
+        (["apply", "s.toml", "--with-needs"], "--with-needs adds to what --only selects; give --only too"),
+        (["diff", "s.toml", "--with-needs", "--except", "chain.*"], "--with-needs adds to what --only selects"),
+        (["diff", "s.toml", "--out", "plans/p.json"], "--out plans/p.json: there is no folder plans"),
+    ],
+)
+def test_an_option_that_means_nothing_by_itself_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.toml").write_text("[reconcile]\nversion = 1\n")
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 64
+    assert text in result.output
 
 
 def test_every_command_is_in_a_section_of_the_help_and_three_examples_end_it() -> None:

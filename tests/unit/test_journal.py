@@ -17,13 +17,13 @@ from reconciler.engine.journal import (
     LONGEST_LIST,
     Journal,
     digest,
-    open_private_file,
     read_journal,
     shorten,
     state_folder,
 )
 from reconciler.engine.model import Outcome, Status
 from reconciler.errors import ApplyError, StateError
+from reconciler.private_files import open_private_file
 from reconciler.version import __version__
 
 A = address("box.a")

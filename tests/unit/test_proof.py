@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.engine import proof_store
-from reconciler.engine.proof import MARGIN, Claim, Proof, digest_members, find_boundary
+from reconciler.engine.proof import MARGIN, Claim, Proof, find_boundary
 from reconciler.engine.proof_store import ProofStore
 
 NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
 CLAIM = Claim("raw.x", "spec", {"t.csv": "digest"}, "sqlite:///db")
-PROOF = Proof(CLAIM, find_boundary(NOW), 10, digest_members(["a", "b"]))
+PROOF = Proof(CLAIM, find_boundary(NOW), 10, frozenset({"a", "b"}))
 
 
 @pytest.fixture
@@ -38,8 +38,16 @@ def test_the_boundary_is_a_day_before_the_listing() -> None:
 def test_a_proof_holds_exactly_if_the_older_number_and_the_newer_members_are_the_same(
     recorded: set[str], newer: set[str], older: int, total: int
 ) -> None:
-    proof = Proof(CLAIM, NOW, older, digest_members(recorded))
+    proof = Proof(CLAIM, NOW, older, frozenset(recorded))
     assert proof.holds(total, newer) == (newer == recorded and total == older + len(newer))
+
+
+@given(st.sets(st.text()), st.sets(st.text()), st.integers(0, 99), st.integers(0, 99))
+def test_members_are_added_to_a_proof_only_if_all_of_its_own_are_there(
+    recorded: set[str], newer: set[str], older: int, total: int
+) -> None:
+    added = Proof(CLAIM, NOW, older, frozenset(recorded)).find_added(total, newer)
+    assert added == (newer - recorded if recorded <= newer and total == older + len(newer) else None)
 
 
 def test_a_recorded_proof_is_found_again_and_only_its_owner_can_read_it(store: ProofStore) -> None:
@@ -66,6 +74,14 @@ def test_a_proof_of_another_claim_is_not_found(store: ProofStore, change: dict[s
     assert store.find(dataclasses.replace(CLAIM, **change)) is None  # type: ignore[arg-type]
 
 
+def test_an_earlier_proof_differs_only_in_its_inputs(store: ProofStore) -> None:
+    store.record(PROOF)
+    grown = dataclasses.replace(CLAIM, inputs={"t.csv": "digest", "more": "x"})
+    assert store.find_earlier(grown) == PROOF
+    assert store.find(grown) is None
+    assert store.find_earlier(dataclasses.replace(grown, version="0")) is None
+
+
 def test_a_new_proof_replaces_the_one_of_an_earlier_input(store: ProofStore) -> None:
     store.record(PROOF)
     edited = dataclasses.replace(CLAIM, inputs={"t.csv": "edited"})
@@ -85,7 +101,14 @@ def test_arbitrary_bytes_are_not_a_proof(tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"older": 10', '"older": -1'), ('"older": 10', '"older": true'), ('"older": 10', '"older": 1.5'), ("+00:00", "")],
+    [
+        ('"older": 10', '"older": -1'),
+        ('"older": 10', '"older": true'),
+        ('"older": 10', '"older": 1.5'),
+        ("+00:00", ""),
+        ('["a", "b"]', '"ab"'),
+        ('["a", "b"]', "[1]"),
+    ],
 )
 def test_a_proof_with_an_impossible_value_is_ignored(store: ProofStore, old: str, new: str) -> None:
     store.record(PROOF)

@@ -75,7 +75,9 @@ def test_a_rule_that_is_replicating_has_its_numbers_of_files() -> None:
     [
         ([], ["a", "b"], "children: nothing → a, b"),
         (None, 3, "children: nothing → 3"),
-        (["x" * 100], [], f"children: {'x' * 80}… → nothing"),
+        (["x" * 100], [], f"children: {'x' * 80}… unwanted"),
+        ([*"abc", "x" * 90], [*"abd", "x" * 90], "children: d missing; c unwanted"),
+        (["a", "x" * 90], ["x" * 90, "a"], "children: 2 in another order"),
     ],
 )
 def test_the_text_of_a_changed_key_is_short(observed: Any, desired: Any, text: str) -> None:

@@ -14,17 +14,34 @@ from typing import TYPE_CHECKING
 from reconciler.engine.diff import canonical
 from reconciler.engine.journal import digest
 from reconciler.engine.model import Spec
-from reconciler.engine.proof import Claim, Proof, digest_members, find_boundary
+from reconciler.engine.proof import Claim, Proof, find_boundary
 from reconciler.engine.proof_store import ProofStore
 from reconciler.files.text import digest_file
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
 
 MOST_NEWER = 10_000
 """If more members than these are newer than the boundary, all are listed: that takes no longer."""
 RENEWED_AFTER = datetime.timedelta(hours=1)
 """How old a proof is that is recorded again with a later boundary, if members are newer than its own."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What came to datasets since an earlier proof, whose datasets are all there still.
+
+    Parameters
+    ----------
+    inputs : `Mapping` [`str`, `str`]
+        Digest of each input then.
+    added : `tuple` [`DatasetRef`, ...]
+        The datasets that were not there then.
+    """
+
+    inputs: Mapping[str, str]
+    added: tuple[DatasetRef, ...]
 
 
 @dataclass(frozen=True)
@@ -75,6 +92,19 @@ class ProvenDatasets:
             self._record(store, total)  # with a later boundary, fewer have to be listed next time
         return True
 
+    def find_growth(self, desired: int) -> Growth | None:
+        """Return what came to these datasets since they were listed with earlier inputs; None if something else has changed."""
+        if not self.context.policy.reads_proofs(desired):
+            return None
+        proof = ProofStore().find_earlier(self.claim)
+        if proof is None or proof.boundary > find_boundary(self.begun):
+            return None
+        newer = self._list_newer(proof.boundary)
+        if newer is None:
+            return None
+        added = proof.find_added(self.context.butler.count(self.dataset_type, self.runs), newer)
+        return None if added is None else Growth(proof.claim.inputs, tuple(newer[dataset_id] for dataset_id in sorted(added)))
+
     def record(self, desired: int, total: int) -> None:
         """Record that the datasets, ``total`` of them, were listed since this was prepared, and are the desired ones."""
         if self.context.policy.writes_proofs(desired):
@@ -84,10 +114,10 @@ class ProvenDatasets:
         boundary = find_boundary(self.begun)
         newer = self._list_newer(boundary)
         if newer is not None:
-            store.record(Proof(self.claim, boundary, total - len(newer), digest_members(newer)))
+            store.record(Proof(self.claim, boundary, total - len(newer), frozenset(newer)))
 
-    def _list_newer(self, boundary: datetime.datetime) -> frozenset[str] | None:
-        """Return the UUIDs of the datasets registered after a time; None if there are too many to list them."""
+    def _list_newer(self, boundary: datetime.datetime) -> Mapping[str, DatasetRef] | None:
+        """Return the datasets registered after a time by UUID; None if there are too many to list them."""
         return self.context.butler.registered_after(self.dataset_type, self.runs, boundary, MOST_NEWER)
 
 

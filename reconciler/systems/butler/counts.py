@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reconciler.systems.butler.queries import with_bound_values, with_value_range
+from reconciler.systems.butler.errors import translate_read_errors
+from reconciler.systems.butler.queries import from_runs, with_bound_values, with_value_range
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.connection import ButlerConnection
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 COUNT_CHUNK = 10_000
 """Values bound in one count."""
+MOST_RUNS = 1_000
+"""RUN collections bound in one count."""
 
 
 class DatasetCounter:
@@ -33,7 +36,7 @@ class DatasetCounter:
             if not names:
                 return 0
             if not where and [self.definitions.collections()[name].type for name in names] == ["TAGGED"]:
-                return self._count_tagged(dataset_type, names)
+                return self._count_data_ids(dataset_type, names)
             with self.connection.open().query() as query:
                 if where:
                     query = query.where(where)
@@ -41,8 +44,35 @@ class DatasetCounter:
 
         return self.connection.cached(("count", dataset_type, tuple(names), where), read)
 
-    def _count_tagged(self, dataset_type: str, names: Sequence[str]) -> int:
-        """Count by data ID, which a TAGGED collection contains once: that doesn't join each dataset's run.
+    def count_tagged(
+        self,
+        dataset_type: str,
+        collection: str,
+        sources: Iterable[str],
+        where: str = "",
+        bind: Mapping[str, Any] | None = None,
+    ) -> int | None:
+        """Count the members of a TAGGED collection that are in some other collections and match a query expression.
+
+        Returns
+        -------
+        count : `int` or `None`
+            None if the datasets of these collections can't be counted so, because they are not few RUN collections.
+        """
+        names = self.definitions.searchable(dataset_type, [collection])
+        runs = self.definitions.searchable(dataset_type, sources)
+        if len(runs) > MOST_RUNS or any(self.definitions.collections()[run].type != "RUN" for run in runs):
+            return None
+        if not names or not runs:
+            return 0
+        expression, runs_bound = from_runs(dataset_type, runs, where)
+        with translate_read_errors(self.connection.uri):
+            return self._count_data_ids(dataset_type, names, expression, {**(bind or {}), **runs_bound})
+
+    def _count_data_ids(
+        self, dataset_type: str, names: Sequence[str], where: str = "", bind: Mapping[str, Any] | None = None
+    ) -> int:
+        """Count by data ID, which a TAGGED collection contains once: that doesn't join each dataset's run unless asked for it.
 
         The range of detectors excludes nothing. It makes SQLite begin with the collection: SQLite assumes that all collections
         are equally large, and would begin with all exposures.
@@ -52,12 +82,14 @@ class DatasetCounter:
         if {"instrument", "detector"} < set(dimensions):
             for record in self.definitions.records("detector"):
                 detectors.setdefault(record.instrument, []).append(record.id)
-        wheres = [with_value_range(instrument, "detector", ids) for instrument, ids in detectors.items()]
+        ranges = [with_value_range(instrument, "detector", ids) for instrument, ids in detectors.items()]
         count = 0
-        for where in wheres or [""]:
+        for value_range in ranges or [""]:
             with self.connection.open().query() as query:
-                chosen = query.where(where) if where else query
-                count += int(chosen.join_dataset_search(dataset_type, names).data_ids(dimensions).count())
+                chosen = query.join_dataset_search(dataset_type, names)
+                for expression in filter(None, (value_range, where)):
+                    chosen = chosen.where(expression, bind=dict(bind or {}) if expression is where else {})
+                count += int(chosen.data_ids(dimensions).count())
         return count
 
     def count_in(

@@ -99,19 +99,19 @@ class DatasetReader:
 
     def registered_after(
         self, dataset_type: str, collections: Iterable[str], moment: datetime.datetime, most: int
-    ) -> frozenset[str] | None:
-        """Return the UUIDs of the datasets that were registered after a time; None if they are more than ``most``; cached."""
+    ) -> Mapping[str, DatasetRef] | None:
+        """Return the datasets that were registered after a time by UUID; None if they are more than ``most``; cached."""
         names = tuple(self.definitions.searchable(dataset_type, collections))
 
-        def read() -> frozenset[str] | None:
+        def read() -> Mapping[str, DatasetRef] | None:
             if not names:
-                return frozenset()
+                return {}
             with self.connection.open().query() as query:
                 found = query.datasets(dataset_type, names, find_first=False).where(registered_after(dataset_type, moment))
                 number = found.count()
                 if number > most:
                     return None
-                return frozenset(str(ref.id) for ref in found) if number else frozenset()
+                return {str(ref.id): ref for ref in found} if number else {}
 
         return self.connection.cached(("registered after", dataset_type, names, moment, most), read)
 

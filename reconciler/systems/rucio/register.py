@@ -8,12 +8,15 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ApplyError, ObserveError, StateError, did_you_mean
 from reconciler.systems.butler.collection_catalog import WILDCARDS
 from reconciler.systems.butler.repository import Repository
 from reconciler.systems.rucio.server import RucioServer
+
+if TYPE_CHECKING:
+    from reconciler.systems.butler.repository import DatasetRef
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,25 @@ def query_sources(counted: Iterable[RegistrationSource], listed: Iterable[Regist
         if repository is None:
             continue
         here = [source for source in to_count | to_list if source.repo == uri]
+        repository.expect_collections(name for source in here for name in source.collections if WILDCARDS.isdisjoint(name))
         if problems := [problem for source in here for problem in _find_unknown_types(repository, source)]:
             raise StateError(list(dict.fromkeys(problems)))
-        lacking |= {source: tuple(_find_lacking(repository, source)) for source in here}
-        for source in (source for source in to_count if source.repo == uri):
+        refs: dict[RegistrationSource, list[DatasetRef]] = {}
+        for source in here:
             types = _matching_types(repository, source.dataset_types)
-            counts[source] = sum(repository.count(name, source.collections) for name in types)
-        for source in (source for source in to_list if source.repo == uri):
-            types = _matching_types(repository, source.dataset_types)
-            refs = [ref for name in types for ref in repository.refs(name, source.collections)]
-            paths[source] = frozenset(repository.paths(refs).values())
+            if source in to_list:
+                found = {name: repository.refs(name, source.collections) for name in types}
+                refs[source] = [ref for listed in found.values() for ref in listed]
+                numbers = {name: len(listed) for name, listed in found.items()}
+            else:
+                numbers = {name: repository.count(name, source.collections) for name in types}
+            if source in to_count:
+                counts[source] = sum(numbers.values())
+            lacking[source] = tuple(_find_lacking(source, numbers))
+        known = repository.paths(ref for listed in refs.values() for ref in listed)
+        paths |= {
+            source: frozenset(known[str(ref.id)] for ref in listed if str(ref.id) in known) for source, listed in refs.items()
+        }
         repository.close()
     return SourceContents(counts, paths, lacking)
 
@@ -82,10 +94,10 @@ def _find_unknown_types(repository: Repository, source: RegistrationSource) -> I
             yield f'register.dataset_types: {source.repo} has no dataset type "{name}"{did_you_mean(name, known)}'
 
 
-def _find_lacking(repository: Repository, source: RegistrationSource) -> Iterable[str]:
-    """Yield the dataset types and patterns of a source that match no dataset."""
+def _find_lacking(source: RegistrationSource, numbers: Mapping[str, int]) -> Iterable[str]:
+    """Yield the dataset types and patterns of a source that match no dataset, given the number of datasets of each type."""
     for pattern in source.dataset_types:
-        if not any(repository.count(name, source.collections) for name in _matching_types(repository, [pattern])):
+        if not any(numbers[name] for name in fnmatch.filter(numbers, pattern)):
             yield pattern
 
 

@@ -1,0 +1,91 @@
+"""What a ledger disagrees about is a difference, unless another difference of the resource reports it already."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_ledger_rows import CASES, raw
+from test_ledger_rows import ledger as make_ledger
+from watch_data import CHAIN, RAW, check, difference, night, unknown
+
+from reconciler.watch.acknowledgements import Acknowledgements, acknowledgement_path
+from reconciler.watch.evaluation import DifferenceMemory, Memory, evaluate
+from reconciler.watch.ledger import Ledger, Problem
+from reconciler.watch.ledger_coverage import LEDGER_FIELD, find_uncovered
+from reconciler.watch.model import Cause, Verdict
+
+COVERED = {
+    Problem.NOT_ON_STORAGE: ("degraded", "storage"),
+    Problem.SIZE_DIFFERS: ("degraded", "storage"),
+    Problem.GONE: ("degraded", "raws"),
+    Problem.NOT_INGESTED: ("make", "raws"),
+    Problem.NOT_DELIVERED: ("waiting", ""),
+    Problem.NOT_REGISTERED: ("waiting", ""),
+    Problem.NOT_RECOGNIZED: ("degraded", "data_id"),
+}
+
+
+def ledger(problem: Problem, count: int = 2, **values: Any) -> Ledger:
+    return make_ledger(raw(), *(raw(f"CC_O_{number + 2}", **CASES[problem]) for number in range(count)), **values)
+
+
+@pytest.mark.parametrize("problem", Problem)
+def test_a_mismatch_that_no_difference_covers_is_one(problem: Problem) -> None:
+    found = find_uncovered(ledger(problem), [difference(CHAIN)], 7)
+    assert found is not None
+    assert (found.address, found.kind, found.field, found.count, found.line) == (RAW, "degraded", LEDGER_FIELD, 2, 7)
+    assert found.text.startswith("ledger: 2 files ")
+    assert [member["file"] for member in found.members] == ["CC_O_2", "CC_O_3"]
+    assert found.commands
+
+
+@pytest.mark.parametrize("problem", Problem)
+def test_a_mismatch_that_a_difference_reports_is_not_reported_again(problem: Problem) -> None:
+    kind, field = COVERED[problem]
+    assert find_uncovered(ledger(problem), [difference(kind=kind, field=field, count=2)]) is None
+
+
+@pytest.mark.parametrize("problem", [problem for problem in Problem if problem is not Problem.NOT_REGISTERED])
+def test_a_difference_of_fewer_files_does_not_cover_a_mismatch(problem: Problem) -> None:
+    kind, field = COVERED[problem]
+    assert find_uncovered(ledger(problem), [difference(kind=kind, field=field, count=1)]) is not None
+
+
+def test_what_is_waited_for_hides_no_file_missing_from_storage() -> None:
+    both = make_ledger(raw("CC_O_1", **CASES[Problem.NOT_DELIVERED]), raw("CC_O_2", **CASES[Problem.NOT_ON_STORAGE]))
+    found = find_uncovered(both, [difference(kind="waiting", field="", count=1)])
+    assert found is not None
+    assert found.text == "ledger: 1 file registered in the Butler but not on storage"
+
+
+def test_three_answers_that_agree_are_no_difference() -> None:
+    assert find_uncovered(make_ledger(raw()), []) is None
+
+
+def test_a_resource_that_could_not_be_checked_is_only_unknown() -> None:
+    assert find_uncovered(ledger(Problem.GONE), [unknown()]) is None
+
+
+def test_another_file_is_another_difference() -> None:
+    prints = {
+        find_uncovered(make_ledger(raw(label, on_storage=False)), []).fingerprint  # type: ignore[union-attr]
+        for label in ("CC_O_1", "CC_O_2", "CC_O_1")
+    }
+    assert len(prints) == 2
+
+
+def test_it_is_degraded_and_resolved_only_by_a_check_that_makes_a_ledger() -> None:
+    broken = ledger(Problem.NOT_ON_STORAGE)
+    found = find_uncovered(broken, [])
+    assert found is not None
+    none = Acknowledgements(acknowledgement_path(Path("/states/ccms1.toml")))
+    report = evaluate(check(found, ledgers=(broken,)), Memory(), none, night(0))
+    assert (report.verdict, report.exit_code, report.findings[0].cause) == (Verdict.DRIFT, 2, Cause.DEGRADED)
+    known = DifferenceMemory("/states/ccms1.toml", found.text, found.fingerprint, Cause.DEGRADED, False, night(0), night(0), 1, 1)
+    memory = Memory(open_differences={found.key: known})
+    assert evaluate(check(), memory, none, night(1)).resolved == ()
+    (gone,) = evaluate(check(ledgers=(make_ledger(raw()),)), memory, none, night(1)).resolved
+    assert (gone.field, gone.resolved - gone.first_seen) == (LEDGER_FIELD, datetime.timedelta(days=1))
