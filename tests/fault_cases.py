@@ -63,7 +63,9 @@ SECTIONS: dict[str, list[Case]] = {
             f"{TRUST}stale_entries_of_a_saved_plan_are_refused_and_the_others_are_executed",
             "it changed since the plan was made",
         ),
-        Case("a forged plan", f"{TRUST}a_forged_plan_cannot_do_anything_that_its_state_does_not_require", "Refused"),
+        Case(
+            "a forged plan", f"{TRUST}a_forged_plan_cannot_do_anything_that_its_state_does_not_require", "Plan for the state file"
+        ),
         Case(
             "a removal beyond its limit",
             f"{TRUST}removals_beyond_the_default_limit_are_refused_without_prune_limit",
@@ -177,7 +179,7 @@ SECTIONS: dict[str, list[Case]] = {
             "interrupted",
             2.0,
         ),
-        Case("Ctrl-C while waiting for the lock", f"{SIGNALS}ctrl_c_ends_the_wait_for_the_lock", "stopping", 2.0),
+        Case("Ctrl-C while waiting for the lock", f"{SIGNALS}ctrl_c_ends_the_wait_for_the_lock", "inter", 2.0),
         Case(
             "Ctrl-C while workers start",
             f"{SIGNALS}ctrl_c_of_a_terminal_while_workers_start_ends_an_apply_without_a_traceback",
@@ -194,7 +196,7 @@ SECTIONS: dict[str, list[Case]] = {
             )
             for kind in ("fifo", "read fifo", "socket", "file below a file")
         ),
-        Case("a full disk", f"{TRUST}a_full_disk_is_reported_and_the_next_apply_completes_the_work", "is in sync"),
+        Case("a full disk", f"{TRUST}a_full_disk_is_reported_and_the_next_apply_completes_the_work", "the disk is full"),
     ],
     "Hostile text, secrets": [
         Case("names on the terminal", f"{NAMES}reports_on_the_terminal_have_no_control_character_but_newline"),

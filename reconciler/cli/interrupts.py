@@ -20,7 +20,7 @@ from reconciler.early_signals import INTERRUPTED, SIGNALS
 from reconciler.errors import ReconcileError
 from reconciler.systems.bulk import StopRequest
 
-GRACE = 1.5
+GRACE = 1.2
 """Seconds that a run has to end between two actions after the first signal."""
 LAST_WORDS = 0.4
 """Seconds for the last lines of output and journal, which may be blocked: nobody reads a full pipe."""

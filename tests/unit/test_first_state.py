@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,9 @@ def test_any_answers_are_read_back_as_they_were_given(
     tmp_path_factory: pytest.TempPathFactory, title: str, repository: str, rse: str, create: bool
 ) -> None:
     file = tmp_path_factory.mktemp("state") / "a.toml"
-    file.write_text(write_first_state(FirstState(title, f"/{repository}", create, rse, "x.json")), encoding="utf-8")
+    file.write_text(write_first_state(FirstState(title, repository, create, rse, "x.json")), encoding="utf-8")
     state = load(file)
     assert state.rucio is not None
     uri = next(getattr(spec, "uri", None) for spec in state.resources.values())
-    assert (state.title, uri, state.rucio.rse) == (title, f"/{repository}", rse)
+    place = repository if os.path.isabs(repository) else os.path.normpath(file.parent / repository)
+    assert (state.title, uri, state.rucio.rse) == (title, place, rse)
