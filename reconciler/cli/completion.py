@@ -46,10 +46,8 @@ complete -o nosort -F _reconcile_completion reconcile"""
 def completion(shell: str) -> int:
     """Print a script that completes commands, options and addresses in a shell.
 
-    \b
-    bash: reconcile completion bash > ~/.local/share/bash-completion/completions/reconcile
-    zsh:  reconcile completion zsh > a file _reconcile in a folder of $fpath
-    fish: reconcile completion fish > ~/.config/fish/completions/reconcile.fish
+    Save it where the shell finds it: for bash in ~/.local/share/bash-completion/completions/reconcile, for zsh as _reconcile in a
+    folder of $fpath, for fish in ~/.config/fish/completions/reconcile.fish.
 
     Addresses and globs are those of the state files on the command line, or of state/*.toml.
     """

@@ -81,5 +81,5 @@ def _check(state: StateFile, chosen: set[Address], variables: Mapping[str, Scala
         return {}
     with open_session(state.path, variables) as session:
         session.context.forbid_writes()
-        plan = session.plan_unchecked(chosen)
+        plan = session.plan_unchecked(session.graph.with_predecessors(chosen))  # what a resource needs may hinder it
     return {entry.address: find_status(entry) for entry in plan.entries}

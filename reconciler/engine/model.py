@@ -110,7 +110,8 @@ InputPath = Annotated[str, AfterValidator(relative_to_state_file)]
 """A file or a folder that a state names: a relative path starts from the folder of the state file."""
 
 
-def _relative_unless_label(place: str, info: ValidationInfo) -> str:
+def relative_unless_label(place: str, info: ValidationInfo) -> str:
+    """Return the location of a repository as `relative_to_state_file` does, but a name that may be a label as it is."""
     may_be_label = "/" not in place and any(os.environ.get(name) for name in REPOSITORY_INDEXES)
     return place if may_be_label else relative_to_state_file(place, info)
 
@@ -118,7 +119,7 @@ def _relative_unless_label(place: str, info: ValidationInfo) -> str:
 REPOSITORY_INDEXES = ("DAF_BUTLER_REPOSITORY_INDEX", "DAF_BUTLER_REPOSITORIES")
 """Environment variables that give the Butler its labels of repositories."""
 
-RepositoryLocation = Annotated[str, AfterValidator(_relative_unless_label)]
+RepositoryLocation = Annotated[str, AfterValidator(relative_unless_label)]
 """The location of a repository: a relative path as `InputPath`, or a name that may be a label of the Butler's index."""
 
 S = TypeVar("S", bound=Spec)

@@ -62,7 +62,8 @@ def test_a_key_of_a_table_inside_a_table_is_found() -> None:
 
 def test_keys_that_take_a_path_show_what_it_is_relative_to() -> None:
     assert find_path_keys("import") >= {"export_file"}
-    assert find_path_keys("rucio_dataset") == {"config"}
+    assert find_path_keys("rucio_dataset") == {"config", "repo"}
+    assert "uri" in find_path_keys("repository")
     assert find_path_keys("tagged") >= {"visits", "exposures", "ids"}
     assert "A relative path is relative to the state file." in text_of("repository.seed_config")
     assert "A relative path is relative to the state file." in text_of("rucio.config")

@@ -40,9 +40,8 @@ def find_write_problems(repository: Repository) -> list[str]:
 def _find_missing_privileges(url: object, namespace: str | None) -> list[str]:
     import sqlalchemy
 
-    engine = open_database(url, poolclass=sqlalchemy.NullPool)
     table = f'"{namespace}".collection' if namespace else "collection"
-    with engine.connect() as connection:
+    with open_database(url).connect() as connection:
         query = sqlalchemy.text("select current_user, has_table_privilege(:table, 'INSERT')")
         user, may_insert = connection.execute(query, {"table": table}).one()
     return [] if may_insert else [f"the database user {user} may not insert into {table}"]
