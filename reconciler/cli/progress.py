@@ -34,6 +34,8 @@ class ConsoleProgress(Listener):
         self.task: Any = None
         self.columns: Any = ()
         self.wait: WaitingLine | None = None
+        self.done: list[tuple[Action, str, float]] = []
+        """Actions of the current resource that have ended, each with its text and its seconds; they are one line together."""
         self.shown: set[str] = set()
         self.errors: set[str] = set()
 
@@ -49,6 +51,7 @@ class ConsoleProgress(Listener):
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._show_done()
         self._end_wait()
         if self.bars is not None:
             self.bars.stop()
@@ -71,6 +74,8 @@ class ConsoleProgress(Listener):
     def started(self, action: Action) -> None:
         """An action begins."""
         self._end_wait()
+        if self.done and self.done[0][0].address != action.address:
+            self._show_done()
         self.action, self.since = action, time.monotonic()
 
     def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
@@ -82,13 +87,31 @@ class ConsoleProgress(Listener):
             self.task = None
         counts = ", ".join(count_of(value, noun) for noun, value in made.items() if isinstance(value, int) and value)
         known = error is not None and str(error) in self.errors
-        words = "done, although it reported an error" if effective else "failed" if failed else counts or "done"
+        words = "done, although it reported an error" if effective else "failed"
         words += ": the same error" if known else ""
-        line = in_columns(action.address, f"{action.verb:<9}", words, f"{time.monotonic() - self.since:.1f} s")
-        show([Line(line, "red" if failed else "yellow" if effective else "green")])
-        if error is not None and not known:
+        seconds = time.monotonic() - self.since
+        if error is None:
+            self.done.append((action, counts, seconds))
+            return
+        self._show_done()
+        line = in_columns(action.address, f"{action.verb:<9}", words, f"{seconds:.1f} s")
+        show([Line(line, "red" if failed else "yellow")])
+        if not known:
             self.errors.add(str(error))
             show([Line(f"    {text}", "red") for text in (*error.problems, *error.hints)])
+
+    def settled(self, outcome: Outcome) -> None:
+        """All actions on a resource have ended."""
+        self._show_done()
+
+    def _show_done(self) -> None:
+        """Show what was done about one resource as one line."""
+        if not self.done:
+            return
+        texts = [f"{action.verb} {counts}".rstrip() for action, counts, _ in self.done]
+        seconds = sum(taken for _, _, taken in self.done)
+        show([Line(in_columns(self.done[0][0].address, ", ".join(texts), f"{seconds:.1f} s"), "green")])
+        self.done = []
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
         """The run waits for deliveries."""

@@ -193,13 +193,13 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
                 write_datasets.associate(
                     context.butler, name, chosen, lambda done: context.report_progress("members", done, len(chosen))
                 )
-                return {"associated": len(chosen)}
+                return {"tags": len(chosen)}
             case DisassociateMembers():
                 present = _list_present(context, name, action.dataset_types)
                 ids = set(action.ids)
                 chosen = [ref for dataset_id, ref in present.items() if dataset_id in ids]
                 write_datasets.disassociate(context.butler, name, chosen)
-                return {"disassociated": len(ids)}
+                return {"tags removed": len(chosen)}
             case DocumentTagged():
                 write_definitions.set_doc(context.butler, name, action.doc)
                 return None

@@ -23,7 +23,7 @@ SETTINGS = {
 MOST_EXAMPLES = 4
 """Keys of an example besides those that are required, so that it has about six lines."""
 PATH_BASE = "A relative path is relative to the state file."
-WIDTH = 100
+WIDTH = 78
 
 
 def list_tables() -> Iterator[Line]:

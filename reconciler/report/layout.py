@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 HANGING = 4
-"""Columns by which a continuation is further to the right than its line."""
+"""Columns by which a continuation is further to the right than its line, unless it continues the text after a label."""
 GAP = 3
 """Spaces between columns."""
 NARROWEST = 40
@@ -35,31 +35,43 @@ def fit(line: str, width: int) -> list[str]:
 
     if cell_len(line) <= width or width < NARROWEST or line.lstrip().startswith("$ "):
         return [line]
+    start = _find_text_after_label(line, width)
+    if not start:
+        return _break(line, width, HANGING)
+    text = _break(line[start:], width - cell_len(line[:start]), 0)
+    return [line[:start] + text[0], *(" " * start + rest for rest in text[1:])]
+
+
+def _break(line: str, width: int, hanging: int) -> list[str]:
+    """Break a line between its columns, and these between words; continuations are further to the right by ``hanging``."""
+    from rich.cells import cell_len
+
+    if cell_len(line) <= width:
+        return [line]
     indent = len(line) - len(line.lstrip(" "))
     first, *others = re.split(r" {3,}", line.strip(" "))
     current = " " * indent + first
     lines: list[str] = []
     for number, column in enumerate(others):
         room = width - cell_len(current) - cell_len(column)
-        last = number == len(others) - 1
         if room >= GAP:
-            current += " " * (room if last and not lines else GAP) + column
-        elif last and _is_label(current, column, width):  # its text continues below its own beginning
-            at = cell_len(current) + GAP
-            rest = _wrap(column, width - at, 0)
-            lines.append(current + " " * GAP + rest[0])
-            return lines + [" " * at + text for text in rest[1:]]
+            at_the_edge = number == len(others) - 1 and not lines
+            current += " " * (room if at_the_edge else GAP) + column
         else:
-            lines += _wrap(current, width, HANGING)
-            current = " " * (indent + HANGING) + column
-    return lines + _wrap(current, width, HANGING)
+            lines += _wrap(current, width, hanging)
+            current = " " * (indent + hanging) + column
+    return lines + _wrap(current, width, hanging)
 
 
-def _is_label(label: str, text: str, width: int) -> bool:
+def _find_text_after_label(line: str, width: int) -> int:
+    """Return where the text after a short label begins, which continues below its own beginning; 0 if there is none."""
     from rich.cells import cell_len
 
-    longest = max(map(cell_len, text.split()))
-    return cell_len(label) <= width // 3 and cell_len(label) + GAP + longest <= width
+    found = re.match(r" *\S.*?(?: {3,}|(?<=\S) {2}(?=\S))", line)
+    if found is None or cell_len(found[0]) > width // 3:
+        return 0
+    longest = max(map(cell_len, line[found.end() :].split()), default=0)
+    return found.end() if cell_len(found[0]) + longest <= width else 0
 
 
 def _wrap(text: str, width: int, hanging: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -104,9 +104,11 @@ def _report_each(plan: Plan) -> Iterator[Line]:
 
 def _report_alike(plan: Plan) -> Iterator[Line]:
     """Yield the lines about what differs; many resources of one kind that differ alike are one entry with their number."""
+    absent = _find_absent_tables(plan)
     groups: dict[tuple[str, tuple[Line, ...]], list[Entry]] = defaultdict(list)
     for entry in plan.entries:
-        lines = tuple(line._replace(text=without_name(line.text, entry.address.name)) for line in report_entry(plan, entry))
+        alike = (line._replace(text=without_name(line.text, entry.address.name)) for line in report_entry(plan, entry))
+        lines = absent.get(entry.address.kind) or tuple(alike)
         if lines:
             groups[entry.address.kind, lines].append(entry)
     keys = {entry.address: key for key, group in groups.items() for entry in group}
@@ -121,6 +123,38 @@ def _report_alike(plan: Plan) -> Iterator[Line]:
             if len(group) < sum(other.address.kind == entry.address.kind for other in plan.entries):
                 names = ", ".join(other.address.name for other in group[: FEWEST_ALIKE - 1])
                 yield Line(f"      {names}, and {len(group) - FEWEST_ALIKE + 1:,} more (see -v)")
+
+
+def _find_absent_tables(plan: Plan) -> dict[str, tuple[Line, ...]]:
+    """Return the kinds of which many resources are in the plan and all are absent, with the lines about all of them together."""
+    kinds: dict[str, list[Entry]] = defaultdict(list)
+    for entry in plan.entries:
+        kinds[entry.address.kind].append(entry)
+    return {
+        kind: tuple(_report_absent_table(entries))
+        for kind, entries in kinds.items()
+        if len(entries) >= FEWEST_ALIKE and all(_is_only_absent(entry) for entry in entries)
+    }
+
+
+def _is_only_absent(entry: Entry) -> bool:
+    kinds = {difference.kind for difference in entry.differences}
+    absent = any(d.kind is DifferenceKind.MAKE and d.field is None for d in entry.differences)
+    return absent and kinds <= {DifferenceKind.MAKE, DifferenceKind.WAITING, DifferenceKind.LATER}
+
+
+def _report_absent_table(entries: Sequence[Entry]) -> Iterator[Line]:
+    members: Counter[str] = Counter()
+    for entry in entries:
+        members.update({d.field: d.desired for d in entry.differences if d.members and d.field and d.desired})
+    details = {d.detail for entry in entries for d in entry.differences if d.kind is DifferenceKind.MAKE and d.field is None}
+    text = f"missing: {', '.join(count_of(count, field) for field, count in members.items())}" if members else "missing"
+    yield Line(
+        f"  + {details.pop() if len(details) == 1 and not members and any(details) else text}", COLOURS[DifferenceKind.MAKE]
+    )
+    waiting = sum(entry.has(DifferenceKind.WAITING) for entry in entries)
+    if waiting:
+        yield Line(f"  … {waiting:,} waiting for deliveries", COLOURS[DifferenceKind.WAITING])
 
 
 def _places(plan: Plan, group: Sequence[Entry]) -> str:

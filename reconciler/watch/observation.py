@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.diff import META, canonical
 from reconciler.engine.journal import read_journal
-from reconciler.engine.model import Address, Comparison, Difference, DifferenceKind, JsonObject, Observed, Spec
+from reconciler.engine.kind import Kind
+from reconciler.engine.model import Action, Address, Comparison, Difference, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import ReconcileError, StateError, clean
 from reconciler.kinds.chain import ChainSpec
@@ -271,11 +272,17 @@ def _find_differences(session: Session, plan: Plan, entry: Entry) -> Iterator[Fo
         groups[difference.kind, name].append(difference)
     commands = _find_commands(plan, entry)
     for (kind, name), group in groups.items():
-        yield _merge(entry.address, kind, name, group, line, commands)
+        yield _merge(entry, plan.state.kind_of(entry.address), kind, name, group, line, commands)
 
 
 def _merge(
-    address: Address, kind: DifferenceKind, field: str, group: list[Difference], line: int, commands: tuple[str, ...]
+    entry: Entry,
+    table: Kind[Any, Any],
+    kind: DifferenceKind,
+    field: str,
+    group: list[Difference],
+    line: int,
+    commands: tuple[str, ...],
 ) -> FoundDifference:
     members = tuple(member for difference in group for member in difference.members)
     awaited = [difference for difference in group if difference.awaited]
@@ -286,9 +293,11 @@ def _merge(
     else:
         count = sum(len(difference.members) for difference in (awaited or group))
         desired = max((d.desired for d in group if isinstance(d.desired, int) and not isinstance(d.desired, bool)), default=0)
-    texts = [_text(difference) for difference in group if not (difference.awaited and len(group) > len(awaited))]
+    texts = [
+        _text(difference, entry.actions, table) for difference in group if not (difference.awaited and len(group) > len(awaited))
+    ]
     return FoundDifference(
-        address=str(address),
+        address=str(entry.address),
         kind=kind.value,
         field=field,
         text="; ".join(dict.fromkeys(texts)),
@@ -306,15 +315,21 @@ def _number(member: JsonObject, key: str, default: int) -> int:
     return value if isinstance(value, int) else default
 
 
-def _text(difference: Difference) -> str:
+def _text(difference: Difference, actions: Iterable[Action], table: Kind[Any, Any]) -> str:
     lead = f"{difference.field}: " if difference.field else ""
+    # Where actions are clearer than two values, what they do.
+    steps = [action for action in actions if action.subject and action.changes_field == difference.field]
     match difference.kind:
         case DifferenceKind.MAKE if difference.field is None:
             return difference.detail or "missing"
         case DifferenceKind.MAKE:
             return f"{lead}{len(difference.members):,} of {difference.desired:,} {difference.detail}"
+        case DifferenceKind.CHANGE if difference.detail:
+            return f"{lead}{difference.detail}"
+        case DifferenceKind.CHANGE if steps:
+            return lead + "; ".join(f"{action.verb} {action.subject}: {action.reason}" for action in steps)
         case DifferenceKind.CHANGE:
-            return f"{lead}{_compare_values(difference.observed, difference.desired)}"
+            return f"{lead}{_compare_values(difference.observed, difference.desired, table)}"
         case DifferenceKind.WAITING if difference.awaited:
             return f"{lead}{len(difference.members):,} of {difference.desired:,} {difference.detail}"
         case _ if difference.members and difference.listed:
@@ -323,20 +338,25 @@ def _text(difference: Difference) -> str:
             return f"{lead}{difference.detail}"
 
 
-def _compare_values(observed: Any, desired: Any) -> str:
+def _compare_values(observed: Any, desired: Any, table: Kind[Any, Any]) -> str:
     """Describe a change; of two long lists, only what one of them lacks."""
-    texts = _value(observed), _value(desired)
+    texts = _value(observed, table), _value(desired, table)
     if max(map(len, texts)) <= LONGEST_VALUE or not (isinstance(observed, list) and isinstance(desired, list) and observed):
         return " → ".join(texts)
     missing, unwanted = ([item for item in one if item not in other] for one, other in ((desired, observed), (observed, desired)))
-    parts = [f"{_value(items)} {word}" for items, word in ((missing, "missing"), (unwanted, "unwanted")) if items]
+    parts = [f"{_value(items, table)} {word}" for items, word in ((missing, "missing"), (unwanted, "unwanted")) if items]
     return "; ".join(parts) or f"{len(desired):,} in another order"
 
 
-def _value(value: Any) -> str:
+def _value(value: Any, table: Kind[Any, Any]) -> str:
     if value is None or value == []:
         return "nothing"
-    text = ", ".join(map(_value, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        text = ", ".join(_value(item, table) for item in value)
+    elif isinstance(value, Mapping):
+        text = table.describe({key: inner for key, inner in value.items() if inner is not None}).text
+    else:
+        text = str(value)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
 
 

@@ -38,9 +38,9 @@ def test_words_are_wrapped_with_a_hanging_indent() -> None:
 
 
 def test_the_text_after_a_label_continues_below_its_beginning() -> None:
-    assert fit("  drifted            chain.top: children: u/survey/night2, u/survey/night1 → nothing", 60) == [
-        "  drifted   chain.top: children: u/survey/night2,",
-        "            u/survey/night1 → nothing",
+    assert fit("  drifted            chain.top: children: u/survey/night2, u/survey/night1 → nothing", 64) == [
+        "  drifted            chain.top: children: u/survey/night2,",
+        "                     u/survey/night1 → nothing",
     ]
 
 

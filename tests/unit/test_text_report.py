@@ -396,7 +396,7 @@ def test_many_resources_that_differ_alike_are_one_entry_with_their_number() -> N
     state = make_state(tables, FakeKind(), lines={address(f"box.{name}"): 7 for name in "abcd"})
     lines = [line.text for line in report_plan(make_plan(state), 1.0)]
     assert lines[0].split() == ["box", "×", "4", "fake.toml:7"]
-    assert lines[1] == "  + make it"
+    assert lines[1] == "  + missing"
     assert lines[2:] == ["", "4 of 4 resources differ: 4 to change. Nothing to remove.       1.0 s"]
 
 
@@ -420,3 +420,19 @@ def test_a_note_of_resources_of_one_table_is_shown_once() -> None:
     tables = {f"box.{name}": FakeSpec(note="each night") for name in "abcd"}
     state = make_state(tables, FakeKind(), lines={address(f"box.{name}"): 7 for name in "abcd"})
     assert [line.text for line in report_plan(make_plan(state), 1.0, verbose=True)].count("  note: each night") == 1
+
+
+def test_a_table_of_which_nothing_exists_is_one_entry_whatever_its_resources_contain() -> None:
+    kind = GivenKind()
+    kind.given = {
+        name: Observed(
+            None,
+            (Members("raws", 3, 0, ({"id": "x"}, {"id": "y"}), awaited=({"id": "z"},)), Members("tags", 1, 0, ({"id": name},))),
+            conditions=(Condition(DifferenceKind.WAITING, f"for {name}"),) if name in "ab" else (),
+        )
+        for name in "abcd"
+    }
+    lines = [line.text for line in report_plan(make_plan(make_state({f"box.{name}": FakeSpec() for name in "abcd"}, kind)), 1.0)]
+    assert lines[0].split() == ["box", "×", "4", "fake.toml:10-40"]
+    assert lines[1:3] == ["  + missing: 12 raws, 4 tags", "  … 4 waiting for deliveries"]
+    assert lines[3] == ""

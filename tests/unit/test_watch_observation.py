@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.engine.model import Address, Difference, DifferenceKind
+from reconciler.engine.model import Action, Address, Difference, DifferenceKind, Spec
+from reconciler.engine.plan import Entry
+from reconciler.kinds.rucio_dataset import AddRule, RucioDatasetKind, Rule
 from reconciler.watch.model import FoundDifference
 from reconciler.watch.observation import _merge, failed_check, read_applied
 
@@ -21,7 +23,11 @@ def rule(text: str = "stuck for 3 d: rule X × 1", **counts: Any) -> Difference:
 
 
 def merge(*group: Difference, field: str = "rules") -> FoundDifference:
-    return _merge(DATASET, group[0].kind, field, list(group), 1, ())
+    return _merge(make_entry(), RucioDatasetKind(), group[0].kind, field, list(group), 1, ())
+
+
+def make_entry(*actions: Action) -> Entry:
+    return Entry(DATASET, Spec(), None, actions=actions)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +88,15 @@ def test_a_rule_that_is_replicating_has_its_numbers_of_files() -> None:
 )
 def test_the_text_of_a_changed_key_is_short(observed: Any, desired: Any, text: str) -> None:
     assert merge(Difference(DATASET, "children", observed, desired), field="children").text == text
+
+
+def test_a_change_is_described_by_its_actions_where_they_are_clearer_than_two_values() -> None:
+    rule = Rule(rse_expression="X")
+    change = Difference(DATASET, "rules", [], [rule.model_dump()])
+    add = AddRule(address=DATASET, reason="no such rule", rule=rule)
+    found = _merge(make_entry(add), RucioDatasetKind(), change.kind, "rules", [change], 1, ())
+    assert found.text == "rules: replicate rule X × 1: no such rule"
+    assert "{" not in merge(change).text
 
 
 def test_a_state_file_with_several_errors_shows_the_first_and_their_number() -> None:
