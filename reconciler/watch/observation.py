@@ -317,7 +317,7 @@ def _text(difference: Difference) -> str:
             return f"{lead}{_compare_values(difference.observed, difference.desired)}"
         case DifferenceKind.WAITING if difference.awaited:
             return f"{lead}{len(difference.members):,} of {difference.desired:,} {difference.detail}"
-        case _ if difference.members and difference.listed:
+        case _ if difference.members and difference.listed and not difference.detail[:1].isdigit():
             return f"{lead}{len(difference.members):,} {difference.detail}"
         case _:
             return f"{lead}{difference.detail}"
@@ -336,6 +336,8 @@ def _compare_values(observed: Any, desired: Any) -> str:
 def _value(value: Any) -> str:
     if value is None or value == []:
         return "nothing"
+    if isinstance(value, dict):
+        value = " ".join(f"{key}={_value(inner)}" for key, inner in value.items() if inner is not None and inner != [])
     text = ", ".join(map(_value, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
 

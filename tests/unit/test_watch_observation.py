@@ -77,11 +77,21 @@ def test_a_rule_that_is_replicating_has_its_numbers_of_files() -> None:
         (None, 3, "children: nothing → 3"),
         (["x" * 100], [], f"children: {'x' * 80}… unwanted"),
         ([*"abc", "x" * 90], [*"abd", "x" * 90], "children: d missing; c unwanted"),
+        ([], [{"rse_expression": "A|B", "copies": 2, "lifetime": None}], "children: nothing → rse_expression=A|B copies=2"),
         (["a", "x" * 90], ["x" * 90, "a"], "children: 2 in another order"),
     ],
 )
 def test_the_text_of_a_changed_key_is_short(observed: Any, desired: Any, text: str) -> None:
     assert merge(Difference(DATASET, "children", observed, desired), field="children").text == text
+
+
+def test_a_number_of_members_is_not_repeated() -> None:
+    def text(detail: str) -> str:
+        members = ({"visit": 1}, {"visit": 2})
+        return merge(Difference(DATASET, "members", detail=detail, kind=DifferenceKind.WAITING, members=members), field="").text
+
+    assert text("2 listed visits have no raw") == "members: 2 listed visits have no raw"
+    assert text("unwanted") == "members: 2 unwanted"
 
 
 def test_a_state_file_with_several_errors_shows_the_first_and_their_number() -> None:
