@@ -14,14 +14,16 @@ ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
 TESTS ?= tests
 
-.PHONY: demo test test-env browser screenshots bench docs faults kill race truth lint schemas clean help
+.PHONY: demo demo-down test test-env browser screenshots screens bench docs faults kill race truth lint schemas clean help
 
 help:
 	@echo "make demo     run the product tour in a playground"
+	@echo "make demo-down   stop the playground of the tour"
 	@echo "make test     run the tests"
 	@echo "make test-env ENV=rubin-env-12   run the tests with the versions in tests/envs/rubin-env-12.txt"
 	@echo "make browser  install Chromium, which the tests of the page need, from Debian's packages"
 	@echo "make screenshots   write the pictures of the page in docs/"
+	@echo "make screens  write the snapshots and pictures of terminal screens"
 	@echo "make lint     run ruff, mypy --strict and import-linter"
 	@echo "make docs     build the documentation in build/docs, with warnings as errors"
 	@echo "make faults   show the message for each fault of Rucio and the network"
@@ -40,6 +42,9 @@ $(VENV)/.made: pyproject.toml tests/envs/newest.txt
 demo: $(VENV)/.made
 	$(BIN)/python -m reconciler.playground.demo $(DEMO)
 
+demo-down:
+	test ! -x $(BIN)/reconcile || $(BIN)/reconcile playground down $(DEMO)
+
 # More workers than cores, because tests wait half of their time. A class shares one playground, so it stays with one worker.
 test: $(VENV)/.made browser
 	$(BIN)/python -m pytest -n 4 -m "not slow" tests
@@ -50,6 +55,9 @@ browser:
 
 screenshots: $(VENV)/.made browser
 	RECONCILE_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest -q -k pictures tests/acceptance/test_page_of_a_playground.py
+
+screens: $(VENV)/.made
+	RECONCILE_SCREENS=1 $(BIN)/python -m pytest -q -k snapshot tests/acceptance/test_screens.py
 
 $(ENV_VENV)/.made: pyproject.toml tests/envs/$(ENV).txt
 	python=$$(tools/find_python $(ENV_PYTHONS)) && $$python -m venv --clear $(ENV_VENV)

@@ -1,5 +1,15 @@
-"""Run the command line program with ``python -m reconciler``."""
+"""The command line program, also as ``python -m reconciler``."""
 
-from reconciler.cli import main
+from reconciler.early_signals import end_on_signals
 
-main()
+
+def run() -> None:
+    """Run the program."""
+    end_on_signals()
+    from reconciler.cli import main  # most of the time until the program reacts to signals by itself is spent here
+
+    main()
+
+
+if __name__ == "__main__":
+    run()

@@ -13,27 +13,33 @@ from pathlib import Path
 from reconciler import execution
 from reconciler.engine.executor import Listener
 from reconciler.engine.graph import Graph, build_graph
-from reconciler.engine.model import Address
+from reconciler.engine.model import Address, DesiredState
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
 from reconciler.engine.removal_limits import check_removal_limits, count_pruned
-from reconciler.engine.requirements import find_unmet_requirements
+from reconciler.engine.requirements import find_absent_needs, find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
+from reconciler.files import export_file
 from reconciler.files.export_prefetch import prefetch_exports
 from reconciler.kinds.dataset_type import DatasetTypeSpec
 from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
-from reconciler.systems.context import Context
+from reconciler.systems.context import ComingNames, Context
 from reconciler.systems.policy import ComparisonPolicy
+from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
 
 
 def _ignore(message: str) -> None:
     """Drop a notice."""
+
+
+FRESH = 2.0
+"""Seconds for which what a plan was made from is believed when the plan is executed."""
 
 
 @dataclass
@@ -61,6 +67,7 @@ class Session:
     notify: Callable[[str], None] = _ignore
     _locked: bool = field(default=False, init=False, repr=False)
     _current: Plan | None = field(default=None, init=False, repr=False)
+    _decided: float = field(default=0.0, init=False, repr=False)
 
     def __enter__(self) -> Session:
         return self
@@ -138,16 +145,32 @@ class Session:
         with self.context.phase("plan"):
             made = self._decide(observation, chosen, prune)
         if self._locked:
-            self._current = made
+            self._current, self._decided = made, time.monotonic()
         return made
 
     def _decide(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
         known = [address for address in chosen if address not in observation.unknown]
         check_unprovided(self.state, self.context, self.graph, known)
+        return self._decide_unchecked(observation, chosen, prune)
+
+    def _decide_unchecked(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
         first = plan(self.state, self.graph, observation, only=chosen, prune=prune)
         acting = [entry.address for entry in first.entries if entry.actions]
         unmet = find_unmet_requirements(self.state, self.context, acting)
+        unmet |= find_absent_needs(self.context, self.graph, acting, chosen)
         return plan(self.state, self.graph, observation, only=chosen, prune=prune, unmet=unmet) if unmet else first
+
+    def plan_unchecked(self, chosen: Collection[Address]) -> Plan:
+        """Plan some resources for a report; that something which they need doesn't exist anywhere is not an error.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If an input file is invalid.
+        """
+        observation = observe(self.state, self.context, chosen)
+        with self.context.phase("plan"):
+            return self._decide_unchecked(observation, chosen, False)
 
     def renew(self, earlier: Plan | SavedPlan, *, changed: bool = False) -> Plan:
         """Plan again what was planned earlier, limited to what was decided then and whose facts haven't changed.
@@ -182,7 +205,7 @@ class Session:
         again = self._plan(chosen, earlier.prune)
         limited = replace(again, limits=find_limits(decided, again))
         if self._locked:
-            self._current = limited
+            self._current, self._decided = limited, time.monotonic()
         return limited
 
     def _check_own(self, plan: Plan) -> None:
@@ -278,11 +301,13 @@ class Session:
         self._check_own(plan)
         removals = count_pruned(plan)
         if removals and not prune:
-            text = f"the plan removes {removals:,} members, and removal isn't allowed"
+            text = f"the plan removes {removals:,} {'member' if removals == 1 else 'members'}, and removal isn't allowed"
             raise RemovalRefused(text, removals, ("call apply with prune=True; nothing was changed",))
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
             self._current = None  # what it was decided on changes now
+            if time.monotonic() - self._decided > FRESH:
+                self.context.forget()  # the lock doesn't keep out other programs
             check_removal_limits(current, prune_limit)
             return execution.run_plan(
                 replace(current, prune=current.prune and prune),
@@ -309,6 +334,7 @@ def open_session(
     parsl: str | None = None,
     counted: bool = False,
     notify: Callable[[str], None] = _ignore,
+    report_phase: Callable[[str], None] = _ignore,
 ) -> Session:
     """Load a state file and prepare its live systems; nothing is asked yet.
 
@@ -330,6 +356,9 @@ def open_session(
         Whether to count SQL statements and Rucio calls.
     notify : callable
         Called with notices, such as who holds a lock that is waited for.
+    report_phase : callable
+        Called with the name of each phase when it begins: ``load``, ``import lsst.daf.butler``, ``plan``, or the table whose
+        resources are being observed.
 
     Returns
     -------
@@ -348,24 +377,31 @@ def open_session(
     if deep and quick:
         raise StateError("--deep and --quick: give only one of them")
     started = time.monotonic()
-    context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=Workers(jobs, parsl))
+    stats = Stats(report_phase=report_phase)
+    context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=Workers(jobs, parsl), stats=stats)
     with context.phase("load"):
-        state = load(Path(path), variables or {})
+        state = load(Path(path), variables)
     repository = find_repository(state)
     if repository is not None:
         from reconciler.systems.butler.connection import import_butler
-        from reconciler.systems.butler.repository import Repository
+        from reconciler.systems.butler.repository import Repository, locate_repository
+        from reconciler.systems.postgresql import find_statement_limit
 
+        find_statement_limit()  # a wrong value is an error of its own, not one of opening the repository
         with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
             import_butler()
         on_statement = context.stats.count_statement if counted else None
-        context.repository = Repository(repository.uri, on_statement, may_create=repository.may_create)
+        uri = locate_repository(repository.uri, state.path.absolute().parent)
+        context.repository = Repository(uri, on_statement, may_create=repository.may_create)
+        context.repository.connection.label = repository.uri if "/" not in repository.uri else ""
+        context.repository.expect_seed(repository.seed_config)
     with context.phase("load"):
         graph = build_graph(state)
         context.owners = {token: str(address) for token, address in graph.owners.items()}
         if context.repository is not None:
             names = [token.partition(":")[2] for token in graph.tokens if token.startswith("collection:")]
             context.repository.expect_collections(names)
+        context.coming = find_coming_names(state, graph)
         context.storage_classes = {
             address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
         }
@@ -379,6 +415,20 @@ def open_session(
         if counted:
             context.server.counted = context.stats.count_calls
     return Session(state, graph, context, started, notify)
+
+
+def find_coming_names(state: StateFile, graph: Graph) -> ComingNames:
+    """Return what the tables of a state bring that may not exist yet."""
+    types = frozenset(token.partition(":")[2] for token in graph.tokens if token.startswith("dataset_type:"))
+    dimensions = {a.name: spec.dimensions for a, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)}
+    kinds = {state.kind_of(address) for address in state.resources}
+    if not all(type(kind).__module__.startswith("reconciler.kinds.") for kind in kinds):
+        return ComingNames(types, dimensions, all_types=True, elements=None)
+    names = {kind.name for kind in kinds}
+    elements = {element for path in find_export_files(state) for element in export_file.read(path).dimensions}
+    elements |= {"exposure", "group", "day_obs"} if "raw" in names else set()
+    elements |= {"visit", "visit_system"} if "visits" in names else set()
+    return ComingNames(types, dimensions, "curated_calibrations" in names, frozenset(elements))
 
 
 def find_repository(state: StateFile) -> RepositorySpec | None:
@@ -401,12 +451,39 @@ def select(state: StateFile, patterns: Sequence[str]) -> set[Address]:
     """
     if not patterns:
         return set(state.resources)
-    names = {address.plain: address for address in state.resources}
     found: set[Address] = set()
     for pattern in patterns:
-        plain = pattern.replace('"', "")
-        matched = {names[name] for name in fnmatch.filter(names, plain)}
+        matched = match_addresses(state, pattern)
         if not matched:
-            raise StateError(f"{state.path.name}: no address matches {pattern}{did_you_mean(plain, names)}")
+            plain = pattern.replace('"', "")
+            hint = did_you_mean(plain, [address.plain for address in state.resources])
+            raise StateError(f"{state.path.name}: no address matches {pattern}{hint}")
         found |= matched
     return found
+
+
+def match_addresses(state: DesiredState, pattern: str) -> set[Address]:
+    """Return the addresses that match a glob, with or without quotes; none if nothing matches."""
+    names = {address.plain: address for address in state.resources}
+    return {names[name] for name in fnmatch.filter(names, pattern.replace('"', ""))}
+
+
+def find_address(state: DesiredState, text: str) -> Address:
+    """Return the address that a text such as ``chain.refcats`` means, with or without quotes, or the only one that it matches.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If there is no such address, or a glob matches several.
+    """
+    for address in state.resources:
+        if text in (str(address), address.plain):
+            return address
+    matched = match_addresses(state, text)
+    if len(matched) == 1:
+        return matched.pop()
+    if matched:
+        first = next(address for address in state.resources if address in matched)
+        raise StateError(f"{state.path.name}: {text} matches {len(matched):,} addresses; name one, such as {first}")
+    hint = did_you_mean(text.replace('"', ""), [address.plain for address in state.resources])
+    raise StateError(f"{state.path.name}: no address {text}{hint}", (f"reconcile list --offline {state.path} lists all",))

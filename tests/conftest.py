@@ -172,10 +172,10 @@ class Bench:
         path.write_text(head + text)
         return path
 
-    def run(self, *words: object, expect: int | None = None) -> Result:
+    def run(self, *words: object, expect: int | None = None, typed: str | None = None) -> Result:
         from reconciler.cli import main
 
-        result = CliRunner().invoke(main, [str(word) for word in words], env=self.environment)
+        result = CliRunner().invoke(main, [str(word) for word in words], env=self.environment, input=typed)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         if expect is not None:

@@ -1,20 +1,30 @@
-"""Faults of Rucio and the network, each with the message that an operator must see; ``python tests/faults.py`` prints a table."""
+"""Faults of Rucio and the network, each with the message that an operator must see.
+
+``python tests/faults.py``, which ``make faults`` runs, prints a table of them and of the cases of `fault_cases`: what the
+operator sees, the exit code, how long it took, and what was lost.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
+import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fault_cases import CASES, SECTIONS, Case
 from faultproxy import FaultProxy
 
 RULES = r"/rules/"
 META = r"/dids/bulkmeta"
 FILES = r"/dids/bulkfiles"
 DID = r"/dids/[^/]+/[^/]+/meta"
+LONGEST = 30.0
+"""Seconds in which a command must have ended, each of whose requests may wait for a second and is tried three times."""
 
 
 @dataclass(frozen=True)
@@ -166,12 +176,20 @@ class Scene:
         return "nothing"
 
 
-def main() -> int:
-    """Run every fault against a small world, print the table, and return 1 if any message was missing or anything was lost."""
+HEAD = f"{'fault':<50} {'command':<8} {'exit':>4} {'seconds':>7}  {'lost':<8} message"
+
+
+def print_row(name: str, command: str, code: int | None, seconds: float | None, lost: str, message: str) -> None:
+    """Print a row of the table; what is unknown is left blank."""
+    taken = "" if seconds is None else f"{seconds:.1f}"
+    print(f"{name:<50} {command:<8} {'' if code is None else code:>4} {taken:>7}  {lost:<8} {message[:150]}", flush=True)
+
+
+def run_faults() -> int:
+    """Run every fault of Rucio against a small world, and return how many had another message or exit code, or lost something."""
     import os
     import shutil
 
-    sys.path.insert(0, str(Path(__file__).parent))
     from lsst.daf.butler import Butler
 
     from reconciler.playground import catalog
@@ -186,23 +204,149 @@ def main() -> int:
     bad = 0
     try:
         client = catalog.connect(world)
-        print(f"{'fault':<42} {'command':<8} {'exit':<5} {'lost':<9} message")
         for number, fault in enumerate(FAULTS):
             folder = place / str(number)
             folder.mkdir()
             Butler.makeRepo(str(folder / "repo"))
             scene = Scene(folder, world, client, folder / "repo")
+            begun = time.monotonic()
             result = scene.run_with_fault(fault)
+            seconds = time.monotonic() - begun
             lines = [line for line in result.output.splitlines() if fault.message in line]
             lost = scene.find_loss()
             shown = [text for text in fault.absent if text in result.output]
-            good = result.exit_code == fault.code and lines and lost == "nothing" and not shown
+            good = result.exit_code == fault.code and lines and lost == "nothing" and not shown and seconds < LONGEST
             bad += not good
             message = lines[0].strip() if lines else f"MISSING: {fault.message}"
-            print(f"{fault.name:<42} {fault.command:<8} {result.exit_code:<5} {lost:<9} {message[:160]}", flush=True)
+            print_row(fault.name, fault.command, result.exit_code, seconds, lost, message)
     finally:
         down(world)
         shutil.rmtree(place, ignore_errors=True)
+    return bad
+
+
+@dataclass
+class Seen:
+    """A run of the program in a test."""
+
+    command: str
+    code: int | None
+    seconds: float
+    output: str
+
+
+class Recorder:
+    """A plugin of pytest that records each run of the program, and prints a row when the test of a case has ended."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases = {case.test: case for case in cases}
+        self.runs: list[Seen] = []
+        self.rows: dict[str, list[tuple[bool, Seen | None]]] = {case.test: [] for case in cases}
+        self.skipped: set[str] = set()
+
+    def pytest_collection_finish(self) -> None:
+        import test_interruption
+        from click.testing import CliRunner
+
+        end_of, invoke, communicate = test_interruption.end_of, CliRunner.invoke, subprocess.Popen.communicate
+
+        def recorded_end(process: Any) -> str:
+            begun = time.monotonic()
+            output = end_of(process)
+            self.record(process.args, process.returncode, time.monotonic() - begun, output)
+            return output
+
+        def recorded_invoke(runner: Any, command: Any, words: Any = (), *arguments: Any, **options: Any) -> Any:
+            begun = time.monotonic()
+            result = invoke(runner, command, words, *arguments, **options)
+            self.record(words, result.exit_code, time.monotonic() - begun, result.output)
+            return result
+
+        def recorded_communicate(process: Any, *arguments: Any, **options: Any) -> Any:
+            begun = time.monotonic()
+            result = communicate(process, *arguments, **options)
+            if "reconciler" in process.args:
+                output = "".join(text for text in result if isinstance(text, str))
+                self.record(process.args, process.returncode, time.monotonic() - begun, output)
+            return result
+
+        for module in {item.module for item in self.items if hasattr(item.module, "end_of")}:  # type: ignore[attr-defined]
+            module.end_of = recorded_end
+        CliRunner.invoke = recorded_invoke  # type: ignore[method-assign]
+        subprocess.Popen.communicate = recorded_communicate  # type: ignore[method-assign]
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        self.items = items
+
+    def record(self, words: Sequence[str], code: int, seconds: float, output: str) -> None:
+        commands = [word for word in words if word in ("diff", "apply", "drift", "validate", "log")]
+        self.runs.append(Seen(commands[0] if commands else "", code, seconds, output))
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        key = report.nodeid.removeprefix("tests/")
+        key = key if key in self.rows else key.partition("[")[0]
+        if report.skipped:
+            self.skipped.add(key)
+        if report.when == "setup":
+            self.runs.clear()
+        if (report.when != "call" and report.passed) or key not in self.rows or report.skipped:
+            return
+        case = self.cases[key]
+        seen = next((run for run in self.runs if not case.message or case.message in run.output), None)
+        self.rows[key].append((report.passed, seen))
+
+
+def print_case(case: Case, rows: list[tuple[bool, Seen | None]], *, skipped: bool) -> bool:
+    """Print the row of a case, whose test may have several parameters, and return whether it is as it must be."""
+    if skipped and not rows:
+        print_row(case.name, "", None, None, "", "not run here: its test was skipped")
+        return True
+    passed = bool(rows) and all(good for good, _ in rows)
+    runs = [seen for _, seen in rows if seen is not None]
+    if not runs:
+        missing = f"MISSING: {case.message}" if case.message else f"as its test says ({len(rows)} parameters)"
+        print_row(case.name, "", None, None, "nothing" if passed else "FAILED", missing)
+        return passed and not case.message
+    slowest = max(runs, key=lambda run: run.seconds)
+    lines = [line.strip() for line in slowest.output.splitlines() if case.message in line and line.strip()]
+    late = slowest.seconds > case.limit
+    message = f"TOO LATE, at most {case.limit:g} s: " if late else ""
+    message += lines[0] if lines else "(no line)"
+    print_row(case.name, slowest.command, slowest.code, slowest.seconds, "nothing" if passed else "FAILED", message)
+    return passed and not late
+
+
+def run_cases() -> int:
+    """Run the tests of all cases, and return how many were not as they must be."""
+    import contextlib
+    import io
+
+    import pytest
+
+    here = Path(__file__).parent
+    recorder = Recorder(CASES)
+    log = io.StringIO()
+    words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(here.parent), *(str(here / case.test) for case in CASES)]
+    with contextlib.redirect_stdout(log):
+        pytest.main(list(dict.fromkeys(words)), plugins=[recorder])
+    bad = 0
+    for title, cases in SECTIONS.items():
+        print(f"\n{title}")
+        bad += sum(not print_case(case, recorder.rows[case.test], skipped=case.test in recorder.skipped) for case in cases)
+    if bad:
+        print(log.getvalue())
+    return bad
+
+
+def main() -> int:
+    """Print the table, and return 1 if any row is not as it must be."""
+    from reconciler.playground.world import OBSERVATORY
+
+    sys.path.insert(0, str(OBSERVATORY))  # before lsst is imported, which looks for its parts then
+    print(HEAD)
+    print("\nRucio and the network")
+    bad = run_faults() + run_cases()
+    print(f"\n{len(FAULTS) + len(CASES)} cases, {bad} not as they must be")
     return 1 if bad else 0
 
 

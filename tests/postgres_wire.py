@@ -1,4 +1,4 @@
-"""A proxy for PostgreSQL that counts round trips: a client waits after each Query and each Sync message of the protocol.
+"""A proxy for PostgreSQL that counts round trips, and can hang: a client waits after each Query and each Sync message.
 
 https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -32,10 +32,15 @@ def listen_at(bench: Bench, world: World, folder: Path) -> None:
 
 
 class RoundTrips:
-    """Number of times that clients waited for the server, and number of these after an INSERT."""
+    """Number of times that clients waited for the server, and number of these after an INSERT.
+
+    From a statement with the text ``hang_at`` on, nothing is forwarded any more, and new connections get no answer.
+    """
 
     def __init__(self) -> None:
         self.count = self.inserts = 0
+        self.hang_at: bytes | None = None
+        self.hanging = threading.Event()
 
 
 @contextlib.contextmanager
@@ -58,7 +63,7 @@ def _accept(listening: socket.socket, server: str, trips: RoundTrips) -> None:
         upstream = socket.socket(socket.AF_UNIX)
         upstream.connect(server)
         threading.Thread(target=_forward_requests, args=(client, upstream, trips), daemon=True).start()
-        threading.Thread(target=_forward_answers, args=(upstream, client), daemon=True).start()
+        threading.Thread(target=_forward_answers, args=(upstream, client, trips), daemon=True).start()
 
 
 def _forward_requests(client: socket.socket, upstream: socket.socket, trips: RoundTrips) -> None:
@@ -73,6 +78,11 @@ def _forward_requests(client: socket.socket, upstream: socket.socket, trips: Rou
                 if len(pending) < kind_length + length:
                     break
                 kind = pending[:kind_length]
+                if trips.hang_at is not None and kind in STATEMENTS and trips.hang_at in pending[: kind_length + length]:
+                    trips.hanging.set()
+                if trips.hanging.is_set():
+                    pending = b""
+                    break
                 if kind in STATEMENTS:
                     inserting = b"INSERT INTO" in pending[: kind_length + length]
                 if kind in WAITED_FOR:
@@ -81,11 +91,14 @@ def _forward_requests(client: socket.socket, upstream: socket.socket, trips: Rou
                 upstream.sendall(pending[: kind_length + length])
                 pending = pending[kind_length + length :]
                 kind_length = 1
+        upstream.shutdown(socket.SHUT_RDWR)  # the other thread is reading from it
     upstream.close()
 
 
-def _forward_answers(upstream: socket.socket, client: socket.socket) -> None:
+def _forward_answers(upstream: socket.socket, client: socket.socket, trips: RoundTrips) -> None:
     with contextlib.suppress(OSError):
         while data := upstream.recv(1 << 16):
-            client.sendall(data)
-    client.close()
+            if not trips.hanging.is_set():
+                client.sendall(data)
+    if not trips.hanging.is_set():
+        client.close()

@@ -5,7 +5,6 @@ The functions return Markdown and need no Sphinx, so tests call them without bui
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,11 @@ import click
 
 from reconciler.cli import main
 from reconciler.engine.model import Spec
+from reconciler.report.kind_help import format_toml
 from reconciler.state.schema import known_kinds, state_schema
 
 COMMON_KEYS = tuple(Spec.model_fields)
 """Keys that every table of a resource takes; they are described once."""
-
-
-def format_toml(value: Any) -> str:
-    """Return a value as TOML on one line: an inline table for a mapping, and a literal string if it contains backslashes."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_format_key(key)} = {format_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(format_toml, value)) + "]"
-    if isinstance(value, str) and "\\" in value:
-        return f"'{value}'"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _format_key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
 
 
 def describe_type(schema: Mapping[str, Any]) -> str:

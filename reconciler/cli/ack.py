@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.completers import complete_addresses
 from reconciler.cli.console import IN_SYNC, handle_errors
 from reconciler.cli.options import Day, find_state_files, history_option, merge_variables, variable_options
 from reconciler.errors import StateError, did_you_mean
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("place", metavar="ADDRESS[:FIELD]")
+@click.argument("place", metavar="ADDRESS[:FIELD]", shell_complete=complete_addresses)
 @click.option("--until", type=Day(), required=True, metavar="DAY", help="Last day on which it holds, such as 2026-12-24, in UTC.")
 @click.option("--reason", required=True, help="Why the difference is accepted.")
 @click.option("--ticket", default="", help="Ticket that follows it.")

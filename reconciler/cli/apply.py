@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import INTERRUPTED, handle_errors, worst_code
+from reconciler.cli.console import INTERRUPTED, exit_code, handle_errors, report_once, worst_code
 from reconciler.cli.options import (
     Duration,
+    append_summary,
     bulk_options,
+    check_combination,
     find_state_files,
     journal_option,
     merge_variables,
+    quiet_option,
     selection_options,
     state_arguments,
+    summary_option,
 )
-from reconciler.errors import StateError
+from reconciler.errors import ReconcileError, StateError
+
+if TYPE_CHECKING:
+    from reconciler.cli.apply_command import ApplyOptions
+    from reconciler.cli.apply_output import ApplyOutput
+    from reconciler.report.run import RunReport
+    from reconciler.state.variables import Scalar
 
 
 @click.command()
@@ -51,6 +62,16 @@ from reconciler.errors import StateError
     metavar="FILE",
     help="State file of a saved plan, if it was moved or changed since. Parts of the plan whose facts changed are refused.",
 )
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "jsonl"]),
+    default="text",
+    show_default=True,
+    help="Output format; json and jsonl need --yes, and jsonl prints events as they happen.",
+)
+@quiet_option
+@summary_option
 @bulk_options
 @journal_option
 @handle_errors
@@ -67,6 +88,9 @@ def apply(
     prune: bool,
     prune_limit: int | None,
     planned_state: Path | None,
+    output_format: str,
+    quiet: bool,
+    summary: Path | None,
     deep: bool,
     quick: bool,
     jobs: int,
@@ -78,15 +102,18 @@ def apply(
     STATE is a state file, or a plan that `reconcile diff --out` saved. Without STATE, all files state/*.toml are applied.
     A second run changes nothing.
     """
-    from reconciler.cli.apply_command import ApplyOptions, apply_plan, apply_state
-    from reconciler.engine.plan_file import is_plan
+    if output_format != "text" and not yes:
+        raise click.UsageError(f"--format {output_format} needs --yes, because a program can't answer the question.")
+    from reconciler.cli.apply_command import ApplyOptions
+    from reconciler.cli.apply_output import make_output
 
+    check_combination(only=only, with_needs=with_needs)
+    output = make_output(output_format, ask=not yes, quiet=quiet)
     variables = merge_variables(var_files, pairs)
     options = ApplyOptions(
         only,
         without,
         with_needs=with_needs,
-        ask=not yes,
         wait=wait,
         prune=prune,
         prune_limit=prune_limit,
@@ -97,18 +124,35 @@ def apply(
         jobs=jobs,
         parsl=parsl,
     )
-    codes = []
-    for path in find_state_files(state):
-        if not is_plan(path):
-            if planned_state is not None:
-                raise StateError(f"{path}: --state names the state file of a saved plan, and this is a state file")
-            codes.append(apply_state(path, variables, options))
-        elif variables or only or without or prune:
-            raise StateError(
-                f"{path}: a saved plan is applied as it is; give variables, --only, --except and --prune to diff --out"
-            )
-        else:
-            codes.append(apply_plan(path, options, planned_state))
-        if codes[-1] == INTERRUPTED:
-            break
-    return worst_code(codes)
+    runs = []
+    try:
+        for path in find_state_files(state):
+            runs.append(_apply(path, variables, options, output, planned_state))
+            if runs[-1].exit_code == INTERRUPTED:
+                break
+    except ReconcileError as error:
+        output.end(runs, exit_code(error), error)
+        report_once()
+        raise
+    code = worst_code(run.exit_code for run in runs)
+    output.end(runs, code)
+    if summary is not None:
+        from reconciler.report.markdown import format_runs
+
+        append_summary(summary, format_runs(runs))
+    return code
+
+
+def _apply(
+    path: Path, variables: dict[str, Scalar], options: ApplyOptions, output: ApplyOutput, planned_state: Path | None
+) -> RunReport:
+    from reconciler.cli.apply_command import apply_plan, apply_state
+    from reconciler.engine.plan_file import is_plan
+
+    if not is_plan(path):
+        if planned_state is not None:
+            raise StateError(f"{path}: --state names the state file of a saved plan, and this is a state file")
+        return apply_state(path, variables, options, output)
+    if variables or options.only or options.without or options.prune:
+        raise StateError(f"{path}: a saved plan is applied as it is; give variables, --only, --except and --prune to diff --out")
+    return apply_plan(path, options, output, planned_state)

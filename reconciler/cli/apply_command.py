@@ -8,19 +8,21 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.console import DIFFERENCES, echo, show
+from reconciler.cli.apply_output import ApplyOutput
+from reconciler.cli.console import DIFFERENCES, echo
 from reconciler.cli.interrupts import interruptible_run
-from reconciler.cli.progress import ConsoleProgress
+from reconciler.cli.live import SignOfLife
 from reconciler.engine import plan_file
 from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
 from reconciler.execution import check_journal
-from reconciler.report import apply_summary, text
-from reconciler.report.formatting import Line
+from reconciler.report import saved_plan
+from reconciler.report.run import RunReport, report_run
+from reconciler.report.summary import summarize
 from reconciler.session import Session, open_session
 from reconciler.state.variables import Scalar
 
-STOPPED = "Interrupted: what is done stays; run again to continue."
+_SIGN = SignOfLife()
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,6 @@ class ApplyOptions:
         Globs of addresses to take and to leave out.
     with_needs : `bool`
         Whether to take what the chosen resources need, too.
-    ask : `bool`
-        Whether to ask before acting.
     wait : `float`
         Seconds to wait for deliveries.
     prune : `bool`
@@ -56,7 +56,6 @@ class ApplyOptions:
     only: Sequence[str] = ()
     without: Sequence[str] = ()
     with_needs: bool = False
-    ask: bool = True
     wait: float = 0.0
     prune: bool = False
     prune_limit: int | None = None
@@ -68,8 +67,8 @@ class ApplyOptions:
     journal: Path | None = None
 
 
-def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> int:
-    """Apply one state file and return the exit code: that of the run, 2 if the operator declines, 130 after Ctrl-C.
+def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions, output: ApplyOutput) -> RunReport:
+    """Apply one state file; the exit code is that of the run, 2 if the operator declines, 130 after Ctrl-C.
 
     Raises
     ------
@@ -77,17 +76,17 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
         If nothing can be done: the state is wrong, a lock is held, or too much would be removed.
     """
     check_journal(options.journal)
-    with (
-        _open(path, variables, options) as session,
-        session.locked(options.lock_timeout),
-    ):
-        plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
-        _show_plan(session, plan)
-        return _confirm_and_run(session, plan, options)
+    with _open(path, variables, options) as session:
+        _check_prune_limit(session, options)
+        with session.locked(options.lock_timeout):
+            with _SIGN:
+                plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
+            output.show_plan(session, plan)
+            return _confirm_and_run(session, plan, options, output)
 
 
-def apply_plan(path: Path, options: ApplyOptions, state: Path | None = None) -> int:
-    """Apply a saved plan and return the exit code; only, without, with_needs and prune of ``options`` are ignored.
+def apply_plan(path: Path, options: ApplyOptions, output: ApplyOutput, state: Path | None = None) -> RunReport:
+    """Apply a saved plan, as `apply_state`; only, without, with_needs and prune of ``options`` are ignored.
 
     The state is planned again, and only those actions are executed that the plan file contains and whose facts haven't changed.
     ``state`` is the state file to use instead of the one that the plan names; it may differ from what was planned.
@@ -102,73 +101,74 @@ def apply_plan(path: Path, options: ApplyOptions, state: Path | None = None) -> 
     check_journal(options.journal)
     saved = plan_file.load_plan(path)
     chosen = state or Path(saved.state)
-    made = saved.made
-    by = f"made by {made.get('user')} on {made.get('host')}, {made.get('since')}"
-    show([Line(f"Plan for the state file {chosen}, {by}.", bold=True)])
+    output.show(saved_plan.introduce(saved, chosen))
     with _open(chosen, saved.variables, options) as session:
         plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name, changed=state is not None)
         with session.locked(options.lock_timeout):
-            plan = session.renew(saved, changed=state is not None)
-            _show_plan(session, plan)
-            show(Line(f"Refused: {address}: {why}", "red") for address, why in plan.limits.refused.items())
-            return _confirm_and_run(session, plan, options)
+            with _SIGN:
+                plan = session.renew(saved, changed=state is not None)
+            output.show_plan(session, plan, known=True)
+            output.show(saved_plan.report_limits(plan))
+            return _confirm_and_run(session, plan, options, output)
+
+
+def _check_prune_limit(session: Session, options: ApplyOptions) -> None:
+    """Refuse a limit where nothing can be removed: without --prune, only rules of the state replace others."""
+    if options.prune_limit is None or options.prune:
+        return
+    if not any(getattr(spec, "rules", ()) for spec in session.state.resources.values()):
+        raise click.UsageError("--prune-limit limits what --prune removes; give --prune too")
 
 
 def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:
-    policy = {"deep": options.deep, "quick": options.quick}
-    return open_session(path, variables, **policy, jobs=options.jobs, parsl=options.parsl, notify=_notice)
-
-
-def _show_plan(session: Session, plan: Plan) -> None:
-    show(text.header(plan, session.butler_name, session.rucio_name))
-    if session.context.repository is None and session.context.server is not None:
-        echo("Rucio has no lock: only other applies of this user on this machine are kept out.")
-    echo()
-    show(text.report_plan(plan, session.elapsed, prune=plan.prune))
+    with _SIGN:
+        session = open_session(
+            path,
+            variables,
+            deep=options.deep,
+            quick=options.quick,
+            jobs=options.jobs,
+            parsl=options.parsl,
+            notify=_notice,
+            report_phase=_SIGN.report_phase,
+        )
+    _SIGN.count(address.kind for address in session.state.resources)
+    return session
 
 
 def _notice(message: str) -> None:
     echo(message, err=True)
 
 
-def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions) -> int:
-    if not plan.in_sync:
-        show([apply_summary.summarize_plan(plan)])
+def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, output: ApplyOutput) -> RunReport:
+    state = (str(session.state.path), session.state.name)
+    counts = summarize(plan)
     check_removal_limits(plan, options.prune_limit)
-    if plan.actions and options.ask and not _confirm(plan):
-        echo("Nothing was changed.")
-        return DIFFERENCES
-    return _run(session, plan, options)
-
-
-def _confirm(plan: Plan) -> bool:
-    """Ask the operator; removals are confirmed by typing their number."""
-    if not click.confirm("Apply?", default=False):
-        return False
-    removals = count_removals(plan)
-    question = f"{removals:,} members will be removed. Type their number to continue"
-    return not removals or bool(click.prompt(question, default="") == str(removals))
-
-
-def _run(session: Session, plan: Plan, options: ApplyOptions) -> int:
-    progress = ConsoleProgress()
-
-    def say_last_words() -> None:
-        progress.abandon()
-        echo(STOPPED)
-
-    with progress, interruptible_run(say_last_words) as stop:
+    if plan.actions and output.ask:
+        if not output.confirm(count_removals(plan)):
+            code = DIFFERENCES
+            made = report_run(state, counts, (), run=None, seconds=0.0, interrupted=False, exit_code=code)
+            output.show_run(made, None)
+            return made
+        session.context.forget()  # others may have changed something while the operator was reading
+    with output.progress() as listener, interruptible_run(output.say_last_words) as stop:
         result = session.apply(
             plan,
             prune=plan.prune,
             prune_limit=options.prune_limit,
             wait=options.wait,
             journal=options.journal,
-            listener=progress,
+            listener=listener,
             stop=stop,
         )
-    echo()
-    show(apply_summary.summarize_run(result.outcomes, result.seconds, result.run))
-    if result.interrupted:
-        echo(STOPPED)
-    return result.exit_code
+    made = report_run(
+        state,
+        counts,
+        result.outcomes,
+        run=result.run,
+        seconds=result.seconds,
+        interrupted=result.interrupted,
+        exit_code=result.exit_code,
+    )
+    output.show_run(made, result)
+    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -14,25 +15,113 @@ import click
 from reconciler.errors import LockHeld, ReconcileError, StateError, clean
 from reconciler.printable import escape
 from reconciler.redaction import redact
+from reconciler.report.formatting import Line
+from reconciler.report.layout import fit
 from reconciler.startup import make_printable
 
 if TYPE_CHECKING:
-    from reconciler.report.formatting import Line
+    from pydantic import BaseModel
 
+REPORTED = "reconciler.error_printed_as_json"
 IN_SYNC, ERROR, DIFFERENCES, USAGE, LOCKED, INTERRUPTED = 0, 1, 2, 64, 75, 130
+
+
+class _Live:
+    """What is being drawn on the terminal while this process works, if anything is; see `reconciler.cli.live`."""
+
+    screen: Any = None
+    stop: Callable[[], None] = staticmethod(lambda: None)
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
     """Print one line, without credentials and without characters that a terminal would obey; every output goes through here."""
-    click.echo(escape(redact(text)), err=err)
+    _print(escape(redact(text)), err=err)
 
 
-def show(lines: Iterable[Line]) -> None:
-    """Print lines, in colour on a terminal unless ``NO_COLOR`` is set."""
-    colour = None if not os.environ.get("NO_COLOR") else False
+def echo_document(text: str) -> None:
+    """Print a document of several lines, such as JSON."""
+    for line in text.split("\n"):
+        echo(line)
+
+
+def show(lines: Iterable[Line], *, err: bool = False) -> None:
+    """Print lines, in colour if the output has any (see `choose_colour`), and fitted to the width of a terminal."""
+    width = screen_width(err=err)
     for line in lines:
         text = escape(redact(line.text))
-        click.secho(text, fg=line.colour, bold=line.bold or None, color=colour)
+        for part in fit(text, width) if width else [text]:
+            _print(part, line.colour, bold=line.bold, err=err)
+
+
+def screen_width(*, err: bool = False) -> int:
+    """Return the columns of the terminal that the output goes to; 0 if it goes somewhere else."""
+    stream = sys.stderr if err else sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else 0
+
+
+def is_plain() -> bool:
+    """Return True if colours were refused; only the thread that runs the command knows."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.color is False
+
+
+def make_screen(*, plain: bool) -> Any:
+    """Return a console for what changes on the terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, color_system=None if plain else "auto")
+
+
+def print_through(screen: Any, stop: Callable[[], None] = lambda: None) -> None:
+    """Print through a console from now on, which keeps lines apart from what it draws; `None` ends that.
+
+    ``stop`` ends the drawing; `restore_terminal` calls it if the process has to end.
+    """
+    _Live.screen, _Live.stop = screen, staticmethod(stop)
+
+
+def restore_terminal() -> None:
+    """End what is being drawn, because the process is about to end."""
+    if _Live.screen is not None:
+        _Live.stop()
+
+
+def _print(text: str, colour: str | None = None, *, bold: bool = False, err: bool = False) -> None:
+    if _Live.screen is not None and (not err or sys.stderr.isatty()):
+        from rich.text import Text
+
+        style = " ".join(word for word in ("bold" if bold else "", colour or "") if word)
+        _Live.screen.print(Text(text, style), soft_wrap=True)
+    else:
+        click.secho(text, fg=colour, bold=bold or None, err=err)
+
+
+def choose_colour(option: str = "auto") -> bool | None:
+    """Return whether the output is in colour: True, False, or `None` for only on a terminal.
+
+    The option ``--color`` comes before ``NO_COLOR`` (https://no-color.org), that before ``FORCE_COLOR``, and that before
+    ``TERM=dumb``, a terminal that knows no colours.
+    """
+    if option != "auto":
+        return option == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None
+
+
+def print_json(document: BaseModel) -> None:
+    """Print a document as indented JSON."""
+    from reconciler.report.json import format_json
+
+    for line in format_json(document.model_dump(mode="json")).split("\n"):
+        echo(line)
+
+
+def report_once() -> None:
+    """Remember that the error that is about to end the command has been printed as JSON."""
+    click.get_current_context().meta[REPORTED] = True
 
 
 def print_traceback() -> None:
@@ -51,6 +140,7 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
             if _debugging():
                 print_traceback()
             code = print_error(error)
+            _print_json_error(error, code)
         except KeyboardInterrupt:
             echo(err=True)
             echo("interrupted", err=True)
@@ -78,12 +168,31 @@ def _debugging() -> bool:
 def print_error(error: ReconcileError) -> int:
     """Print an error with its hints, and return its exit code."""
     problems = [problem or type(error).__name__ for problem in error.problems]
-    for problem in problems:
-        echo(f"error: {problem}", err=True)
-    for hint in error.hints:
-        echo(f"  {hint}", err=True)
+    show([Line(f"error: {problem}") for problem in problems], err=True)
+    show([Line(f"  {hint}") for hint in error.hints], err=True)
     if isinstance(error, StateError) and len(problems) > 1:
         echo(f"{len(problems)} errors; nothing was changed.", err=True)
+    return exit_code(error)
+
+
+def _print_json_error(error: ReconcileError, code: int) -> None:
+    """Print an error for the program that reads the output of this command, if one does."""
+    context = click.get_current_context()
+    output_format = context.params.get("output_format")
+    if output_format not in ("json", "jsonl") or context.meta.get(REPORTED):
+        return
+    if output_format == "json":
+        from reconciler.report.json import report_error
+
+        print_json(report_error(error, code))
+    else:
+        from reconciler.report.events import error_event, format_event
+
+        echo(format_event(error_event(error, code)))
+
+
+def exit_code(error: ReconcileError) -> int:
+    """Return the exit code of an error."""
     return LOCKED if isinstance(error, LockHeld) else ERROR
 
 

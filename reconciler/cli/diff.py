@@ -5,6 +5,7 @@ Its exit code is 1, as for an error, if something could not be checked, or is in
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,15 @@ import click
 from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, show, worst_code
 from reconciler.cli.options import (
     ReportFormatName,
+    append_summary,
     bulk_options,
+    check_combination,
     find_state_files,
     merge_variables,
+    quiet_option,
     selection_options,
     state_arguments,
+    summary_option,
 )
 from reconciler.errors import StateError
 
@@ -37,11 +42,13 @@ if TYPE_CHECKING:
     type=ReportFormatName(),
     default="text",
     show_default=True,
-    help="Output format: text, json, markdown (for a merge request), shell, or one of an installed package.",
+    help="Output format: text, json, jsonl, markdown (for a merge request), shell, or one of an installed package.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to this file, for apply.")
 @click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
+@quiet_option
 @click.option("-v", "--verbose", is_flag=True, help="List every resource and how it was compared.")
+@summary_option
 @bulk_options
 @click.option("--stats", is_flag=True, help="Show the number of SQL statements and Rucio requests, and the time of each phase.")
 @handle_errors
@@ -55,7 +62,9 @@ def diff(
     output_format: str,
     out: Path | None,
     prune: bool,
+    quiet: bool,
     verbose: bool,
+    summary: Path | None,
     deep: bool,
     quick: bool,
     jobs: int,
@@ -66,43 +75,37 @@ def diff(
 
     Without STATE, all files state/*.toml are compared. STATE may be given more than once.
     """
+    from reconciler.cli.live import SignOfLife
     from reconciler.session import open_session
 
+    check_combination(only=only, with_needs=with_needs, out=out)
     variables = merge_variables(var_files, pairs)
     paths = find_state_files(state)
     if out is not None and len(paths) > 1:
         raise StateError("--out saves the plan of one state file; name one")
+    output = _Output(output_format, quiet=quiet, verbose=verbose, prune=prune, stats=stats, summary=summary)
     codes = []
-    reports: list[DiffReport] = []
-    plans: list[PlanReport] = []
     for path in paths:
-        with open_session(path, variables, deep=deep, quick=quick, jobs=jobs, parsl=parsl, counted=stats) as session:
+        with (
+            SignOfLife() as sign,
+            open_session(
+                path,
+                variables,
+                deep=deep,
+                quick=quick,
+                jobs=jobs,
+                parsl=parsl,
+                counted=stats,
+                report_phase=sign.report_phase,
+            ) as session,
+        ):
+            sign.count(address.kind for address in session.state.resources)
             plan = session.plan(only, without, with_needs=with_needs, prune=prune)
         codes.append(_exit_code(plan))
-        if output_format == "text":
-            _print_text(session, plan, verbose=verbose, prune=prune, stats=stats)
-        elif output_format == "shell":
-            _print_shell(session, plan)
-        elif output_format == "markdown":
-            plans.append(_keep_plan(session, plan, prune=prune))
-        else:
-            reports.append(_make_report(session, plan, stats=stats))
+        output.add(session, plan)
         if out is not None:
-            from reconciler.engine.plan_file import save_plan
-            from reconciler.report.formatting import plural
-
-            count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
-            echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=output_format != "text")
-    if plans:
-        from reconciler.report.markdown import format_markdown
-
-        for line in format_markdown(plans).split("\n"):
-            echo(line)
-    if reports:
-        from reconciler.report.formats import render
-
-        for line in render(output_format, reports).split("\n"):
-            echo(line)
+            _save(session, plan, out, prune=prune, err=output_format != "text")
+    output.finish()
     return worst_code(codes)
 
 
@@ -112,32 +115,77 @@ def _exit_code(plan: Plan) -> int:
     return IN_SYNC if plan.in_sync else DIFFERENCES
 
 
-def _make_report(session: Session, plan: Plan, *, stats: bool) -> DiffReport:
-    from reconciler.report.json import report
+def _save(session: Session, plan: Plan, out: Path, *, prune: bool, err: bool) -> None:
+    from reconciler.engine.plan_file import save_plan
+    from reconciler.report.formatting import plural
 
-    return report(plan, session.butler_name, session.rucio_name, session.elapsed, session.context.stats if stats else None)
-
-
-def _keep_plan(session: Session, plan: Plan, *, prune: bool) -> PlanReport:
-    from reconciler.report.markdown import PlanReport
-
-    return PlanReport(plan, session.butler_name, session.rucio_name, session.elapsed, prune)
+    count = save_plan(plan, out, session.butler_name, session.rucio_name, prune=prune)
+    echo(f"Saved {plural(count, 'action')} in {out}. To apply: reconcile apply {out}", err=err)
 
 
-def _print_shell(session: Session, plan: Plan) -> None:
-    from reconciler.report.shell import script
+@dataclass
+class _Output:
+    """Prints each state at once in the formats for people, and all of them at the end in those for programs."""
 
-    for line in script(plan, session.butler_name, session.rucio_environment):
+    output_format: str
+    quiet: bool
+    verbose: bool
+    prune: bool
+    stats: bool
+    summary: Path | None
+    reports: list[DiffReport] = field(default_factory=list)
+    plans: list[PlanReport] = field(default_factory=list)
+
+    def add(self, session: Session, plan: Plan) -> None:
+        """Print or keep what differs in one state."""
+        if self.output_format == "text" and self.quiet:
+            from reconciler.report.summary import describe, summarize
+
+            echo(describe(plan.state.name, summarize(plan)))
+        elif self.output_format == "text":
+            self._print_text(session, plan)
+        elif self.output_format == "shell":
+            from reconciler.report.shell import script
+
+            for line in script(plan, session.butler_name, session.rucio_environment):
+                echo(line)
+        elif self.output_format != "markdown":
+            from reconciler.report.json import report
+
+            stats = session.context.stats if self.stats else None
+            self.reports.append(report(plan, session.butler_name, session.rucio_name, session.elapsed, stats))
+        if self.output_format == "markdown" or self.summary is not None:
+            from reconciler.report.markdown import PlanReport
+
+            self.plans.append(PlanReport(plan, session.butler_name, session.rucio_name, session.elapsed, self.prune))
+
+    def finish(self) -> None:
+        """Print what was kept."""
+        if self.reports:
+            from reconciler.report.formats import render
+
+            _print(render(self.output_format, self.reports))
+        if self.plans:
+            from reconciler.report.markdown import format_markdown
+
+            text = format_markdown(self.plans)
+            if self.output_format == "markdown":
+                _print(text)
+            if self.summary is not None:
+                append_summary(self.summary, text)
+
+    def _print_text(self, session: Session, plan: Plan) -> None:
+        from reconciler.report import text
+
+        if not plan.in_sync or self.verbose:
+            show(text.header(plan, session.butler_name, session.rucio_name))
+            echo()
+        show(text.report_plan(plan, session.elapsed, verbose=self.verbose, prune=self.prune))
+        show(text.report_unchecked_needs(plan))
+        if self.stats:
+            show(text.stats(session.context.stats))
+
+
+def _print(text: str) -> None:
+    for line in text.split("\n"):
         echo(line)
-
-
-def _print_text(session: Session, plan: Plan, *, verbose: bool, prune: bool, stats: bool) -> None:
-    from reconciler.report import text
-
-    if not plan.in_sync or verbose:
-        show(text.header(plan, session.butler_name, session.rucio_name))
-        echo()
-    show(text.report_plan(plan, session.elapsed, verbose=verbose, prune=prune))
-    show(text.report_unchecked_needs(plan))
-    if stats:
-        show(text.stats(session.context.stats))

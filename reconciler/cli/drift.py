@@ -13,11 +13,14 @@ import click
 from reconciler.cli.console import echo, handle_errors, show
 from reconciler.cli.options import (
     Duration,
+    append_summary,
     find_state_files,
     history_option,
     journal_option,
     merge_variables,
+    quiet_option,
     state_arguments,
+    summary_option,
 )
 from reconciler.errors import ReconcileError
 
@@ -70,6 +73,8 @@ LOCKED = 75
     metavar="DIR",
     help="Write an index of all states, and a page for each, to this folder.",
 )
+@quiet_option
+@summary_option
 @click.option("-v", "--verbose", is_flag=True, help="Report every state, not only those that changed since the last check.")
 @click.option(
     "--notify-file",
@@ -91,6 +96,8 @@ def drift(
     metrics: Path | None,
     ledger: bool,
     html: Path | None,
+    quiet: bool,
+    summary: Path | None,
     verbose: bool,
     notify_file: Path | None,
     journal: Path | None,
@@ -107,7 +114,7 @@ def drift(
     from reconciler.watch.locations import find_history
     from reconciler.watch.model import worst_code
     from reconciler.watch.observation import CheckOptions
-    from reconciler.watch.text import report_state
+    from reconciler.watch.text import describe_state, report_state
 
     location = find_history(history)
     measures = _Measures(metrics)
@@ -116,6 +123,7 @@ def drift(
     options = DriftOptions(location, check, jobs, timeout, deep_every, keep, notify_file)
     codes: set[int] = set()
     documents = []
+    reports: list[StateReport] = []
     pages = _Pages(html, location)
     for item in watch_states(find_state_files(state), options):
         if isinstance(item, Trouble):
@@ -132,8 +140,11 @@ def drift(
                 _complain(problem)
             measures.reports.append(item)
             pages.add(item)
+            reports.append(item)
             if output_format == "json":
                 documents.append(report_as_json(item))
+            elif quiet:
+                show([describe_state(item)])
             elif verbose or item.changed:
                 show(report_state(item))
     if output_format == "json":
@@ -141,6 +152,10 @@ def drift(
 
         click.echo(to_json(as_document("states", documents), indent=2))
     pages.finish()
+    if summary is not None:
+        from reconciler.watch.markdown import format_summary
+
+        append_summary(summary, format_summary(reports))
     written = measures.write()
     if pages.failed or not written:
         codes.add(1)

@@ -15,15 +15,15 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reconciler.cli.console import INTERRUPTED, echo, print_error
+from reconciler.cli.console import echo, print_error, restore_terminal
+from reconciler.early_signals import INTERRUPTED, SIGNALS
 from reconciler.errors import ReconcileError
 from reconciler.systems.bulk import StopRequest
 
-GRACE = 1.5
+GRACE = 1.2
 """Seconds that a run has to end between two actions after the first signal."""
 LAST_WORDS = 0.4
 """Seconds for the last lines of output and journal, which may be blocked: nobody reads a full pipe."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
@@ -88,6 +88,7 @@ class Interrupts:
         os._exit(INTERRUPTED)
 
     def _say_last_words(self) -> None:
+        restore_terminal()
         run = self._run
         if run is not None:
             try:

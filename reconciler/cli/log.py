@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import click
 
-from reconciler.cli.console import IN_SYNC, handle_errors, show
-from reconciler.cli.options import journal_option
+from reconciler.cli.completers import complete_globs
+from reconciler.cli.console import IN_SYNC, echo_document, handle_errors, show
+from reconciler.cli.options import Moment, journal_option
 from reconciler.errors import StateError
 
 
 @click.command()
 @click.option("--run", "run_name", metavar="RUN", help="Show all actions of this run.")
-@click.option("--address", metavar="GLOB", help="Show the actions on resources with these addresses.")
+@click.option(
+    "--address", metavar="GLOB", shell_complete=complete_globs, help="Show the actions on resources with these addresses."
+)
+@click.option("-n", "--number", type=click.IntRange(0), default=20, show_default=True, help="Show at most so many; 0 for all.")
+@click.option("--since", type=Moment(), metavar="TIME", help="Show what began since then: 2026-11-24, or 7d for the last 7 days.")
+@click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Show the runs of this state file.")
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @journal_option
 @handle_errors
-def log(run_name: str | None, address: str | None, journal: Path | None) -> int:
-    """List earlier runs, or the actions of one run or resource."""
+def log(
+    run_name: str | None,
+    address: str | None,
+    number: int,
+    since: datetime.datetime | None,
+    state: Path | None,
+    output_format: str,
+    journal: Path | None,
+) -> int:
+    """List earlier runs, or the actions of one run or resource. The newest come first."""
     from reconciler.engine.journal import read_journal, state_folder
-    from reconciler.report.journal import list_actions, list_runs
+    from reconciler.report.journal import LogReport, collect_actions, collect_runs, format_actions, format_runs
 
-    events = list(read_journal(journal or state_folder() / "journal.jsonl"))
+    path = journal or state_folder() / "journal.jsonl"
+    events = list(read_journal(path))
+    report = LogReport(journal=str(path))
     if run_name or address:
-        lines = list(list_actions(events, run_name, address))
-        if not lines:
+        actions = collect_actions(events, run_name, address, since, state)
+        if not actions:
             raise StateError("the journal has no such action")
-        show(lines)
+        report.actions = actions[:number] if number else actions
+        report.more = len(actions) - len(report.actions)
     else:
-        show(list_runs(events))
+        runs = collect_runs(events, since, state)
+        report.runs = runs[:number] if number else runs
+        report.more = len(runs) - len(report.runs)
+    if output_format == "json":
+        from reconciler.report.json import format_json
+
+        echo_document(format_json(report.model_dump(mode="json")))
+    else:
+        show(format_actions(report.actions, report.more) if report.actions else format_runs(report.runs, report.more))
     return IN_SYNC

@@ -7,28 +7,48 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.ack import ack
-from reconciler.cli.acks import acks
-from reconciler.cli.apply import apply
-from reconciler.cli.diff import diff
-from reconciler.cli.drift import drift
+from reconciler.cli.console import choose_colour
 from reconciler.cli.interrupts import Interrupts
-from reconciler.cli.ledger import ledger
-from reconciler.cli.log import log
-from reconciler.cli.playground import playground
+from reconciler.cli.lazy_commands import CommandSource
 from reconciler.cli.sections import SectionedGroup
-from reconciler.cli.status import status
-from reconciler.cli.timer import timer
-from reconciler.cli.validate import validate
+from reconciler.early_signals import restore_signals
 from reconciler.startup import configure_process
 from reconciler.version import __version__
 
+
+def _source(name: str, summary: str, attribute: str = "") -> CommandSource:
+    return CommandSource(f"reconciler.cli.{name}:{attribute or name}", summary)
+
+
 SECTIONS = {
-    "Check and change": ("validate", "diff", "apply"),
-    "Watch": ("drift", "status", "ledger", "ack", "acks", "timer"),
-    "History": ("log",),
-    "Try it out": ("playground",),
+    "Check and change": {
+        "init": _source("init", "Write a first state file with comments, after three questions."),
+        "validate": _source("validate", "Check state files without connecting to Butler or Rucio."),
+        "diff": _source("diff", "Show what differs and why."),
+        "plan": _source("plan", "Show what apply would do."),
+        "show": _source("show", "Show a saved plan, without any live system.", "show_plan"),
+        "apply": _source("apply", "Show the plan, ask, and make the missing changes in order."),
+    },
+    "Find out": {
+        "doctor": _source("doctor", "Check this machine and what a state needs: versions, permissions, credentials."),
+        "explain": _source("explain", "Explain one resource: what asks for it, what is live, what differs and why."),
+        "graph": _source("graph", "Draw what needs what in a state file, in the order of an apply."),
+        "help": _source("help", "Explain a table of the state file, or one of its keys.", "help_command"),
+        "list": _source("list", "List the resources of state files: status, kind, address, place.", "list_resources"),
+    },
+    "Watch": {
+        "drift": _source("drift", "Check states for drift and record the result."),
+        "status": _source("status", "Show the latest verdict of every state, from the history alone."),
+        "ledger": _source("ledger", "Compare what Rucio, the Butler and storage know of the files that Rucio delivers."),
+        "ack": _source("ack", "Accept a difference that reconcile drift found, until a day."),
+        "acks": _source("acks", "List acknowledged differences, those that end first at the top."),
+        "timer": _source("timer", "Print a crontab line and systemd units that run reconcile drift."),
+    },
+    "History": {"log": _source("log", "List earlier runs, or the actions of one run or resource.")},
+    "Set up": {"completion": _source("completion", "Print a script that completes commands, options and addresses in a shell.")},
+    "Try it out": {"playground": _source("playground", "Try reconcile with an embedded Rucio server and made-up data.")},
 }
+"""The commands by section; a summary is the first sentence of the help of its command, which a test compares."""
 EXAMPLES = (
     ("reconcile diff state/ccms1.toml", "show what differs"),
     ("reconcile apply state/ccms1.toml --wait 2h", "change it, and wait for deliveries"),
@@ -54,9 +74,9 @@ def main(context: click.Context, debug: bool) -> None:
     """
     configure_process()
     context.obj = {"debug": debug}
-    if context.invoked_subcommand != playground.name:  # it has services to end
+    if context.color is None:  # without --color
+        context.color = choose_colour()
+    if context.invoked_subcommand == "playground":  # it has services to end
+        restore_signals()
+    else:
         context.with_resource(Interrupts())
-
-
-for command in (validate, diff, apply, drift, status, ledger, ack, acks, timer, log, playground):
-    main.add_command(command)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.errors import StateError, did_you_mean
+from reconciler.cli.completers import complete_globs
+from reconciler.errors import ReconcileError, StateError, did_you_mean
 
 if TYPE_CHECKING:
+    from reconciler.state.variable_sources import Overrides
     from reconciler.state.variables import Scalar
 
+SITE = "reconciler.cli.site"
+"""Key of the context under which the name of the site is, so that only `merge_variables` has to know of it."""
 C = TypeVar("C", bound=Callable[..., Any])
 
 
@@ -38,7 +44,7 @@ class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer
     """The name of a report format: a built-in one, or one of an installed package, which is searched only for other names."""
 
     name = "format"
-    built_in = ("text", "json", "markdown", "shell")
+    built_in = ("text", "json", "jsonl", "markdown", "shell")
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name if there is such a format."""
@@ -67,6 +73,26 @@ class Day(click.ParamType):  # type: ignore[type-arg]
             return datetime.date.fromisoformat(value.strip())
         except ValueError as error:
             raise click.BadParameter(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]
+    """A day, a time in ISO form or a duration before now, such as ``7d``, converted to a `datetime.datetime` in UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: str | datetime.datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime.datetime:
+        """Return the time."""
+        if isinstance(value, datetime.datetime):
+            return value
+        with contextlib.suppress(ValueError):
+            found = datetime.datetime.fromisoformat(value.strip())
+            return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
+        try:
+            return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=Duration().convert(value, param, ctx))
+        except (click.BadParameter, OverflowError) as error:
+            raise click.BadParameter(f'"{value}" is not a time; write 2026-11-24, or 7d for 7 days ago', ctx, param) from error
 
 
 class Night(click.ParamType):  # type: ignore[type-arg]
@@ -113,15 +139,41 @@ def variable_options(command: C) -> C:
             help="TOML file with values for [vars]. Later files override earlier ones.",
         ),
         click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="Value for one variable. Overrides --var-file."),
+        click.option(
+            "--site",
+            metavar="NAME",
+            envvar="RECONCILE_SITE",
+            show_envvar=True,
+            expose_value=False,
+            callback=_keep_site,
+            help="Take values for [vars] from sites/NAME.toml next to the state file.",
+        ),
     )
+
+
+def _keep_site(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    context.meta[SITE] = value or None
 
 
 def selection_options(command: C) -> C:
     """Add the options that select resources."""
     return _add(
         command,
-        click.option("--only", multiple=True, metavar="GLOB", help='Only resources with these addresses, such as "chain.*".'),
-        click.option("--except", "without", multiple=True, metavar="GLOB", help="All resources but those with these addresses."),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="GLOB",
+            shell_complete=complete_globs,
+            help='Only resources with these addresses, such as "chain.*".',
+        ),
+        click.option(
+            "--except",
+            "without",
+            multiple=True,
+            metavar="GLOB",
+            shell_complete=complete_globs,
+            help="All resources but those with these addresses.",
+        ),
         click.option("--with-needs", is_flag=True, help="Include the resources that the selected ones depend on."),
     )
 
@@ -137,7 +189,13 @@ def bulk_options(command: C) -> C:
             "--quick", is_flag=True, help="Compare many members by count only, and report how many resources were compared so."
         ),
         click.option(
-            "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Number of worker processes for bulk steps."
+            "--jobs",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            envvar="RECONCILE_JOBS",
+            show_envvar=True,
+            help="Number of worker processes for bulk steps.",
         ),
         click.option(
             "--parsl",
@@ -150,14 +208,80 @@ def bulk_options(command: C) -> C:
 def journal_option(command: C) -> C:
     """Add the option for another journal file."""
     return _add(
-        command, click.option("--journal", type=click.Path(path_type=Path, dir_okay=False), help="Path of the journal file.")
+        command,
+        click.option(
+            "--journal",
+            type=click.Path(path_type=Path, dir_okay=False),
+            envvar="RECONCILE_JOURNAL",
+            show_envvar=True,
+            help="Path of the journal file.",
+        ),
     )
+
+
+def quiet_option(command: C) -> C:
+    """Add the option for one line for each state."""
+    return _add(command, click.option("-q", "--quiet", is_flag=True, help="Print one line for each state."))
+
+
+class SummaryFile(click.ParamType):  # type: ignore[type-arg]
+    """A Markdown file to append to; that it can be written is checked before the work begins."""
+
+    name = "file"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        path = Path(value)
+        folder = path.absolute().parent
+        if path.is_dir():
+            raise click.BadParameter(f"{path} is a folder; name a file", ctx, param)
+        if not folder.is_dir():
+            raise click.BadParameter(f"the folder {folder} doesn't exist", ctx, param)
+        if not os.access(path if path.exists() else folder, os.W_OK):
+            raise click.BadParameter(f"no permission to write {path}", ctx, param)
+        return path
+
+
+def summary_option(command: C) -> C:
+    """Add the option for a summary in Markdown."""
+    text = "Append a summary in Markdown to this file, such as $GITHUB_STEP_SUMMARY, or one to mail."
+    return _add(command, click.option("--summary", type=SummaryFile(), metavar="FILE", help=text))
+
+
+def append_summary(path: Path, text: str) -> None:
+    """Append a summary to a file.
+
+    Raises
+    ------
+    reconciler.errors.ReconcileError
+        If it can't be written; what it reports was done all the same.
+    """
+    try:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(f"{text}\n")
+    except OSError as error:
+        reason = f"the summary can't be written to {path}: {error.strerror}"
+        raise ReconcileError(reason, ("everything else was done",)) from error
 
 
 def history_option(command: C) -> C:
     """Add the option for another history of checks."""
     text = "File, or PostgreSQL URL without a password, with the history of checks; also RECONCILE_HISTORY."
     return _add(command, click.option("--history", metavar="FILE|URL", help=text))
+
+
+def check_combination(*, only: Sequence[str], with_needs: bool, out: Path | None = None) -> None:
+    """Refuse options that mean nothing without another one, before anything is loaded.
+
+    Raises
+    ------
+    click.UsageError
+        If there are such, or the folder of ``--out`` doesn't exist.
+    """
+    if with_needs and not only:
+        raise click.UsageError("--with-needs adds to what --only selects; give --only too")
+    if out is not None and not out.parent.is_dir():
+        raise click.UsageError(f"--out {out}: there is no folder {out.parent}")
 
 
 def _add(command: C, *decorators: Callable[[C], C]) -> C:
@@ -167,25 +291,32 @@ def _add(command: C, *decorators: Callable[[C], C]) -> C:
     return command
 
 
-def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> dict[str, Scalar]:
+def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> Overrides:
     """Merge the values of ``--var-file`` and ``--var``; later ones override earlier ones, and ``--var`` overrides files.
+
+    Those of the environment and of ``--site`` depend on the state, and are found when it is loaded.
 
     Raises
     ------
     reconciler.errors.StateError
         If a file can't be read, or an argument of ``--var`` isn't NAME=VALUE.
     """
-    from reconciler.state.loader import read_variables
+    from reconciler.state.variable_sources import Overrides, parse_value, read_variables
 
     merged: dict[str, Scalar] = {}
+    origins: dict[str, str] = {}
     for file in files:
-        merged |= read_variables(file)
+        values = read_variables(file)
+        merged |= values
+        origins |= dict.fromkeys(values, f"--var-file {file}")
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
             raise StateError(f"--var {pair}: write --var name=value")
-        merged[name] = {"true": True, "false": False}.get(value, int(value) if value.lstrip("-").isdecimal() else value)
-    return merged
+        merged[name] = parse_value(value)
+        origins[name] = "--var"
+    context = click.get_current_context(silent=True)
+    return Overrides(merged, origins, os.environ, context.meta.get(SITE) if context is not None else None)
 
 
 def find_state_files(paths: tuple[Path, ...]) -> list[Path]:

@@ -1,19 +1,23 @@
-"""The progress of an apply on the console: a bar for bulk work on a terminal, and a line when an action has ended."""
+"""The progress of an apply on the console: a line for each action that has ended.
+
+On a terminal there are a bar for bulk work, and one line that changes while the run waits.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from reconciler.cli import console
 from reconciler.cli.console import show
-from reconciler.engine.executor import Listener
-from reconciler.engine.model import Action, Made, Outcome
+from reconciler.engine.executor import POLL, Listener
+from reconciler.engine.model import Action, Delivery, Made, Outcome
 from reconciler.errors import ReconcileError
 from reconciler.printable import escape
 from reconciler.redaction import redact
-from reconciler.report.formatting import COLUMN, Line, format_seconds
+from reconciler.report.formatting import Line, count_of, format_clock, format_seconds, format_size, in_columns, plural
 
 MOST_WAITING = 5
 """Lines about waiting resources that are shown at a time."""
@@ -28,6 +32,8 @@ class ConsoleProgress(Listener):
         self.since = 0.0
         self.bars: Any = None
         self.task: Any = None
+        self.columns: Any = ()
+        self.wait: WaitingLine | None = None
         self.shown: set[str] = set()
         self.errors: set[str] = set()
 
@@ -36,19 +42,23 @@ class ConsoleProgress(Listener):
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.bars = Progress(*columns, transient=True)
+            screen = console.make_screen(plain=console.is_plain())
+            self.bars = Progress(*columns, transient=True, console=screen)
             self.bars.start()
+            console.print_through(screen, self.bars.stop)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._end_wait()
         if self.bars is not None:
             self.bars.stop()
+            console.print_through(None)
 
     def abandon(self) -> None:
         """Restore the terminal, and name the action that the end of the process interrupts."""
         self.__exit__()
         if self.action is not None:
-            show([Line(f"{self.action.address!s:<{COLUMN}} {self.action.verb:<12} interrupted", "yellow")])
+            show([Line(in_columns(self.action.address, f"{self.action.verb:<9}", "interrupted"), "yellow")])
 
     def report_bulk(self, what: str, done: int, total: int) -> None:
         """Show how far bulk work has come."""
@@ -60,6 +70,7 @@ class ConsoleProgress(Listener):
 
     def started(self, action: Action) -> None:
         """An action begins."""
+        self._end_wait()
         self.action, self.since = action, time.monotonic()
 
     def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
@@ -69,11 +80,11 @@ class ConsoleProgress(Listener):
         if self.task is not None:
             self.bars.remove_task(self.task)
             self.task = None
-        counts = ", ".join(f"{value:,} {noun}" for noun, value in made.items() if isinstance(value, int) and value)
+        counts = ", ".join(count_of(value, noun) for noun, value in made.items() if isinstance(value, int) and value)
         known = error is not None and str(error) in self.errors
         words = "done, although it reported an error" if effective else "failed" if failed else counts or "done"
         words += ": the same error" if known else ""
-        line = f"{action.address!s:<{COLUMN}} {action.verb:<12} {words}   {time.monotonic() - self.since:.1f} s"
+        line = in_columns(action.address, f"{action.verb:<9}", words, f"{time.monotonic() - self.since:.1f} s")
         show([Line(line, "red" if failed else "yellow" if effective else "green")])
         if error is not None and not known:
             self.errors.add(str(error))
@@ -83,10 +94,90 @@ class ConsoleProgress(Listener):
         """The run waits for deliveries."""
         lines = [f"… {outcome.address}: {outcome.detail}" for outcome in outcomes]
         fresh = [line for line in lines if line not in self.shown]
+        first = not self.shown
         self.shown.update(fresh)
-        shown = fresh[:MOST_WAITING]
-        if len(fresh) > MOST_WAITING:
-            shown.append(f"… and {len(fresh) - MOST_WAITING} more")
+        if self.bars is not None:
+            if first:
+                show(Line(line, "cyan") for line in _cut(fresh))
+            self._show_wait(outcomes, seconds_left)
+            return
+        shown = _cut(fresh)
         if shown:
             shown[-1] += f"   ({format_seconds(seconds_left)} left to wait)"
         show(Line(line, "cyan") for line in shown)
+
+    def _show_wait(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
+        """Draw the live line about a wait; it replaces the bars, of which there are none then."""
+        from rich.progress import RenderableColumn
+
+        if self.wait is None:
+            self.wait = WaitingLine(seconds_left)
+            self.task = self.bars.add_task("", total=None)
+            self.columns, self.bars.columns = self.bars.columns, (RenderableColumn(self.wait),)
+        self.wait.update([outcome.delivery for outcome in outcomes], seconds_left)
+
+    def _end_wait(self) -> None:
+        if self.wait is not None:
+            self.wait = None
+            self.bars.remove_task(self.task)
+            self.task, self.bars.columns = None, self.columns
+
+
+class WaitingLine:
+    """One line about a wait: since when, how much is here, how fast it arrives, and when it is checked again.
+
+    Parameters
+    ----------
+    seconds_left : `float`
+        Seconds to wait at most.
+    """
+
+    def __init__(self, seconds_left: float) -> None:
+        self.begun, self.limit = time.monotonic(), seconds_left
+        self.count = 0
+        self.first: Delivery | None = None
+        self.now: Delivery | None = None
+        self.checked = self.begun
+
+    def update(self, deliveries: Sequence[Delivery | None], seconds_left: float) -> None:
+        """Note what has been delivered."""
+        known = [delivery for delivery in deliveries if delivery is not None]
+        self.count, self.checked = len(deliveries), time.monotonic()
+        self.now = sum(known, Delivery()) if known else None
+        if self.first is None or self.now is None or self.now.total != self.first.total:
+            self.first = self.now
+            self.since = self.checked
+
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        return Text(self.text(), "cyan")
+
+    def text(self) -> str:
+        """Return the line as it is at this moment."""
+        now = time.monotonic()
+        parts = [f"waiting {format_clock(now - self.begun)} of {format_clock(self.limit)}"]
+        if self.now is None:
+            parts.append(f"for {plural(self.count, 'resource')}")
+        else:
+            parts.append(f"{self.now.here:,} of {self.now.total:,} files here")
+            parts += self._rate()
+        parts.append(f"checking again in {max(0.0, POLL - (now - self.checked)):.0f} s")
+        return "   ".join(parts)
+
+    def _rate(self) -> list[str]:
+        minutes = (self.checked - self.since) / 60
+        if self.now is None or self.first is None or minutes <= 0:
+            return []
+        size = self.first.bytes_left - self.now.bytes_left
+        if size > 0:
+            return [f"{format_size(round(size / minutes))}/min"]
+        arrived = self.now.here - self.first.here
+        return [f"{arrived / minutes:,.0f} files/min"] if arrived > 0 else []
+
+
+def _cut(lines: list[str]) -> list[str]:
+    shown = lines[:MOST_WAITING]
+    if len(lines) > MOST_WAITING:
+        shown.append(f"… and {len(lines) - MOST_WAITING} more")
+    return shown

@@ -1,14 +1,19 @@
-"""A click group whose ``--help`` lists the commands in sections and ends with examples."""
+"""A click group whose ``--help`` lists the commands in sections and ends with examples, and imports none of them."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from reconciler.cli.colour_option import add_color_option
 from reconciler.cli.console import USAGE
+from reconciler.cli.lazy_commands import CommandSource, LazyCommands
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class SectionedGroup(click.Group):
@@ -16,16 +21,23 @@ class SectionedGroup(click.Group):
 
     Parameters
     ----------
-    sections : mapping of `str` to sequence of `str`
-        Command names by section title, in the order to show them. A command that no section names is listed last, under "Other".
+    sections : mapping of `str` to mapping of `str` to `CommandSource`
+        Commands by section title and name, in the order to show them. One that is added later is listed last, under "Other".
     examples : sequence of (`str`, `str`)
         Command lines, each with what it does.
     """
 
     def __init__(
-        self, *args: Any, sections: Mapping[str, Sequence[str]], examples: Sequence[tuple[str, str]], **kwargs: Any
+        self,
+        *args: Any,
+        sections: Mapping[str, Mapping[str, CommandSource]],
+        examples: Sequence[tuple[str, str]],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        add_color_option(self)
+        self.lazy = LazyCommands({name: source for sources in sections.values() for name, source in sources.items()})
+        self.commands = self.lazy
         self.sections = sections
         self.examples = examples
 
@@ -44,10 +56,17 @@ class SectionedGroup(click.Group):
         listed = {name for names in self.sections.values() for name in names}
         other = [name for name in self.list_commands(ctx) if name not in listed]
         for title, names in {**self.sections, "Other": other}.items():
-            commands = [(name, self.commands[name]) for name in names if name in self.commands]
-            if commands:
+            if names:
                 with formatter.section(title):
-                    formatter.write_dl([(name, command.get_short_help_str(100)) for name, command in commands])
+                    formatter.write_dl([(name, self.lazy.summary(name)) for name in names])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without importing the commands."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.commands if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=self.lazy.summary(name)) for name in names]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli.console import IN_SYNC, echo, handle_errors
-from reconciler.cli.options import Duration, find_state_files, history_option, state_arguments
+from reconciler.cli.options import SITE, Duration, find_state_files, history_option, state_arguments
 from reconciler.errors import StateError
 
 
@@ -42,6 +42,8 @@ def timer(
     words = [sys.executable, "-m", "reconciler", "drift", "--history", str(find_history(history))]
     for name, values in (("--var-file", [str(file.absolute()) for file in var_files]), ("--var", pairs)):
         words += [word for value in values for word in (name, value)]
+    if site := click.get_current_context().meta.get(SITE):
+        words += ["--site", site]
     if notify_file is not None:
         words += ["--notify-file", str(notify_file.absolute())]
     for line in write_schedule([*words, *map(str, paths)], select_variables(os.environ), every):

@@ -16,7 +16,7 @@ from typing import Any
 
 from reconciler.engine.diff import diff
 from reconciler.engine.kind import Context
-from reconciler.engine.model import Action, Address, Difference, DifferenceKind, Made, Outcome, Status
+from reconciler.engine.model import Action, Address, Delivery, Difference, DifferenceKind, Made, Outcome, Status
 from reconciler.engine.observe import Observation, observe
 from reconciler.engine.plan import Entry, Plan, plan_resource
 from reconciler.errors import ApplyError, ConflictError, Interrupted, ObserveError, ReconcileError, StateError, WorkerDied
@@ -414,6 +414,8 @@ class Executor:
                 if status is Status.DEGRADED and self._waits_before(address):
                     status = Status.WAITING
                 outcome = progress.outcome(address, status, _describe_remainder(kind, rest_of_kind))
+                if status is Status.WAITING:
+                    outcome = replace(outcome, delivery=_count_delivered(rest_of_kind))
                 return self._report_conflict(outcome, rest_of_kind) if kind is DifferenceKind.CONFLICT else outcome
         return progress.outcome(address, Status.CHANGED if progress.begun else Status.OK)
 
@@ -436,6 +438,19 @@ def _describe_remainder(kind: DifferenceKind, rest: list[Difference]) -> str:
     detail = next((d.detail for d in rest if not d.members and d.detail), rest[0].detail or fallback)
     members = sum(len(difference.members) for difference in rest)
     return f"{detail} ({members:,})" if members and kind in (DifferenceKind.REMOVE, DifferenceKind.MAKE) else detail
+
+
+def _count_delivered(rest: list[Difference]) -> Delivery | None:
+    counted = [
+        Delivery(
+            difference.desired - len(difference.members),
+            difference.desired,
+            sum(int(member.get("bytes") or 0) for member in difference.members),
+        )
+        for difference in rest
+        if difference.awaited
+    ]
+    return sum(counted, Delivery()) if counted else None
 
 
 def _describe_unconfirmed(members: list[str]) -> str:

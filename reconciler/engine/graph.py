@@ -133,7 +133,9 @@ def _read_links(state: DesiredState, need_files: bool) -> tuple[dict[Address, Li
             wrong += [f"{state.where(address)}: {address}: {problem}" for problem in error.problems]
             continue
         files = kind.requirements(spec).input_files
-        missing += [MissingFile(path) for path in files if "://" not in path and not os.path.isfile(path)]
+        folders = [path for path in files if os.path.isdir(path)]
+        wrong += [f"{state.where(address)}: {address}: {path}: is a folder, not a file" for path in folders]
+        missing += [MissingFile(path) for path in files if "://" not in path and not os.path.exists(path)]
         missing_files.update(error.path for error in missing)
         wrong += [f"{state.where(address)}: {address}: {error}" for error in missing if need_files]
     if wrong:
@@ -200,7 +202,9 @@ def _sort(
         sorter.prepare()
     except CycleError as error:
         cycle = [f"{address} ({state.where(address)})" for address in reversed(error.args[1])]
-        raise PlanError(f"these tables need each other in a circle: {' needs '.join(cycle)}") from error
+        first = error.args[1][-1]
+        where = f"{state.where(first)}: {first}"
+        raise PlanError(f"{where}: these tables need each other in a circle: {' needs '.join(cycle)}") from error
     ready: list[tuple[tuple[int, int], Address]] = []
     order = []
     while sorter.is_active():

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from reconciler.engine.model import Action, Change, Command, Comment, JsonObject, Made, Observed, S, Spec
+from reconciler.engine.model import Action, Address, Change, Command, Comment, JsonObject, Made, Observed, S, Spec
 
 A = TypeVar("A", bound=Action)
 System = Literal["butler", "rucio"]
@@ -191,6 +191,23 @@ class Kind(ABC, Generic[S, A]):
 
     def validate(self, name: str, spec: S) -> Iterable[str]:
         """Yield what is wrong with a table beyond its schema, without asking any live system."""
+        return ()
+
+    def check_inputs(self, spec: S, resources: Mapping[Address, Spec]) -> Iterable[str]:
+        """Yield what is wrong with the content of the input files of a table, without asking any live system.
+
+        Parameters
+        ----------
+        spec : `Spec`
+            The table.
+        resources : `Mapping` [`Address`, `Spec`]
+            All tables of the state, such as the one that defines the dataset type of the files.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If a file can't be read, or doesn't exist on this machine.
+        """
         return ()
 
     @abstractmethod

@@ -5,6 +5,7 @@ It imports nothing of ours, so this module and `reconciler.engine.kind` are all 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,13 @@ class Address(NamedTuple):
         bare = self.name.replace("_", "").replace("-", "")
         quoted = self.name and not (bare.isalnum() and bare.isascii())
         return f'{self.kind}."{self.name}"' if quoted else self.plain
+
+
+def parse_address(text: str) -> Address:
+    """Return the address that a text such as ``chain.refcats`` or ``raw."a/b"`` names; whether it exists is not checked."""
+    kind, _, name = text.partition(".")
+    quoted = len(name) > 1 and name.startswith('"') and name.endswith('"')
+    return Address(kind, name[1:-1] if quoted else name)
 
 
 def _parse_duration(value: object) -> object:
@@ -90,13 +98,29 @@ class Spec(BaseModel):
     )
 
 
-def _relative_to_state_file(path: str, info: ValidationInfo) -> str:
+def relative_to_state_file(path: str, info: ValidationInfo) -> str:
+    """Return a path that a state names, with the folder of the state file in front if it is relative and no URI."""
     base: Path | None = (info.context or {}).get("base")
-    return path if base is None or "://" in path else str(base / path)
+    if base is None or "://" in path or os.path.isabs(path):
+        return path
+    return os.path.normpath(base / path)
 
 
-InputPath = Annotated[str, AfterValidator(_relative_to_state_file)]
-"""A file that a state names: a relative path is found next to the state file."""
+InputPath = Annotated[str, AfterValidator(relative_to_state_file)]
+"""A file or a folder that a state names: a relative path starts from the folder of the state file."""
+
+
+def relative_unless_label(place: str, info: ValidationInfo) -> str:
+    """Return the location of a repository as `relative_to_state_file` does, but a name that may be a label as it is."""
+    may_be_label = "/" not in place and any(os.environ.get(name) for name in REPOSITORY_INDEXES)
+    return place if may_be_label else relative_to_state_file(place, info)
+
+
+REPOSITORY_INDEXES = ("DAF_BUTLER_REPOSITORY_INDEX", "DAF_BUTLER_REPOSITORIES")
+"""Environment variables that give the Butler its labels of repositories."""
+
+RepositoryLocation = Annotated[str, AfterValidator(relative_unless_label)]
+"""The location of a repository: a relative path as `InputPath`, or a name that may be a label of the Butler's index."""
 
 S = TypeVar("S", bound=Spec)
 
@@ -245,6 +269,26 @@ class Action(BaseModel):
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How much of what a resource waits for has been delivered.
+
+    Parameters
+    ----------
+    here, total : `int`
+        Number of members that are here, and of all desired ones.
+    bytes_left : `int`
+        Size of what is still to come; 0 if unknown.
+    """
+
+    here: int = 0
+    total: int = 0
+    bytes_left: int = 0
+
+    def __add__(self, other: Delivery) -> Delivery:
+        return Delivery(self.here + other.here, self.total + other.total, self.bytes_left + other.bytes_left)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a resource ended in a run.
 
@@ -262,6 +306,8 @@ class Outcome:
         What the actions made: numbers or lists by noun.
     error : `reconciler.errors.ReconcileError` or `None`
         Why it failed or could not be checked, with hints.
+    delivery : `Delivery` or `None`
+        What a waiting resource has of what it waits for, if that is counted.
     """
 
     address: Address
@@ -270,6 +316,7 @@ class Outcome:
     actions: int = 0
     made: JsonObject = field(default_factory=dict)
     error: ReconcileError | None = field(default=None, compare=False)
+    delivery: Delivery | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

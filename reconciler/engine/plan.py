@@ -83,11 +83,14 @@ class PlanLimits:
         Why parts of it are not executed.
     removals : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
         What may be removed, by address; `None` for what the plan itself removes.
+    done : `tuple` [`Address`, ...]
+        Where what was decided earlier is done by now.
     """
 
     allowed: Mapping[Address, frozenset[str] | None] | None = None
     refused: Mapping[Address, str] = field(default_factory=dict)
     removals: Mapping[Address, frozenset[str]] | None = None
+    done: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,8 @@ def _find_hindrance(graph: Graph, address: Address, entries: Mapping[Address, En
         absent = entry.observed is not None and entry.observed.spec is None
         if absent and not entry.actions and entry.has(DifferenceKind.BLOCKED):
             return f"needs {other}, which is blocked"
+        if absent and not entry.actions and entry.spec.manage == "observe":
+            return f"needs {other}, which is absent and only observed"
     return ""
 
 

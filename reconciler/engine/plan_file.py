@@ -81,14 +81,31 @@ class SavedPlan(BaseModel):
         return {Address(entry.kind, entry.name): entry for entry in self.entries}
 
 
-def fingerprint(entry: Entry) -> str:
-    """Return the digest of what differs and what to do, which changes when the facts of a decision change."""
+def fingerprint(entry: Entry, folder: Path | None = None) -> str:
+    """Return the digest of what differs and what to do, which changes when the facts of a decision change.
+
+    Paths below ``folder``, that of the state, count by what follows it: the same state in another place is the same decision.
+    """
     facts = [
         [d.field, d.kind, d.observed, d.desired, d.detail, [dict(sorted(member.items())) for member in d.members]]
         for d in entry.differences
         if d.kind in DECIDING
     ]
-    return digest([str(entry.address), facts, [[action.verb, action.arguments] for action in entry.actions]])
+    facts_and_actions = [facts, [[action.verb, action.arguments] for action in entry.actions]]
+    return digest([str(entry.address), _shorten_paths(facts_and_actions, folder)])
+
+
+def _shorten_paths(value: Any, folder: Path | None) -> Any:
+    """Return a JSON value with paths below a folder relative to it."""
+    if folder is None:
+        return value
+    if isinstance(value, str):
+        return "." if value == str(folder) else value.removeprefix(f"{folder}/")
+    if isinstance(value, Mapping):
+        return {key: _shorten_paths(inner, folder) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shorten_paths(inner, folder) for inner in value]
+    return value
 
 
 def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, prune: bool) -> int:
@@ -125,25 +142,30 @@ def save_plan(plan: Plan, path: Path, butler: str | None, rucio: str | None, *, 
     return sum(len(entry.actions) for entry in entries)
 
 
+def folder_of(plan: Plan) -> Path:
+    """Return the folder of the state file, from which its paths start."""
+    return plan.state.path.absolute().parent
+
+
 def summarize_decisions(plan: Plan) -> dict[Address, SavedEntry]:
     """Return what a plan decided, and a digest of the facts that it was decided on, for each resource to act on or wait for."""
-    return {entry.address: _save_entry(entry) for entry in plan.entries if entry.actions or entry.has(*COMING)}
+    return {entry.address: _save_entry(entry, folder_of(plan)) for entry in plan.entries if entry.actions or entry.has(*COMING)}
 
 
-def _save_entry(entry: Entry) -> SavedEntry:
+def _save_entry(entry: Entry, folder: Path) -> SavedEntry:
     actions = [
         SavedAction(
             verb=action.verb,
             reason=clean(action.reason),
             datasets=action.cost.datasets,
             removes=len(action.removes),
-            arguments=shorten(action.arguments),
+            arguments=_shorten_paths(shorten(action.arguments), folder),
         )
         for action in entry.actions
     ]
     address = entry.address
     return SavedEntry(
-        kind=address.kind, name=address.name, fingerprint=fingerprint(entry), actions=actions, later=entry.has(*COMING)
+        kind=address.kind, name=address.name, fingerprint=fingerprint(entry, folder), actions=actions, later=entry.has(*COMING)
     )
 
 
@@ -204,11 +226,26 @@ def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, ruci
 
 def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits:
     """Return which parts of a plan may be executed, given what was decided earlier."""
-    refused = find_stale_entries(decided, plan)
-    entries = [entry for entry in plan.entries if entry.address in decided and entry.address not in refused]
+    done = find_done_entries(decided, plan)
+    stale = find_stale_entries(decided, plan)
+    refused = {address: reason for address, reason in stale.items() if address not in done}
+    entries = [entry for entry in plan.entries if entry.address in decided and entry.address not in stale]
     # Equal fingerprints mean that these are the members whose removal was decided; where nothing was, nothing is removed.
     removals = {entry.address: entry.removes for entry in entries if decided[entry.address].actions}
-    return PlanLimits(allowed_verbs(decided, refused), refused, removals)
+    return PlanLimits(allowed_verbs(decided, stale), refused, removals, done)
+
+
+def find_done_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> tuple[Address, ...]:
+    """Return the addresses for which a plan had actions, and of which nothing that could be done differs any more."""
+    return tuple(
+        entry.address
+        for entry in plan.entries
+        if entry.address in decided
+        and decided[entry.address].actions
+        and entry.error is None
+        and not entry.actions
+        and not entry.has(*DECIDING, DifferenceKind.BLOCKED, DifferenceKind.CONFLICT)
+    )
 
 
 def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dict[Address, str]:
@@ -223,7 +260,7 @@ def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dic
             stale[address] = "it is not in the state"
         elif entry.error is not None:
             stale[address] = "it could not be checked"
-        elif fingerprint(entry) != earlier.fingerprint:
+        elif fingerprint(entry, folder_of(plan)) != earlier.fingerprint:
             then = "; ".join(action.reason for action in earlier.actions)
             now = "; ".join(action.reason for action in entry.actions) or "nothing to do"
             stale[address] = f"it changed since the plan was made: {then} then, {now} now"

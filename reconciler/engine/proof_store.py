@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.engine.journal import state_folder
-from reconciler.engine.proof import Claim, Proof
+from reconciler.engine.proof import MARGIN, Claim, Proof
 from reconciler.private_files import open_private_file
 
 FORMAT = 2
@@ -58,6 +59,16 @@ class ProofStore:
             log.debug("no proof for %s: %s", claim.address, error)
             return None
         return proof if replace(proof.claim, inputs=claim.inputs) == claim else None
+
+    def find_listing(self, address: str) -> datetime.datetime | None:
+        """Return when the members of a resource were last listed, by the proofs of its address; `None` if there is none."""
+        found = []
+        for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+                proof = _read_proof(json.loads(_read_own_file(path)))
+                if proof.claim.address == address or address in re.split(r" of |, ", proof.claim.address):
+                    found.append(proof.boundary + MARGIN)
+        return max(found, default=None)
 
     def record(self, proof: Proof) -> None:
         """Write a proof in place of an earlier one; if that is impossible, there is none."""

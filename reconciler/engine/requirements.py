@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from reconciler.engine.graph import Graph
 from reconciler.engine.kind import Context
 from reconciler.engine.model import Address, DesiredState
 
@@ -25,3 +26,23 @@ def find_unmet_requirements(state: DesiredState, context: Context, addresses: It
         if missing:
             unmet[address] = f"needs the Science Pipelines, set up in this shell, for {', '.join(missing)}"
     return unmet
+
+
+def find_absent_needs(
+    context: Context, graph: Graph, addresses: Iterable[Address], chosen: Collection[Address]
+) -> dict[Address, str]:
+    """Return which resource that wasn't chosen an address needs, where what it provides doesn't exist."""
+    outside = {
+        address: {other: token for other, token in graph.needs.get(address, {}).items() if other not in chosen}
+        for address in addresses
+    }
+    existing = context.find_existing({token for needs in outside.values() for token in needs.values() if ":" in token})
+    absent = {}
+    for address, needs in outside.items():
+        missing = [str(other) for other, token in needs.items() if token != str(other) and token not in existing]
+        if missing:
+            verb = "doesn't" if len(missing) == 1 else "don't"
+            absent[address] = (
+                f"needs {', '.join(missing)}, which {verb} exist and {'is' if len(missing) == 1 else 'are'} not selected"
+            )
+    return absent

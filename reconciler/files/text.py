@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 from reconciler.errors import MissingFile, StateError, did_you_mean
@@ -59,4 +60,6 @@ def get_file_version(path: str) -> tuple[int, int]:
         raise MissingFile(path, hints=("relative paths start from the folder of the state file",)) from error
     except OSError as error:
         raise StateError(f"{path}: can't be read: {error.strerror}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise StateError(f"{path}: is a folder, not a file")
     return status.st_mtime_ns, status.st_size

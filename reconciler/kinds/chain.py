@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
@@ -97,6 +97,8 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
         return Links(provides=[f"collection:{name}"], needs=[f"collection:{child}" for child in spec.children])
 
     def validate(self, name: str, spec: ChainSpec) -> Iterable[str]:
+        if name in spec.children:
+            yield f'children: the chain contains itself, "{name}"'
         twice = {child for child in spec.children if spec.children.count(child) > 1}
         yield from (f'children: "{child}" is named twice' for child in sorted(twice))
         for child in spec.children:
@@ -112,7 +114,9 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
             existing = collections[name]
             if existing.type == "CHAINED":
                 flat = _flatten(context, spec.children, desired) if spec.flatten else spec.children
-                observed[name] = _compare_children(spec, flat, existing.children, existing.doc)
+                found = _compare_children(spec, flat, existing.children, existing.doc)
+                circle = tuple(_find_circles(context, name, desired)) if found.children != found.flat else ()
+                observed[name] = replace(found, conditions=found.conditions + circle)
             else:
                 text = f"the name is taken by a {existing.type} collection"
                 observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
@@ -126,7 +130,8 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
             yield RedefineChain(address=address, children=children, flatten=flatten, doc=doc, reason=reason)
         if not isinstance(observed, ObservedChain):
             return  # the chain is absent, or its name is taken
-        redefinition = _redefine(change, observed)
+        circular = any(condition.kind is DifferenceKind.BLOCKED for condition in observed.conditions)
+        redefinition = _redefine(change, observed) if not circular else None
         if redefinition is not None:
             yield redefinition
         if doc is not None and "doc" in change.fields:
@@ -186,6 +191,24 @@ def _flatten(context: Context, children: Sequence[str], desired: Mapping[str, Ch
         else:
             found[child] = None
     return tuple(found)
+
+
+def _find_circles(context: Context, name: str, desired: Mapping[str, ChainSpec]) -> Iterable[Condition]:
+    """Describe the children that contain the chain itself by chains that no table has; those of tables are in the graph."""
+    collections = context.butler.collections()
+    for child in desired[name].children:
+        visited: set[str] = set()
+        stack = [child]
+        while stack:
+            other = stack.pop()
+            existing = collections.get(other)
+            if other in visited or existing is None:
+                continue
+            visited.add(other)
+            stack += desired[other].children if other in desired else existing.children
+        if name in visited:
+            text = f"children: {child} contains {name}, and a chain can't contain itself"
+            yield Condition(DifferenceKind.BLOCKED, text)
 
 
 def _compare_children(spec: ChainSpec, flat: tuple[str, ...], children: tuple[str, ...], doc: str) -> ObservedChain:

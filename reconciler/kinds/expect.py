@@ -14,8 +14,8 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
-from reconciler.errors import did_you_mean
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
+from reconciler.kinds.shared.names import check_expressions, explain_unknown_type
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class ExpectKind(Kind[ExpectSpec, Action]):
             yield f"min: {spec.min} is greater than max, {spec.max}"
 
     def observe(self, context: Context, desired: Mapping[str, ExpectSpec]) -> Mapping[str, Observed[ExpectSpec]]:
+        check_expressions(context, desired)
         return {name: _observe_expectation(context, spec) for name, spec in desired.items()}
 
     def plan(self, change: Change[ExpectSpec]) -> Iterable[Action]:
@@ -88,7 +89,7 @@ class ExpectKind(Kind[ExpectSpec, Action]):
 def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectSpec]:
     count = context.butler.count(spec.dataset_type, spec.collections, spec.where)
     expected = spec.count if spec.did is None else _count_files(context, spec.did, spec.files)
-    text = ": ".join(filter(None, (_explain_failure(spec, count, expected), _explain_unknown_type(context, spec.dataset_type))))
+    text = ": ".join(filter(None, (_explain_failure(spec, count, expected), explain_unknown_type(context, spec.dataset_type))))
     if not text:
         return Observed(spec)
     shortfall = (expected if expected is not None else spec.min or 0) - count
@@ -113,14 +114,6 @@ def _explain_failure(spec: ExpectSpec, count: int, expected: int | None) -> str:
     if spec.max is not None and count > spec.max:
         return f"{count:,} datasets, at most {spec.max:,} expected"
     return ""
-
-
-def _explain_unknown_type(context: Context, dataset_type: str) -> str:
-    """Return that there is no such dataset type, of which nothing can be expected; nothing if there is one."""
-    known = context.butler.dataset_types()
-    if dataset_type in known:
-        return ""
-    return f'the repository has no dataset type "{dataset_type}"{did_you_mean(dataset_type, known)}'
 
 
 def _find_missing_datasets(context: Context, spec: ExpectSpec) -> Iterable[JsonObject]:

@@ -30,6 +30,9 @@ from reconciler.engine.model import (
 )
 from reconciler.errors import StateError
 from reconciler.files import table
+from reconciler.files.table_check import find_table_problems, find_value_problems, required_columns
+from reconciler.kinds.dataset_type import DatasetTypeSpec
+from reconciler.kinds.shared.data_id_check import is_blocked, split_resolvable
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, split_delivered, systems_for
@@ -50,9 +53,10 @@ class FileIngestSpec(Spec):
         description="Table in ECSV, CSV or FITS: the first column is the path of a file, the others are its data ID.",
         examples=["the_monster_20240904.ecsv"],
     )
-    prefix: str = Field(
+    prefix: InputPath = Field(
         "",
-        description="Folder of the relative paths in the table.",
+        validate_default=True,
+        description="Folder of the relative paths in the table; by default, and if it is relative, from the folder of this file.",
         examples=["${data}/raw/refcats/the_monster_20240904/"],
     )
     transfer: Transfer = TRANSFER
@@ -110,12 +114,18 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             default_formatters=[] if spec.formatter else [spec.dataset_type],
         )
 
+    def check_inputs(self, spec: FileIngestSpec, resources: Mapping[Address, Spec]) -> Iterable[str]:
+        definition = resources.get(Address("dataset_type", spec.dataset_type))
+        dimensions = required_columns(definition.dimensions) if isinstance(definition, DatasetTypeSpec) else None
+        return find_table_problems(spec.table, dimensions, spec.dataset_type)
+
     def observe(self, context: Context, desired: Mapping[str, FileIngestSpec]) -> Mapping[str, Observed[FileIngestSpec]]:
         return {name: _observe_files(context, name, spec) for name, spec in desired.items()}
 
     def plan(self, change: Change[FileIngestSpec]) -> Iterable[IngestFiles]:
         (members,) = change.observed.members
-        if not members.missing and (members.awaited or change.exists):
+        blocked = is_blocked(change.observed)
+        if not members.missing and (members.awaited or change.exists or blocked):
             return
         spec, count = change.desired, len(members.missing)
         yield IngestFiles(
@@ -126,7 +136,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             transfer=spec.transfer,
             formatter=spec.formatter,
             files=members.missing,
-            whole=not (members.present or members.unmanaged or members.awaited),
+            whole=not (members.present or members.unmanaged or members.awaited or blocked),
             reason=f"{count:,} files not ingested",
             cost=Cost(count),
         )
@@ -178,16 +188,17 @@ def _list_present(context: Context, name: str, spec: FileIngestSpec, dimensions:
 
 def _observe_files(context: Context, name: str, spec: FileIngestSpec) -> Observed[FileIngestSpec]:
     members = _compare_with_table(context, name, spec)
+    members, unknown = split_resolvable(context, members, spec.table)
     members, waiting = split_delivered(context, spec.delivered_by, members)
     exists = name in context.butler.collections()
-    return Observed(spec if exists else None, (members,), waiting + _check_storage(context, name, spec))
+    return Observed(spec if exists else None, (members,), unknown + waiting + _check_storage(context, name, spec))
 
 
 def _compare_with_table(context: Context, name: str, spec: FileIngestSpec) -> Members:
     """Compare the ingested files with those of the table: by a proof, by counts if that is enough, or by data ID."""
     definition = context.butler.dataset_types().get(spec.dataset_type)
     if definition is None:
-        return _compare_files(context, name, spec, tuple(sorted(table.columns(table.read(spec.table)))))
+        return _compare_files(context, name, spec, _find_coming_dimensions(context, spec))
     present = context.butler.count(spec.dataset_type, [name])
     if context.policy.quick and _counts_agree(context, spec, present, definition.dimensions):
         return Members.counted("files", present)
@@ -201,6 +212,12 @@ def _compare_with_table(context: Context, name: str, spec: FileIngestSpec) -> Me
     return members
 
 
+def _find_coming_dimensions(context: Context, spec: FileIngestSpec) -> Sequence[str]:
+    """Return the dimensions of a dataset type that doesn't exist yet: those of its table, else the columns of the files."""
+    dimensions = context.coming.dimensions.get(spec.dataset_type)
+    return context.butler.required(dimensions) if dimensions else tuple(sorted(table.columns(table.read(spec.table))))
+
+
 def _counts_agree(context: Context, spec: FileIngestSpec, present: int, dimensions: Sequence[str]) -> bool:
     """Return True if the table has as many rows as there are datasets, which are many, and a column for each dimension."""
     count, columns = table.summarize(spec.table)
@@ -210,6 +227,10 @@ def _counts_agree(context: Context, spec: FileIngestSpec, present: int, dimensio
 
 def _compare_files(context: Context, name: str, spec: FileIngestSpec, dimensions: Sequence[str]) -> Members:
     """Compare the files of the table with the ingested ones by data ID."""
+    problems = find_table_problems(spec.table, dimensions, spec.dataset_type)
+    problems = problems or find_value_problems(spec.table, [row.data_id for row in table.read(spec.table)])
+    if problems:
+        raise StateError(problems)
     desired = _find_desired_files(spec, table.read(spec.table), dimensions)
     present: Collection[Hashable]
     changed: Iterable[JsonObject] = ()

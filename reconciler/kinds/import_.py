@@ -32,6 +32,7 @@ from reconciler.engine.model import (
 )
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
+from reconciler.kinds.shared.data_id_check import is_blocked
 from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, systems_for
 from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
@@ -52,7 +53,10 @@ class ImportSpec(Spec):
     export_file: InputPath = Field(
         description="Export file, as written by `butler export`.", examples=["ccms1/DM-48520/export.yaml"]
     )
-    root: str = Field(description="Folder of the relative paths in the export file.", examples=["${data}/ancillary"])
+    root: InputPath = Field(
+        description="Folder of the relative paths in the export file; a relative one starts from the folder of this file.",
+        examples=["${data}/ancillary"],
+    )
     transfer: Transfer = TRANSFER
     delivered_by: tuple[str, ...] = DELIVERED_BY
     verify: str = VERIFY
@@ -186,7 +190,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         datasets = tuple(member["id"] for member in parts.datasets.missing)
         awaited = {member["id"] for member in parts.datasets.awaited}
         conflicts = any(condition.kind is DifferenceKind.CONFLICT for condition in change.observed.conditions)
-        if conflicts or (awaited and not datasets):
+        if conflicts or is_blocked(change.observed) or (awaited and not datasets):
             return
         spec = change.desired
         action = ImportDatasets(

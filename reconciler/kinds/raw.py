@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import posixpath
 import random
 import re
 from collections import defaultdict
@@ -28,13 +29,14 @@ from reconciler.engine.model import (
     Condition,
     Cost,
     DifferenceKind,
+    InputPath,
     JsonObject,
     Made,
     Members,
     Observed,
     Spec,
 )
-from reconciler.errors import ObserveError, StateError
+from reconciler.errors import ApplyError, ObserveError, StateError, WorkerDied
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivered_files import (
     NO_DETECTOR,
@@ -59,6 +61,10 @@ if TYPE_CHECKING:
 
 EXPOSURE_GROUPS = ("exposure", "obs_id")
 DETECTOR_GROUPS = ("detector", "full_name")
+MOST_RIVALS = 20
+"""Files with the name of another one that are ingested one by one."""
+MOST_CHECKED = 1_000
+"""Files of which it is checked after the ingest that none was passed over."""
 FILES_PER_COMMAND = 500
 """Files that one command names: some 60 kB, where Linux allows 2 MB for the arguments of a command."""
 INGESTED_BY_BUTLER = r"\.fit[s]?\b"
@@ -71,8 +77,10 @@ class RawSpec(Spec):
     """Raw exposures; the key is the name of their RUN collection."""
 
     instrument: str = Field(description="Short name of the instrument that took the raws.", examples=["LSSTComCam"])
-    locations: tuple[str, ...] = Field(
-        min_length=1, description="Folders that contain the raws, as paths or URIs.", examples=[["${data}/raw/LSSTComCam"]]
+    locations: tuple[InputPath, ...] = Field(
+        min_length=1,
+        description="Folders that contain the raws, as URIs or as paths, relative to this file.",
+        examples=[["${data}/raw/LSSTComCam"]],
     )
     transfer: Transfer = TRANSFER
     delivered_by: tuple[str, ...] = DELIVERED_BY
@@ -184,14 +192,38 @@ class RawKind(Kind[RawSpec, IngestRaws]):
 
     def apply(self, context: Context, action: IngestRaws) -> Made:
         total, done = len(action.files), 0
-        chunks = context.split_into_chunks(action.files)
+        first, rivals = _separate_rivals(action.files)
         context.report_progress("raws", done, total)
-        commands = [_ingest_raws(action, context.butler.uri, chunk) for chunk in chunks]
-        for _ in context.run_butler(commands, runs=[action.address.name]):
-            done = min(done + len(chunks[0]), total)
-            context.report_progress("raws", done, total)
+        try:
+            for files in [first, *([path] for path in rivals)]:
+                chunks = context.split_into_chunks(files)
+                commands = [_ingest_raws(action, context.butler.uri, chunk) for chunk in chunks]
+                for _ in context.run_butler(commands, runs=[action.address.name]):
+                    done = min(done + len(chunks[0]), total)
+                    context.report_progress("raws", done, total)
+        except WorkerDied:
+            raise  # it is tried again
+        except ApplyError as error:
+            hints = _describe_alike(_find_alike(context, action))
+            raise ApplyError(str(error), (*hints, *error.hints)) from error
         context.butler.analyze(total)
+        if rivals or total <= MOST_CHECKED:
+            self._check_alike(context, action)
         return {"raws": total}
+
+    def _check_alike(self, context: Context, action: IngestRaws) -> None:
+        """Check that no file was passed over because another one of the same raw was ingested.
+
+        Raises
+        ------
+        reconciler.errors.ApplyError
+            If so.
+        """
+        context.forget("butler")
+        alike = _find_alike(context, action)
+        lost = [path for group, ingested in alike for path in group if path not in ingested and ingested]
+        if lost:
+            raise ApplyError(f"not ingested, though no error was reported: {', '.join(lost[:5])}", _describe_alike(alike))
 
     def commands(self, action: IngestRaws) -> Iterable[Command]:
         if action.whole and _folders_hold_nothing_else(action):
@@ -217,6 +249,43 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         if {"exposure", "detector"} <= member.keys() and "existing_path" not in member:
             return describe_exposure_member(member)
         return super().describe(member)
+
+
+def _separate_rivals(files: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the files to ingest together, and those that may be second files of the same raws, because they have the same name.
+
+    The latter are ingested one by one at the end, so that a failure of theirs keeps no other raw out. Where many names are
+    alike, a name doesn't identify a raw, and nothing is set apart.
+    """
+    first: dict[str, str] = {}
+    rivals = []
+    for path in files:
+        if first.setdefault(posixpath.basename(path), path) != path:
+            rivals.append(path)
+    return (list(first.values()), rivals) if len(rivals) <= MOST_RIVALS else (list(files), [])
+
+
+def _find_alike(context: Context, action: IngestRaws) -> list[tuple[list[str], set[str]]]:
+    """Find files of an action with the same name as another one, or as an ingested one; with those of them that are ingested."""
+    by_name: dict[str, set[str]] = defaultdict(set)
+    for path in action.files:
+        by_name[posixpath.basename(path)].add(path)
+    ingested: dict[str, set[str]] = defaultdict(set)
+    for path in context.butler.paths(context.butler.refs("raw", [action.address.name])).values():
+        ingested[posixpath.basename(path)].add(path)
+    groups = ((paths | ingested[name], ingested[name]) for name, paths in by_name.items())
+    return [(sorted(group), those) for group, those in groups if len(group) > 1]
+
+
+def _describe_alike(alike: Sequence[tuple[list[str], set[str]]]) -> tuple[str, ...]:
+    """Return what an operator must know of the files that may be one raw; nothing if names don't identify raws."""
+    if not alike or len(alike) > MOST_RIVALS:
+        return ()
+    more = f", and {len(alike) - 1:,} more such groups" if len(alike) > 1 else ""
+    return (
+        f"these files have the same name and may be one raw: {', '.join(alike[0][0])}{more}",
+        "remove all but one, exclude them with the key files, or set data_id, which recognizes them",
+    )
 
 
 def _is_blocked(observed: Observed[RawSpec]) -> bool:

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Requirements
-from reconciler.engine.model import REPO, Action, Change, Command, Comment, Condition, DifferenceKind, InputPath, Observed, Spec
+from reconciler.engine.model import (
+    REPO,
+    Action,
+    Change,
+    Command,
+    Comment,
+    Condition,
+    DifferenceKind,
+    InputPath,
+    Observed,
+    RepositoryLocation,
+    Spec,
+)
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -26,7 +38,10 @@ DATABASE_URL = re.compile(r"(postgres(ql)?|sqlite|mysql|mariadb|oracle)(\+\w+)?:
 class RepositorySpec(Spec):
     """The Butler repository that all other tables are about."""
 
-    uri: str = Field(description="Location of the repository, or its label in the Butler repository index.", examples=["${repo}"])
+    uri: RepositoryLocation = Field(
+        description="Location of the repository, relative to this file, or its label in the Butler repository index.",
+        examples=["${repo}"],
+    )
     seed_config: InputPath | None = Field(
         None,
         description="Butler seed configuration, used only to create the repository: datastore root and name, registry database "

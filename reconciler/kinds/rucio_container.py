@@ -10,6 +10,7 @@ from pydantic import Field
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Made, Members, Observed, Spec
 from reconciler.kinds.shared.dids import check_did
+from reconciler.kinds.shared.rucio_names import describe_unknown_names, find_unknown_names
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -65,8 +66,11 @@ class RucioContainerKind(Kind[RucioContainerSpec, RucioContainerAction]):
         dids = context.rucio.dids(desired)
         contents = context.rucio.contents(sorted(name for name, facts in dids.items() if facts.type == "CONTAINER"))
         observed = {}
+        unknown = find_unknown_names(context, (), (name for name in desired if name not in dids))
         for name, spec in desired.items():
             if name not in dids:
+                conditions = tuple(describe_unknown_names(unknown, name, (), new=True))
+                observed[name] = Observed[RucioContainerSpec](None, conditions=conditions)
                 continue
             if name not in contents:
                 text = f"{name} is a {dids[name].type.lower()} in Rucio, not a container"
@@ -84,6 +88,8 @@ class RucioContainerKind(Kind[RucioContainerSpec, RucioContainerAction]):
         return observed
 
     def plan(self, change: Change[RucioContainerSpec]) -> Iterable[RucioContainerAction]:
+        if any(condition.kind is DifferenceKind.BLOCKED for condition in change.observed.conditions):
+            return  # its scope doesn't exist
         if not change.exists:
             yield CreateContainer(address=change.address, reason="no such container")
             missing = change.desired.contents

@@ -8,8 +8,9 @@ blocked, with the commands to run at the source, and everything that doesn't nee
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +29,7 @@ from reconciler.engine.model import (
     Made,
     Members,
     Observed,
+    RepositoryLocation,
     Spec,
 )
 from reconciler.kinds.shared.copy_check import check_copies
@@ -35,6 +37,7 @@ from reconciler.kinds.shared.delivery import match_name_suffix
 from reconciler.kinds.shared.dids import check_did
 from reconciler.kinds.shared.python_calls import rucio_call
 from reconciler.kinds.shared.registration_check import compare_registration, describe_added, find_unregistered
+from reconciler.kinds.shared.rucio_names import describe_unknown_names, find_unknown_names
 from reconciler.kinds.shared.rucio_rules import Rule, RuleStep, diff_rules, expiry_conditions, pair_rules, rule_conditions
 
 if TYPE_CHECKING:
@@ -48,7 +51,10 @@ class Register(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    repo: str = Field(description="The source repository.", examples=["/repo/main"])
+    repo: RepositoryLocation = Field(
+        description="The source repository: its location, relative to this file, or its label in the Butler repository index.",
+        examples=["/repo/main"],
+    )
     dataset_types: tuple[str, ...] = Field(
         min_length=1, description="Dataset types; wildcards are allowed.", examples=[["flat", "bias"]]
     )
@@ -220,12 +226,18 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
         The owner of rules that name no account; empty if no rules are desired and no dataset exists.
     now : `datetime.datetime`
         When it was observed; UTC, naive as Rucio's own times.
+    refused_rules : `frozenset` [`Rule`]
+        Rules that Rucio would refuse, because it doesn't have what they name.
+    has_no_scope : `bool`
+        Whether it can't be created because Rucio doesn't have its scope.
     """
 
     setup: Setup = Setup()
     rules: tuple[RuleFacts, ...] = ()
     account: str = ""
     now: datetime.datetime = datetime.datetime.min
+    refused_rules: frozenset[Rule] = frozenset()
+    has_no_scope: bool = False
 
 
 @dataclass(frozen=True)
@@ -304,13 +316,14 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
     def observe(self, context: Context, desired: Mapping[str, RucioDatasetSpec]) -> Mapping[str, Observed[RucioDatasetSpec]]:
         facts = _query_facts(context, desired)
         observed = {name: _observe(name, spec, facts[name]) for name, spec in desired.items()}
+        observed |= _check_names(context, desired, observed)
         lacking = [name for name, found in observed.items() if _lacks_rules(found, desired[name])]
         context.rucio.confirm_rules(lacking, {name: facts[name].rules for name in lacking})
         return observed
 
     def plan(self, change: Change[RucioDatasetSpec]) -> Iterable[RucioDatasetAction]:
         observed, spec, address = change.observed, change.desired, change.address
-        if not isinstance(observed, ObservedDataset):
+        if not isinstance(observed, ObservedDataset) or observed.has_no_scope:
             return
         exists = change.exists
         setup = observed.setup
@@ -328,7 +341,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             return
         steps, unmanaged = diff_rules(spec.rules, observed.rules, observed.account, observed.now)
         for step in steps:
-            if not (step.removes and spec.protect):
+            if not (step.removes and spec.protect) and step.rule not in observed.refused_rules:
                 yield _rule_action(change, step)
         if change.prune and spec.rules_mode == "exact" and not spec.protect:
             for rule in unmanaged:
@@ -422,6 +435,41 @@ def _rule_action(change: Change[RucioDatasetSpec], step: RuleStep) -> AddRule | 
     return UpdateRule(address=address, rule=rule, rule_id=step.rule_id, options=dict(step.options), reason=reason)
 
 
+def _check_names(
+    context: Context, desired: Mapping[str, RucioDatasetSpec], observed: Mapping[str, Observed[RucioDatasetSpec]]
+) -> dict[str, Observed[RucioDatasetSpec]]:
+    """Return the datasets for which an action needs an RSE, an account or a scope that Rucio doesn't have, with what that is."""
+    found = {name: dataset for name, dataset in observed.items() if isinstance(dataset, ObservedDataset)}
+    new = [name for name, dataset in found.items() if dataset.spec is None and _is_creatable(desired[name], dataset)]
+    added = {
+        name: desired[name].rules if dataset.spec is None else _find_added_rules(desired[name], dataset)
+        for name, dataset in found.items()
+        if dataset.spec is not None or name in new
+    }
+    unknown = find_unknown_names(context, [rule for rules in added.values() for rule in rules], new)
+    checked: dict[str, Observed[RucioDatasetSpec]] = {}
+    for name, rules in added.items():
+        numbered = [(number, rule) for number, rule in enumerate(desired[name].rules) if rule in rules]
+        conditions = tuple(describe_unknown_names(unknown, name, numbered, new=name in new))
+        if conditions:
+            refused = frozenset(rule for rule in rules if unknown.explain_rule(rule))
+            no_scope = name in new and bool(unknown.explain_scope(name))
+            dataset = found[name]
+            checked[name] = replace(
+                dataset, conditions=dataset.conditions + conditions, refused_rules=refused, has_no_scope=no_scope
+            )
+    return checked
+
+
+def _is_creatable(spec: RucioDatasetSpec, observed: ObservedDataset) -> bool:
+    return bool(spec.open or observed.setup.to_register)
+
+
+def _find_added_rules(spec: RucioDatasetSpec, observed: ObservedDataset) -> tuple[Rule, ...]:
+    steps = diff_rules(spec.rules, observed.rules, observed.account, observed.now).steps
+    return tuple(step.rule for step in steps if step.verb in ("replicate", "move"))
+
+
 def _source(register: Register) -> RegistrationSource:
     from reconciler.systems.rucio.register import RegistrationSource
 
@@ -429,10 +477,7 @@ def _source(register: Register) -> RegistrationSource:
 
 
 def _lacks_rules(observed: Observed[RucioDatasetSpec], spec: RucioDatasetSpec) -> bool:
-    if not isinstance(observed, ObservedDataset) or observed.spec is None:
-        return False
-    steps = diff_rules(spec.rules, observed.rules, observed.account, observed.now).steps
-    return any(step.verb in ("replicate", "move") for step in steps)
+    return isinstance(observed, ObservedDataset) and observed.spec is not None and bool(_find_added_rules(spec, observed))
 
 
 def _query_facts(context: Context, desired: Mapping[str, RucioDatasetSpec]) -> dict[str, DatasetFacts]:
@@ -495,6 +540,10 @@ def _find_registration(name: str, register: Register, facts: DatasetFacts) -> Se
         commands = (register_command(name, register), *([] if register.keep_open else [close_command(name)]))
         return Setup(unfinished=True, conditions=(Condition(DifferenceKind.BLOCKED, text, commands=commands),))
     to_register = facts.source_count if facts.source_count is not None else len(facts.unregistered)
+    if to_register and not os.path.isfile(register.config):
+        what = "is a folder, not a file" if os.path.isdir(register.config) else "no such file"
+        text = f"register.config: {register.config}: {what}; rucio-register needs it"
+        return Setup(unfinished=True, conditions=(Condition(DifferenceKind.BLOCKED, text),))
     close = not facts.lacking and not register.keep_open
     if not facts.lacking:
         return Setup(to_register, unfinished=close, close=close)

@@ -7,6 +7,7 @@ members are compared as sets, and only missing ones are associated. Unwanted mem
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirem
 from reconciler.engine.model import (
     REPO,
     Action,
+    Address,
     Change,
     Command,
     Condition,
@@ -29,10 +31,11 @@ from reconciler.engine.model import (
     Observed,
     Spec,
 )
-from reconciler.errors import ObserveError, did_you_mean
+from reconciler.errors import ObserveError, StateError
 from reconciler.files import visit_list
 from reconciler.files.text import read_text
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
+from reconciler.kinds.shared.names import check_expressions, explain_unknown_type, is_coming
 from reconciler.kinds.shared.python_calls import can_be_typed, registry_call, tag_calls
 from reconciler.patterns import Glob
 from reconciler.systems.butler.queries import with_bound_values, with_values
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
 
 MOST_BOUND = 20_000
 """Listed visits or exposures that one query takes; SQLite allows 32,766 variables in a statement."""
+
+
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class TaggedSpec(Spec):
@@ -141,7 +147,14 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
         if spec.listed_dimension and not spec.instrument:
             yield f'{lists[0]}: needs "instrument" too'
 
+    def check_inputs(self, spec: TaggedSpec, resources: Mapping[Address, Spec]) -> Iterable[str]:
+        _check_lists(spec)
+        return ()
+
     def observe(self, context: Context, desired: Mapping[str, TaggedSpec]) -> Mapping[str, Observed[TaggedSpec]]:
+        check_expressions(context, desired)
+        for spec in desired.values():
+            _check_lists(spec)
         return {name: _observe_members(context, name, spec) for name, spec in desired.items()}
 
     def plan(self, change: Change[TaggedSpec]) -> Iterable[TaggedAction]:
@@ -149,9 +162,12 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
             return
         (members,) = change.observed.members
         spec, existing = change.desired, change.observed.spec
-        if members.missing or existing is None:
+        blocked = any(condition.kind is DifferenceKind.BLOCKED for condition in change.observed.conditions)
+        if members.missing or (existing is None and not blocked):
             ids = tuple(member["id"] for member in members.missing)
-            reason = "no such collection" if existing is None else f"{len(ids):,} members missing"
+            reason = (
+                "no such collection" if existing is None else f"{len(ids):,} {'member' if len(ids) == 1 else 'members'} missing"
+            )
             yield AssociateMembers(address=change.address, spec=spec, ids=ids, reason=reason)
         if members.unwanted and change.prune and not spec.protect:
             yield DisassociateMembers(
@@ -314,8 +330,8 @@ def _find_desired(context: Context, spec: TaggedSpec) -> tuple[dict[str, Dataset
     known = context.butler.dataset_types()
     for dataset_type in spec.dataset_types:
         if dataset_type not in known:
-            text = f"dataset type {dataset_type} doesn't exist yet{did_you_mean(dataset_type, known)}"
-            conditions.append(Condition(DifferenceKind.WAITING, text))
+            kind = DifferenceKind.WAITING if is_coming(context, dataset_type) else DifferenceKind.BLOCKED
+            conditions.append(Condition(kind, explain_unknown_type(context, dataset_type)))
             continue
         if spec.listed_dimension:
             found, missing = _find_listed(context, spec, dataset_type)
@@ -330,9 +346,30 @@ def _find_desired(context: Context, spec: TaggedSpec) -> tuple[dict[str, Dataset
     return refs, conditions
 
 
+def _check_lists(spec: TaggedSpec) -> None:
+    """Read the list of a table, which is not used before its datasets exist.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If it can't be read or a line of it is wrong.
+    """
+    if spec.listed_dimension:
+        spec.read_numbers()
+    if spec.ids:
+        _read_ids(spec.ids)
+
+
 def _read_ids(path: str) -> set[str]:
-    lines = read_text(Path(path)).splitlines()
-    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+    ids = set()
+    for number, line in enumerate(read_text(Path(path)).splitlines(), 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        if not UUID.fullmatch(text):
+            raise StateError(f'{path}:{number}: "{text[:40]}" is not a UUID')
+        ids.add(text.lower())
+    return ids
 
 
 def _count_desired(context: Context, spec: TaggedSpec) -> int:

@@ -17,6 +17,10 @@ from reconciler.playground.up import down
 from reconciler.playground.world import World
 
 STATE = Path("state/ccms1.toml")
+SHOWN = '[rucio_dataset."raw:Dataset/refcats/the_monster_20240904"]'
+"""The first of the lines of the state file that are shown."""
+N_SHOWN = 10
+TICKET = "LSSTComCam/calib/DM-48650"
 
 
 class TourError(Exception):
@@ -34,11 +38,16 @@ class Tour:
         """Print what the next commands show."""
         print(f"\n\033[1m# {text}\033[0m" if sys.stdout.isatty() else f"\n# {text}", flush=True)
 
-    def run(self, command: str, expect: int = 0, *, quiet: bool = False) -> str:
+    def export(self, name: str, value: str) -> None:
+        """Set an environment variable for the commands that follow."""
+        print(f"$ export {name}={value}", flush=True)
+        self.environment[name] = os.environ[name] = value
+
+    def run(self, command: str, expect: int = 0, *, quiet: bool = False, typed: str = "") -> str:
         """Print and run a command, and return its output.
 
         The command is split as a shell would split it, but no shell runs it. With ``quiet`` the output is printed only on
-        failure.
+        failure. ``typed`` is what an operator types.
 
         Raises
         ------
@@ -49,9 +58,12 @@ class Tour:
         words = [os.path.expandvars(word) for word in shlex.split(command)]
         program = Path(sys.executable).with_name(words[0])
         words[0] = str(program) if program.exists() else words[0]
-        done = subprocess.run(words, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            words, env=self.environment, text=True, input=typed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
         if not quiet or done.returncode != expect:
-            print(done.stdout, end="", flush=True)
+            shown = done.stdout.replace("[y/N]: ", f"[y/N]: {typed}", 1) if typed else done.stdout
+            print(shown, end="", flush=True)
         if done.returncode != expect:
             raise TourError(f"{command}: exit code {done.returncode}, not {expect}")
         if expect:
@@ -60,7 +72,7 @@ class Tour:
 
 
 def tour(folder: Path) -> None:
-    """Run the tour in a new playground; an earlier one in the folder is removed."""
+    """Run the tour in a new playground, which stays up; an earlier one in the folder is removed."""
     started = time.monotonic()
     world = World(folder.resolve())
     if world.record.exists():
@@ -69,61 +81,61 @@ def tour(folder: Path) -> None:
     guide = Tour(world)
     guide.say("Create a playground: a real Rucio server, USDF's repository, three nights of raws, a mover.")
     guide.run(f"reconcile playground up {folder}")
-    guide.environment |= world.environment() | {"REPO": str(world.repository)}
-    os.environ |= {"REPO": str(world.repository)}
-    arguments = f"{STATE} --var-file {world.site}"
-    guide.say("The whole procedure is one file. Is it valid?")
-    guide.run(f"reconcile validate {arguments}")
-    guide.say("What differs? Everything is missing. Scripts see that from exit code 2.")
-    guide.run(f"reconcile diff {arguments}", expect=2)
-    guide.say("The missing work as butler commands, in order.")
-    script = guide.run(f"reconcile diff {arguments} --only chain.* --format shell", expect=2, quiet=True)
-    print("".join(line for line in script.splitlines(keepends=True) if line.startswith("butler")), end="")
-    guide.say("Apply it. What Rucio has to deliver first is waited for.")
-    guide.run(f"reconcile apply {arguments} --yes --wait 5m")
-    guide.say("Now it is in sync, and a second apply does nothing.")
-    guide.run(f"reconcile diff {arguments}")
-    guide.run(f"reconcile apply {arguments} --yes")
+    guide.environment |= world.environment()
+    guide.export("REPO", str(world.repository))
+    guide.export("RECONCILE_VAR_FILE", str(world.site))
+    show_the_file(guide)
+    build(guide)
+    history = world.root / "history.sqlite"
+    guide.export("RECONCILE_HISTORY", str(history))
+    guide.say("From cron, a watch compares it each night. It prints something only if something changed.")
+    guide.run(f"reconcile drift {STATE}")
+    break_things(guide)
+    guide.say("The next night, the watch reports what drifted and how to repair it, and writes a page.")
+    guide.run(f"reconcile drift {STATE} --ledger --html {world.root / 'page'}", expect=2)
+    guide.say("Everything that is known of one of them.")
+    guide.run(f"reconcile explain {STATE} chain.LSSTComCam/calib", expect=2)
+    guide.say("Apply repairs exactly that. Then the state is in sync again.")
+    guide.run(f"reconcile apply {STATE} --yes --wait 5m")
+    guide.run(f"reconcile drift {STATE} -q")
+    guide.say("What was done, when and by whom.")
+    guide.run("reconcile log")
+    say_goodbye(folder, world, time.monotonic() - started)
+
+
+def show_the_file(guide: Tour) -> None:
+    """Show ten lines of the state file, and what a mistake in it looks like."""
+    guide.say("The whole procedure is one file. Ten lines of it:")
+    lines = STATE.read_text().splitlines()
+    first = lines.index(SHOWN)
+    print("\n".join(f"    {line}" for line in lines[first : first + N_SHOWN]))
+    guide.say("A mistake is found before anything is done.")
+    wrong = STATE.with_name("wrong.toml")
+    wrong.write_text(STATE.read_text().replace("children = ", "childern = ", 1))
+    try:
+        guide.run(f"reconcile validate {wrong}", expect=1)
+    finally:
+        wrong.unlink()
+    guide.run(f"reconcile validate {STATE}")
+
+
+def build(guide: Tour) -> None:
+    """Plan, confirm and apply, and do nothing the second time."""
+    plan = guide.world.root / "plan.json"
+    guide.say("The plan: everything is missing. Scripts see that from exit code 2.")
+    guide.run(f"reconcile plan {STATE} --out {plan}", expect=2)
+    guide.say("Apply the saved plan. What Rucio has to deliver first is waited for.")
+    guide.run(f"reconcile apply {plan} --wait 5m", typed="y\n")
+    guide.say("A second apply does nothing.")
+    guide.run(f"reconcile apply -q --yes {STATE}")
     guide.say("The tree of collections that users search, as in the procedure.")
     guide.run("butler query-collections --chains=tree $REPO LSSTComCam/DP1/defaults")
-    guide.say("Somebody breaks a few things by hand.")
-    break_things(guide)
-    guide.say("The diff shows each difference and its reason.")
-    guide.run(f"reconcile diff {arguments}", expect=2)
-    guide.say("Apply repairs exactly that.")
-    guide.run(f"reconcile apply {arguments} --yes --wait 5m")
-    guide.run(f"reconcile diff {arguments}")
-    watch(guide, arguments)
-    guide.say("The end. Stop the playground.")
-    guide.run(f"reconcile playground down {folder}")
-    print(f"\nThe tour took {time.monotonic() - started:.0f} s. The watch wrote its page to {page_folder(world) / 'index.html'}.")
-
-
-def watch(guide: Tour, arguments: str) -> None:
-    """Run the watch, break a chain, and run it again: it reports only what is new, and writes its page."""
-    history = guide.world.root / "history.sqlite"
-    guide.say("From cron, a watch remembers what it found. It is quiet while nothing changes.")
-    guide.run(f"reconcile drift {arguments} --history {history} -v")
-    guide.say("Somebody breaks a chain. The watch knows that it was in sync, and what repairs it. It writes a page, too.")
-    guide.run("butler collection-chain --mode=remove $REPO LSSTComCam/calib LSSTComCam/calib/DM-48650", quiet=True)
-    guide.run(f"reconcile drift {arguments} --history {history} --ledger --html {page_folder(guide.world)}", expect=2)
-    guide.run(f"reconcile status {STATE} --history {history}", expect=2)
-
-
-def page_folder(world: World) -> Path:
-    """Return the folder of the page that the watch writes."""
-    return world.root / "page"
 
 
 def break_things(guide: Tour) -> None:
-    """Remove a chain child, tags, raws and a rule with ordinary butler and rucio commands."""
-    guide.run("butler collection-chain --mode=remove $REPO LSSTComCam/calib LSSTComCam/calib/DM-48650", quiet=True)
-    guide.run(
-        "butler prune-datasets $REPO LSSTComCam/raw/DP1-RC3/DM-49594 --datasets raw"
-        " --disassociate LSSTComCam/raw/DP1-RC3/DM-49594"
-        " --where \"instrument='LSSTComCam' AND exposure.seq_num = 3\" --no-confirm",
-        quiet=True,
-    )
+    """Remove a chain child, raws and a rule with ordinary butler and rucio commands."""
+    guide.say("Somebody breaks a few things by hand.")
+    guide.run(f"butler collection-chain --mode=remove $REPO LSSTComCam/calib {TICKET}", quiet=True)
     guide.run(
         "butler prune-datasets $REPO LSSTComCam/raw/all --datasets raw --purge LSSTComCam/raw/all"
         " --where \"instrument='LSSTComCam' AND exposure.seq_num = 4 AND detector IN (4, 7)\" --no-confirm",
@@ -133,6 +145,20 @@ def break_things(guide: Tour) -> None:
     listed = guide.run(f"rucio rule list --did {did} --csv", quiet=True)
     rules = [line.partition(",")[0] for line in listed.splitlines() if did in line]
     guide.run(f"rucio rule remove {rules[0]}", quiet=True)
+
+
+def say_goodbye(folder: Path, world: World, seconds: float) -> None:
+    """Print how long it took, and three things to try in the playground, which stays up."""
+    place = os.path.relpath(folder)
+    print(f"""
+The tour took {seconds:.0f} s. The page of the watch: {world.root / "page" / "index.html"}
+The playground is still up. To try it yourself:
+    . {os.path.relpath(Path(sys.executable).with_name("activate"))}; . {place}/env.sh; export RECONCILE_VAR_FILE={place}/site.toml
+    reconcile list {STATE} 'chain.*'
+    reconcile graph {STATE}
+    reconcile help raw.delivered_by
+To stop it:
+    make demo-down""")
 
 
 if __name__ == "__main__":

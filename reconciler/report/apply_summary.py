@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 
@@ -10,7 +9,8 @@ from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
 from reconciler.engine.plan import Plan
 from reconciler.errors import ConflictError
-from reconciler.report.formatting import Line, format_seconds, format_size, plural
+from reconciler.report.formatting import Line, format_seconds, format_size, plural, without_name
+from reconciler.report.run import RunReport
 
 RECAP = (Status.OK, Status.CHANGED, Status.WAITING, Status.DEGRADED, Status.BLOCKED, Status.FAILED)
 COLOURS = {Status.FAILED: "red", Status.BLOCKED: "magenta", Status.WAITING: "cyan", Status.DEGRADED: "magenta"}
@@ -44,12 +44,25 @@ def summarize_run(outcomes: Collection[Outcome], elapsed: float, run: str) -> It
         yield Line("Run again, or use --wait, for what is waiting.")
 
 
+def describe_run(run: RunReport) -> str:
+    """Return one line such as ``CHANGED ccms1: ok 43, changed 16, waiting 1, degraded 0, blocked 0, failed 0``.
+
+    The first word is INTERRUPTED, FAILED if the exit code is 1, DRIFT if something is left to do, CHANGED or OK.
+    """
+    if run.run is None:
+        return f"DECLINED {run.name}: {run.plan.to_change:,} to change, nothing was changed"
+    done = "CHANGED" if run.acted else "OK"
+    word = "INTERRUPTED" if run.interrupted else {0: done, 2: "DRIFT"}.get(run.exit_code, "FAILED")
+    counts = ", ".join(f"{status} {run.counts[status]:,}" for status in RECAP)
+    return f"{word} {run.name}: {counts}"
+
+
 def _list_unfinished(outcomes: Collection[Outcome]) -> Iterator[Line]:
     """Yield a line for each resource that isn't done; resources of one kind with the same reason are one line."""
     equal: dict[tuple[Status, str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.status in COLOURS:
-            reason = re.sub(rf"(?<!\w){re.escape(outcome.address.name)}(?!\w)", "…", outcome.detail)
+            reason = without_name(outcome.detail, outcome.address.name)
             equal[outcome.status, outcome.address.kind, reason].append(outcome)
     for (status, kind, _), (first, *others) in equal.items():
         count = f" and {len(others):,} more of {kind}" if others else ""

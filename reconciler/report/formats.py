@@ -7,10 +7,11 @@ from typing import Protocol
 
 from reconciler.engine.plugins import Plugin, find_plugins
 from reconciler.errors import ReconcileError
-from reconciler.report.json import DiffReport, format_json
+from reconciler.report.events import diff_events, format_event
+from reconciler.report.json import DiffReport, format_json, make_document
 
 GROUP = "rubin_reconciler.formats"
-BUILT_IN = ("text", "json", "markdown", "shell")
+BUILT_IN = ("text", "json", "jsonl", "markdown", "shell")
 
 
 class ReportFormat(Protocol):
@@ -50,8 +51,9 @@ def render(name: str, reports: Sequence[DiffReport]) -> str:
         If the format of another package doesn't work.
     """
     if name == "json":
-        documents = [report.model_dump(mode="json") for report in reports]
-        return format_json(documents[0] if len(documents) == 1 else documents)
+        return format_json(make_document(reports).model_dump(mode="json"))
+    if name == "jsonl":
+        return "\n".join(format_event(event) for event in diff_events(reports))
     plugin = Plugin.single(name, find_plugins(GROUP), "report format")
     function = plugin.load()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -23,8 +24,18 @@ class Line(NamedTuple):
     bold: bool = False
 
 
-COLUMN = 72
+COLUMN = 70
 """Width of the column of addresses."""
+
+
+def in_columns(address: object, *others: str) -> str:
+    """Return an address and further columns as a line; three spaces separate columns that are long."""
+    return "   ".join([f"{address!s:<{COLUMN}}", *others])
+
+
+def without_name(text: str, name: str) -> str:
+    """Return a text about a resource with its name replaced by ``…``, so that alike ones can be found."""
+    return re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text) if name else text
 
 
 def format_size(count: int) -> str:
@@ -40,6 +51,22 @@ def format_seconds(value: float) -> str:
         if value < limit:
             return ("{:" + form).format(value / divisor)
     return f"{value / 86400:.0f} d"
+
+
+def format_clock(value: float) -> str:
+    """Format a duration as on a clock, as in ``2:14`` or ``1:02:14``."""
+    minutes, seconds = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def count_of(count: int, words: str) -> str:
+    """Format a count of members, whose noun is known as a plural, as in ``1 dataset type`` and ``12 children``.
+
+    A word that is no plural, such as ``attached``, stays as it is.
+    """
+    singular = "child" if words == "children" else words.removesuffix("s")
+    return f"{count:,} {singular if count == 1 else words}"
 
 
 def plural(count: int, word: str) -> str:

@@ -1,19 +1,24 @@
-"""A diff as JSON, by the schema that ships in ``schemas/``."""
+"""Diffs and errors as JSON, by the schemas that ship in ``schemas/``."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.engine.model import Action, Comparison, Difference, DifferenceKind
 from reconciler.engine.plan import Entry, Plan
+from reconciler.errors import ReconcileError
 from reconciler.printable import escape_json
 from reconciler.redaction import redact_json
+from reconciler.report.summary import PlanSummary, add, summarize
 from reconciler.systems.stats import Stats
 from reconciler.version import __version__
 
+FORMAT: Literal[1] = 1
+"""Version of the form of all JSON output; a key is never removed or given another meaning without a new one."""
 MOST_MEMBERS = 1000
 
 
@@ -22,7 +27,7 @@ class DifferenceReport(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    sort: DifferenceKind = Field(description="What it means.")
+    kind: DifferenceKind = Field(description="What it means.")
     field: str | None = Field(description="The key that differs; null for the whole resource.")
     observed: Any = None
     desired: Any = None
@@ -37,7 +42,7 @@ class ComparedReport(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     field: str
-    wanted: int
+    desired: int
     present: int
     compared: Comparison
 
@@ -52,7 +57,7 @@ class ActionReport(BaseModel):
     datasets: int
     files: int
     bytes: int
-    destroys: int
+    removes: int = Field(description="Number of members that it removes, moves or overwrites.")
 
 
 class ResourceReport(BaseModel):
@@ -61,6 +66,8 @@ class ResourceReport(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     address: str
+    kind: str = Field(description="The TOML table, such as chain.")
+    name: str = Field(description="The name in that table.")
     line: int
     in_sync: bool
     error: str | None = None
@@ -80,12 +87,13 @@ class StatsReport(BaseModel):
 
 
 class DiffReport(BaseModel):
-    """What ``reconcile diff --format json`` prints."""
+    """The diff of one state file."""
 
     model_config = ConfigDict(extra="forbid")
 
     program: str = Field(description="Name and version of the program.")
     state: str
+    name: str = Field(description="Name of the state.")
     digest: str = Field(description="SHA-256 of the state file and its variables.")
     butler: str | None
     rucio: str | None
@@ -93,12 +101,64 @@ class DiffReport(BaseModel):
     by_count: int = Field(0, ge=0, description="Number of resources of which members were compared by count only.")
     seconds: float
     stats: StatsReport | None = None
+    summary: PlanSummary
     resources: list[ResourceReport]
+
+
+class ErrorReport(BaseModel):
+    """One error that ended a command."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str
+    hints: list[str] = Field(default_factory=list, description="What to do about it.")
+
+
+class DiffDocument(BaseModel):
+    """What ``reconcile diff --format json`` prints."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = FORMAT
+    in_sync: bool
+    summary: PlanSummary = Field(description="The counts of all states together.")
+    states: list[DiffReport]
+
+
+class ErrorDocument(BaseModel):
+    """What a command with ``--format json`` or ``jsonl`` prints if it can't do its work."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = FORMAT
+    exit_code: int
+    errors: list[ErrorReport]
 
 
 def format_json(value: Any) -> str:
     """Format JSON, indented, without credentials and without unprintable characters."""
     return escape_json(json.dumps(redact_json(value), indent=2, ensure_ascii=False))
+
+
+def format_jsonl(value: Any) -> str:
+    """Format JSON as one line, without credentials and without unprintable characters."""
+    return escape_json(json.dumps(redact_json(value), ensure_ascii=False))
+
+
+def make_document(reports: Sequence[DiffReport]) -> DiffDocument:
+    """Return what ``--format json`` prints for the diffs of some states."""
+    return DiffDocument(
+        in_sync=all(report.in_sync for report in reports),
+        summary=add([report.summary for report in reports]),
+        states=list(reports),
+    )
+
+
+def report_error(error: ReconcileError, exit_code: int) -> ErrorDocument:
+    """Return an error as JSON; hints that concern all of its problems are listed with the last one."""
+    problems = [ErrorReport(message=problem or type(error).__name__) for problem in error.problems]
+    problems[-1].hints.extend(error.hints)
+    return ErrorDocument(exit_code=exit_code, errors=problems)
 
 
 def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, stats: Stats | None = None) -> DiffReport:
@@ -118,6 +178,7 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, st
     return DiffReport(
         program=f"reconcile {__version__}",
         state=str(plan.state.path),
+        name=plan.state.name,
         digest=plan.state.digest,
         butler=butler,
         rucio=rucio,
@@ -125,24 +186,37 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, st
         by_count=len(plan.compared_by_count),
         seconds=round(elapsed, 3),
         stats=None if stats is None else StatsReport(statements=stats.statements, calls=stats.calls, seconds=stats.seconds),
+        summary=summarize(plan),
         resources=[_report_resource(plan, entry) for entry in plan.entries],
     )
 
 
 def report_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the report."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **DiffReport.model_json_schema()}
+    """Return the JSON Schema (draft 2020-12) of ``diff --format json``."""
+    return make_schema(DiffDocument)
+
+
+def error_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of an error."""
+    return make_schema(ErrorDocument)
+
+
+def make_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of what a model is printed as."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(mode="serialization")}
 
 
 def _report_resource(plan: Plan, entry: Entry) -> ResourceReport:
     return ResourceReport(
         address=str(entry.address),
+        kind=entry.address.kind,
+        name=entry.address.name,
         line=plan.state.lines.get(entry.address, 1),
         in_sync=entry.in_sync,
         error=None if entry.error is None else str(entry.error),
         differences=[_report_difference(difference) for difference in entry.differences],
         compared=[
-            ComparedReport(field=part.field, wanted=part.desired, present=part.present, compared=part.compared)
+            ComparedReport(field=part.field, desired=part.desired, present=part.present, compared=part.compared)
             for part in (entry.observed.members if entry.observed else ())
         ],
         actions=[_report_action(action) for action in entry.actions],
@@ -151,7 +225,7 @@ def _report_resource(plan: Plan, entry: Entry) -> ResourceReport:
 
 def _report_difference(difference: Difference) -> DifferenceReport:
     return DifferenceReport(
-        sort=difference.kind,
+        kind=difference.kind,
         field=difference.field or None,
         observed=difference.observed,
         desired=difference.desired,
@@ -168,5 +242,5 @@ def _report_action(action: Action) -> ActionReport:
         datasets=action.cost.datasets,
         files=action.cost.datasets,
         bytes=action.cost.size,
-        destroys=len(action.removes),
+        removes=len(action.removes),
     )

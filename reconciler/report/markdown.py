@@ -12,12 +12,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from reconciler.engine.executor import DONE
 from reconciler.engine.model import DifferenceKind
 from reconciler.engine.plan import Plan
 from reconciler.printable import escape
 from reconciler.redaction import redact
 from reconciler.report import text
+from reconciler.report.apply_summary import describe_run
 from reconciler.report.formatting import Line, plural
+from reconciler.report.run import RunReport
 
 LONGEST = 65_000
 """Bytes of a report, which are never fewer than its characters; the rest of GitHub's limit is for what a job adds."""
@@ -61,6 +64,43 @@ def format_markdown(reports: Sequence[PlanReport], longest: int = LONGEST) -> st
     """
     head = "\n".join(_head(reports))
     sections = [section for report in reports for section in _sections(report)]
+    return _join(head, sections, longest)
+
+
+def format_runs(runs: Sequence[RunReport]) -> str:
+    """Return the summary of some applies: a table, and a section for what is not done in each state."""
+    acted = sum(run.acted for run in runs)
+    sections = []
+    for run in runs:
+        left = [outcome for outcome in run.outcomes if outcome.status not in DONE]
+        lines = [Line(f"{outcome.status} {outcome.address}: {outcome.detail}") for outcome in left]
+        if lines:
+            sections.append((f"{run.name}: {plural(len(lines), 'resource')} not done", lines))
+    rows = [(run.name, describe_run(run)) for run in runs]
+    return format_checks(f"reconcile apply: acted on {plural(acted, 'resource')}", rows, sections)
+
+
+def format_checks(title: str, rows: Sequence[tuple[str, str]], sections: Sequence[tuple[str, Sequence[Line]]]) -> str:
+    """Return a table of states with their results, and a collapsed section for each that has something to report.
+
+    Parameters
+    ----------
+    title : `str`
+        The heading.
+    rows : `Sequence` [`tuple` [`str`, `str`]]
+        Name and result of each state.
+    sections : `Sequence` [`tuple` [`str`, `Sequence` [`Line`]]]
+        Title and lines of each section.
+    """
+    table = [f"### {title}", "", "| state | result |", "|---|---|"]
+    table += [f"| {_name(name)} | {_plain(' '.join(result.split()))} |" for name, result in rows[:MOST_STATES]]
+    if len(rows) > MOST_STATES:
+        table.append(f"| … and {len(rows) - MOST_STATES:,} more | |")
+    return _join("\n".join(table), [_section(name, "", lines) for name, lines in sections if lines], LONGEST)
+
+
+def _join(head: str, sections: Sequence[str], longest: int) -> str:
+    """Return a head with as many sections as there is room for."""
     left = longest - _size(head) - 200  # for the last line
     shown: list[str] = []
     for section in sections:

@@ -9,7 +9,8 @@ from typing import Any
 from reconciler.engine.kind import Kind
 from reconciler.engine.model import Action, Difference, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
-from reconciler.report.formatting import COLUMN, Line, format_seconds, format_size, plural
+from reconciler.report import summary
+from reconciler.report.formatting import Line, count_of, format_seconds, format_size, in_columns, plural, without_name
 from reconciler.report.members import list_members
 from reconciler.report.shell import format_command
 from reconciler.systems.stats import Stats
@@ -36,14 +37,10 @@ COLOURS = {
     DifferenceKind.FAILED: "red",
     DifferenceKind.LATER: "cyan",
 }
-REST = (
-    ("waiting", DifferenceKind.WAITING),
-    ("in conflict", DifferenceKind.CONFLICT),
-    ("blocked", DifferenceKind.BLOCKED),
-    ("degraded", DifferenceKind.DEGRADED),
-    ("failing", DifferenceKind.FAILED),
-)
-"""How resources without actions are counted in the summary, each once."""
+
+
+FEWEST_ALIKE = 4
+"""Number of resources that differ alike from which on they are one entry."""
 
 
 def header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
@@ -73,20 +70,64 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
             yield from map(_in_sync, plan.entries)
         yield summarize(plan, elapsed)
         return
-    for entry in plan.entries:
-        lines = list(report_entry(plan, entry))
-        if lines:
-            yield _title(plan, entry)
-            yield from lines
-        elif verbose and entry.in_sync:
-            yield _in_sync(entry)
-        if verbose and entry.spec.note and (entry.differences or entry.in_sync):
-            yield from (Line(f"  note: {line}") for line in entry.spec.note.splitlines())
+    yield from _report_each(plan) if verbose else _report_alike(plan)
     yield from report_removals(plan, prune=prune)
     yield from report_risks(plan)
     yield from report_unknown(plan)
     yield Line("")
     yield summarize(plan, elapsed)
+
+
+def report_known_plan(plan: Plan, elapsed: float, *, prune: bool = False) -> Iterator[Line]:
+    """Yield what an operator should see again of a plan that was shown earlier: removals, risks, what is unknown, the summary."""
+    yield from report_removals(plan, prune=prune)
+    yield from report_risks(plan)
+    yield from report_unknown(plan)
+    yield summarize(plan, elapsed)
+
+
+def _report_each(plan: Plan) -> Iterator[Line]:
+    """Yield the lines about every resource; a note of several resources of one table in the file is shown once."""
+    noted: set[tuple[str, int]] = set()
+    for entry in plan.entries:
+        lines = list(report_entry(plan, entry))
+        if lines:
+            yield _title(plan, entry)
+            yield from lines
+        elif entry.in_sync:
+            yield _in_sync(entry)
+        table = (entry.address.kind, plan.state.lines.get(entry.address, 1))
+        if entry.spec.note and table not in noted and (entry.differences or entry.in_sync):
+            noted.add(table)
+            yield from (Line(f"  note: {line}") for line in entry.spec.note.splitlines())
+
+
+def _report_alike(plan: Plan) -> Iterator[Line]:
+    """Yield the lines about what differs; many resources of one kind that differ alike are one entry with their number."""
+    groups: dict[tuple[str, tuple[Line, ...]], list[Entry]] = defaultdict(list)
+    for entry in plan.entries:
+        lines = tuple(line._replace(text=without_name(line.text, entry.address.name)) for line in report_entry(plan, entry))
+        if lines:
+            groups[entry.address.kind, lines].append(entry)
+    keys = {entry.address: key for key, group in groups.items() for entry in group}
+    for entry in plan.entries:
+        group = groups[keys[entry.address]] if entry.address in keys else []
+        if 0 < len(group) < FEWEST_ALIKE:
+            yield _title(plan, entry)
+            yield from report_entry(plan, entry)
+        elif group and entry is group[0]:
+            yield Line(in_columns(f"{entry.address.kind} × {len(group):,}", _places(plan, group)), bold=True)
+            yield from keys[entry.address][1]
+            if len(group) < sum(other.address.kind == entry.address.kind for other in plan.entries):
+                names = ", ".join(other.address.name for other in group[: FEWEST_ALIKE - 1])
+                yield Line(f"      {names}, and {len(group) - FEWEST_ALIKE + 1:,} more (see -v)")
+
+
+def _places(plan: Plan, group: Sequence[Entry]) -> str:
+    """Return where the tables of some resources are, such as ``ccms1.toml:79`` or ``ccms1.toml:79-132``."""
+    lines = sorted({plan.state.lines.get(entry.address, 1) for entry in group})
+    first = plan.state.where(min(group, key=lambda entry: plan.state.lines.get(entry.address, 1)).address)
+    return first if len(lines) == 1 else f"{first}-{lines[-1]}"
 
 
 def report_entry(plan: Plan, entry: Entry) -> Iterator[Line]:
@@ -118,11 +159,11 @@ def _in_sync(entry: Entry) -> Line:
 
 
 def _compared(part: Members) -> str:
-    return f"{part.present:,} {part.field} by {part.compared}"
+    return f"{count_of(part.present, part.field)} by {part.compared}"
 
 
 def _title(plan: Plan, entry: Entry) -> Line:
-    return Line(f"{entry.address!s:<{COLUMN}} {plan.state.where(entry.address)}", bold=True)
+    return Line(in_columns(entry.address, plan.state.where(entry.address)), bold=True)
 
 
 class _EntryReport:
@@ -206,7 +247,7 @@ class _EntryReport:
     def _missing(self, differences: Sequence[Difference]) -> str:
         """Return what a resource that is absent would contain."""
         kinds = (DifferenceKind.MAKE, DifferenceKind.WAITING)
-        parts = [f"{d.desired:,} {d.field}" for d in differences if d.members and d.field and d.kind in kinds and d.desired]
+        parts = [count_of(d.desired, d.field) for d in differences if d.members and d.field and d.kind in kinds and d.desired]
         if parts:
             return f"missing: {', '.join(dict.fromkeys(parts))}"
         return self.absence or (self.entry.actions[0].reason if self.entry.actions else "missing")
@@ -234,7 +275,7 @@ def report_removals(plan: Plan, *, prune: bool) -> Iterator[Line]:
     for entry, difference in unwanted:
         yield _title(plan, entry)
         protected = "   (protected: kept)" if entry.spec.protect else ""
-        yield Line(f"  - {len(difference.members):,} {difference.field}{protected}", "red")
+        yield Line(f"  - {count_of(len(difference.members), difference.field or 'members')}{protected}", "red")
         kind = plan.state.kind_of(entry.address)
         yield from (Line(f"      {text}") for text in list_members(kind, difference.members))
 
@@ -276,33 +317,28 @@ def report_unknown(plan: Plan) -> Iterator[Line]:
 
 def summarize(plan: Plan, elapsed: float) -> Line:
     """Return the last line of a report: that all is in sync, or what differs and what is to be done about it."""
+    counts = summary.summarize(plan)
     if plan.in_sync:
-        count = plural(len(plan.entries), "resource")
-        by_count = len(plan.compared_by_count)
-        quick = f" {by_count:,} of them by count only," if by_count else ""
+        quick = f" {counts.by_count:,} of them by count only," if counts.by_count else ""
+        count = plural(counts.resources, "resource")
         return Line(f"{plan.state.name} is in sync: {count},{quick} checked in {format_seconds(elapsed)}.", "green")
-    differing = plan.differing
-    acting = [entry for entry in plan.entries if entry.actions]
-    rest = [entry for entry in differing if not entry.actions]
-    parts = [f"{len(acting):,} to change"] if acting else []
-    for word, kind in REST:
-        found = [entry for entry in rest if entry.has(kind)]
-        rest = [entry for entry in rest if entry not in found]
-        if found:
-            parts.append(f"{len(found):,} {word}")
-    text = f"{len(differing):,} of {plural(len(plan.entries), 'resource')} {'differs' if len(differing) == 1 else 'differ'}"
+    parts = [f"{counts.to_change:,} to change"] if counts.to_change else []
+    rest = [(name.replace("_", " "), getattr(counts, name)) for name, _ in summary.WITHOUT_ACTION]
+    parts += [f"{count:,} {name}" for name, count in rest if count]
+    verb = "differs" if counts.differing == 1 else "differ"
+    text = f"{counts.differing:,} of {plural(counts.resources, 'resource')} {verb}"
     text += f": {', '.join(parts)}." if parts else "."
-    if plan.unknown:
-        text += f" {plural(len(plan.unknown), 'resource')} could not be checked."
-    losing = sum(entry.has(DifferenceKind.REMOVE) for entry in plan.entries)
-    verb = "contains" if losing == 1 else "contain"
-    if losing:
-        text += f" {plural(losing, 'resource')} {verb} unwanted members (see --prune)."
+    if counts.unknown:
+        text += f" {plural(counts.unknown, 'resource')} could not be checked."
+    if counts.with_unwanted:
+        verb = "contains" if counts.with_unwanted == 1 else "contain"
+        text += f" {plural(counts.with_unwanted, 'resource')} {verb} unwanted members (see --prune)."
     moved = sum(len(action.removes) for action in plan.actions if action.removes_by_key)
     if moved:
         text += f" {plural(moved, 'member')} to remove, as the state asks."
-    if not losing and not moved and not plan.unknown:  # what could not be checked may contain unwanted members
+    # What could not be checked may contain unwanted members.
+    if not counts.with_unwanted and not moved and not counts.unknown:
         text += " Nothing to remove."
-    if plan.compared_by_count:
-        text += f" {plural(len(plan.compared_by_count), 'resource')} compared by count only."
+    if counts.by_count:
+        text += f" {plural(counts.by_count, 'resource')} compared by count only."
     return Line(f"{text}       {format_seconds(elapsed)}", bold=True)

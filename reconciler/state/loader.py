@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from reconciler.engine.kind import Kind
 from reconciler.engine.model import Address, DesiredState, Spec
-from reconciler.errors import PluginError, StateError, did_you_mean
+from reconciler.errors import PluginError, did_you_mean
 from reconciler.files.text import read_text
 from reconciler.redaction import find_uri_credential
 from reconciler.state.line_numbers import KeyPath, find_line, find_lines
 from reconciler.state.schema import find_kind, find_kinds, state_schema
 from reconciler.state.settings import Header, RucioSettings
+from reconciler.state.toml import parse
+from reconciler.state.variable_sources import Overrides
 from reconciler.state.variables import Problems, Scalar, resolve_variables, substitute
 
 CREDENTIAL_IN_URI = (
@@ -37,9 +37,12 @@ class StateFile(DesiredState):
     ----------
     rucio : `reconciler.state.settings.RucioSettings` or `None`
         Its ``[rucio]`` table.
+    origins : `Mapping` [`str`, `str`]
+        Where the value of each variable comes from.
     """
 
     rucio: RucioSettings | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile:
@@ -50,7 +53,8 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile
     path : `pathlib.Path`
         The file.
     variables : mapping, optional
-        Values that override those of its ``[vars]`` table.
+        Values that override those of its ``[vars]`` table; as `reconciler.state.variable_sources.Overrides`, they also name the
+        environment and the site to use.
 
     Returns
     -------
@@ -67,7 +71,10 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile
     document = parse(text, path)
     lines = find_lines(text)
     problems = Problems(path, lines)
-    values = resolve_variables(document, variables or {}, problems)
+    own = document.get("vars", {})
+    overrides = variables if isinstance(variables, Overrides) else Overrides(variables or {})
+    given = overrides.resolve(path, own if isinstance(own, dict) else {})
+    values = resolve_variables(document, {name: sourced.value for name, sourced in given.items()}, problems)
     substituted = substitute(document, (), values, problems)
     _refuse_credentials({"vars": values, **substituted}, problems)
     kinds = _find_kinds(substituted, problems)
@@ -78,6 +85,8 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile
     rucio = RucioSettings.model_validate(substituted["rucio"]) if "rucio" in substituted else None
     if rucio is not None and rucio.config:
         rucio = rucio.model_copy(update={"config": str(path.absolute().parent / rucio.config)})
+        if rucio.config and Path(rucio.config).is_dir():
+            problems.add(("rucio", "config"), f"{rucio.config}: is a folder, not a file")
     _check_references(resources, kinds, rucio, problems)
     problems.raise_if_any()
     digest = hashlib.sha256(repr((text, sorted(values.items()))).encode()).hexdigest()
@@ -91,41 +100,11 @@ def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile
         variables=values,
         digest=digest,
         rucio=rucio,
+        origins={
+            name: given[name].origin if name in given else f"[vars], {path.name}:{find_line(lines, ('vars', name)) or 1}"
+            for name in values
+        },
     )
-
-
-def parse(text: str, path: Path) -> dict[str, Any]:
-    """Parse TOML; ``path`` is used in messages only.
-
-    Raises
-    ------
-    reconciler.errors.StateError
-        If the text isn't TOML, which includes a key or a table that is defined twice.
-    """
-    try:
-        return tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        raise StateError(f"{path.name}:{error.lineno}: invalid TOML: {error.msg}") from error
-    except RecursionError as error:
-        raise StateError(f"{path.name}: invalid TOML: nested too deeply") from error
-
-
-def read_variables(path: Path) -> dict[str, Scalar]:
-    """Read a var-file: TOML with names and values of variables, and no tables.
-
-    Raises
-    ------
-    reconciler.errors.StateError
-        If the file can't be read, isn't TOML, or contains anything but strings, numbers and booleans.
-    """
-    text = read_text(path)
-    document = parse(text, path)
-    problems = Problems(path, find_lines(text))
-    for name, value in document.items():
-        if not isinstance(value, Scalar):
-            problems.add((name,), "must be a string, a number, true or false")
-    problems.raise_if_any()
-    return document
 
 
 def _find_kinds(document: dict[str, Any], problems: Problems) -> Mapping[str, Kind[Any, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import StateError, did_you_mean
-from reconciler.state.braces import expand_braces
+from reconciler.state.braces import expand_braces, find_unexpanded_braces
 from reconciler.state.line_numbers import KeyPath, find_line
 
 Scalar = str | int | float | bool
@@ -172,7 +172,10 @@ def _substitute_table(
 def _expand_key(path: KeyPath, problems: Problems) -> list[str]:
     key = str(path[-1])
     try:
-        return expand_braces(key)
+        names = expand_braces(key)
     except ValueError as error:
         problems.add(path, str(error))
         return [key]
+    if wrong := find_unexpanded_braces(names):
+        problems.add(path, f'"{wrong}" expands to nothing; write {{1..3}} for numbers, {{a,b}} for words')
+    return names

@@ -26,6 +26,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class ComingNames:
+    """What the tables of a state bring, so that a name that doesn't exist yet may be right.
+
+    Parameters
+    ----------
+    dataset_types : `frozenset` [`str`]
+        The dataset types that tables define or need.
+    dimensions : `Mapping` [`str`, `tuple` [`str`, ...]]
+        The dimensions of the dataset types that have tables of their own.
+    all_types : `bool`
+        Whether a table may define dataset types that it doesn't name.
+    elements : `frozenset` [`str`] or `None`
+        The dimensions of which tables insert records that they don't name, such as exposures; `None` for any dimension.
+    """
+
+    dataset_types: frozenset[str] = frozenset()
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    all_types: bool = False
+    elements: frozenset[str] | None = frozenset()
+
+
 @dataclass
 class Context:
     """Everything that a kind may ask or change.
@@ -42,6 +64,8 @@ class Context:
         The address of the state that provides a token: a kind that merely mentions such a thing leaves it to its owner.
     storage_classes : `Mapping` [`str`, `str`]
         The storage class of each dataset type that the state defines.
+    coming : `ComingNames`
+        What the tables of the state bring that doesn't exist yet.
     policy : `ComparisonPolicy`
         How thoroughly members are compared.
     cancellation : `Cancellation`
@@ -61,6 +85,7 @@ class Context:
     rse: str | None = None
     owners: Mapping[str, str] = field(default_factory=dict)
     storage_classes: Mapping[str, str] = field(default_factory=dict)
+    coming: ComingNames = field(default_factory=ComingNames)
     policy: ComparisonPolicy = field(default_factory=ComparisonPolicy)
     cancellation: Cancellation = field(default_factory=Cancellation)
     report_progress: ProgressReport = ignore_progress
@@ -107,6 +132,7 @@ class Context:
         """Return True if a system doesn't answer at all, so that it isn't asked again for each kind."""
         try:
             if system == "butler" and self.repository is not None:
+                self.repository.connection.leave_silent_database()
                 self.repository.collections()
             elif system == "rucio" and self.server is not None:
                 self.server.ping()

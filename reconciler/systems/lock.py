@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler.errors import ApplyError, LockHeld, LockLost, ReconcileError, clean
 from reconciler.run_info import run_info
-from reconciler.systems.butler.connection import registry_of, with_timeouts
+from reconciler.systems.butler.connection import open_database, registry_of
 from reconciler.systems.butler.errors import explain
+from reconciler.systems.postgresql import SMALL_STATEMENT_LIMIT, Limits
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import Repository
@@ -135,6 +136,24 @@ class _FileLock:
                 os.chmod(self.path, mode)
             self.path.write_text(json.dumps(run_info()), encoding="utf-8")
 
+    def find_holder(self) -> str:
+        """Return who holds the lock, without creating its file; empty if nobody does."""
+        import fcntl
+
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise self._explain(error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _describe_holder(_read_holder(self.path))
+        finally:
+            os.close(descriptor)
+        return ""
+
     def _explain(self, error: OSError) -> ApplyError:
         """Describe why a lock file can't be used: usually it belongs to another user."""
         message = f"the lock {self.path} can't be acquired: {error.strerror}"
@@ -204,15 +223,10 @@ class _AdvisoryLock:
     """
 
     def __init__(self, url: Any, namespace: str | None) -> None:
-        import sqlalchemy
-
         info = run_info()
         name = f"reconcile {info['user']}@{info['host']} {info['pid']}"[:63]
-        self.engine = sqlalchemy.create_engine(
-            with_timeouts(url),
-            connect_args={"application_name": name},
-            poolclass=sqlalchemy.NullPool,
-            isolation_level="READ COMMITTED",
+        self.engine = open_database(
+            url, Limits(SMALL_STATEMENT_LIMIT), connect_args={"application_name": name}, isolation_level="READ COMMITTED"
         )
         self.key = int.from_bytes(hashlib.sha256(f"reconcile:{namespace}".encode()).digest()[:7], "big")
         self.connection: Any = None
@@ -282,7 +296,7 @@ class _RepositoryLock:
 
     def __init__(self, repository: Repository, seed: str | None, folder: Path, *, override: bool) -> None:
         self.repository, self.seed, self.override = repository, seed, override
-        self.name = named_lock(_translate(repository, lambda: _locate(repository.uri)), folder)
+        self.name = _named_file_lock(_translate(repository, lambda: _locate(repository.uri)), folder)
         self.place: Lock | None = None
 
     def acquire(self) -> None:
@@ -294,7 +308,7 @@ class _RepositoryLock:
             raise
 
     def _acquire_place(self, *, creating: bool) -> None:
-        place = _translate(self.repository, self._find_place)
+        place = _translate(self.repository, self.find_place)
         if isinstance(place, _FileLock) and not place.path.parent.is_dir():
             if not creating:
                 return
@@ -303,7 +317,7 @@ class _RepositoryLock:
             place.acquire()
             self.place = place
 
-    def _find_place(self) -> Lock | None:
+    def find_place(self) -> Lock | None:
         """Return the lock at the place of the registry that the repository has, or will have; None if that can't be found out."""
         from lsst.daf.butler import Config
 
@@ -358,8 +372,43 @@ def repository_lock(repository: Repository, seed: str | None, folder: Path, *, o
     return _RepositoryLock(repository, seed, folder, override=override)
 
 
+def find_holder(repository: Repository, folder: Path) -> str:
+    """Return who holds the lock of a repository that exists, without acquiring it; empty if nobody does.
+
+    Parameters
+    ----------
+    repository : `reconciler.systems.butler.repository.Repository`
+        The repository.
+    folder : `pathlib.Path`
+        Folder of locks that have no better place.
+
+    Raises
+    ------
+    reconciler.errors.ReconcileError
+        If that can't be found out.
+    """
+    lock = _RepositoryLock(repository, None, folder, override=False)
+    place = _translate(repository, lock.find_place)
+    holder = lock.name.find_holder()
+    if holder or place is None:
+        return holder
+    if isinstance(place, _FileLock):
+        return place.find_holder()
+    try:
+        place.acquire()  # the lock of a transaction, which writes nothing
+    except LockHeld as error:
+        return str(error)
+    finally:
+        place.release()
+    return ""
+
+
 def named_lock(name: str, folder: Path) -> Lock:
     """Return the lock of a name, such as a scope of a Rucio server; it holds for this user on this host only."""
+    return _named_file_lock(name, folder)
+
+
+def _named_file_lock(name: str, folder: Path) -> _FileLock:
     return _FileLock(folder / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock")
 
 

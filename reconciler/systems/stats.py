@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,15 +21,19 @@ class Stats:
         SQL statements sent by the Butlers of this run.
     calls : `int`
         HTTP requests sent to Rucio.
+    report_phase : callable
+        Called with the name of each phase when it begins.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     statements: int = 0
     calls: int = 0
+    report_phase: Callable[[str], None] = field(default=lambda name: None, compare=False)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Add the time spent in this context to a phase."""
+        self.report_phase(name)
         self.seconds.setdefault(name, 0.0)
         begun = time.perf_counter()
         try:

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 
 from reconciler.errors import clean
 from reconciler.run_info import current_user
+from reconciler.systems.postgresql import SMALL_STATEMENT_LIMIT, Limits, limit_waits
 from reconciler.version import __version__
 from reconciler.watch.acknowledgements import Acknowledgements
 from reconciler.watch.causes import ResourceMemory
@@ -436,7 +437,9 @@ def _connect_server(location: HistoryLocation, patience: float) -> Any:
         "connect_timeout": int(max(patience, 2)),
         "options": f"-c lock_timeout={int(patience * 1000)}",
     }
-    return sa.create_engine(server_url(location), poolclass=sa.NullPool, connect_args=options)
+    engine = sa.create_engine(server_url(location), poolclass=sa.NullPool, connect_args=options)
+    limit_waits(engine, Limits(patience + SMALL_STATEMENT_LIMIT))
+    return engine
 
 
 def server_url(location: HistoryLocation) -> Any:

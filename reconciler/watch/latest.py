@@ -129,7 +129,7 @@ def read_latest(
     reconciler.watch.locations.HistoryError
         If the history can't be read.
     """
-    with _open(location) as query:
+    with open_reading(location) as query:
         rows = query(VERDICTS)
         differences = [_read_difference(row) for row in query(OPEN)]
     found = {str(row[0]): _read_verdict(row, differences, max_age, now) for row in rows}
@@ -147,7 +147,7 @@ def read_differences(location: HistoryLocation) -> list[OpenDifference]:
     reconciler.watch.locations.HistoryError
         If the history can't be read.
     """
-    with _open(location) as query:
+    with open_reading(location) as query:
         return [_read_difference(row) for row in query(OPEN)]
 
 
@@ -180,7 +180,7 @@ def _read_difference(row: Sequence[Any]) -> OpenDifference:
 
 
 @contextlib.contextmanager
-def _open(location: HistoryLocation) -> Iterator[Query]:
+def open_reading(location: HistoryLocation) -> Iterator[Query]:
     """Open a history for reading and check its version."""
     opened = _read_file(location.file) if location.file is not None else _read_server(location)
     with opened as query:

@@ -21,6 +21,7 @@ VARIABLES = (
     "DAF_BUTLER_REPOSITORY_INDEX",
     "LSST_DB_AUTH",
     "PGPASSFILE",
+    "RECONCILE_JOURNAL",
     "RUCIO_ACCOUNT",
     "RUCIO_CONFIG",
     "RUCIO_HOME",
@@ -36,7 +37,8 @@ class InvalidInterval(ReconcileError):
 
 def select_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return those of the variables that a check needs, with absolute paths."""
-    found = {name: environment[name] for name in VARIABLES if environment.get(name)}
+    chosen = {*VARIABLES, *(name for name in environment if name.startswith("RECONCILE_VAR_"))}
+    found = {name: environment[name] for name in sorted(chosen) if environment.get(name)}
     return {name: _make_absolute(value) for name, value in found.items() if not find_uri_credential(value)}
 
 

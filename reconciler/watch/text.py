@@ -36,7 +36,7 @@ MOST_COMMANDS = 5
 
 def report_state(report: StateReport) -> Iterator[Line]:
     """Yield the report of one state: its verdict, what differs by cause, what is gone, and what to run."""
-    yield _headline(report)
+    yield describe_state(report)
     for cause in ORDER:
         found = [finding for finding in report.findings if finding.cause is cause]
         yield from _list_unknown(found) if cause is Cause.UNKNOWN else _list_findings(found)
@@ -59,7 +59,8 @@ def list_commands(report: StateReport) -> list[str]:
     return [whole, *(command for command in commands if command not in parts)]
 
 
-def _headline(report: StateReport) -> Line:
+def describe_state(report: StateReport) -> Line:
+    """Return the verdict of one state in one line."""
     check, verdict = report.check, report.verdict
     counts = [
         f"{sum(finding.cause is cause for finding in report.findings):,} {cause.value}"

@@ -36,7 +36,8 @@ def test_a_location_without_a_repository_is_an_error_and_nothing_is_created(empt
 def test_a_mistyped_label_is_an_error_that_suggests_the_right_one(index: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(index.folder)
     output = index.apply(state_of(index, 'uri = "mian"'), 1)
-    assert 'no repository at mian, and the repository index has no label "mian"; did you mean "main"?' in output
+    place = index.folder / "mian"
+    assert f'no repository at {place}, and the repository index has no label "mian"; did you mean "main"?' in output
     assert not (index.folder / "mian").exists()
     assert "is in sync" in index.diff(state_of(index, 'uri = "main"', ""), 0)
 

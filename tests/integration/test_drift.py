@@ -100,6 +100,11 @@ def test_drift_is_reported_once_with_its_cause_and_status_keeps_it(watched: Benc
     assert "resolved after" in watched.run("drift", state, expect=0).output
     assert watched.run("drift", state, expect=0).output == ""
     assert "test is in sync: 3 resources" in watched.run("drift", state, "-v", expect=0).output
+    summary = watched.folder / "summary.md"
+    output = watched.run("drift", state, "-q", "--summary", summary, expect=0).output
+    assert output.startswith("test is in sync: 3 resources")
+    assert output.count("\n") == 1
+    assert summary.read_text().startswith("### reconcile drift: 0 of 1 state not in sync\n")
     watched.butler.collections.redefine_chain("top", [])
     output = watched.run("drift", state, expect=2).output
     assert "drifted            chain.top: children: nothing → u/run (first seen now)" in output

@@ -90,7 +90,7 @@ def test_the_wheel_has_the_marker_of_typed_packages_and_the_entry_points(install
         (entry_points,) = (wheel.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert "reconciler/py.typed" in names
     assert "[butler.cli]\nreconcile = reconciler.cli.butler_plugin:get_commands" in entry_points
-    assert "[console_scripts]\nreconcile = reconciler.cli:main" in entry_points
+    assert "[console_scripts]\nreconcile = reconciler.__main__:run" in entry_points
 
 
 # ---------------------------------------------------------------------------------------- subcommands of butler

@@ -173,6 +173,20 @@ def wait_for_forkserver(process: subprocess.Popen[str]) -> None:
     raise AssertionError(process.communicate()[0])
 
 
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_signal_while_the_program_starts_ends_it_silently(empty_bench: Bench, start: Start, number: signal.Signals) -> None:
+    """A module that is slow to import stands for a cold disk."""
+    slow = empty_bench.folder / "slow"
+    slow.mkdir()
+    (slow / "click.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    process = start({**empty_bench.environment, "PYTHONPATH": f"{slow}{os.pathsep}{ROOT}"}, "diff")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(number)
+    assert end_of(process) == ""
+    assert process.returncode == 130
+
+
 def test_a_wrong_command_line_does_not_exit_with_the_code_of_differences(empty_bench: Bench) -> None:
     empty_bench.run("nosuch", expect=64)
     empty_bench.run("--nosuch", expect=64)

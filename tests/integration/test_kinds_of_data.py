@@ -200,6 +200,25 @@ def test_of_a_raw_in_two_files_neither_is_ingested_and_the_other_raws_are(comcam
     assert "missing" not in comcam.diff(state, 2)
 
 
+def test_two_files_of_a_raw_that_only_its_name_identifies_are_reported_and_the_other_raws_are_ingested(
+    comcam: Bench, raws: Path
+) -> None:
+    original = sorted(raws.rglob("*.fits"))[0]
+    copy = raws / "copies" / original.name
+    copy.parent.mkdir()
+    shutil.copy(original, copy)
+    shutil.copy(original.with_name("_index.json"), copy.parent)
+    state = comcam.state(f'{INSTRUMENT}[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{raws}"]\n')
+    for _ in range(2):
+        output = comcam.apply(state, 1)
+        assert "not ingested, though no error was reported: " in output
+        assert "these files have the same name and may be one raw: " in output
+        assert str(copy) in output
+        assert str(original) in output
+        assert "set data_id, which recognizes them" in output
+        assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS
+
+
 def test_curated_calibrations_are_written_once_and_what_lacks_is_reported(comcam: Bench) -> None:
     text = '[curated_calibrations."LSSTComCam/calib/X"]\ninstrument = "lsst.obs.lsst.LsstComCam"\nlabel = "X"\n'
     state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "crosstalk"]\n')
@@ -271,9 +290,9 @@ def test_a_dataset_with_another_path_than_its_row_is_reported_and_not_overwritte
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,pixel\nx.fits,1\n", "lacks the column htm7, a dimension of cat"),
-        ("1,2\n3,4\n", 'the first column, "1", must hold file paths, but contains 3'),
-        ("file,htm7\nx.fits,1\ny.fits,1\n", "two files for"),
+        ("file,pixel\nx.fits,1\n", 'lacks the column "htm7", a dimension of cat'),
+        ("1,htm7\n3,131072\n", 'the first column, "1", must hold file paths, but contains 3'),
+        ("file,htm7\nx.fits,131072\ny.fits,131072\n", "two files for"),
         ("", "the table has no columns"),
     ],
 )

@@ -168,6 +168,25 @@ def test_a_plan_that_is_made_under_the_lock_is_executed_without_planning_again(
     assert renewed == []
 
 
+def test_what_changed_since_a_plan_was_made_under_the_lock_is_observed_before_anything_is_removed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs, such as butler collection-chain, take no lock."""
+    monkeypatch.setattr("reconciler.session.FRESH", -1.0)
+    text = (
+        "".join(f'[collection.{name}]\ntype = "RUN"\n' for name in "abcdefg") + '[chain.top]\nchildren = ["a", "b", "c", "d"]\n'
+    )
+    state = bench.state(text)
+    bench.apply(state)
+    bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e"])
+    with open_session(state) as session, session.locked():
+        plan = session.plan(prune=True)
+        bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e", "f"])
+        result = session.apply(plan, prune=True)
+    assert [str(outcome.address) for outcome in result.outcomes if outcome.status is Status.BLOCKED] == ["chain.top"]
+    assert tuple(bench.butler.collections.get_info("top").children) == ("a", "b", "c", "d", "e", "f")
+
+
 def test_a_plan_is_executed_without_planning_again_only_once(bench: Bench) -> None:
     with open_session(bench.state(RUNS)) as session, session.locked():
         plan = session.plan()

@@ -141,18 +141,20 @@ def test_a_rule_that_the_state_replaces_counts_as_a_removal(rucio_bench: Bench, 
 
 
 def test_a_saved_plan_without_the_replacement_does_not_replace(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
-    state = replacement(rucio_bench, fresh_scope)
-    (old,) = rules(client, fresh_scope, "d")
-    client.update_replication_rule(old["id"], {"lifetime": 3600})
-    client.add_replication_rule([{"scope": fresh_scope, "name": "d"}], 1, "IN2P3_RAW_DISK")
-    (mine,) = [rule for rule in rules(client, fresh_scope, "d") if rule["rse_expression"] == "IN2P3_RAW_DISK"]
-    client.update_replication_rule(mine["id"], {"activity": "Data Rebalancing"})
+    """When the plan was saved, there was no rule to replace, and the missing one was to be added."""
+    client.add_dataset(fresh_scope, "d")
+    rule = '{ rse_expression = "IN2P3_RAW_DISK", replaces = "SLAC_BUTLER_DISK" }'
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nrules = [{rule}]\n')
     plan = rucio_bench.folder / "plan.json"
-    state.write_text(state.read_text().replace('replaces = "', 'activity = "User Subscriptions", replaces = "'))
-    rucio_bench.run("diff", state, "--out", plan, expect=2)
-    before = {rule["id"]: rule["child_rule_id"] for rule in rules(client, fresh_scope, "d")}
-    rucio_bench.run("apply", plan, "--yes")
-    assert {rule["id"]: rule["child_rule_id"] for rule in rules(client, fresh_scope, "d")} == before
+    assert "Nothing to remove" in rucio_bench.run("diff", state, "--out", plan, expect=2).output
+    client.add_replication_rule([{"scope": fresh_scope, "name": "d"}], 1, "SLAC_BUTLER_DISK")
+    assert "moves a rule to IN2P3_RAW_DISK" in rucio_bench.diff(state, 2), "it would be replaced now"
+    output = rucio_bench.run("apply", plan, "--yes", "--prune-limit", "5", expect=2).output
+    assert "Refused" in output
+    (rule_of_others,) = rules(client, fresh_scope, "d")
+    assert rule_of_others["rse_expression"] == "SLAC_BUTLER_DISK"
+    assert rule_of_others["child_rule_id"] is None
+    assert rule_of_others["expires_at"] is None
 
 
 def test_a_protected_dataset_loses_no_rule(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
@@ -219,17 +221,17 @@ def test_rules_that_no_table_lists_are_no_difference_unless_the_mode_is_exact(
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ('rse_expression = "NOWHERE"', "no RSE matches"),
-        ('rse_expression = "IN2P3_RAW_DISK", copies = 5', "InsufficientTargetRSEs"),
-        ('rse_expression = "IN2P3_RAW_DISK", account = "nobody"', "nobody"),
+        ('rse_expression = "NOWHERE"', 'rules[0]: rse_expression: Rucio has no RSE "NOWHERE"'),
+        ('rse_expression = "IN2P3_RAW_DISK", copies = 5', "rules[0]: copies: 5 on different RSEs, and IN2P3_RAW_DISK matches 1"),
+        ('rse_expression = "IN2P3_RAW_DISK", account = "nobody"', 'rules[0]: account: Rucio has no account "nobody"'),
     ],
 )
-def test_a_rule_that_rucio_refuses_is_reported_and_blocks_nothing_else(
+def test_a_rule_that_rucio_would_refuse_is_reported_and_blocks_nothing_else(
     rucio_bench: Bench, client: Any, fresh_scope: str, rule: str, message: str
 ) -> None:
     text = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nrules = [{{ {rule} }}]\n'
     state = only_rucio(rucio_bench, text + f'[rucio_dataset."{fresh_scope}:other"]\nopen = true\n')
-    output = rucio_bench.apply(state, 1)
+    output = rucio_bench.apply(state, 2)
     assert message in output
     assert "Traceback" not in output
     assert client.get_did(fresh_scope, "other")

@@ -66,7 +66,7 @@ def catalog(bench: Bench, pixels: range = PIXELS) -> Path:
 
 def count_queries(bench: Bench, state: Path, *words: str) -> tuple[int, int]:
     """Return the number of SQL statements and of Rucio calls of a diff."""
-    stats = json.loads(bench.run("diff", state, "--stats", "--format", "json", *words).output)["stats"]
+    stats = json.loads(bench.run("diff", state, "--stats", "--format", "json", *words).output)["states"][0]["stats"]
     return stats["statements"], stats["calls"]
 
 
@@ -82,7 +82,7 @@ def test_how_members_were_compared_is_reported(bench: Bench) -> None:
     assert "20 files by count" in output
     assert "14 members by count" in output
     assert "is in sync: 4 resources, 2 of them by count only, checked in" in output
-    assert json.loads(bench.diff(state, 0, "--quick", "--format", "json"))["by_count"] == 2
+    assert json.loads(bench.diff(state, 0, "--quick", "--format", "json"))["summary"]["by_count"] == 2
     output = bench.diff(state, 0, "-v", "--deep")
     assert "20 files by members" in output
     assert "14 members by members" in output
@@ -117,7 +117,7 @@ def test_a_table_that_lacks_a_column_is_an_error_even_if_its_count_agrees(bench:
     bench.apply_and_check(state)
     table = bench.folder / "t.csv"
     table.write_text(table.read_text().replace("file,htm7", "file,pixel"))
-    assert "lacks the column htm7" in bench.diff(state, 1)
+    assert 'lacks the column "htm7"' in bench.diff(state, 1)
 
 
 @pytest.mark.usefixtures("few")

@@ -153,6 +153,13 @@ def every_command(bench: Bench) -> list[tuple[object, ...]]:
         ("apply", state, "--yes"),
         ("log",),
         ("log", "--address", "*"),
+        ("log", "--format", "json"),
+        ("list", state),
+        ("explain", state, "r*"),
+        ("explain", state, "rucio_dataset.*", "--format", "json"),
+        ("doctor", state),
+        ("doctor", state, "--format", "json"),
+        ("show", bench.folder / "plan.json"),
     ]
 
 

@@ -72,7 +72,8 @@ def test_stale_entries_of_a_saved_plan_are_refused_and_the_others_are_executed(b
     bench.butler.collections.redefine_chain("top", ["b", "a"])
     output = bench.run("apply", plan, "--yes", expect=2).output
     assert "Refused: chain.top: it changed since the plan was made: no such chain then, lacks c, d now" in output
-    assert "Refused: collection.a" in output
+    assert "Done since the plan was made: collection.a, collection.b" in output
+    assert "Refused: collection" not in output
     assert children(bench) == ("b", "a")
     assert {"c", "d", "e", "f"} <= set(bench.butler.collections.query("*"))
 
@@ -100,7 +101,36 @@ def test_a_plan_is_refused_after_its_state_was_changed(bench: Bench, plan: Path)
 def test_applying_a_plan_names_its_state_file_before_anything_else(bench: Bench, plan: Path) -> None:
     state = bench.state(RUNS)
     bench.diff(state, 2, "--out", str(plan))
-    assert bench.run("apply", plan, "--yes", expect=0).output.startswith(f"Plan for the state file {state}, made by ")
+    first, second = bench.run("apply", plan, "--yes", expect=0).output.splitlines()[:2]
+    assert first == f"Plan for the state file {state}: 6 actions for 6 resources."
+    assert second.startswith("Made by ")
+    assert second.endswith(" s ago.")
+
+
+def test_a_plan_that_was_done_since_leaves_nothing_to_do_and_nothing_refused(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.run("plan", state, "--out", plan, expect=2)
+    bench.apply(state)
+    output = bench.run("apply", plan, "--yes", expect=0).output
+    assert "Done since the plan was made: collection.a, collection.b" in output
+    assert "Refused" not in output
+    assert "changed 0" in output
+
+
+def test_a_saved_plan_is_shown_without_its_repository_and_with_whether_the_state_changed(bench: Bench, plan: Path) -> None:
+    state = bench.state(RUNS)
+    bench.run("plan", state, "--out", plan, expect=2)
+    (bench.repo / "butler.yaml").rename(bench.folder / "away.yaml")
+    output = bench.run("show", plan, expect=0).output
+    assert "collection.a\n  register: no such collection\n" in output
+    assert "was changed since" not in output
+    state.write_text(state.read_text() + "# another byte\n")
+    assert "The state file was changed since, so apply refuses this plan" in bench.run("show", plan, expect=0).output
+    report = json.loads(bench.run("show", plan, "--format", "json", expect=0).output)
+    assert (report["format"], report["state_unchanged"], report["actions"]) == (1, False, 6)
+    state.unlink()
+    assert "The state file can't be read here" in bench.run("show", plan, expect=0).output
+    assert "not a plan file" in bench.run("show", bench.folder / "away.yaml", expect=1).output
 
 
 def test_another_state_file_is_used_for_a_plan_only_if_it_is_named(bench: Bench, plan: Path) -> None:
@@ -225,6 +255,26 @@ def test_a_removal_is_confirmed_separately_by_typing_the_number_of_members(bench
     bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e"])
     CliRunner().invoke(main, ["apply", str(state), "--prune"], input=typed, env=bench.environment)
     assert len(children(bench)) == left
+
+
+def test_members_that_became_unwanted_after_the_question_are_not_removed(bench: Bench) -> None:
+    """While the operator reads the question, others put a collection into the chain that the state doesn't list."""
+    state = bench.state(RUNS + CHAIN)
+    bench.apply(state)
+    bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "apply", str(state), "--prune"],
+        env=os.environ | bench.environment, cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    printed = ""
+    while "Apply?" not in printed:
+        printed += process.stdout.read(1)  # type: ignore[union-attr]
+    bench.butler.collections.redefine_chain("top", ["a", "b", "c", "d", "e", "f"])
+    output, _ = process.communicate("y\n1\n", timeout=60)
+    assert process.returncode == 2, output
+    assert "1 member was not confirmed for removal, such as f" in " ".join(output.split())
+    assert children(bench) == ("a", "b", "c", "d", "e", "f")
 
 
 # ------------------------------------------------------------------------------------------------------ journal
@@ -400,7 +450,8 @@ def test_a_plan_from_before_the_repository_existed_executes_the_entries_that_sti
     empty_bench.diff(state, 2, "--out", str(plan))
     shutil.copytree(template, empty_bench.repo)
     output = empty_bench.run("apply", plan, "--yes", expect=0).output
-    assert "Refused: repository: it changed since the plan was made: no such repository then, nothing to do now" in output
+    assert "Done since the plan was made: repository\n" in output
+    assert "Refused" not in output
     assert children(empty_bench) == ("a", "b", "c", "d")
 
 

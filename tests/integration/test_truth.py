@@ -269,7 +269,7 @@ def test_a_proof_replaces_lists_by_a_handful_of_queries(template: Template, tmp_
 
     def count(*words: str) -> int:
         output = bench.diff(state, 0, "--stats", "--format", "json", *words)
-        return int(json.loads(output)["stats"]["statements"])
+        return int(json.loads(output)["states"][0]["stats"]["statements"])
 
     quick, listed = count("--quick"), count()
     proven = count()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import yaml
 from conftest import Bench
+
+from reconciler.files.table_check import IMPLIED_DIMENSIONS, INTEGER_DIMENSIONS, REQUIRED_DIMENSIONS
 
 TYPE = '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
 
@@ -25,14 +29,14 @@ def test_an_unknown_dataset_type_of_an_expectation_is_reported_even_where_none_i
     expect = '[expect.{}]\ndataset_type = "{}"\ncollections = ["run"]\ncount = {}\n'
     tables = [expect.format(*words) for words in (("a", "cta", 0), ("b", "cat", 0), ("c", "cta", 1))]
     output = bench.diff(bench.state("".join(tables)), 2)
-    assert output.count('the repository has no dataset type "cta"; did you mean "cat"?') == 2
+    assert output.count('dataset type "cta" is neither in this file nor in the repository; did you mean "cat"?') == 2
     assert "expect.b" not in output
 
 
 def test_an_unknown_dataset_type_of_a_tagged_collection_is_reported(bench: Bench) -> None:
     bench.apply(bench.state(TYPE + '[collection.run]\ntype = "RUN"\n'))
     output = bench.diff(bench.state('[tagged.t]\ndataset_type = "cta"\nfrom = ["run"]\n'), 2)
-    assert 'dataset type cta doesn\'t exist yet; did you mean "cat"?' in output
+    assert 'dataset type "cta" is neither in this file nor in the repository; did you mean "cat"?' in output
 
 
 def test_a_collection_that_exists_live_is_suggested_for_one_that_does_not(bench: Bench) -> None:
@@ -54,3 +58,15 @@ def test_a_default_formatter_that_cannot_be_imported_is_known_before_anything_is
         sqlite_bench.apply(sqlite_bench.state(TYPE))
     named = table + 'formatter = "lsst.obs.base.formatters.fitsGeneric.FitsGenericFormatter"\n'
     assert "Science Pipelines" not in sqlite_bench.diff(sqlite_bench.state(named), 2)
+
+
+def test_the_dimensions_that_tables_are_checked_for_are_those_of_the_installed_butler() -> None:
+    from lsst.daf.butler import DimensionUniverse
+
+    for dimension in DimensionUniverse().dimensions:
+        pixels = re.fullmatch(r"(htm|healpix)\d+", dimension.name)
+        if not dimension.name.startswith("ssp_"):  # of solar system processing, which no table of files has
+            is_number = dimension.primaryKey.getPythonType() is int
+            assert (dimension.name in INTEGER_DIMENSIONS or pixels is not None) is is_number, dimension.name
+            assert set(REQUIRED_DIMENSIONS.get(dimension.name, ())) == dimension.required.names - {dimension.name}
+            assert dimension.implied.names <= set(IMPLIED_DIMENSIONS.get(dimension.name, ())), dimension.name

@@ -1,5 +1,9 @@
 """The command line without any live system: options, help and exit codes."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -7,6 +11,7 @@ from click.testing import CliRunner
 from reconciler.cli import main
 from reconciler.cli.console import worst_code
 from reconciler.cli.options import Duration
+from reconciler.cli.sections import SectionedGroup
 
 
 @pytest.mark.parametrize(
@@ -26,6 +31,25 @@ def test_a_wrong_duration_exits_as_a_usage_error_and_not_as_differences() -> Non
     assert CliRunner().invoke(main, ["apply", "x.toml", "--wait", "1w"]).exit_code == 64
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["apply", "s.toml", "--prune-limit", "5"], "--prune-limit limits what --prune removes; give --prune too"),
+        (["apply", "s.toml", "--with-needs"], "--with-needs adds to what --only selects; give --only too"),
+        (["diff", "s.toml", "--with-needs", "--except", "chain.*"], "--with-needs adds to what --only selects"),
+        (["diff", "s.toml", "--out", "plans/p.json"], "--out plans/p.json: there is no folder plans"),
+    ],
+)
+def test_an_option_that_means_nothing_by_itself_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.toml").write_text("[reconcile]\nversion = 1\n")
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 64
+    assert text in result.output
+
+
 def test_every_command_is_in_a_section_of_the_help_and_three_examples_end_it() -> None:
     output = CliRunner().invoke(main, ["--help"]).output
     assert "Commands:" not in output
@@ -33,7 +57,33 @@ def test_every_command_is_in_a_section_of_the_help_and_three_examples_end_it() -
     for name, command in main.commands.items():
         assert f"  {name} " in output
         assert command.get_short_help_str(100) in " ".join(output.split())
+        assert main.lazy.summary(name) == command.get_short_help_str(100)
     assert output.partition("Examples:")[2].count("\n  reconcile ") == 3
+
+
+def test_the_help_and_the_completion_of_a_command_name_import_no_command() -> None:
+    code = (
+        "import sys\nfrom reconciler.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit as end: assert end.code == 0, end.code\n"
+        "import click\n"
+        "assert [item.value for item in main.shell_complete(click.Context(main), 'di')] == ['diff']\n"
+        "loaded = {source.target.partition(':')[0] for source in main.lazy.sources.values()} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+        "heavy = {'pydantic', 'jsonschema', 'platformdirs', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_command_that_another_program_adds_is_listed_last() -> None:
+    group = SectionedGroup("x", sections={"One": {"diff": main.lazy.sources["diff"]}}, examples=[("x diff", "compare")])
+    group.add_command(click.Command("extra", help="More. And more.", callback=lambda: None))
+    output = CliRunner().invoke(group, ["--help"]).output
+    assert output.index("One:") < output.index("Other:") < output.index("extra")
+    assert list(group.commands) == ["diff", "extra"]
+    assert len(group.commands) == 2
+    del group.commands["extra"]
+    assert "extra" not in group.commands
 
 
 @pytest.mark.parametrize(("codes", "expected"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([2, 1], 1), ([130, 2], 130), ([130, 1], 1)])

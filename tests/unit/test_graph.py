@@ -217,8 +217,8 @@ def test_input_files_that_do_not_exist_are_reported_with_the_rest(tmp_path: Path
         build({"box.a": FakeSpec(), "box.b": FakeSpec(input_files=files)}, kind)
     assert caught.value.problems == [
         "fake.toml:10: box.a: bad list",
+        f"fake.toml:20: box.b: {tmp_path}: is a folder, not a file",
         f"fake.toml:20: box.b: {gone}: no such file",
-        f"fake.toml:20: box.b: {tmp_path}: no such file",
     ]
 
 

@@ -40,7 +40,7 @@ from reconciler.kinds.tagged import KIND as TAGGED
 from reconciler.kinds.tagged import AssociateMembers, TaggedSpec
 from reconciler.report import apply_summary, text
 from reconciler.report.formatting import Line
-from reconciler.report.journal import list_actions, list_runs
+from reconciler.report.journal import collect_actions, collect_runs, format_actions, format_runs
 from reconciler.report.json import format_json, report
 from reconciler.report.shell import format_command, script
 
@@ -161,7 +161,7 @@ def test_plan_file_journal_progress_and_summary_of_an_apply_are_printable(
     assert_printable(journal.path.read_text())
     events = list(read_journal(journal.path))
     assert events[0]["state"] == names[0]
-    assert_printable(printed([*list_runs(events), *list_actions(events, journal.run, None)]))
+    assert_printable(printed([*format_runs(collect_runs(events)), *format_actions(collect_actions(events, journal.run))]))
     save_plan(plan, folder / "plan.json", names[0], None, prune=True)
     assert_printable((folder / "plan.json").read_text())
     load_plan(folder / "plan.json")

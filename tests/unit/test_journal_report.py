@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from reconciler.cli import main
+from reconciler.engine.journal import Journal
 from reconciler.report.formatting import Line
-from reconciler.report.journal import list_actions, list_runs
+from reconciler.report.journal import collect_actions, collect_runs, format_actions, format_runs, log_schema
+
+
+def list_runs(events: list[Mapping[str, Any]]) -> list[Line]:
+    return list(format_runs(collect_runs(events)))
+
+
+def list_actions(events: list[Mapping[str, Any]], run: str | None, address: str | None) -> list[Line]:
+    return list(format_actions(collect_actions(events, run, address)))
 
 
 def event(run: str, what: str, time: str = "T0", **facts: Any) -> Mapping[str, Any]:
@@ -46,7 +64,7 @@ def test_a_run_with_a_failed_action_is_red() -> None:
     assert list(list_runs(events)) == [Line("r1   T1   ada@lovelace   0 done, 1 failed   ended   /states/a.toml", "red")]
 
 
-def test_runs_are_listed_oldest_first_with_how_they_ended_even_if_their_events_are_mixed() -> None:
+def test_runs_are_listed_newest_first_with_how_they_ended_even_if_their_events_are_mixed() -> None:
     events = [
         begin("r1", "T1"),
         begin("r2", "T2"),
@@ -54,8 +72,8 @@ def test_runs_are_listed_oldest_first_with_how_they_ended_even_if_their_events_a
         event("r2", "end", "T4", interrupted=True),
     ]
     assert [line.text for line in list_runs(events)] == [
-        "r1   T1   ada@lovelace   1 done, 0 failed   did not end   /states/a.toml",
         "r2   T2   ada@lovelace   0 done, 0 failed   interrupted   /states/a.toml",
+        "r1   T1   ada@lovelace   1 done, 0 failed   did not end   /states/a.toml",
     ]
 
 
@@ -83,14 +101,14 @@ def test_an_action_whose_beginning_was_lost_has_the_time_at_which_it_ended() -> 
     assert list(list_actions(events, None, None)) == [Line("T2   r1   box.a   make   done   late")]
 
 
-def test_an_action_that_never_ended_is_red_and_comes_last() -> None:
+def test_an_action_that_never_ended_is_red() -> None:
     events = [
         begins("r1", "T1", "box.a", "make", "make it"),
         begins("r2", "T2", "box.a", "make", "make it"),
         ended("r2", "T3", "box.a", "make", "done"),
     ]
     assert list(list_actions(events, None, None)) == [
-        Line("T2   r2   box.a   make   done   make it"),
+        Line("T2   r2   box.a   make   done          make it"),
         Line("T1   r1   box.a   make   never ended   make it", "red"),
     ]
 
@@ -102,8 +120,8 @@ def test_a_line_about_an_action_without_a_reason_does_not_end_in_spaces() -> Non
         begins("r1", "T3", "box.b", "make"),
     ]
     assert [line.text for line in list_actions(events, None, None)] == [
-        "T1   r1   box.a   make   done",
         "T3   r1   box.b   make   never ended",
+        "T1   r1   box.a   make   done",
     ]
 
 
@@ -118,9 +136,94 @@ def test_actions_are_chosen_by_run_and_by_a_glob_of_addresses_with_or_without_qu
     def times(run: str | None, address: str | None) -> list[str]:
         return [line.text.split()[0] for line in list_actions(events, run, address)]
 
-    assert times(None, None) == ["T1", "T2", "T3"]
-    assert times("r2", None) == ["T2", "T3"]
-    assert times(None, "raw.*") == ["T1", "T2"]
+    assert times(None, None) == ["T3", "T2", "T1"]
+    assert times("r2", None) == ["T3", "T2"]
+    assert times(None, "raw.*") == ["T2", "T1"]
     assert times("r1", 'raw."a/*"') == ["T1"]
     assert times("r1", "box.*") == []
     assert times(None, "RAW.*") == []
+
+
+def test_columns_are_aligned() -> None:
+    events = [
+        ended("r1", "T1", "box.a", "make", "done", detail="x"),
+        ended("r1", "T2", "box.long", "redefine", "failed", detail="y"),
+    ]
+    assert [line.text for line in list_actions(events, None, None)] == [
+        "T2   r1   box.long   redefine   failed   y",
+        "T1   r1   box.a      make       done     x",
+    ]
+
+
+def test_runs_and_actions_are_chosen_by_time_and_by_state_file(tmp_path: Path) -> None:
+    link = tmp_path / "link.toml"
+    os.symlink("/states/a.toml", link)
+    events = [
+        begin("r1", "2026-11-24T10:00:00Z"),
+        ended("r1", "2026-11-24T10:01:00Z", "box.a", "make", "done"),
+        {**begin("r2", "2026-11-25T10:00:00Z"), "state": "/states/b.toml"},
+        ended("r2", "2026-11-25T10:01:00Z", "box.a", "make", "done"),
+    ]
+    since = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
+    assert [run.run for run in collect_runs(events, since)] == ["r2"]
+    assert [run.run for run in collect_runs(events, state=link)] == ["r1"]
+    assert [action.run for action in collect_actions(events, since=since)] == ["r2"]
+    assert [action.run for action in collect_actions(events, state=Path("/states/a.toml"))] == ["r1"]
+    assert [run.run for run in collect_runs([begin("r1", "yesterday")], since)] == []
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    path = tmp_path / "journal.jsonl"
+    for number in range(3):
+        written = Journal(path, f"r{number}")
+        written.write("begin", user="ada", host="lovelace", state="/states/a.toml")
+        written.write("action begins", address='raw."a/b"', verb="ingest", reason="2 not ingested")
+        written.write("action ended", address='raw."a/b"', verb="ingest", outcome="done", made={"raws": 2})
+        written.write("end", interrupted=False)
+    return path
+
+
+def run_log(journal: Path, *words: str, expect: int = 0) -> str:
+    result = CliRunner().invoke(main, ["log", "--journal", str(journal), *words])
+    assert result.exit_code == expect, result.output
+    return result.output
+
+
+def test_a_log_that_is_cut_counts_the_rest(journal: Path) -> None:
+    lines = run_log(journal, "-n", "2").splitlines()
+    assert [line[:2] for line in lines] == ["r2", "r1", "… "]
+    assert lines[-1] == "… and 1 earlier run; -n 0 lists all"
+    assert len(run_log(journal, "-n", "0").splitlines()) == 3
+    assert "… and 2 earlier actions; -n 0 lists all" in run_log(journal, "-n", "1", "--address", "raw.*")
+
+
+def test_the_log_as_json_is_an_object_that_follows_its_schema(journal: Path) -> None:
+    runs = json.loads(run_log(journal, "--format", "json", "-n", "1"))
+    jsonschema.validate(runs, log_schema())
+    assert (runs["format"], runs["more"], runs["actions"]) == (1, 2, [])
+    assert runs["runs"][0] | {"began": "", "ended": ""} == {
+        "run": "r2",
+        "began": "",
+        "ended": "",
+        "user": "ada@lovelace",
+        "state": "/states/a.toml",
+        "butler": None,
+        "rucio": None,
+        "done": 1,
+        "failed": 0,
+        "end": "ended",
+    }
+    actions = json.loads(run_log(journal, "--format", "json", "--address", "raw.*"))
+    jsonschema.validate(actions, log_schema())
+    first = actions["actions"][0]
+    assert (first["address"], first["kind"], first["name"], first["made"]) == ('raw."a/b"', "raw", "a/b", {"raws": 2})
+
+
+@pytest.mark.parametrize("word", ["1h", "2020-01-01", "2020-01-01T10:00:00Z"])
+def test_since_takes_a_duration_a_day_and_a_time(journal: Path, word: str) -> None:
+    assert len(run_log(journal, "--since", word).splitlines()) == 3
+
+
+def test_since_refuses_what_is_no_time_as_a_usage_error(journal: Path) -> None:
+    assert '"soon" is not a time; write 2026-11-24, or 7d for 7 days ago' in run_log(journal, "--since", "soon", expect=64)

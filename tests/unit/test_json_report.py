@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import jsonschema
 from fakes import FakeKind, FakeSpec, GivenKind, Thing, make_plan, make_state
 
 from reconciler import __version__
 from reconciler.engine.model import Comparison, Condition, DifferenceKind, Members, Observed
 from reconciler.errors import ObserveError
-from reconciler.report.json import MOST_MEMBERS, report, report_schema
+from reconciler.report.json import MOST_MEMBERS, make_document, report, report_schema
+from reconciler.report.summary import PlanSummary
 from reconciler.systems.stats import Stats
 
 
@@ -21,6 +24,7 @@ def test_a_state_in_sync_is_reported_with_how_its_members_were_compared() -> Non
     assert report(make_plan(state), "/repo", None, 1.23456).model_dump(mode="json") == {
         "program": f"reconcile {__version__}",
         "state": "/states/fake.toml",
+        "name": "fake",
         "digest": "abc",
         "butler": "/repo",
         "rucio": None,
@@ -28,16 +32,24 @@ def test_a_state_in_sync_is_reported_with_how_its_members_were_compared() -> Non
         "seconds": 1.235,
         "by_count": 1,
         "stats": None,
+        "summary": {
+            **dict.fromkeys(PlanSummary.model_fields, 0),
+            "resources": 1,
+            "in_sync": 1,
+            "by_count": 1,
+        },
         "resources": [
             {
                 "address": "box.a",
+                "kind": "box",
+                "name": "a",
                 "line": 10,
                 "in_sync": True,
                 "error": None,
                 "differences": [],
                 "compared": [
-                    {"field": "raws", "wanted": 12, "present": 12, "compared": "count"},
-                    {"field": "tags", "wanted": 2, "present": 2, "compared": "members"},
+                    {"field": "raws", "desired": 12, "present": 12, "compared": "count"},
+                    {"field": "tags", "desired": 2, "present": 2, "compared": "members"},
                 ],
                 "actions": [],
             }
@@ -53,28 +65,28 @@ def test_an_absent_resource_and_a_missing_member_are_reported_with_their_actions
     first, second = made["resources"]
     assert (made["in_sync"], made["rucio"]) == (False, "https://rucio")
     assert first["differences"] == [
-        {"sort": "make", "field": None, "observed": None, "desired": None, "detail": "", "count": 0, "members": []}
+        {"kind": "make", "field": None, "observed": None, "desired": None, "detail": "", "count": 0, "members": []}
     ]
-    no_cost = {"datasets": 0, "files": 0, "bytes": 0, "destroys": 0}
+    no_cost = {"datasets": 0, "files": 0, "bytes": 0, "removes": 0}
     assert first["actions"] == [{"verb": "make", "reason": "make it", **no_cost}]
     assert first["compared"] == []
     assert (second["line"], second["in_sync"]) == (20, False)
-    assert second["compared"] == [{"field": "members", "wanted": 2, "present": 0, "compared": "members"}]
+    assert second["compared"] == [{"field": "members", "desired": 2, "present": 0, "compared": "members"}]
     assert second["differences"] == [
-        {"sort": "change", "field": "value", "observed": 1, "desired": 2, "detail": "", "count": 0, "members": []},
+        {"kind": "change", "field": "value", "observed": 1, "desired": 2, "detail": "", "count": 0, "members": []},
         {
-            "sort": "make", "field": "members", "observed": 0, "desired": 2, "detail": "missing", "count": 2,
+            "kind": "make", "field": "members", "observed": 0, "desired": 2, "detail": "missing", "count": 2,
             "members": [{"id": "y"}, {"id": "z"}],
         },
         {
-            "sort": "remove", "field": "members", "observed": None, "desired": None, "detail": "unwanted", "count": 1,
+            "kind": "remove", "field": "members", "observed": None, "desired": None, "detail": "unwanted", "count": 1,
             "members": [{"id": "x"}],
         },
     ]  # fmt: skip
     assert second["actions"] == [
         {"verb": "set", "reason": "set 2", **no_cost},
-        {"verb": "add", "reason": "add 2", "datasets": 2, "files": 2, "bytes": 20, "destroys": 0},
-        {"verb": "remove", "reason": "remove 1", "datasets": 0, "files": 0, "bytes": 0, "destroys": 1},
+        {"verb": "add", "reason": "add 2", "datasets": 2, "files": 2, "bytes": 20, "removes": 0},
+        {"verb": "remove", "reason": "remove 1", "datasets": 0, "files": 0, "bytes": 0, "removes": 1},
     ]
 
 
@@ -84,7 +96,7 @@ def test_a_condition_without_a_field_concerns_the_whole_resource() -> None:
     kind.given = {"a": Observed(spec, conditions=(Condition(DifferenceKind.WAITING, "for files"),))}
     (resource,) = report(make_plan(make_state({"box.a": spec}, kind)), None, None, 0.0).resources
     (difference,) = resource.differences
-    assert (difference.sort, difference.field, difference.detail) == (DifferenceKind.WAITING, None, "for files")
+    assert (difference.kind, difference.field, difference.detail) == (DifferenceKind.WAITING, None, "for files")
 
 
 def test_what_could_not_be_observed_is_not_in_sync_and_has_its_error() -> None:
@@ -93,7 +105,7 @@ def test_what_could_not_be_observed_is_not_in_sync_and_has_its_error() -> None:
     made = report(make_plan(make_state({"box.a": FakeSpec()}, kind)), None, None, 0.0)
     assert made.model_dump(mode="json")["resources"] == [
         {
-            "address": "box.a", "line": 10, "in_sync": False, "error": "the server is down",
+            "address": "box.a", "kind": "box", "name": "a", "line": 10, "in_sync": False, "error": "the server is down",
             "differences": [], "compared": [], "actions": [],
         }
     ]  # fmt: skip
@@ -132,9 +144,10 @@ def test_a_report_keeps_to_the_schema() -> None:
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    validator.validate(made.model_dump(mode="json"))
-    broken = made.model_dump(mode="json")
-    broken["resources"][0]["address"] = None
+    document = make_document([made]).model_dump(mode="json")
+    validator.validate(document)
+    broken = copy.deepcopy(document)
+    broken["states"][0]["resources"][0]["address"] = None
     assert not validator.is_valid(broken)
 
 

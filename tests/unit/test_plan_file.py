@@ -1,8 +1,10 @@
 """A plan file holds what was decided and on which facts, and is never trusted."""
 
+import datetime
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,14 @@ from jsonschema import Draft202012Validator
 from reconciler.engine import plan_file
 from reconciler.engine.executor import Executor
 from reconciler.engine.model import Condition, Difference, DifferenceKind, Status
-from reconciler.engine.plan import Entry, Plan
+from reconciler.engine.plan import Entry, Plan, PlanLimits
 from reconciler.engine.plan_file import (
     FORMAT,
     SavedPlan,
     allowed_verbs,
     check_origin,
+    find_done_entries,
+    find_limits,
     find_stale_entries,
     fingerprint,
     is_plan,
@@ -27,6 +31,7 @@ from reconciler.engine.plan_file import (
     save_plan,
 )
 from reconciler.errors import ObserveError, StateError
+from reconciler.report.saved_plan import format_saved_plan, introduce, report_limits, report_saved_plan, show_schema
 from reconciler.version import __version__
 
 A, B, C, D = (address(f"box.{name}") for name in "abcd")
@@ -355,6 +360,72 @@ def test_what_changed_since_is_stale(tmp_path: Path) -> None:
         A: "it changed since the plan was made: make it then, nothing to do now",
         B: "it changed since the plan was made: add 2; remove 1 then, set 0; add 1 now",
     }
+
+
+def test_what_is_done_since_is_neither_refused_nor_done_again(tmp_path: Path) -> None:
+    saved = save(plan_tables(), tmp_path)
+    kind = make_kind()
+    kind.things |= {"a": Thing(3), "b": Thing(1, {"x"})}
+    plan = plan_tables(kind)
+    limits = find_limits(saved.by_address, plan)
+    assert limits.done == (A,)
+    assert list(limits.refused) == [B]
+    assert limits.allowed == {D: None}
+    assert [line.text for line in report_limits(replace(plan, limits=limits))] == [
+        "Done since the plan was made: box.a",
+        "Refused: box.b: it changed since the plan was made: add 2; remove 1 then, set 0; add 1 now",
+    ]
+
+
+def test_what_is_hindered_or_can_not_be_checked_is_not_done(tmp_path: Path) -> None:
+    saved = save(plan_tables(), tmp_path)
+    for kind in (DifferenceKind.BLOCKED, DifferenceKind.CONFLICT):
+        fake = make_kind()
+        fake.things["a"] = Thing(3)
+        fake.conditions["a"] = (Condition(kind, "so it is"),)
+        assert find_done_entries(saved.by_address, plan_tables(fake)) == ()
+    fake = make_kind()
+    fake.unobservable = {"a": ObserveError("no answer")}
+    assert find_done_entries(saved.by_address, plan_tables(fake)) == ()
+
+
+def test_many_that_are_done_are_cut_with_their_number() -> None:
+    state = make_state({f"box.b{number}": FakeSpec() for number in range(12)})
+    plan = make_plan(state)
+    limited = replace(plan, limits=PlanLimits(done=tuple(state.resources)))
+    assert [line.text for line in report_limits(limited)] == [
+        "Done since the plan was made: " + ", ".join(f"box.b{n}" for n in range(10)) + " and 2 more"
+    ]
+
+
+def test_a_saved_plan_is_introduced_by_who_made_it_its_age_and_its_state(tmp_path: Path) -> None:
+    saved = save(plan_tables(), tmp_path)
+    saved = saved.model_copy(update={"made": {"user": "ada", "host": "lovelace", "since": "2026-11-28T09:00:00.000Z"}})
+    now = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
+    lines = [line.text for line in introduce(saved, Path("/states/fake.toml"), now)]
+    assert lines == [
+        "Plan for the state file /states/fake.toml: 3 actions for 2 resources.",
+        "Made by ada on lovelace at 2026-11-28T09:00:00.000Z, 3.0 h ago.",
+    ]
+    moved = [line.text for line in introduce(saved, Path("/moved.toml"), now)]
+    assert moved[0] == "Plan for the state file /moved.toml, made for /states/fake.toml: 3 actions for 2 resources."
+    for text in ("", "yesterday", "2027-01-01T00:00:00Z"):
+        broken = saved.model_copy(update={"made": {"since": text}})
+        assert "ago" not in [*introduce(broken, Path("x"), now)][1].text
+
+
+def test_a_saved_plan_is_shown_with_its_actions_by_resource(tmp_path: Path) -> None:
+    saved = save(plan_tables(), tmp_path)
+    text = "\n".join(line.text for line in format_saved_plan(saved, tmp_path / "plan.json", state_unchanged=False))
+    assert "box.a\n  make: make it\n" in text
+    assert "box.b\n  add: add 2, 2 datasets\n  remove: remove 1, removes 1 member\n" in text
+    assert "box.d\n  planned again once what it needs has changed or was delivered\n" in text
+    assert "Butler  /repo     Rucio  https://rucio\n" in text
+    assert "The state file was changed since, so apply refuses this plan" in text
+    report = report_saved_plan(saved, tmp_path / "plan.json", state_unchanged=None)
+    Draft202012Validator(show_schema()).validate(json.loads(report.model_dump_json()))
+    assert (report.format, report.actions, report.removes, report.datasets) == (1, 3, 1, 2)
+    assert next((entry.address, entry.kind, entry.name) for entry in report.entries) == ("box.a", "box", "a")
 
 
 def test_what_only_waits_hides_nothing_that_is_stale(tmp_path: Path) -> None:

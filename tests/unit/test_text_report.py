@@ -382,3 +382,41 @@ def test_statistics_are_counts_and_the_phases_the_longest_first() -> None:
 )
 def test_a_list_changes_by_additions_removals_and_moves(before: list[str], after: list[str], expected: list[str]) -> None:
     assert list_changes(before, after) == expected
+
+
+def alike(*names: str) -> FakeKind:
+    kind = FakeKind()
+    for name in names:
+        kind.things[name] = Thing(value=1)
+    return kind
+
+
+def test_many_resources_that_differ_alike_are_one_entry_with_their_number() -> None:
+    tables = {f"box.{name}": FakeSpec() for name in "abcd"}
+    state = make_state(tables, FakeKind(), lines={address(f"box.{name}"): 7 for name in "abcd"})
+    lines = [line.text for line in report_plan(make_plan(state), 1.0)]
+    assert lines[0].split() == ["box", "×", "4", "fake.toml:7"]
+    assert lines[1] == "  + make it"
+    assert lines[2:] == ["", "4 of 4 resources differ: 4 to change. Nothing to remove.       1.0 s"]
+
+
+def test_the_names_of_alike_ones_are_given_if_others_of_the_kind_differ_otherwise() -> None:
+    tables = {f"box.{name}": FakeSpec(value=2) for name in "abcdef"}
+    lines = [line.text for line in report_plan(make_plan(make_state(tables, alike("f"))), 1.0)]
+    assert lines[0].split() == ["box", "×", "5", "fake.toml:10-50"]
+    assert lines[2] == "      a, b, c, and 2 more (see -v)"
+    assert lines[3].split() == ["box.f", "fake.toml:60"]
+
+
+def test_few_alike_resources_are_entries_of_their_own_and_so_is_each_with_verbose() -> None:
+    tables = {f"box.{name}": FakeSpec() for name in "abcd"}
+    plan = make_plan(make_state(tables))
+    assert sum(line.text.startswith("box.") for line in report_plan(plan, 1.0, verbose=True)) == 4
+    few = make_plan(make_state({name: tables[name] for name in list(tables)[:3]}))
+    assert sum(line.text.startswith("box.") for line in report_plan(few, 1.0)) == 3
+
+
+def test_a_note_of_resources_of_one_table_is_shown_once() -> None:
+    tables = {f"box.{name}": FakeSpec(note="each night") for name in "abcd"}
+    state = make_state(tables, FakeKind(), lines={address(f"box.{name}"): 7 for name in "abcd"})
+    assert [line.text for line in report_plan(make_plan(state), 1.0, verbose=True)].count("  note: each night") == 1

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from reconciler.cli import main
 from reconciler.cli.options import merge_variables as merge_command_line
 from reconciler.errors import StateError
-from reconciler.state.loader import load, read_variables
+from reconciler.state.loader import load
+from reconciler.state.variable_sources import Overrides, read_variables
 from reconciler.state.variables import Problems, Scalar, format_path, resolve_variables, substitute
 
 HEAD = "[reconcile]\nversion = 1\ntitle = '${a}'\n"
@@ -176,3 +179,88 @@ def test_problems_are_raised_once_each_in_the_order_of_their_lines() -> None:
 def test_a_path_is_formatted_as_in_toml() -> None:
     assert format_path(("chain", "LSSTComCam/calib", "children", 2)) == 'chain."LSSTComCam/calib".children[2]'
     assert format_path(("a_b", "c-d", "é")) == 'a_b.c-d."é"'
+
+
+STATE = "[reconcile]\nversion = 1\n[vars]\na = 'state'\nb = 'state'\nc = 'state'\nd = 'state'\ne = 'state'\nn = 1\n"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A state with a site and var-files that each set one variable less than the weaker ones."""
+    (tmp_path / "sites").mkdir()
+    write(tmp_path / "sites" / "in2p3.toml", "a = 'site'\nb = 'site'\nc = 'site'\nd = 'site'\nother = 'of another state'\n")
+    write(
+        tmp_path / "environment.toml",
+        "a = 'file of the environment'\nb = 'file of the environment'\nc = 'file of the environment'\n",
+    )
+    write(tmp_path / "option.toml", "a = 'file'\n")
+    return write(tmp_path / "s.toml", STATE)
+
+
+def validate(*words: str | Path, **environment: str) -> Result:
+    return CliRunner().invoke(main, ["validate", *map(str, words)], env=environment)
+
+
+def test_the_strongest_source_of_each_variable_wins_and_is_shown(site: Path) -> None:
+    folder = site.parent
+    environment = {
+        "RECONCILE_VAR_FILE": str(folder / "environment.toml"),
+        "RECONCILE_VAR_b": "environment",
+        "RECONCILE_VAR_n": "3",
+    }
+    words = ("-v", "--site", "in2p3", "--var-file", folder / "option.toml", "--var", "e=option", site)
+    output = validate(*words, **environment).output
+    shown = [line.split("   ") for line in output.splitlines() if line.startswith("  ")]
+    assert [(line[0].strip() or line[1].strip(), line[-1].strip()) for line in shown] == [
+        ('a = "file"', f"--var-file {folder}/option.toml"),
+        ('b = "environment"', "RECONCILE_VAR_b"),
+        ('c = "file of the environment"', f"RECONCILE_VAR_FILE, {folder}/environment.toml"),
+        ('d = "site"', f"site in2p3, {folder}/sites/in2p3.toml"),
+        ('e = "option"', "--var"),
+        ("n = 3", "RECONCILE_VAR_n"),
+    ]
+
+
+def test_a_variable_without_any_other_source_is_shown_with_its_line(site: Path) -> None:
+    assert 'd = "state"   [vars], s.toml:7' in validate("-v", site).output
+
+
+def test_var_overrides_the_environment_and_the_environment_the_site(site: Path) -> None:
+    environment = {"RECONCILE_VAR_a": "environment", "RECONCILE_SITE": "in2p3"}
+    assert 'a = "environment"' in validate("-v", site, **environment).output
+    assert 'a = "option"' in validate("-v", site, "--var", "a=option", **environment).output
+    assert 'a = "site"' in validate("-v", site, RECONCILE_SITE="in2p3").output
+
+
+def test_a_site_that_does_not_exist_is_an_error_with_the_one_that_was_probably_meant(site: Path) -> None:
+    result = validate("--site", "in2p", site)
+    assert result.exit_code == 1
+    assert 'sites/in2p.toml: no such file; did you mean "in2p3.toml"?' in result.output
+    assert "a name has only letters" in validate("--site", "../x", site).output
+
+
+def test_a_wrong_file_of_a_site_is_an_error_with_its_line(site: Path) -> None:
+    write(site.parent / "sites" / "bad.toml", "\n[a]\nb = 1\n")
+    assert "bad.toml:2: a: must be a string, a number, true or false" in validate("--site", "bad", site).output
+
+
+def test_a_credential_in_the_value_of_a_variable_is_hidden(tmp_path: Path) -> None:
+    state = write(tmp_path / "s.toml", "[reconcile]\nversion = 1\n[vars]\ndb_password = 'hunter22'\n")
+    output = validate("-v", state).output
+    assert "hunter22" not in output
+    assert "db_password = ***" in output
+
+
+def test_a_python_program_does_not_read_the_environment(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECONCILE_VAR_a", "environment")
+    assert load(site).variables["a"] == "state"
+    assert load(site, Overrides({}, environment={"RECONCILE_VAR_a": "x"})).variables["a"] == "x"
+
+
+def test_jobs_and_journal_come_from_the_environment(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["diff", "x.toml"], env={"RECONCILE_JOBS": "none"})
+    assert result.exit_code == 64
+    assert "RECONCILE_JOBS" in CliRunner().invoke(main, ["diff", "--help"]).output
+    result = CliRunner().invoke(main, ["log"], env={"RECONCILE_JOURNAL": str(tmp_path)})
+    assert result.exit_code == 64
+    assert "is a directory" in result.output

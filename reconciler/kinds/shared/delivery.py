@@ -16,6 +16,7 @@ from pydantic import Field
 from reconciler.engine.kind import System
 from reconciler.engine.model import Condition, DifferenceKind, JsonObject, Members
 from reconciler.errors import ObserveError
+from reconciler.kinds.shared.rucio_names import explain_unknown_rse
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def query_delivery(context: Context, patterns: Sequence[str], uris: Sequence[str
         return DeliveryState(lambda uri: True)
     if context.rse is None:
         raise ObserveError("delivered_by needs the name of this facility's RSE", ("set rse in [rucio]",))
+    if unknown := explain_unknown_rse(context, context.rse):
+        raise ObserveError(f"rse of [rucio]: {unknown}", ("a file counts as delivered once it is available there",))
     matching = {pattern: context.rucio.matching(pattern) for pattern in patterns}
     dids = [did for found in matching.values() for did in found]
     state = _query_by_name(context, context.rse, patterns, dids, uris)

@@ -16,6 +16,7 @@ from reconciler.engine.model import Address, Comparison, Condition, DifferenceKi
 from reconciler.errors import StateError
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
+from reconciler.kinds.shared.data_id_check import split_resolvable
 from reconciler.kinds.shared.datastore_records import compare_paths
 from reconciler.kinds.shared.delivery import split_delivered
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_inputs
@@ -202,6 +203,7 @@ def _compare(
 ) -> ExportParts:
     """Compare one export file with the repository."""
     datasets, conflicts = _compare_datasets(content, source, existing, paths)
+    datasets, unknown = split_resolvable(context, datasets, source.path)
     datasets, waiting = split_delivered(context, source.delivered_by, datasets)
     collections, dataset_types = context.butler.collections(), context.butler.dataset_types()
     plain: dict[Hashable, JsonObject] = {
@@ -210,6 +212,7 @@ def _compare(
     conditions = (
         *_find_definition_conflicts(context, content),
         *conflicts,
+        *unknown,
         *waiting,
         *_find_record_differences(context, content),
         *_check_storage(context, source, content),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import ApplyError, clean
 from reconciler.systems.butler.errors import explain, find_innermost_cause
 from reconciler.systems.butler.insert_batching import batched_inserts
+from reconciler.systems.postgresql import limited_waits
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import Repository
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str]) -> None:
     from click.testing import CliRunner
     from lsst.daf.butler.cli.butler import cli
 
-    with batched_inserts(), _captured_errors() as records:
+    with batched_inserts(), limited_waits(), _captured_errors() as records:
         result = CliRunner().invoke(cli, ["--log-level", "ERROR", *arguments])
     if result.exit_code == 0:
         return

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from reconciler import redaction
 from reconciler.errors import ObserveError, WriteRefused, clean, did_you_mean
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
+from reconciler.systems.postgresql import DEFAULT_LIMITS, Limits, Silence, limit_waits, limited_waits
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -26,14 +28,8 @@ Status = Literal["absent", "half-made", "ready"]
 
 WORTH_ANALYZING = 5_000
 """Added datasets from which on SQLite's statistics are refreshed."""
-POSTGRESQL_TIMEOUTS = {
-    "connect_timeout": "10",
-    "tcp_user_timeout": "30000",
-    "keepalives_idle": "20",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-}
-"""Parameters of libpq, in seconds, but milliseconds for tcp_user_timeout; what the configuration sets takes precedence."""
+SILENCE = 60.0
+"""Seconds for which a database that didn't accept a connection in time is not asked again."""
 MISSING_ATTRIBUTE_ERRORS = ("LookupError", "MissingManagerError")
 """Exceptions that the Butler raises when attributes of a registry are missing."""
 LAST_ATTRIBUTE = "config:dimensions.json"
@@ -56,6 +52,12 @@ class ButlerConnection:
         self._config: Any = None
         self._collection_caches = contextlib.ExitStack()
         self._answers: dict[Hashable, Any] = {}
+        self._limits = Limits(on_silence=self._note_silence)
+        self._suspect = False
+        self._silent: ObserveError | None = None
+        self._silent_until = 0.0
+        self.label = ""
+        """What the state calls the repository, if that may be a label of the repository index."""
         self.read_only = False
         """Whether opening the repository for writing is refused."""
 
@@ -68,12 +70,20 @@ class ButlerConnection:
         return answer
 
     def forget(self) -> None:
-        """Drop all cached answers, and let open Butlers read collections and dataset types again."""
+        """Drop all cached answers, and let open Butlers read collections and dataset types again.
+
+        If their database doesn't answer, they are closed: the next question opens the repository again, and reports the fault.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
         self._answers.clear()
         self._collection_caches.close()
-        for writeable, butler in self._butlers.items():
-            butler.registry.refresh()
-            self._cache_collections(butler, writeable)
+        try:
+            for writeable, butler in self._butlers.items():
+                butler.registry.refresh()
+                self._cache_collections(butler, writeable)
+        except SQLAlchemyError:
+            self.forget_connections()
 
     def forget_connections(self) -> None:
         """Close all Butlers and clear the cache, so that the next question opens the repository again."""
@@ -111,7 +121,7 @@ class ButlerConnection:
         silence_loggers()
         if not _has_config(self.uri):
             if not self.may_create:
-                raise _describe_absence(self.uri)
+                raise _describe_absence(self.uri, self.label)
             return "absent"
         try:
             self.open()
@@ -140,7 +150,6 @@ class ButlerConnection:
 
             self._config = ButlerConfig(self.uri)
             redaction.remember_uri(str(self._config.get(("registry", "db"), "")))
-            _limit_waits(self._config)
         return self._config
 
     def open(self, *, writeable: bool = False) -> Butler:
@@ -158,6 +167,10 @@ class ButlerConnection:
         """
         if writeable and self.read_only:
             raise WriteRefused(f"Butler {self.uri} was to be opened for writing in a check that only reads")
+        self.leave_silent_database()
+        if self._silent is not None and time.monotonic() < self._silent_until:
+            raise self._silent  # the wait for it would be the same for each of many resources
+        self._silent = None
         if True in self._butlers:
             return self._butlers[True]
         if writeable not in self._butlers:
@@ -174,17 +187,33 @@ class ButlerConnection:
         from lsst.daf.butler import Butler
 
         try:
-            with warnings.catch_warnings(), _statements_of_opening(self.on_statement):
+            with warnings.catch_warnings(), _statements_of_opening(self.on_statement), limited_waits(self._limits):
                 warnings.simplefilter("ignore")
                 butler = Butler.from_config(self.config(), writeable=writeable)
+            engine = butler._registry._db._engine  # a Butler has no public attribute for its engine
+            limit_waits(engine, self._limits)
             if self.on_statement is not None:
                 import sqlalchemy
 
-                engine = butler._registry._db._engine  # a Butler has no public attribute for its engine
                 sqlalchemy.event.listen(engine, "before_cursor_execute", _without_arguments(self.on_statement))
         except Exception as error:
-            raise as_observe_error(f"Butler {self.uri} could not be opened", error) from error
+            failure = as_observe_error(f"Butler {self.uri} could not be opened", error)
+            if self._silent_until > time.monotonic():
+                self._silent = failure
+            raise failure from error
         return butler
+
+    def _note_silence(self, silence: Silence) -> None:
+        if silence is Silence.CONNECTING:
+            self._silent_until = time.monotonic() + SILENCE
+        else:
+            self._suspect = True
+
+    def leave_silent_database(self) -> None:
+        """Close the connections if a statement got no answer in time, so that the next question shows whether a new one works."""
+        if self._suspect:
+            self.forget_connections()
+            self._suspect = False
 
     def _cache_collections(self, butler: Butler, writeable: bool) -> None:
         """Let a read-only Butler read collections once instead of for each query."""
@@ -220,8 +249,7 @@ class ButlerConnection:
             return
         import sqlalchemy
 
-        engine = sqlalchemy.create_engine(with_timeouts(registry_of(self.config())[0]), poolclass=sqlalchemy.NullPool)
-        with translate_write_errors(), engine.begin() as connection:
+        with translate_write_errors(), open_database(registry_of(self.config())[0]).begin() as connection:
             connection.execute(sqlalchemy.text("analyze"))
 
 
@@ -269,7 +297,7 @@ def _has_config(uri: str) -> bool:
     return bool(place.exists())
 
 
-def _describe_absence(uri: str) -> ObserveError:
+def _describe_absence(uri: str, name: str) -> ObserveError:
     """Return the error about a location without a repository, or about a label that the repository index doesn't know."""
     from lsst.daf.butler import Butler
 
@@ -278,8 +306,8 @@ def _describe_absence(uri: str) -> ObserveError:
     if uri in known:
         place = Butler.get_repo_uri(uri)
         return ObserveError(f"no repository at {place}, the location of {uri} in the repository index", (hint,))
-    label = f', and the repository index has no label "{uri}"' if known and "/" not in uri else ""
-    return ObserveError(f"no repository at {uri}{label}{did_you_mean(uri, known)}", (hint,))
+    label = f', and the repository index has no label "{name}"' if known and name else ""
+    return ObserveError(f"no repository at {uri}{label}{did_you_mean(name or uri, known)}", (hint,))
 
 
 def registry_of(config: Any) -> tuple[Any, str | None]:
@@ -298,22 +326,13 @@ def registry_of(config: Any) -> tuple[Any, str | None]:
     return url, registry.get("namespace")
 
 
-def with_timeouts(url: Any) -> Any:
-    """Return the URL of a database with time limits for connecting to PostgreSQL and for noticing that its host is gone."""
-    if url.get_backend_name() != "postgresql":
-        return url
-    return url.update_query_dict({name: value for name, value in POSTGRESQL_TIMEOUTS.items() if name not in url.query})
-
-
-def _limit_waits(config: Any) -> None:
-    """Add the time limits to the registry's URL in a configuration."""
+def open_database(url: Any, limits: Limits = DEFAULT_LIMITS, **options: Any) -> Any:
+    """Return a `sqlalchemy.engine.Engine` that keeps no connection, with time limits on PostgreSQL; see `limit_waits`."""
     import sqlalchemy
 
-    if not str(config.get(("registry", "db"), "")).startswith("postgresql"):
-        return
-    with contextlib.suppress(sqlalchemy.exc.ArgumentError):  # opening the repository reports it
-        url = with_timeouts(sqlalchemy.make_url(config["registry", "db"]))
-        config["registry", "db"] = url.render_as_string(hide_password=False)
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **options)
+    limit_waits(engine, limits)
+    return engine
 
 
 def _has_all_attributes(config: Any) -> bool:
@@ -322,8 +341,7 @@ def _has_all_attributes(config: Any) -> bool:
 
     url, namespace = registry_of(config)
     attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), schema=namespace)
-    engine = sqlalchemy.create_engine(with_timeouts(url), poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
+    with open_database(url).connect() as connection:
         found = connection.execute(sqlalchemy.select(attributes.c.name).where(attributes.c.name == LAST_ATTRIBUTE))
         return found.first() is not None
 

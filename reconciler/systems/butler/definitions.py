@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.errors import StateError, did_you_mean
+from reconciler.errors import ObserveError, StateError, did_you_mean
 from reconciler.systems.butler.collection_catalog import WILDCARDS, CollectionCatalog
 from reconciler.systems.butler.errors import translate_read_errors
+from reconciler.systems.butler.queries import suggest_identifier
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.connection import ButlerConnection
@@ -30,6 +31,8 @@ class DefinitionReader:
     def __init__(self, connection: ButlerConnection) -> None:
         self.connection = connection
         self.expected_collections: frozenset[str] = frozenset()
+        self.seed_config: str | None = None
+        """Configuration with which the repository will be created, which may define storage classes."""
 
     def collections(self) -> CollectionCatalog:
         """Return all collections by name; each is read when it is first asked for."""
@@ -48,39 +51,89 @@ class DefinitionReader:
         }
 
     def required(self, dimensions: Iterable[str]) -> tuple[str, ...]:
-        """Return the dimensions that these dimensions require, sorted; those given if the repository doesn't exist yet.
+        """Return the dimensions that these dimensions require, sorted.
 
         Raises
         ------
         reconciler.errors.StateError
-            If one is not in the repository's universe.
+            If one is not in the repository's universe, or in the Butler's own before the repository exists.
         """
-        if not self.connection.ready:
-            return tuple(sorted(dimensions))
-        known = self.universe().dimensions.names
+        universe = self._coming_universe()
+        known = universe.dimensions.names
         unknown = sorted(set(dimensions) - set(known))
         if unknown:
             raise StateError([f'unknown dimension "{name}"{did_you_mean(name, known)}' for name in unknown])
         with translate_read_errors(self.connection.uri):
-            return tuple(sorted(self.connection.open().dimensions.conform(dimensions).required))
+            return tuple(sorted(universe.conform(dimensions).required))
 
     def check_storage_class(self, name: str) -> None:
-        """Check that a storage class exists; not before the repository does, whose configuration may define more of them.
+        """Check that a storage class exists; before the repository does, also those of its seed configuration exist.
 
         Raises
         ------
         reconciler.errors.StateError
             If there is none.
         """
-        if not self.connection.ready:
-            return
         from lsst.daf.butler import StorageClassFactory
 
-        self.connection.open()  # adds the storage classes of the repository's configuration to those of the Butler
+        if self.connection.ready:
+            self.connection.open()  # adds the storage classes of the repository's configuration to those of the Butler
         factory = StorageClassFactory()
-        if name not in factory:
+        if name not in factory and name not in self._seeded_storage_classes():
             known = factory._storageClasses  # there is no public list
             raise StateError(f'unknown storage class "{name}"{did_you_mean(name, known)}')
+
+    def _seeded_storage_classes(self) -> Iterable[str]:
+        """Return the storage classes that the seed configuration defines."""
+        if self.connection.ready or self.seed_config is None:
+            return ()
+        from lsst.daf.butler import Config
+
+        with translate_read_errors(self.seed_config, "the seed configuration"):
+            return list(Config(self.seed_config).get("storageClasses", {}))
+
+    def check_expression(self, where: str) -> None:
+        """Check that a query expression is valid, without querying the database.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If it isn't.
+        """
+        from lsst.daf.butler import InvalidQueryError
+
+        if not where:
+            return
+        try:
+            with translate_read_errors(self.connection.uri):
+                self._parse_expression(where)
+        except ObserveError as error:
+            if not isinstance(error.__cause__, InvalidQueryError):
+                raise
+            reason = " ".join(str(error.__cause__).split()).removesuffix(".")
+            universe = self._coming_universe()
+            raise StateError(f'where = "{where}": {reason}{suggest_identifier(where, universe)}') from error
+
+    def _parse_expression(self, where: str) -> None:
+        if self.connection.ready:
+            with self.connection.open().query() as query:
+                query.where(where)  # which parses it, and knows the universe of the repository
+            return
+        # There is no public way to parse an expression without a repository.
+        from lsst.daf.butler.queries._expression_strings import convert_expression_string_to_predicate
+        from lsst.daf.butler.queries._identifiers import IdentifierContext
+
+        universe = self._coming_universe()
+        identifiers = IdentifierContext(universe.empty, frozenset())
+        convert_expression_string_to_predicate(where, context=identifiers, universe=universe)
+
+    def _coming_universe(self) -> Any:
+        """Return the dimension universe of the repository, or the one that it will get."""
+        if self.connection.ready:
+            return self.universe()
+        from lsst.daf.butler import DimensionUniverse
+
+        return DimensionUniverse()
 
     def matching_collections(self, patterns: Iterable[str]) -> list[str]:
         """Return the collections that match any pattern; a pattern without wildcards is returned whether it exists or not."""

@@ -110,6 +110,16 @@ _FAULTS = (
         "is registry.db of butler.yaml right?",
     ),
     Fault(
+        r"the database sent no answer within (\S+ s)",
+        "the database did not answer within {1}",
+        "is the server overloaded, or does another session block it? RECONCILE_DATABASE_TIMEOUT sets the limit in seconds",
+    ),
+    Fault(
+        r"connection timeout expired|connection to server .*timeout expired",
+        "the database did not answer in time",
+        "is the server overloaded? Run again later",
+    ),
+    Fault(
         r"Connection refused|server closed the connection|could not connect|terminating connection|connection .*closed"
         r"|No such file or directory.*\.s\.PGSQL|the database system is (starting up|shutting down|in recovery)",
         "the database can't be reached",

@@ -7,9 +7,13 @@ does not (``day_obs``), since the Butler answers it from an index of the dimensi
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from reconciler.errors import did_you_mean
+
+_KEYWORDS = frozenset({"AND", "OR", "NOT", "IN", "NULL", "OVERLAPS", "TRUE", "FALSE", "UTC", "TAI", "T"})
 POINTED = "exposure.tracking_ra != NULL AND exposure.tracking_dec != NULL AND exposure.sky_angle != NULL"
 SEES_SKY = "(exposure.can_see_sky = NULL OR exposure.can_see_sky)"
 
@@ -64,3 +68,25 @@ def from_runs(dataset_type: str, runs: Sequence[str], where: str = "") -> tuple[
 def on_nights(instrument: str, nights: Iterable[int], where: str = "") -> str:
     """Return the expression for datasets of an instrument on these days of observation, which satisfy ``where``."""
     return with_values(instrument, "exposure.day_obs", nights, where)
+
+
+def suggest_identifier(where: str, universe: Any) -> str:
+    """Return what was probably meant by the first identifier of an expression that a dimension universe doesn't have.
+
+    Parameters
+    ----------
+    where : `str`
+        The expression, without the texts in quotes.
+    universe : `lsst.daf.butler.DimensionUniverse`
+        The dimensions.
+    """
+    elements = set(universe.elements.names) | set(universe.dimensions.names)
+    for name, _, field in re.findall(r"(?<![\w.:])([A-Za-z_]\w*)(\.(\w+))?", re.sub(r"'[^']*'", "", where)):
+        if name.upper() in _KEYWORDS:
+            continue
+        if name not in elements:
+            return did_you_mean(name, elements)
+        fields = {*universe[name].schema.names, "region", "timespan"}
+        if field and field not in fields:
+            return did_you_mean(field, fields)
+    return ""

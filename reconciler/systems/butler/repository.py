@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.systems.butler.connection import ButlerConnection, Status
@@ -12,6 +13,15 @@ from reconciler.systems.butler.definitions import DefinitionReader
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef as DatasetRef  # for annotations in kinds, which don't import lsst
+
+
+def locate_repository(uri: str, folder: Path) -> str:
+    """Return a label of the repository index as it is, and the path of another name without a folder, next to the state file."""
+    if "/" in uri:
+        return uri
+    from lsst.daf.butler import Butler
+
+    return uri if uri in Butler.get_known_repos() else str(folder / uri)
 
 
 class Repository:
@@ -48,6 +58,7 @@ class Repository:
         self.dataset_types = definitions.dataset_types
         self.required = definitions.required
         self.check_storage_class = definitions.check_storage_class
+        self.check_expression = definitions.check_expression
         self.universe = definitions.universe
         self.records = definitions.records
         self.count_records = definitions.count_records
@@ -73,6 +84,10 @@ class Repository:
     def expect_collections(self, names: Iterable[str]) -> None:
         """Read these collections at once when the first one is asked for; others are read one by one."""
         self._definitions.expected_collections = frozenset(names)
+
+    def expect_seed(self, path: str | None) -> None:
+        """Name the configuration with which the repository will be created, if it doesn't exist."""
+        self._definitions.seed_config = path
 
     @property
     def status(self) -> Status:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import ApplyError
-from reconciler.systems.butler.connection import registry_of, with_timeouts
+from reconciler.systems.butler.connection import open_database, registry_of
 from reconciler.systems.butler.errors import translate_write_errors
 from reconciler.systems.butler.repository import Repository
+from reconciler.systems.postgresql import limited_waits
 
 METADATA_TABLES = {"butler_attributes", "opaque_meta"}
 """Tables of a registry whose rows only describe other tables."""
@@ -37,7 +38,8 @@ def create(repository: Repository, seed: str | None, *, override: bool, repair: 
         if repair:
             drop_empty_tables(repository.uri)
         config = Config(seed) if seed else None
-        Butler.makeRepo(repository.uri, config=config, forceConfigRoot=not override, overwrite=repair)
+        with limited_waits():
+            Butler.makeRepo(repository.uri, config=config, forceConfigRoot=not override, overwrite=repair)
     repository.forget_connections()
     repository.open(writeable=True)  # the first open for writing creates the datastore's tables
 
@@ -48,7 +50,7 @@ def drop_empty_tables(uri: str) -> None:
     from lsst.daf.butler import ButlerConfig
 
     url, namespace = registry_of(ButlerConfig(uri))
-    engine = sqlalchemy.create_engine(with_timeouts(url), poolclass=sqlalchemy.NullPool)
+    engine = open_database(url)
     try:
         with engine.begin() as connection:
             tables = sqlalchemy.MetaData(schema=namespace)

@@ -106,3 +106,25 @@ class RuleCatalog:
                 return frozenset()
 
         return self._connection.ask(("rses", rse_expression), read, rse_expression)
+
+    def scopes(self) -> frozenset[str]:
+        """List all scopes, in one call."""
+        return self._connection.ask("scopes", lambda: frozenset(map(str, read_rows(self._connection.client.list_scopes()))))
+
+    def has_account(self, account: str) -> bool:
+        """Check whether an account exists."""
+        from rucio.common.exception import AccountNotFound
+
+        def read() -> bool:
+            try:
+                return bool(self._connection.client.get_account(account))
+            except AccountNotFound:
+                return False
+
+        return self._connection.ask(("account", account), read, f"account {account}")
+
+    def accounts(self) -> frozenset[str]:
+        """List all accounts, in one call."""
+        return self._connection.ask(
+            "accounts", lambda: frozenset(row["account"] for row in read_rows(self._connection.client.list_accounts(), "account"))
+        )

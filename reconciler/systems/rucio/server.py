@@ -157,6 +157,18 @@ class RucioServer:
         """List the RSEs that an expression selects; none if it is invalid now."""
         return self._rules.rses(rse_expression)
 
+    def scopes(self) -> frozenset[str]:
+        """List all scopes."""
+        return self._rules.scopes()
+
+    def has_account(self, account: str) -> bool:
+        """Check whether an account exists."""
+        return self._rules.has_account(account)
+
+    def accounts(self) -> frozenset[str]:
+        """List all accounts."""
+        return self._rules.accounts()
+
     def bad_replicas(self, rses: Iterable[str]) -> frozenset[BadReplica]:
         """List the replicas at some RSEs that were declared bad and not replaced since, of all files."""
         return self._replicas.bad(rses)

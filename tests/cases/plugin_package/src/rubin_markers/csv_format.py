@@ -17,5 +17,5 @@ def write_csv(reports: Sequence[DiffReport]) -> str:
     for report in reports:
         for resource in report.resources:
             for difference in resource.differences:
-                rows.writerow([report.state, resource.address, difference.field or "", difference.sort.value, difference.count])
+                rows.writerow([report.state, resource.address, difference.field or "", difference.kind.value, difference.count])
     return stream.getvalue().rstrip("\n")

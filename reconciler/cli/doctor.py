@@ -1,0 +1,85 @@
+"""``reconcile doctor``: check a machine and a state before they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
+from reconciler.cli.options import history_option, journal_option, merge_variables, state_arguments
+from reconciler.errors import ReconcileError
+
+if TYPE_CHECKING:
+    from reconciler.report.checkup import Check
+    from reconciler.state.variables import Scalar
+
+
+@click.command()
+@state_arguments
+@history_option
+@journal_option
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@handle_errors
+def doctor(
+    state: tuple[Path, ...],
+    var_files: tuple[Path, ...],
+    pairs: tuple[str, ...],
+    history: str | None,
+    journal: Path | None,
+    output_format: str,
+) -> int:
+    """Check this machine and what a state needs: versions, permissions, credentials.
+
+    Without STATE, all files state/*.toml are checked, if there are any. Nothing is changed. The exit code is 0 if all checks
+    passed, and 1 otherwise.
+    """
+    from reconciler.report.checkup import CheckGroup, DoctorReport, check_machine, format_checkup
+
+    variables = merge_variables(var_files, pairs)
+    groups = [CheckGroup(state=None, checks=[*check_machine(journal), _check_history(history)])]
+    for path in state or sorted(Path("state").glob("*.toml")):
+        groups.append(CheckGroup(state=str(path), checks=list(_check_state(path, variables))))
+    problems = [check for group in groups for check in group.checks if not check.ok]
+    if output_format == "json":
+        from reconciler.report.json import format_json
+
+        report = DoctorReport(healthy=not problems, groups=groups)
+        echo_document(format_json(report.model_dump(mode="json")))
+    else:
+        from reconciler.report.formatting import Line, plural
+
+        show(format_checkup(groups))
+        show([Line(f"{plural(len(problems), 'problem')} found." if problems else "No problem found.", bold=True)])
+    return ERROR if problems else IN_SYNC
+
+
+def _check_history(option: str | None) -> Check:
+    from reconciler.report.checkup import make_check, passed
+    from reconciler.watch.latest import open_reading
+    from reconciler.watch.locations import find_history
+
+    def check() -> Check:
+        location = find_history(option)
+        if location.file is not None and not location.file.exists():
+            return passed("history", f"none yet at {location}; reconcile drift makes it")
+        with open_reading(location):
+            return passed("history", f"{location} can be read")
+
+    return make_check("history", check)
+
+
+def _check_state(path: Path, variables: Mapping[str, Scalar]) -> Iterator[Check]:
+    from reconciler.report.checkup import check_session, failed
+    from reconciler.session import open_session
+
+    try:
+        session = open_session(path, variables)
+    except ReconcileError as error:
+        yield failed("state file", "; ".join(error.problems), *error.hints)
+        return
+    with session:
+        session.context.forbid_writes()
+        yield from check_session(session)

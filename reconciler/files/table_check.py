@@ -1,0 +1,219 @@
+"""Checks of tables of files to ingest that need neither astropy nor the Butler: columns, empty cells, and what cells contain.
+
+The Butler would accept a table with a wrong cell and fail at the ingest, after other things have been written.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.errors import StateError, did_you_mean
+from reconciler.files.text import read_text
+from reconciler.printable import escape
+
+INTEGER_DIMENSIONS = frozenset({"day_obs", "detector", "exposure", "patch", "subfilter", "tract", "visit", "visit_system"})
+"""Dimensions of the Butler's own universe whose values are numbers, besides the pixels of the sky."""
+REQUIRED_DIMENSIONS = {
+    **dict.fromkeys(("day_obs", "detector", "exposure", "group", "physical_filter", "visit", "visit_system"), ("instrument",)),
+    "patch": ("skymap", "tract"),
+    "subfilter": ("band",),
+    "tract": ("skymap",),
+}
+"""The dimensions that each of these requires, so that a data ID has a value of them too."""
+IMPLIED_DIMENSIONS = {
+    "exposure": ("band", "day_obs", "group", "physical_filter"),
+    "physical_filter": ("band",),
+    "visit": ("band", "day_obs", "physical_filter"),
+}
+"""The dimensions whose values each of these determines, so that a data ID needs none of them."""
+_PIXELS = re.compile(r"(htm|healpix)(\d+)")
+TEXT_SUFFIXES = (".csv", ".ecsv")
+MOST_PROBLEMS = 5
+"""Problems of one column that are listed."""
+
+
+@dataclass(frozen=True)
+class _Text:
+    """The cells of a text table: the line of the header and its names, and the line and the cells of each row."""
+
+    header_line: int
+    names: Sequence[str]
+    lines: Sequence[int]
+    rows: Sequence[Sequence[str]]
+
+
+def find_table_problems(path: str, dimensions: Iterable[str] | None, dataset_type: str) -> list[str]:
+    """Return what is wrong with a table in CSV or ECSV, each with the line; nothing of a table in FITS.
+
+    Parameters
+    ----------
+    path : `str`
+        The table.
+    dimensions : iterable of `str` or `None`
+        The dimensions that the data IDs of the dataset type need; `None` if they aren't known.
+    dataset_type : `str`
+        The dataset type, for messages.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If the file can't be read.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in TEXT_SUFFIXES:
+        return []
+    try:
+        table = _parse(path, with_comments=suffix == ".ecsv")
+    except csv.Error as error:
+        raise StateError(f"{path}: can't be read as a table: {error}") from error
+    if not table.names:
+        return [f"{path}: the table has no columns; the first must hold file paths, the others dimensions"]
+    names = table.names[1:]
+    problems = [f"{path}:{table.header_line}: {text}" for text in _find_missing_columns(names, dimensions, dataset_type)]
+    ragged = [
+        (line, f"{_count(len(row), 'cell')}, where the table has {_count(len(table.names), 'column')}")
+        for line, row in zip(table.lines, table.rows, strict=True)
+        if len(row) != len(table.names)
+    ]
+    if ragged:
+        return problems + _list(path, ragged)
+    columns = list(zip(*table.rows, strict=True)) if table.rows else [() for _ in table.names]
+    for name, cells in zip(table.names, columns, strict=True):
+        wrong = _find_wrong_cells(name, cells, is_path=name == table.names[0])
+        problems += _list(path, [(table.lines[position], text) for position, text in wrong])
+    if not problems and dimensions is not None:
+        problems += _list(path, list(_find_rivals(table, columns, dimensions)))
+    return problems
+
+
+def find_value_problems(path: str, rows: Iterable[Mapping[str, object]]) -> list[str]:
+    """Return what is wrong with the values of a table in FITS, each with the number of its row; nothing of a table in text."""
+    if os.path.splitext(path)[1].lower() in TEXT_SUFFIXES:
+        return []  # `find_table_problems` checks the text itself
+    wrong = [
+        (number, text)
+        for number, row in enumerate(rows, 1)
+        for name, value in row.items()
+        if (text := find_wrong_value(name, value))
+    ]
+    return [problem.replace(f"{path}:", f"{path}: row ", 1) for problem in _list(path, wrong)]
+
+
+def required_columns(dimensions: Iterable[str]) -> list[str]:
+    """Return the dimensions that a data ID needs, as far as that is known without a Butler.
+
+    Dimensions that others of them may determine are left out; the Butler knows better, once it can be asked.
+    """
+    listed = dict.fromkeys(dimensions)
+    needed = dict.fromkeys(name for dimension in listed for name in (*REQUIRED_DIMENSIONS.get(dimension, ()), dimension))
+    implied = {name for dimension in needed for name in IMPLIED_DIMENSIONS.get(dimension, ())}
+    return [name for name in needed if name not in implied]
+
+
+def find_wrong_value(name: str, value: object) -> str:
+    """Return what is wrong with a value of a dimension, such as ``htm7 = "abc" is not a whole number``; nothing if it isn't."""
+    text = "" if value is None else str(value).strip()
+    if not text:
+        return f"{name} is empty"
+    pixels = _PIXELS.fullmatch(name)
+    if pixels is None and name not in INTEGER_DIMENSIONS:
+        return ""
+    shown = f'{name} = "{escape(text[:40])}"'
+    if not re.fullmatch(r"[+-]?\d+", text):
+        return f"{shown} is not a whole number"
+    if pixels is None:
+        return ""
+    first, last = _pixel_range(pixels)
+    if first <= int(text) <= last:
+        return ""
+    what = "HTM" if pixels[1] == "htm" else "HEALPix"
+    return f"{name} = {text} is out of range; {what} indices of level {pixels[2]} are {first} to {last}"
+
+
+def _pixel_range(pixels: re.Match[str]) -> tuple[int, int]:
+    """Return the first and the last index; HTM has 8 triangles at level 0, numbered from 8, and HEALPix 12 from 0."""
+    count = 4 ** int(pixels[2])
+    return (8 * count, 16 * count - 1) if pixels[1] == "htm" else (0, 12 * count - 1)
+
+
+def _parse(path: str, *, with_comments: bool) -> _Text:
+    from pathlib import Path
+
+    delimiter = ","
+    numbered = list(enumerate(read_text(Path(path)).splitlines(), 1))
+    if with_comments:
+        declared = [re.fullmatch(r"#\s*delimiter:\s*['\"]?(.)['\"]?\s*", line) for _, line in numbered if line.startswith("#")]
+        delimiter = next((match[1] for match in declared if match), " ")
+        numbered = [(number, line) for number, line in numbered if not line.startswith("#")]
+    numbered = [(number, line.rstrip(" ") if delimiter == " " else line) for number, line in numbered if line.strip()]
+    reader = csv.reader((line for _, line in numbered), delimiter=delimiter, skipinitialspace=True)
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    for row in reader:
+        lines.append(numbered[reader.line_num - 1][0])
+        rows.append(row)
+    if not rows:
+        return _Text(1, (), (), ())
+    return _Text(lines[0], [name.strip() for name in rows[0]], lines[1:], rows[1:])
+
+
+def _find_missing_columns(names: Sequence[str], dimensions: Iterable[str] | None, dataset_type: str) -> Iterator[str]:
+    if dimensions is None:
+        return
+    needed = list(dimensions)
+    others = [name for name in names if name not in needed]
+    for dimension in needed:
+        if dimension not in names:
+            yield f'lacks the column "{dimension}", a dimension of {dataset_type}{did_you_mean(dimension, others)}'
+
+
+def _find_wrong_cells(name: str, cells: Sequence[str], *, is_path: bool) -> Iterator[tuple[int, str]]:
+    """Yield the position and the problem of each wrong cell of a column; the usual column without any is checked at once."""
+    if is_path:
+        if cells and all(cell.strip().isdecimal() for cell in cells):
+            yield 0, f'the first column, "{name}", must hold file paths, but contains {cells[0]}'
+            return
+        yield from ((position, f"{name} is empty") for position, cell in enumerate(cells) if not cell.strip())
+        return
+    pixels = _PIXELS.fullmatch(name)
+    if pixels is not None or name in INTEGER_DIMENSIONS:
+        try:
+            numbers = [int(cell) for cell in cells]
+        except ValueError:
+            pass
+        else:
+            first, last = _pixel_range(pixels) if pixels is not None else (None, None)
+            if not numbers or first is None or last is None or (first <= min(numbers) and max(numbers) <= last):
+                return
+    for position, cell in enumerate(cells):
+        if text := find_wrong_value(name, cell):
+            yield position, text
+
+
+def _find_rivals(table: _Text, columns: Sequence[Sequence[str]], dimensions: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the rows with the data ID of an earlier row and another file."""
+    needed = [name for name in dimensions if name in table.names[1:]]
+    keys = list(zip(*(columns[table.names.index(name)] for name in needed), strict=True))
+    if len(set(keys)) == len(keys):
+        return
+    seen: dict[tuple[str, ...], int] = {}
+    for position, key in enumerate(keys):
+        earlier = seen.setdefault(key, position)
+        if columns[0][earlier] != columns[0][position]:
+            shown = ", ".join(f"{name} = {escape(value)}" for name, value in zip(needed, key, strict=True))
+            yield table.lines[position], f"two files for {shown}; the other one is in line {table.lines[earlier]}"
+
+
+def _list(path: str, problems: Sequence[tuple[int, str]]) -> list[str]:
+    texts = [f"{path}:{line}: {text}" for line, text in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        texts[-1] += f" (and {len(problems) - MOST_PROBLEMS:,} more rows like these)"
+    return texts
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

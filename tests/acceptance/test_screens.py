@@ -1,0 +1,203 @@
+"""Every screen on terminals of 80 and 120 columns, with and without colour, as snapshots.
+
+The snapshots are in tests/cases/screens, and pictures of them in docs/images/screens. ``make screens`` writes both anew after a
+change that is meant.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, STACK
+from screens import Screen, run_on_terminal
+
+SNAPSHOTS = ROOT / "tests" / "cases" / "screens"
+PICTURES = ROOT / "docs" / "images" / "screens"
+WIDTHS = (80, 120)
+NIGHTS = """\
+[reconcile]
+version = 1
+title = "Survey of the southern sky"
+ticket = "DM-48746"
+[repository]
+uri = "repo"
+create = true
+[collection."u/survey/night{1..12}"]
+type = "RUN"
+note = "one for each night"
+[dataset_type.cat]
+storage_class = "StructuredDataDict"
+dimensions = ["htm7"]
+[chain."u/survey"]
+children = ["u/survey/night1", "u/survey/night2", "u/survey/night3"]
+[expect.catalogues]
+dataset_type = "cat"
+collections = ["u/survey"]
+min = 1
+note = "The reference catalogues are shared by all campaigns of this repository, so a missing one is serious."
+"""
+WRONG = """\
+[reconcile]
+version = 1
+[repository]
+uri = "repo"
+create = true
+[chain."u/survey"]
+childern = ["u/survey/night1"]
+[collection."u/survey/night1"]
+type = "RUNN"
+"""
+
+
+@dataclass
+class Desk:
+    """An operator's folder with state files."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, columns: int, *words: str, typed: dict[str, str] | None = None) -> Screen:
+        command = [str(Path(sys.executable).with_name("reconcile")), *words]
+        return run_on_terminal(command, columns=columns, folder=self.folder, environment=self.environment, typed=typed)
+
+
+@pytest.fixture(scope="module")
+def make_desk() -> Iterator[Callable[[], Desk]]:
+    """A function that makes a desk; the path of its folder always has the same length."""
+    made: list[Path] = []
+
+    def make() -> Desk:
+        folder = Path(tempfile.mkdtemp(prefix="desk-"))
+        made.append(folder)
+        (folder / "survey.toml").write_text(NIGHTS)
+        (folder / "wrong.toml").write_text(WRONG)
+        home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "xdg"), "PYTHONPATH": str(ROOT)}
+        return Desk(folder, {**STACK, **home})
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def empty(make_desk: Callable[[], Desk]) -> Desk:
+    """A desk without a repository."""
+    return make_desk()
+
+
+@pytest.fixture(scope="module")
+def built(make_desk: Callable[[], Desk]) -> Desk:
+    """A desk with a repository of which a chain has drifted and been watched."""
+    desk = make_desk()
+    desk.run(80, "apply", "--yes", "survey.toml")
+    desk.run(80, "drift", "survey.toml")
+    from lsst.daf.butler import Butler
+
+    Butler.from_config(str(desk.folder / "repo"), writeable=True).collections.redefine_chain(
+        "u/survey", ["u/survey/night2", "u/survey/night1"]
+    )
+    desk.run(80, "drift", "survey.toml")
+    return desk
+
+
+@dataclass(frozen=True)
+class Case:
+    """One screen: its name, the desk, what is run and typed, and whether durations decide where its lines break."""
+
+    name: str
+    desk: str
+    words: tuple[str, ...]
+    typed: dict[str, str] | None = None
+    timed: bool = False
+
+    def agrees(self, text: str, snapshot: str) -> bool:
+        return text.split() == snapshot.split() if self.timed else text == snapshot
+
+
+CASES = (
+    Case("help", "empty", ("--help",)),
+    Case("diff-help", "empty", ("diff", "--help")),
+    Case("wrong-option", "empty", ("diff", "--onyl", "x")),
+    Case("validate", "empty", ("validate", "survey.toml")),
+    Case("validate-wrong", "empty", ("validate", "wrong.toml")),
+    Case("diff-nothing-there", "empty", ("diff", "survey.toml")),
+    Case("diff-nothing-there-verbose", "empty", ("diff", "-v", "survey.toml")),
+    Case("apply-declined", "empty", ("apply", "survey.toml"), {"[y/N]": "\n"}),
+    Case("apply-without-a-state", "empty", ("apply", "nosuch.toml")),
+    Case("diff", "built", ("diff", "survey.toml")),
+    Case("diff-verbose", "built", ("diff", "-v", "survey.toml")),
+    Case("diff-quiet", "built", ("diff", "-q", "survey.toml")),
+    Case("diff-shell", "built", ("diff", "--format", "shell", "survey.toml")),
+    Case("drift", "built", ("drift", "-v", "survey.toml"), timed=True),
+    Case("drift-quiet", "built", ("drift", "-q", "survey.toml"), timed=True),
+    Case("log", "built", ("log",)),
+)
+
+
+def show(desk: Desk, case: Case, columns: int, *more: str) -> Screen:
+    return desk.run(columns, *case.words, *more, typed=case.typed)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_screen_is_as_its_snapshot(request: pytest.FixtureRequest, case: Case, columns: int) -> None:
+    desk: Desk = request.getfixturevalue(case.desk)
+    screen = show(desk, case, columns)
+    snapshot = SNAPSHOTS / f"{case.name}-{columns}.txt"
+    if os.environ.get("RECONCILE_SCREENS"):
+        snapshot.write_text(screen.text)
+        write_picture(case, columns, screen)
+    assert case.agrees(screen.text, snapshot.read_text()), f"{screen.text}\nif this change is meant: make screens"
+    for line in screen.lines:
+        assert len(line) <= columns
+    assert b"\x1b[?25l" not in screen.raw.rpartition(b"\x1b[?25h")[2], "the cursor is left hidden"
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_screen_without_colour_says_the_same(request: pytest.FixtureRequest, case: Case) -> None:
+    desk: Desk = request.getfixturevalue(case.desk)
+    plain = show(desk, case, 80, "--color", "never") if "--onyl" not in case.words else show(desk, case, 80)
+    assert case.agrees(plain.text, (SNAPSHOTS / f"{case.name}-80.txt").read_text()), plain.text
+    if "--onyl" not in case.words:
+        assert not [code for code in (b"\x1b[31m", b"\x1b[32m", b"\x1b[33m", b"\x1b[1m") if code in plain.raw]
+
+
+def write_picture(case: Case, columns: int, screen: Screen) -> None:
+    """Write a screen as an SVG picture."""
+    from rich.console import Console
+    from rich.text import Text
+
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True)
+    console.print(Text(f"$ reconcile {' '.join(case.words)}", "bold"))
+    console.print(Text.from_ansi(screen.ansi))
+    title = f"reconcile {case.words[0]}"
+    svg = console.export_svg(title=title, unique_id=f"{case.name}-{columns}")
+    (PICTURES / f"{case.name}-{columns}.svg").write_text(svg)
+
+
+def test_every_snapshot_belongs_to_a_screen() -> None:
+    assert {file.name for file in SNAPSHOTS.iterdir()} == {f"{case.name}-{columns}.txt" for case in CASES for columns in WIDTHS}
+
+
+def test_a_command_that_is_silent_for_half_a_second_gives_a_sign_of_life(built: Desk) -> None:
+    screen = built.run(80, "diff", "survey.toml")
+    assert b"starting the Butler" in screen.raw
+    assert "starting the Butler" not in screen.text, "it is left behind"
+
+
+@pytest.mark.parametrize("moment", ["starting the Butler", "[y/N]"])
+def test_ctrl_c_leaves_a_clean_terminal(make_desk: Callable[[], Desk], moment: str) -> None:
+    screen = make_desk().run(80, "apply", "survey.toml", typed={moment: "\x03"})
+    assert screen.code == 130
+    assert "Traceback" not in screen.text
+    assert screen.lines[-1] == "interrupted"
+    assert b"\x1b[?25l" not in screen.raw.rpartition(b"\x1b[?25h")[2], "the cursor is left hidden"

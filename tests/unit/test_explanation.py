@@ -1,0 +1,218 @@
+"""The explanation of one resource, of fake kinds: what it needs, what is live, what differs and since when, what hinders it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from fakes import FakeAction, FakeKind, FakeSpec, GivenKind, Thing, address, make_plan, make_state
+
+from reconciler.engine.model import Command, Comparison, Condition, Cost, DifferenceKind, Members, Observed
+from reconciler.engine.plan import Plan
+from reconciler.engine.proof import Claim, Proof, find_boundary
+from reconciler.engine.proof_store import ProofStore
+from reconciler.errors import ObserveError, StateError
+from reconciler.report.explanation import ExplainReport, KnownFacts, SeenDifference, explain, explain_schema
+from reconciler.report.explanation_text import format_explanation
+from reconciler.report.journal import RecordedAction
+from reconciler.session import find_address
+
+NOW = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
+
+
+def text_of(plan: Plan, name: str, **facts: Any) -> str:
+    report = explain(plan, address(name), KnownFacts(**facts))
+    jsonschema.validate(json.loads(report.model_dump_json()), explain_schema())
+    return "\n".join(line.text for line in format_explanation(report, plan, NOW))
+
+
+def report_of(plan: Plan, name: str, **facts: Any) -> ExplainReport:
+    return explain(plan, address(name), KnownFacts(**facts))
+
+
+def chain_of_three(kind: FakeKind) -> Plan:
+    tables = {
+        "box.a": FakeSpec(provides=("cup:a",)),
+        "box.b": FakeSpec(needs=("cup:a", "cup:elsewhere"), provides=("cup:b",)),
+        "box.c": FakeSpec(needs=("cup:b",)),
+    }
+    return make_plan(make_state(tables, kind))
+
+
+def test_an_explanation_names_the_line_the_needs_and_those_that_need_it() -> None:
+    text = text_of(chain_of_three(FakeKind()), "box.b", source="[box.b]", existing={"cup:elsewhere": False})
+    assert text.splitlines()[:3] == [
+        "box.b   missing: it doesn't exist",
+        "  asked for by  /states/fake.toml:20",
+        " " * 16 + "[box.b]",
+    ]
+    assert '  needs         box.a (line 10, missing, for cup "a")\n' in text
+    assert 'cup "elsewhere" (doesn\'t exist; no table provides it)' in text
+    assert '  needed by     box.c (line 30, missing, for cup "b")\n' in text
+    assert '  hindered by   cup "elsewhere" doesn\'t exist, and no table provides it\n' in text
+    assert "  to do         make: make it\n" in text
+
+
+@pytest.mark.parametrize(("existing", "words"), [({}, "could not be checked"), ({"cup:elsewhere": True}, "exists live")])
+def test_what_no_table_provides_is_explained_by_what_exists(existing: dict[str, bool], words: str) -> None:
+    text = text_of(chain_of_three(FakeKind()), "box.b", existing=existing)
+    assert f'cup "elsewhere" ({words}; no table provides it)' in text
+    assert "hindered by" not in text
+
+
+def test_a_resource_that_could_not_be_checked_is_explained_with_what_to_do() -> None:
+    kind = FakeKind()
+    kind.unobservable["a"] = ObserveError("the server is down", ("is it up?",))
+    text = text_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
+    assert "  live          unknown\n                the server is down\n                is it up?\n" in text
+    assert "  hindered by   the server is down\n" in text
+
+
+def test_a_need_that_could_not_be_checked_hinders_what_needs_it() -> None:
+    kind = FakeKind()
+    kind.unobservable["a"] = ObserveError("the server is down")
+    assert "needs box.a, whose status is unknown" in report_of(chain_of_three(kind), "box.b").blocked_by
+
+
+def test_differences_are_shown_as_in_a_diff_with_their_age_and_cause() -> None:
+    kind = FakeKind()
+    kind.things["a"] = Thing(value=1)
+    plan = make_plan(make_state({"box.a": FakeSpec(value=2)}, kind))
+    seen = {("change", "value"): SeenDifference("2026-11-25T12:00:00.000Z", "2026-11-28T11:00:00.000Z", 12, "drifted")}
+    text = text_of(plan, "box.a", seen=seen, last_in_sync="2026-11-25T11:00:00.000Z")
+    assert "  differs       ~ value   1 → 2\n" in text
+    since = "value: 2026-11-25T12:00:00.000Z (3 d ago), seen by 12 checks, last 2026-11-28T11:00:00.000Z; cause: drifted"
+    assert f"  since         {since}\n" in text
+    assert "  last in sync  2026-11-25T11:00:00.000Z (3 d ago)\n" in text
+    assert report_of(plan, "box.a", seen=seen).differences[0].times_seen == 12
+
+
+def test_waiting_is_found_in_the_history_without_its_field_and_what_would_follow_is_shown() -> None:
+    kind = FakeKind()
+    kind.things["a"] = Thing()
+    plan = make_plan(make_state({"box.a": FakeSpec(awaited=("x", "y"))}, kind))
+    report = report_of(plan, "box.a", seen={("waiting", ""): SeenDifference("2026-11-28T11:00:00Z", "", 1, "waiting")})
+    assert report.differences[0].cause == "waiting"
+    assert [(action.verb, action.once_delivered) for action in report.actions] == [("add", True)]
+    assert "add: add 2, 2 datasets (20 bytes), once Rucio has delivered it" in text_of(plan, "box.a")
+
+
+def test_unwanted_members_are_counted_and_it_is_explained_why_they_stay() -> None:
+    kind = FakeKind()
+    kind.things["a"] = Thing(members={"x"})
+    for spec, reason in ((FakeSpec(), "without --prune"), (FakeSpec(protect=True), "protect = true")):
+        text = text_of(make_plan(make_state({"box.a": spec}, kind)), "box.a")
+        assert "  differs       - 1 unwanted member\n" in text
+        assert reason in text.partition("hindered by")[2]
+
+
+@pytest.mark.parametrize(("manage", "reason"), [("observe", "only reported"), ("create", "what exists is never changed")])
+def test_it_is_explained_why_nothing_is_done_about_a_difference(manage: Any, reason: str) -> None:
+    kind = FakeKind()
+    kind.things["a"] = Thing(value=1)
+    text = text_of(make_plan(make_state({"box.a": FakeSpec(value=2, manage=manage)}, kind)), "box.a")
+    assert f'manage = "{manage}": ' in text
+    assert reason in text
+    assert "  to do         nothing\n" in text
+
+
+def test_nothing_hinders_what_is_in_sync() -> None:
+    kind = FakeKind()
+    kind.things["a"] = Thing()
+    report = report_of(make_plan(make_state({"box.a": FakeSpec(manage="observe")}, kind)), "box.a")
+    assert (report.status, report.blocked_by, report.actions) == ("ok", [], [])
+
+
+class Risky(FakeAction):
+    """An action with a risk."""
+
+    @property
+    def risk(self) -> str:
+        return "closes it"
+
+
+def test_actions_have_their_size_their_risk_and_their_commands() -> None:
+    kind = GivenKind()
+    made = Risky(address=address("box.a"), verb="close", reason="it is open", cost=Cost(3, 3_000_000), removes=("x",))
+    kind.given["a"] = Observed(FakeSpec(value=1))
+    kind.actions["a"] = [made]
+    kind.typed["close"] = [Command("rucio", "did", "update", "a b")]
+    text = text_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
+    assert "  to do         close: it is open, 3 datasets (3.0 MB)\n" in text
+    assert "                  ! closes it\n                  $ rucio did update 'a b'\n" in text
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        (Members("raws", 2, 2), "2 of 2 raws present, compared one by one"),
+        (Members.counted("raws", 2), "2 of 2 raws present, by their number only"),
+        (Members.proven("raws", 2), "by proof: they were listed in an earlier run, and dates and numbers show"),
+    ],
+)
+def test_it_is_explained_how_members_were_compared(
+    members: Members, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    kind = GivenKind()
+    kind.given["a"] = Observed(FakeSpec(), (members,))
+    assert words in text_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
+
+
+@pytest.mark.parametrize("claimed", ["box.a", "raw of box.b, box.a"])
+def test_a_proof_is_dated_by_when_its_members_were_listed(claimed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    ProofStore().record(Proof(Claim(claimed, ""), find_boundary(NOW), 2, ""))
+    ProofStore().record(Proof(Claim("box.ab", ""), find_boundary(NOW + datetime.timedelta(1)), 2, ""))
+    (ProofStore().folder / "broken.json").write_text("{")
+    kind = GivenKind()
+    kind.given["a"] = Observed(FakeSpec(), (Members.proven("raws", 2),))
+    report = report_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
+    assert (report.live.members[0].compared, report.live.members[0].listed) == (Comparison.PROOF, "2026-11-28T12:00:00Z")
+
+
+def test_it_is_explained_how_it_was_found_out_by_the_systems_that_were_asked() -> None:
+    facts = {"systems": {"butler": "repo", "rucio": "rucio.example.org"}, "statements": 14, "calls": 1, "seconds": 1.2}
+    text = text_of(chain_of_three(FakeKind()), "box.a", **facts)
+    assert "  found out by  queries of the Butler repo\n" in text
+    assert "in 1.2 s: 14 SQL statements, 1 Rucio call, together with 2 resources that it needs\n" in text
+
+
+def test_long_lists_are_cut_with_how_many_more_there_are_and_runs_are_shown() -> None:
+    tables = {"box.a": FakeSpec(provides=("cup:a",)), **{f"box.b{n}": FakeSpec(needs=("cup:a",)) for n in range(12)}}
+    run = RecordedAction(
+        run="r1",
+        time="T1",
+        address="box.a",
+        kind="box",
+        name="a",
+        verb="make",
+        outcome="failed",
+        reason="make it",
+        detail="no space",
+    )
+    text = text_of(make_plan(make_state(tables)), "box.a", runs=[run])
+    assert "… and 2 more; --format json lists all" in text
+    assert text.endswith("  runs          T1   r1   make   failed   make it: no space")
+
+
+def test_a_condition_that_blocks_is_a_hindrance() -> None:
+    kind = FakeKind()
+    kind.conditions["a"] = (Condition(DifferenceKind.CONFLICT, "it is a cup"),)
+    report = report_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
+    assert (report.status, report.blocked_by) == ("conflict", ["conflict: it is a cup"])
+
+
+def test_an_address_is_found_with_and_without_quotes_and_by_a_glob_that_matches_one() -> None:
+    state = make_state({"box.a/b": FakeSpec(), "box.a[1]": FakeSpec(), "box.c": FakeSpec()})
+    for text in ("box.a/b", 'box."a/b"', "box.a/*"):
+        assert str(find_address(state, text)) == 'box."a/b"'
+    assert find_address(state, "box.a[1]").name == "a[1]"
+    with pytest.raises(StateError, match=r'box\.a\* matches 2 addresses; name one, such as box\."a/b"'):
+        find_address(state, "box.a*")
+    with pytest.raises(StateError, match=r'no address bix\.c; did you mean "box\.c"\?'):
+        find_address(state, "bix.c")
