@@ -295,7 +295,7 @@ RAW_NAMED = f"{NIGHTS[0]}   CC_O_{NIGHTS[0]}_000001   detector R22_S11"
 CASES = (
     Case("a raw removed, another added in the same night", swap_raws(NIGHTS[0], NIGHTS[0]), RAW, (RAW_NAMED, "000008")),
     Case("a raw removed, another added in another night", swap_raws(NIGHTS[0], NIGHTS[1]), RAW, (RAW_NAMED, "000008")),
-    Case("three nights off by −1, +2, −1", unbalance_three_nights, RAW, (RAW_NAMED, f"CC_O_{NIGHTS[2]}_000002", "S12")),
+    Case("three nights off by -1, +2, -1", unbalance_three_nights, RAW, (RAW_NAMED, f"CC_O_{NIGHTS[2]}_000002", "S12")),
     Case("a member untagged, another tagged", swap_tags, "tagged.chosen", ("1 of 9 missing", f"{NIGHTS[0]}00001", "unwanted")),
     Case("a listed member untagged, another tagged", swap_listed_tags, "tagged.listed", ("1 of 18 missing", f"{NIGHTS[0]}00002")),
     Case("a member of another RUN collection", tag_from_another_run, "tagged.chosen", ("1 of 9 missing", "unwanted")),

@@ -407,7 +407,10 @@ def _find_listed(context: Context, spec: TaggedSpec, dataset_type: str) -> tuple
         missing |= set(numbers) - {ref.dataId[dimension] for ref in found}
     if not missing:
         return found, []
-    text = f"{len(missing):,} listed {spec.listed_dimension}s have no {dataset_type} in {', '.join(spec.sources)} yet"
+    listed = (
+        f"1 listed {spec.listed_dimension} has" if len(missing) == 1 else f"{len(missing):,} listed {spec.listed_dimension}s have"
+    )
+    text = f"{listed} no {dataset_type} in {', '.join(spec.sources)} yet"
     members = tuple({dimension: number} for number in sorted(missing, key=str))
     return found, [Condition(DifferenceKind.WAITING, text, members)]
 

@@ -1,7 +1,7 @@
 """What a ledger disagrees about and no difference of its resource covers, so that it can't be reported as in sync. Pure.
 
-A check compares what a state desires with Rucio and the Butler. A ledger also checks a sample of the files on storage, and at
-replicas that Rucio has lost since they were ingested.
+A check compares what a state desires with Rucio and the Butler. A ledger also checks a sample of the files on storage, and
+whether Rucio still has a replica here of what was ingested.
 """
 
 from __future__ import annotations

@@ -486,7 +486,7 @@ def test_listed_visits_are_mapped_to_exposures_before_raws_are_queried(
 def test_listed_exposures_without_raws_are_waited_for(comcam: Bench, ingested: str) -> None:
     (comcam.folder / "list.txt").write_text("2024110800002\n2099010100001\n")
     state = comcam.state(ingested + tagged('instrument = "LSSTComCam"\nexposures = "list.txt"\n'))
-    assert "1 listed exposures have no raw in LSSTComCam/raw/all yet" in comcam.apply(state, 2)
+    assert "1 listed exposure has no raw in LSSTComCam/raw/all yet" in comcam.apply(state, 2)
 
 
 def test_an_invalid_line_in_a_list_is_an_error_with_its_line_number(comcam: Bench, ingested: str) -> None:

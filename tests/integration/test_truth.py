@@ -125,6 +125,11 @@ def record_proofs(bench: Bench, template: Template) -> Broken:
     return Broken(bench.folder, bench.repo, template.folder / "files")
 
 
+def test_the_names_of_cases_are_printed_by_pytest_as_they_are() -> None:
+    """The table of `make truth` finds tests by name, and pytest escapes what isn't ASCII."""
+    assert [case.name for case in CASES if not case.name.isascii()] == []
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_what_breaks_a_world_is_noticed(template: Template, truth_bench: Bench, case: Case) -> None:
     state = truth_bench.folder / "test.toml"

@@ -83,6 +83,7 @@ def test_a_rule_that_is_replicating_has_its_numbers_of_files() -> None:
         (None, 3, "children: nothing → 3"),
         (["x" * 100], [], f"children: {'x' * 80}… unwanted"),
         ([*"abc", "x" * 90], [*"abd", "x" * 90], "children: d missing; c unwanted"),
+        ([], [{"rse_expression": "A|B", "copies": 2, "lifetime": None}], "children: nothing → rse_expression=A|B copies=2"),
         (["a", "x" * 90], ["x" * 90, "a"], "children: 2 in another order"),
     ],
 )
@@ -97,6 +98,15 @@ def test_a_change_is_described_by_its_actions_where_they_are_clearer_than_two_va
     found = _merge(make_entry(add), RucioDatasetKind(), change.kind, "rules", [change], 1, ())
     assert found.text == "rules: replicate rule X × 1: no such rule"
     assert "{" not in merge(change).text
+
+
+def test_a_number_of_members_is_not_repeated() -> None:
+    def text(detail: str) -> str:
+        members = ({"visit": 1}, {"visit": 2})
+        return merge(Difference(DATASET, "members", detail=detail, kind=DifferenceKind.WAITING, members=members), field="").text
+
+    assert text("2 listed visits have no raw") == "members: 2 listed visits have no raw"
+    assert text("unwanted") == "members: 2 unwanted"
 
 
 def test_a_state_file_with_several_errors_shows_the_first_and_their_number() -> None:
