@@ -93,7 +93,7 @@ def tour(folder: Path) -> None:
     break_things(guide)
     guide.say("The next night, the watch reports what drifted and how to repair it, and writes a page.")
     guide.run(f"reconcile drift {STATE} --ledger --html {world.root / 'page'}", expect=2)
-    guide.say("Everything that is known of one of them.")
+    guide.say("Everything about one of them.")
     guide.run(f"reconcile explain {STATE} raw.LSSTComCam/raw/all")
     guide.say("Apply repairs exactly that. Then the state is in sync again.")
     guide.run(f"reconcile apply -q --yes --wait 5m {STATE}")
@@ -104,7 +104,7 @@ def tour(folder: Path) -> None:
 
 
 def show_the_file(guide: Tour) -> None:
-    """Show ten lines of the state file, and what a mistake in it looks like."""
+    """Show ten lines of the state file, and the message for a mistake in it."""
     guide.say("The whole procedure is one file. Ten lines of it:")
     lines = STATE.read_text().splitlines()
     first = lines.index(SHOWN)

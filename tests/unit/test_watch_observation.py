@@ -83,7 +83,7 @@ def test_a_rule_that_is_replicating_has_its_numbers_of_files() -> None:
         (None, 3, "children: nothing → 3"),
         (["x" * 100], [], f"children: {'x' * 80}… unwanted"),
         ([*"abc", "x" * 90], [*"abd", "x" * 90], "children: d missing; c unwanted"),
-        ([], [{"rse_expression": "A|B", "copies": 2, "lifetime": None}], "children: nothing → rse_expression=A|B copies=2"),
+        ([], [{"rse_expression": "A|B", "copies": 2, "lifetime": None}], "children: nothing → rule A|B × 2"),
         (["a", "x" * 90], ["x" * 90, "a"], "children: 2 in another order"),
     ],
 )
