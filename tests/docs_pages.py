@@ -1,7 +1,7 @@
 """Runs the commands of a documentation page as its reader would type them, and compares what they print with what the page shows.
 
 A page is Markdown. In a ``console`` block each line that begins with ``$`` is a command, and the lines below it are its output.
-A code block with a caption is a file that the reader saves under that name. No shell runs the commands.
+A code block with a caption, or after a comment ``<!-- file: NAME -->``, is a file that the reader saves under that name. No shell runs the commands.
 
 In shown output, a line ``...`` stands for any number of lines. Spaces, durations, times, run identifiers, ports and the name of
 the user are not compared, and the folder in which a reader works is shown as ``/home/you``.
@@ -62,10 +62,17 @@ class Step:
 
 def read_steps(text: str) -> Iterator[Step]:
     """Yield the commands and files of a page in order."""
+    named = ""
     for token in MarkdownIt().parse(text):
+        if token.type == "html_block" and (comment := re.match(r"<!-- file: (\S+) -->", token.content)):
+            named = comment[1]  # of the code block that follows; a page that is read elsewhere can't have captions
         if token.type != "fence" or token.map is None:
             continue
         lines = token.content.splitlines()
+        if named:
+            yield Step(token.map[0] + 1, file=named, shown=lines)
+            named = ""
+            continue
         caption = re.fullmatch(r":caption: (\S+)", lines[0]) if lines else None
         if caption:
             body = lines[1:]

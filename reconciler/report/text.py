@@ -131,7 +131,7 @@ def _find_absent_tables(plan: Plan) -> dict[str, tuple[Line, ...]]:
     for entry in plan.entries:
         kinds[entry.address.kind].append(entry)
     return {
-        kind: tuple(_report_absent_table(entries))
+        kind: tuple(_report_absent_table(plan.state.kinds[kind], entries))
         for kind, entries in kinds.items()
         if len(entries) >= FEWEST_ALIKE and all(_is_only_absent(entry) for entry in entries)
     }
@@ -143,15 +143,15 @@ def _is_only_absent(entry: Entry) -> bool:
     return absent and kinds <= {DifferenceKind.MAKE, DifferenceKind.WAITING, DifferenceKind.LATER}
 
 
-def _report_absent_table(entries: Sequence[Entry]) -> Iterator[Line]:
+def _report_absent_table(kind: Kind[Any, Any], entries: Sequence[Entry]) -> Iterator[Line]:
+    """Yield that a table is missing, with the numbers of all its members, or the reason that all its resources share."""
+    reasons = {without_name(_EntryReport(kind, entry).describe_absence(), entry.address.name) for entry in entries}
     members: Counter[str] = Counter()
     for entry in entries:
         members.update({d.field: d.desired for d in entry.differences if d.members and d.field and d.desired})
-    details = {d.detail for entry in entries for d in entry.differences if d.kind is DifferenceKind.MAKE and d.field is None}
-    text = f"missing: {', '.join(count_of(count, field) for field, count in members.items())}" if members else "missing"
-    yield Line(
-        f"  + {details.pop() if len(details) == 1 and not members and any(details) else text}", COLOURS[DifferenceKind.MAKE]
-    )
+    together = f"missing: {', '.join(count_of(count, field) for field, count in members.items())}" if members else "missing"
+    text = reasons.pop() if len(reasons) == 1 and not members else together
+    yield Line(f"  + {text}", COLOURS[DifferenceKind.MAKE])
     waiting = sum(entry.has(DifferenceKind.WAITING) for entry in entries)
     if waiting:
         yield Line(f"  … {waiting:,} waiting for deliveries", COLOURS[DifferenceKind.WAITING])
@@ -212,7 +212,7 @@ class _EntryReport:
 
     def lines(self, differences: Sequence[Difference]) -> Iterator[Line]:
         if self.absent:
-            yield Line(f"  + {self._missing(differences)}", COLOURS[DifferenceKind.MAKE])
+            yield Line(f"  + {self.describe_absence()}", COLOURS[DifferenceKind.MAKE])
         for difference in differences:
             yield from self._difference(difference)
         for condition in self.entry.observed.conditions if self.entry.observed else ():
@@ -278,9 +278,10 @@ class _EntryReport:
             return ", ".join(map(self._value, value)) or "nothing"
         return "nothing" if value is None else str(value)
 
-    def _missing(self, differences: Sequence[Difference]) -> str:
+    def describe_absence(self) -> str:
         """Return what a resource that is absent would contain."""
         kinds = (DifferenceKind.MAKE, DifferenceKind.WAITING)
+        differences = self.entry.differences
         parts = [count_of(d.desired, d.field) for d in differences if d.members and d.field and d.kind in kinds and d.desired]
         if parts:
             return f"missing: {', '.join(dict.fromkeys(parts))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import click
 import pytest
-import tomli
 from conftest import ROOT, STACK
 from docs_pages import Reader, agrees, check_setup, find_unchecked, read_steps, simplify
 
@@ -23,12 +21,10 @@ from reconciler.playground.world import World
 DOCS = ROOT / "docs"
 GENERATED = {DOCS / "reference" / "state-file.md", DOCS / "reference" / "commands.md"}
 PAGES = sorted({*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"} - GENERATED)
-IN_A_WORLD = {ROOT / "README.md"}
-"""Pages for somebody who has a facility: they get a playground, and their state/ccms1.toml describes it."""
 
 
 def needs_a_playground(page: Path) -> bool:
-    return page in IN_A_WORLD or "$ reconcile playground up" in page.read_text()
+    return "$ reconcile playground up" in page.read_text()
 
 
 def page_parameters(*, slow: bool) -> list[object]:
@@ -52,17 +48,6 @@ def reader(request: pytest.FixtureRequest, worlds: Path) -> Iterator[Reader]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def enter_world(reader: Reader) -> None:
-    """Put up a playground, and let state/ccms1.toml of the reader's folder describe it."""
-    reader.follow("```console\n$ reconcile playground up playground --nights 1 --exposures 6\n$ . playground/env.sh\n```\n")
-    state = reader.folder / "state" / "ccms1.toml"
-    text = state.read_text()
-    for name, value in tomli.loads((reader.folder / "playground" / "site.toml").read_text()).items():
-        text, count = re.subn(rf"^{name} = .*$", lambda _: f"{name} = {json.dumps(value)}", text, flags=re.MULTILINE)  # noqa: B023
-        assert count == 1, name
-    state.write_text(text)
-
-
 @pytest.mark.parametrize("page", page_parameters(slow=False))
 def test_the_commands_of_a_page_work_and_print_what_it_shows(page: Path, reader: Reader) -> None:
     reader.follow(page.read_text())
@@ -71,8 +56,6 @@ def test_the_commands_of_a_page_work_and_print_what_it_shows(page: Path, reader:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", page_parameters(slow=True))
 def test_the_commands_of_a_page_work_in_a_playground(page: Path, reader: Reader) -> None:
-    if page in IN_A_WORLD:
-        enter_world(reader)
     reader.follow(page.read_text())
 
 

@@ -396,7 +396,7 @@ def test_many_resources_that_differ_alike_are_one_entry_with_their_number() -> N
     state = make_state(tables, FakeKind(), lines={address(f"box.{name}"): 7 for name in "abcd"})
     lines = [line.text for line in report_plan(make_plan(state), 1.0)]
     assert lines[0].split() == ["box", "×", "4", "fake.toml:7"]
-    assert lines[1] == "  + missing"
+    assert lines[1] == "  + make it"
     assert lines[2:] == ["", "4 of 4 resources differ: 4 to change. Nothing to remove.       1.0 s"]
 
 
