@@ -1,7 +1,8 @@
 """Runs the commands of a documentation page as its reader would type them, and compares what they print with what the page shows.
 
 A page is Markdown. In a ``console`` block each line that begins with ``$`` is a command, and the lines below it are its output.
-A code block with a caption, or after a comment ``<!-- file: NAME -->``, is a file that the reader saves under that name. No shell runs the commands.
+A code block with a caption, or after a comment ``<!-- file: NAME -->``, is a file that the reader saves under that name. No shell
+runs the commands.
 
 In shown output, a line ``...`` stands for any number of lines. Spaces, durations, times, run identifiers, ports and the name of
 the user are not compared, and the folder in which a reader works is shown as ``/home/you``.
