@@ -343,7 +343,7 @@ def test_only_the_missing_part_of_an_export_file_is_imported(bench: Bench, expor
     certified = "collection=calib  dataset_type=bias  instrument=LSSTComCam  detector={}  validity={}"
     assert certified.format(0, "2024-01-01 00:00:00…\n") in output
     assert certified.format(5, "…2025-01-01 00:00:00\n") in output
-    assert "1 datasets, 2 certifications" in bench.apply_and_check(state)
+    assert "1 dataset, 2 certifications" in bench.apply_and_check(state)
 
 
 def test_a_chain_of_an_export_file_that_was_changed_is_reported_and_not_reset(bench: Bench, exported: Path) -> None:

@@ -171,7 +171,7 @@ def test_an_unwanted_child_of_a_chain_is_reported_and_removed_only_with_prune(be
     bench.butler.collections.redefine_chain("top", ["b", "c", "a"])
     output = bench.diff(state, 2)
     assert "kept without --prune" in output
-    assert "1 children" in output
+    assert "1 child" in output
     bench.apply(state, 2)
     assert children(bench, "top") == ("a", "c", "b")
     bench.apply(state, 0, "--prune", "--prune-limit", "1")

@@ -169,7 +169,7 @@ def check_incomplete_nights(comcam: Bench, world: World, fresh_scope: str, clien
     assert "raws: 1 of 90 missing" in output
     assert "20241110" in output
     assert "20241109" not in output
-    assert "1 raws" in comcam.apply_and_check(state)
+    assert "1 raw" in comcam.apply_and_check(state)
 
 
 def test_the_number_of_butler_queries_does_not_grow_with_the_number_of_resources(bench: Bench) -> None:
