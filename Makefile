@@ -26,7 +26,7 @@ help:
 	@echo "make screens  write the snapshots and pictures of terminal screens"
 	@echo "make lint     run ruff, mypy --strict and import-linter"
 	@echo "make docs     build the documentation in build/docs, with warnings as errors"
-	@echo "make faults   show the message for each fault of Rucio and the network"
+	@echo "make faults   show the message for each fault of Rucio, the network and the database"
 	@echo "make kill     kill an apply at 50 random moments on each database, and compare the end states"
 	@echo "make bench    measure diff and apply as ratios to the same work by hand"
 	@echo "make truth    break a repository in each known way, and show whether a diff notices it"

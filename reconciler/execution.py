@@ -28,7 +28,8 @@ def recover_registry(context: Context, notify: Callable[[str], None]) -> None:
             repository.collections()
     except RegistryNeedsRecovery:
         repository.forget_connections()
-        repository.open(writeable=True)
+        with contextlib.suppress(ObserveError):  # what the rollback left may be half-made: the plan completes or reports it
+            repository.open(writeable=True)
         notify("the registry was recovered from the journal of an interrupted writer")
     except ObserveError:
         pass  # the plan reads the repository again, and reports what is wrong

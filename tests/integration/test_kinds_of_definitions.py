@@ -1,6 +1,8 @@
 """Kinds that define a repository, on real repositories: missing definitions are created, and differing ones are updated."""
 
 import itertools
+import subprocess
+import sys
 
 import pytest
 from conftest import Bench
@@ -52,6 +54,28 @@ def test_registry_tables_with_only_some_of_their_attributes_are_created_again(sq
             sqlite_bench.apply_and_check(state)
     assert written > 10
     assert "collection.a" in output
+
+
+KILLED_WRITER = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("pragma cache_size = 1")
+connection.execute("begin immediate")
+connection.execute("create table unfinished (text text)")
+connection.executemany("insert into unfinished values (?)", [("x" * 4000,)] * 100)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_creation_that_was_killed_while_sqlite_was_writing_is_completed(sqlite_bench: Bench) -> None:
+    """Only a writer can roll back what the killed one left, and the rest is half-made and can't be opened."""
+    edit(sqlite_bench, "delete from butler_attributes where rowid > 6")
+    database = sqlite_bench.repo / "gen3.sqlite3"
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(database)])
+    assert database.with_name("gen3.sqlite3-journal").stat().st_size
+    state = sqlite_bench.state(RUNS)
+    assert "an interrupted writer left a journal behind" in sqlite_bench.diff(state, 1)
+    sqlite_bench.apply_and_check(state)
 
 
 def test_a_registry_without_attributes_that_contains_rows_is_left_unchanged(bench: Bench) -> None:

@@ -35,6 +35,11 @@ def test_an_open_dataset_is_created_and_gets_its_rule(rucio_bench: Bench, client
     assert len(rules(client, fresh_scope, "d2")) == 1
 
 
+def test_an_apply_without_a_repository_reports_that_rucio_has_no_lock(rucio_bench: Bench, fresh_scope: str) -> None:
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n')
+    assert "Rucio has no lock: only other applies of this user on this machine are kept out." in rucio_bench.apply(state)
+
+
 def test_a_dataset_that_no_key_creates_is_blocked_and_the_others_are_created(
     rucio_bench: Bench, client: Any, fresh_scope: str
 ) -> None:
