@@ -187,7 +187,7 @@ def test_an_unknown_format_is_an_error_that_lists_those_of_other_packages(
     installation: Installation, sqlite_bench: Bench
 ) -> None:
     error = installation.reconcile(sqlite_bench, "diff", "x.toml", "--format", "cvs", expect=64)
-    assert '"cvs" is not one of text, json, markdown, shell, csv; did you mean "csv"?' in error
+    assert '"cvs" is not one of text, json, jsonl, markdown, shell, csv; did you mean "csv"?' in error
 
 
 @pytest.fixture

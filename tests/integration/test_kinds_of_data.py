@@ -319,7 +319,7 @@ def importing(exported: Path, more: str = "") -> str:
 def test_an_export_file_is_imported_completely_and_only_once(bench: Bench, exported: Path) -> None:
     state = bench.state(importing(exported))
     output = bench.diff(state, 2)
-    assert "missing: 6 datasets, 6 certifications, 3 collections, 1 chains, 1 dataset types, 2 tags" in output
+    assert "missing: 6 datasets, 6 certifications, 3 collections, 1 chain, 1 dataset type, 2 tags" in output
     assert "butler import" in bench.run("diff", state, "--format", "shell").output
     bench.apply_and_check(state)
     butler = bench.butler

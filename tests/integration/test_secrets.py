@@ -73,6 +73,10 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, {"Content-Type": "application/json"}, b'{"account": "root"}')
         elif reads and not self.owner.refuses_reads and self.path.startswith("/dids/s/d"):
             self._refuse(404, "DataIdentifierNotFound", "no such DID")
+        elif "/scopes" in self.path and not self.owner.refuses_reads:
+            self._send(200, {"Content-Type": "application/json"}, b'["s"]')
+        elif "/rses" in self.path and not self.owner.refuses_reads:
+            self._send(200, {"Content-Type": "application/x-json-stream"}, b'{"rse": "R"}\n')
         elif reads and not self.owner.refuses_reads:
             self._send(200, {"Content-Type": "application/x-json-stream"}, b"")
         else:
