@@ -159,6 +159,12 @@ SECTIONS: dict[str, list[Case]] = {
             f"{HANGING}a_statement_that_another_session_blocks_fails_alone_and_the_rest_is_done",
             "the database did not answer within 2 s",
         ),
+        Case(
+            "another session blocks what all resources need",
+            f"{HANGING}statements_that_another_session_blocks_are_not_waited_for_once_for_each_resource",
+            "the database did not answer",
+            20,
+        ),
         Case("PostgreSQL restarts", f"{DATABASE}an_apply_interrupted_by_a_restart_of_postgresql_can_be_completed", limit=60),
         *(
             Case(f"Rucio hangs, {name}: diff", f"{SIGNALS}a_signal_ends_a_diff_that_waits_for_rucio[{name}]", "interrupted", 2.0)

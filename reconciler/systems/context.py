@@ -132,7 +132,6 @@ class Context:
         """Return True if a system doesn't answer at all, so that it isn't asked again for each kind."""
         try:
             if system == "butler" and self.repository is not None:
-                self.repository.connection.leave_silent_database()
                 self.repository.collections()
             elif system == "rucio" and self.server is not None:
                 self.server.ping()

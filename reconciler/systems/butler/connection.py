@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from reconciler import redaction
 from reconciler.errors import ObserveError, WriteRefused, clean, did_you_mean
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
-from reconciler.systems.postgresql import DEFAULT_LIMITS, Limits, Silence, limit_waits, limited_waits
+from reconciler.systems.postgresql import DEFAULT_LIMITS, Limits, Silence, find_statement_limit, limit_waits, limited_waits
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -29,7 +29,9 @@ Status = Literal["absent", "half-made", "ready"]
 WORTH_ANALYZING = 5_000
 """Added datasets from which on SQLite's statistics are refreshed."""
 SILENCE = 60.0
-"""Seconds for which a database that didn't accept a connection in time is not asked again."""
+"""Seconds for which a database that didn't answer in time is not asked again."""
+MOST_SILENCES = 3
+"""Statements without an answer in time after which it is not asked again; the Butler repeats some writes."""
 MISSING_ATTRIBUTE_ERRORS = ("LookupError", "MissingManagerError")
 """Exceptions that the Butler raises when attributes of a registry are missing."""
 LAST_ATTRIBUTE = "config:dimensions.json"
@@ -53,7 +55,7 @@ class ButlerConnection:
         self._collection_caches = contextlib.ExitStack()
         self._answers: dict[Hashable, Any] = {}
         self._limits = Limits(on_silence=self._note_silence)
-        self._suspect = False
+        self._silences: list[float] = []
         self._silent: ObserveError | None = None
         self._silent_until = 0.0
         self.label = ""
@@ -167,7 +169,6 @@ class ButlerConnection:
         """
         if writeable and self.read_only:
             raise WriteRefused(f"Butler {self.uri} was to be opened for writing in a check that only reads")
-        self.leave_silent_database()
         if self._silent is not None and time.monotonic() < self._silent_until:
             raise self._silent  # the wait for it would be the same for each of many resources
         self._silent = None
@@ -204,16 +205,19 @@ class ButlerConnection:
         return butler
 
     def _note_silence(self, silence: Silence) -> None:
-        if silence is Silence.CONNECTING:
-            self._silent_until = time.monotonic() + SILENCE
-        else:
-            self._suspect = True
+        """Let questions fail at once for some time if the database accepts no connection, or left several statements unanswered.
 
-    def leave_silent_database(self) -> None:
-        """Close the connections if a statement got no answer in time, so that the next question shows whether a new one works."""
-        if self._suspect:
-            self.forget_connections()
-            self._suspect = False
+        Statements may be blocked by another session; to wait for each of many resources would take hours.
+        """
+        now = time.monotonic()
+        if silence is Silence.STATEMENT:
+            recently = now - MOST_SILENCES * find_statement_limit() - SILENCE
+            self._silences = [*(moment for moment in self._silences if moment > recently), now]
+            if len(self._silences) < MOST_SILENCES:
+                return
+            text = f"Butler {self.uri} could not be read: the database did not answer {MOST_SILENCES} statements in time"
+            self._silent = ObserveError(text, ("is the server overloaded, or does another session block it? Run again later",))
+        self._silent_until = now + SILENCE
 
     def _cache_collections(self, butler: Butler, writeable: bool) -> None:
         """Let a read-only Butler read collections once instead of for each query."""
