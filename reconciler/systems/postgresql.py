@@ -249,6 +249,12 @@ def _psycopg2_class() -> Callable[..., Any]:
             self.wait = _Wait(self, limits, psycopg2)
             self.cursor_factory = Cursor
 
+        def cursor(self, *arguments: Any, **options: Any) -> Any:
+            # SQLAlchemy's first statement, which looks for hstore, asks for a plain cursor: psycopg2.extras does.
+            if options.get("cursor_factory") is psycopg2.extensions.cursor:
+                options["cursor_factory"] = Cursor
+            return super().cursor(*arguments, **options)
+
         def commit(self) -> None:
             with self.wait:
                 super().commit()

@@ -111,6 +111,17 @@ def test_a_statement_beyond_its_limit_is_cut_and_the_next_connection_works(engin
         assert connection.execute(sqlalchemy.text("select 1")).scalar() == 1
 
 
+def test_a_statement_of_the_driver_itself_is_cut_too(world: World) -> None:
+    import psycopg2.extensions
+
+    url = f"postgresql+psycopg2://postgres@/lsstprod?host={world.read_record()['postgres']}"
+    connection = open_database(sqlalchemy.make_url(url), Limits(2.0)).raw_connection()
+    begun = time.monotonic()
+    with pytest.raises(psycopg2.OperationalError):
+        connection.dbapi_connection.cursor(cursor_factory=psycopg2.extensions.cursor).execute("select pg_sleep(60)")
+    assert time.monotonic() - begun < 5
+
+
 def test_a_commit_beyond_its_limit_is_cut(engine: Any) -> None:
     slow = "create function pg_temp.slow() returns trigger language plpgsql as 'begin perform pg_sleep(60); return null; end'"
     trigger = "create constraint trigger t after insert on x initially deferred for each row execute function pg_temp.slow()"
