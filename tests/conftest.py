@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -18,12 +19,15 @@ from click.testing import CliRunner, Result
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from reconciler import startup
 from reconciler.playground.world import OBSERVATORY, Sizes, World
 
 settings.register_profile("real systems", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("real systems")
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(OBSERVATORY))
+# The program makes garbage collection rare. These processes run many commands, whose connections would pile up.
+startup.GC_THRESHOLDS = gc.get_threshold()  # type: ignore[assignment]
 # A shell's background job and nohup ignore these signals, which programs under test would inherit.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
@@ -51,6 +55,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         worlds = Path(tempfile.mkdtemp(prefix="reconcile-"))
         worlds.chmod(0o755)  # PostgreSQL runs as a user of its own when the tests run as root
         os.environ["RECONCILE_TEST_WORLDS"] = str(worlds)
+        os.environ["XDG_STATE_HOME"] = str(worlds / "state")  # not the journal and the history of whoever runs the tests
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -19,6 +19,7 @@ import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -134,7 +135,8 @@ class _Wait:
     """Until when a connection waits for an answer; a context that may be entered again by what it calls."""
 
     def __init__(self, connection: Any, limits: Limits, driver: Any) -> None:
-        self.connection, self.limits, self.driver = connection, limits, driver
+        # Weak, so that a connection that nobody uses any more is closed at once and not when Python searches for cycles.
+        self.connection, self.limits, self.driver = weakref.ref(connection), limits, driver
         self.depth = 0
         self.deadline = math.inf
         self.expired = False
@@ -168,7 +170,10 @@ class _Wait:
     def expire(self) -> None:
         """End the wait; the driver, which is in a call, doesn't close the socket meanwhile, but may have noticed its loss."""
         self.expired, self.deadline = True, math.inf
-        with contextlib.suppress(OSError, self.driver.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as connected:
+        connection = self.connection()
+        if connection is None:
+            return
+        with contextlib.suppress(OSError, self.driver.Error), socket.socket(fileno=os.dup(connection.fileno())) as connected:
             connected.shutdown(socket.SHUT_RDWR)
 
 

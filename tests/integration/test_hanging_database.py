@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,18 @@ def test_a_statement_beyond_its_limit_is_cut_and_the_next_connection_works(engin
     assert explain(caught.value)[0] == "the database did not answer within 2 s"
     with engine.connect() as connection:
         assert connection.execute(sqlalchemy.text("select 1")).scalar() == 1
+
+
+def test_a_connection_that_nobody_uses_any_more_is_closed_at_once(engine: Any) -> None:
+    engine.connect().close()
+    raw = engine.raw_connection()
+    connection = weakref.ref(raw.detach() or raw.dbapi_connection)
+    gc.disable()
+    try:
+        del raw
+        assert connection() is None
+    finally:
+        gc.enable()
 
 
 def test_a_statement_of_the_driver_itself_is_cut_too(world: World) -> None:
