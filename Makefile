@@ -14,7 +14,7 @@ ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
 TESTS ?= tests
 
-.PHONY: demo demo-down test test-env browser screenshots screens bench docs faults kill race truth lint schemas clean help
+.PHONY: demo demo-down test test-env browser screenshots screens bench docs faults kill race truth lint man schemas clean help
 
 help:
 	@echo "make demo     run the product tour in a playground"
@@ -31,6 +31,7 @@ help:
 	@echo "make bench    measure diff and apply as ratios to the same work by hand"
 	@echo "make truth    break a repository in each known way, and show whether a diff notices it"
 	@echo "make race     start two applies at the same time, 20 times"
+	@echo "make man      write a man page for each command to build/man"
 	@echo "make schemas  regenerate schemas/"
 	@echo "make clean    remove everything that make created"
 
@@ -99,6 +100,9 @@ truth: $(VENV)/.made
 
 race: $(VENV)/.made
 	$(BIN)/python tests/race.py 20
+
+man: $(VENV)/.made
+	$(BIN)/python tools/write_man_pages.py build/man
 
 schemas: $(VENV)/.made
 	$(BIN)/python tools/write_schemas.py

@@ -12,6 +12,7 @@ import pytest
 import tomli
 from conftest import ROOT, Bench
 
+from reconciler.cli import main
 from reconciler.playground.world import OBSERVATORY
 from reconciler.report.json import report_schema
 from reconciler.state.schema import state_schema
@@ -44,6 +45,13 @@ def test_the_committed_schemas_are_current(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "tools/write_schemas.py", str(tmp_path)], check=True, cwd=ROOT)
     written = {file.name: file.read_text() for file in tmp_path.iterdir()}
     assert written == {file.name: file.read_text() for file in (ROOT / "schemas").iterdir()}, "run make schemas"
+
+
+def test_each_command_has_a_man_page(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "tools/write_man_pages.py", str(tmp_path)], check=True, cwd=ROOT)
+    names = {file.stem for file in tmp_path.iterdir()}
+    assert names >= {"reconcile", *(f"reconcile-{name}" for name in main.commands)}
+    assert "Without STATE" in (tmp_path / "reconcile-diff.1").read_text()
 
 
 def test_the_shipped_state_is_valid_by_its_json_schema() -> None:
