@@ -25,6 +25,7 @@ MASKS = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z", "2026-11-22T14:32:00Z"),
     (r"\b\d[\d.]* (s|min)\b", "1.2 s"),
     (r"\b[\w.-]+@[\w.-]+", "operator@host"),
+    (r"seen by \d+ checks?", "seen by 3 checks"),
     (r"\b\d{2,4}-\d\d-\d\d\b(?!T)", "2026-11-22"),
 )
 """What differs from run to run, and what stands for it; the spaces before it are then those of a column."""

@@ -94,7 +94,7 @@ def tour(folder: Path) -> None:
     guide.say("The next night, the watch reports what drifted and how to repair it, and writes a page.")
     guide.run(f"reconcile drift {STATE} --ledger --html {world.root / 'page'}", expect=2)
     guide.say("Everything about one of them.")
-    guide.run(f"reconcile explain {STATE} raw.LSSTComCam/raw/all")
+    guide.run(f"reconcile explain {STATE} rucio_dataset.raw:Dataset/refcats/the_monster_20240904")
     guide.say("Apply repairs exactly that. Then the state is in sync again.")
     guide.run(f"reconcile apply -q --yes --wait 5m {STATE}")
     guide.run(f"reconcile drift -q {STATE}")

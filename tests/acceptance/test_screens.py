@@ -140,7 +140,7 @@ CASES = (
     Case("drift-quiet", "built", ("drift", "-q", "survey.toml"), timed=True),
     Case("log", "built", ("log",)),
     Case("list", "built", ("list", "survey.toml")),
-    Case("explain", "built", ("explain", "survey.toml", "chain.u/survey")),
+    Case("explain", "built", ("explain", "survey.toml", "chain.u/survey"), timed=True),
     Case("graph", "built", ("graph", "survey.toml")),
     Case("status", "built", ("status",)),
     Case("help-raw", "empty", ("help", "raw")),
