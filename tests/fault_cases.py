@@ -88,7 +88,7 @@ SECTIONS: dict[str, list[Case]] = {
         Case(
             "a dataset that would be closed",
             f"{REGISTERING}a_dataset_is_registered_and_closed_and_the_plan_says_that_only_an_administrator_can_reopen_it",
-            "only a Rucio administrator can reopen it",
+            "which only an administrator of the Rucio server can reopen",
         ),
         Case(
             "an unknown type to register",

@@ -167,12 +167,18 @@ def test_a_forged_plan_cannot_do_anything_that_its_state_does_not_require(bench:
     bench.butler.registry.removeCollection("f")
     bench.diff(state, 2, "--out", str(plan))
     document = json.loads(plan.read_text())
-    entry = document["entries"][0]
-    entry["actions"][0] |= {"verb": "remove", "args": {"type": "CHAINED", "children": ["evil"]}}
-    document["entries"].append({**entry, "kind": "collection", "name": "evil"})
+    (entry,) = document["entries"]
+    (action,) = entry["actions"]
+    action["arguments"] = {"type": "TAGGED"}
+    forged = {"verb": "remove", "reason": "no longer needed", "datasets": 0, "removes": 1, "arguments": {"type": "RUN"}}
+    entry["actions"].append(forged)
+    document["entries"] += [{**entry, "name": "evil"}, {**entry, "name": "a"}, {**entry, "kind": "chain", "name": "f"}]
+    document["prune"] = True
     plan.write_text(json.dumps(document))
-    bench.run("apply", plan, "--yes")
-    assert "evil" not in bench.butler.collections.query("*")
+    output = bench.run("apply", plan, "--yes", expect=0).output
+    assert "Refused: collection.evil: it is not in the state" in output
+    assert "Refused: collection.a: it changed since the plan was made" in output
+    assert {info.name: info.type.name for info in bench.butler.collections.query_info("*")} == dict.fromkeys("abcdef", "RUN")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.just(b"[" * 100_000))
