@@ -55,10 +55,14 @@ class Screen:
     @property
     def text(self) -> str:
         """The lines with what differs from run to run masked."""
-        text = "\n".join(self.lines) + "\n"
-        for pattern, replacement in MASKS:
-            text = re.sub(rf"( {{3,}})?{pattern}", lambda found, new=replacement: ("   " if found[1] else "") + new, text)
-        return text
+        return mask("\n".join(self.lines) + "\n")
+
+
+def mask(text: str) -> str:
+    """Return a text in which what differs from run to run is always the same."""
+    for pattern, replacement in MASKS:
+        text = re.sub(rf"( {{3,}})?{pattern}", lambda found, new=replacement: ("   " if found[1] else "") + new, text)
+    return text
 
 
 def run_on_terminal(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, STACK
-from screens import Screen, run_on_terminal
+from screens import Screen, mask, run_on_terminal
 
 SNAPSHOTS = ROOT / "tests" / "cases" / "screens"
 PICTURES = ROOT / "docs" / "images" / "screens"
@@ -183,15 +184,17 @@ def test_a_screen_without_colour_says_the_same(request: pytest.FixtureRequest, c
 
 def write_picture(case: Case, columns: int, screen: Screen) -> None:
     """Write a screen as an SVG picture."""
+    from rich._export_format import CONSOLE_SVG_FORMAT
     from rich.console import Console
     from rich.text import Text
 
     PICTURES.mkdir(parents=True, exist_ok=True)
     console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True)
     console.print(Text(f"$ reconcile {' '.join(case.words)}", "bold"))
-    console.print(Text.from_ansi(screen.ansi))
+    console.print(Text.from_ansi(mask(screen.ansi)))
     title = f"reconcile {case.words[0]}"
-    svg = console.export_svg(title=title, unique_id=f"{case.name}-{columns}")
+    local = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # its fonts are on a server
+    svg = console.export_svg(title=title, unique_id=f"{case.name}-{columns}", code_format=local)
     (PICTURES / f"{case.name}-{columns}.svg").write_text(svg)
 
 
