@@ -90,8 +90,9 @@ def test_of_two_users_who_confirm_the_creation_of_a_repository_one_finds_the_loc
 
 
 def test_a_declined_creation_leaves_no_folder(empty_bench: Bench) -> None:
-    output = empty_bench.run("apply", empty_bench.state(RUNS), expect=1).output
-    assert "Apply?" in output  # the input ends there
+    result = empty_bench.run("apply", empty_bench.state(RUNS))
+    assert result.exit_code in (1, 2), "older versions of click take the end of the input for an empty answer"
+    assert "Apply?" in result.output
     assert not empty_bench.repo.exists()
 
 

@@ -201,11 +201,16 @@ def delivered_catalog(bench: Bench, prefix: str, scope: str, verify: str) -> Pat
 def test_another_file_of_the_same_size_is_found_by_its_checksum(
     sqlite_bench: Bench, client: Any, world: World, fresh_scope: str, protocol: str
 ) -> None:
+    from lsst.resources import ResourcePath
+
     sqlite_bench.environment |= world.environment()
     folder = deliver(client, world, fresh_scope)
     with dcache.serving(folder.parent.parent) as url:
         prefix = str(folder) if protocol == "file" else f"{url}/{fresh_scope}/cat"
         state = delivered_catalog(sqlite_bench, prefix, fresh_scope, "checksum:8")
+        if protocol == "dav" and not hasattr(ResourcePath, "get_info"):  # an older lsst-resources, which can't ask for checksums
+            assert "the checksums of 8 of 8 files can't be compared; use `all` or `sample:N`" in sqlite_bench.apply(state, 2)
+            return
         sqlite_bench.apply_and_check(state)
         (folder / "131075.fits").write_text("moons")
         output = sqlite_bench.diff(state, 2)
