@@ -37,7 +37,7 @@ class FaultProxy:
         """Set once a request waits for an answer that isn't sent."""
         self.released = threading.Event()
         """Ends the waiting."""
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"proxy": self}))
+        self.server = QuietServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"proxy": self}))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -74,6 +74,13 @@ class FaultProxy:
             return ""
         self.left -= 1
         return self.fault
+
+
+class QuietServer(ThreadingHTTPServer):
+    """A server that prints nothing about connections that the program under test closes."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
 
 
 class Handler(BaseHTTPRequestHandler):
