@@ -115,10 +115,13 @@ class PostgresTemplate:
     """A repository on PostgreSQL whose database is copied for each test, in a tenth of the time of creating its tables."""
 
     def __init__(self, world: World, folder: Path, *, instrument: bool) -> None:
+        import psycopg
         from lsst.daf.butler import Config
 
         self.socket = str(world.read_record()["postgres"])
-        self.database = self._create("lsstprod")
+        self.database = self._create("template0")  # not from lsstprod, which other workers are using
+        with psycopg.connect(f"host={self.socket} user=postgres dbname={self.database}", autocommit=True) as connection:
+            connection.execute("create extension if not exists btree_gist")
         config = Config()
         config["registry", "db"] = f"postgresql://postgres@/{self.database}?host={self.socket}"
         config["registry", "namespace"] = "butler"

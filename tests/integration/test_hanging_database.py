@@ -33,8 +33,6 @@ STATE = (
     '[collection.a]\ntype = "RUN"\n[chain.c]\nchildren = ["a"]\n[collection.b]\ntype = "RUN"\n'
     '[dataset_type.cat]\nstorage_class = "StructuredDataDict"\ndimensions = ["htm7"]\n'
 )
-CUT = "no answer within 2 s|server closed the connection unexpectedly"
-"""Under load a driver may report the loss of the connection that was cut in words of its own."""
 LIMITED = {"RECONCILE_DATABASE_TIMEOUT": f"{LIMIT:g}"}
 
 
@@ -144,13 +142,13 @@ def test_a_commit_beyond_its_limit_is_cut(engine: Any) -> None:
     connection = engine.connect()
     for statement in ("create temporary table x (i int)", slow, trigger, "insert into x values (1)"):
         connection.execute(sqlalchemy.text(statement))
-    with pytest.raises(sqlalchemy.exc.OperationalError, match=CUT):
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="no answer within 2 s"):
         connection.commit()
 
 
 def test_a_fetch_beyond_its_limit_is_cut(engine: Any) -> None:
     query = sqlalchemy.text("select case when i > 1000 then pg_sleep(60)::text end from generate_series(1, 2000) i")
-    with pytest.raises(sqlalchemy.exc.OperationalError, match=CUT), engine.connect() as connection:
+    with pytest.raises(sqlalchemy.exc.OperationalError, match="no answer within 2 s"), engine.connect() as connection:
         list(connection.execution_options(stream_results=True, max_row_buffer=10).execute(query))
 
 
