@@ -61,6 +61,7 @@ class Repository:
         self.check_expression = definitions.check_expression
         self.universe = definitions.universe
         self.records = definitions.records
+        self.record_values = definitions.record_values
         self.count_records = definitions.count_records
         self.has_field = definitions.has_field
         self.make_record = definitions.make_record

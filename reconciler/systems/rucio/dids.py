@@ -18,6 +18,7 @@ from reconciler.patterns import is_glob
 from reconciler.systems.rucio.connection import RucioConnection
 from reconciler.systems.rucio.errors import IncompleteAnswer, translate_read_errors
 from reconciler.systems.rucio.facts import DidFacts, FileFacts, did_facts, did_keys, read_rows, split_did
+from reconciler.systems.rucio.requests import post_rows
 
 DIDS_PER_CALL = 1000
 """The server refuses more, with a message of megabytes."""
@@ -213,8 +214,8 @@ class DidCatalog:
 
     def _list_files(self, datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
         listed: dict[str, list[FileFacts]] = defaultdict(list)
-        for row in read_rows(self._connection.client.bulk_list_files(did_keys(datasets)), "scope", "name"):
-            file = FileFacts(row["scope"], row["name"], int(row["bytes"] or 0), row.get("adler32") or "")
+        for row in read_rows(post_rows(self._connection.client, "dids/bulkfiles", {"dids": did_keys(datasets)}), "scope", "name"):
+            file = FileFacts(row["scope"], row["name"], row["bytes"] or 0, row.get("adler32") or "")
             listed[f"{row['parent_scope']}:{row['parent_name']}"].append(file)
         return listed
 
