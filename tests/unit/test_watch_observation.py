@@ -10,7 +10,9 @@ import pytest
 
 from reconciler.engine.model import Action, Address, Difference, DifferenceKind, Spec
 from reconciler.engine.plan import Entry
-from reconciler.kinds.rucio_dataset import AddRule, RucioDatasetKind, Rule
+from reconciler.kinds.rucio_dataset import RucioDatasetKind
+from reconciler.kinds.shared.rucio_dataset_actions import AddRule
+from reconciler.kinds.shared.rucio_rules import Rule
 from reconciler.watch.model import FoundDifference
 from reconciler.watch.observation import _merge, failed_check, read_applied
 
