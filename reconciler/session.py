@@ -77,17 +77,17 @@ class Session:
 
     @property
     def repository_spec(self) -> RepositorySpec | None:
-        """The [repository] table."""
+        """The [repository] table; `None` if there is none."""
         return find_repository(self.state)
 
     @property
     def butler_name(self) -> str | None:
-        """The location of the repository, without credentials."""
+        """The location of the repository, without credentials; `None` without a [repository] table."""
         return clean(self.context.repository.uri) if self.context.repository else None
 
     @property
     def rucio_name(self) -> str | None:
-        """The server and the account, without asking either."""
+        """The server, and the account if the state names one, without asking the server; `None` without a [rucio] table."""
         if self.context.server is None:
             return None
         account = self.context.server.settings.account
@@ -190,7 +190,9 @@ class Session:
         Raises
         ------
         reconciler.errors.StateError
-            If the plan is one of another session, state, repository or server.
+            If the plan is one of another session, state, repository or server, or an input file is invalid.
+        reconciler.errors.PlanError
+            If the plan is a renewed one itself, or something that a table needs no longer exists.
         """
         if isinstance(earlier, SavedPlan):
             check_origin(earlier, self.state, self.butler_name, self.rucio_name, changed=changed)
@@ -217,7 +219,7 @@ class Session:
         """Hold the lock of what the state may change, so that no other apply changes it between a plan and its execution.
 
         A plan that is made while the lock is held is executed as it is. Without it, `apply` acquires the lock itself, plans
-        again, and executes what both plans contain.
+        again, and executes what both plans contain. A registry on SQLite whose last writer was killed is recovered first.
 
         Parameters
         ----------
@@ -228,6 +230,8 @@ class Session:
         ------
         reconciler.errors.LockHeld
             If the lock isn't acquired before the timeout.
+        reconciler.errors.ApplyError
+            If it can't be acquired for another reason.
         """
         if self._locked:
             yield
@@ -277,7 +281,7 @@ class Session:
         listener : `Listener`, optional
             Receives the events of the run as they happen.
         stop : callable
-            Returns True if the run should end before the next action.
+            Returns True if the run should end before the next action; the result then has ``interrupted``.
 
         Returns
         -------
@@ -289,6 +293,8 @@ class Session:
         ------
         reconciler.errors.LockHeld
             If another apply is running.
+        reconciler.errors.LockLost
+            If the lock was lost during the run; what is done stays, and is in the journal.
         reconciler.errors.RemovalRefused
             If the plan removes members and ``prune`` is False, or it removes more than the limits allow; nothing was changed.
         reconciler.errors.StateError

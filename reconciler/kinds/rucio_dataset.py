@@ -32,7 +32,6 @@ from reconciler.engine.model import (
 from reconciler.kinds.shared.copy_check import check_copies
 from reconciler.kinds.shared.delivery import match_name_suffix
 from reconciler.kinds.shared.dids import check_did
-from reconciler.kinds.shared.python_calls import rucio_call
 from reconciler.kinds.shared.registration_check import compare_registration, describe_added, find_unregistered
 from reconciler.kinds.shared.rucio_dataset_actions import (
     AddRule,
@@ -44,10 +43,9 @@ from reconciler.kinds.shared.rucio_dataset_actions import (
     RemoveRule,
     RucioDatasetAction,
     UpdateRule,
-    add_rule_command,
     close_command,
+    list_commands,
     register_command,
-    update_rule_command,
 )
 from reconciler.kinds.shared.rucio_names import describe_unknown_names, find_unknown_names
 from reconciler.kinds.shared.rucio_rules import Rule, RuleStep, diff_rules, expiry_conditions, pair_rules, rule_conditions
@@ -177,19 +175,22 @@ class DatasetFacts:
 
     @property
     def length(self) -> int | None:
-        """Number of files; `None` if it is unknown because the dataset is open."""
+        """Number of files; `None` if it doesn't exist, or is open and its files were not listed."""
         return len(self.files) if self.files is not None else self.did.length if self.did is not None else None
 
     @property
     def unregistered(self) -> list[str]:
-        """Files of the source that are not in it; none if it doesn't exist or the source can't be opened here."""
+        """Paths of the source's files that are not in it; none if it doesn't exist or the source can't be opened here."""
         if self.source_paths is None or self.files is None:
             return []
         return find_unregistered(self.source_paths, [file.name for file in self.files])
 
 
 class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
-    """The kind of ``rucio_dataset`` tables, which depend on no other table, not even for the source of a registration."""
+    """The kind of ``rucio_dataset`` tables, which depend on no other table, not even for the source of a registration.
+
+    The source and the configuration of a registration are no requirements: without them only the registration is blocked.
+    """
 
     name = "rucio_dataset"
     spec = RucioDatasetSpec
@@ -267,23 +268,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
         return None
 
     def commands(self, action: RucioDatasetAction) -> Iterable[Command]:
-        did = action.address.name
-        match action:
-            case CreateDataset():
-                yield Command("rucio", "did", "add", "--type", "dataset", did)
-            case RegisterDatasets():
-                yield register_command(did, action.source)
-            case CloseDataset():
-                yield close_command(did)
-            case AddRule():
-                yield add_rule_command(did, action.rule)
-            case MoveRule():  # `rucio rule move` keeps the number of copies that the old rule has
-                copies = {"copies": action.rule.copies}
-                yield rucio_call(f"move_replication_rule({action.rule_id!r}, {action.rule.rse_expression!r}, {copies!r})")
-            case UpdateRule():
-                yield update_rule_command(action)
-            case RemoveRule():
-                yield Command("rucio", "rule", "remove", action.rule_id)
+        return list_commands(action)
 
     def describe(self, member: JsonObject) -> MemberText:
         if "rse_expression" in member:

@@ -54,6 +54,8 @@ class Lock(Protocol):
     def check(self, *, creating: bool) -> None:
         """Check before an action that the lock is still held; ``creating`` if the run creates what is locked.
 
+        A lock whose place could not be locked before, because its folder doesn't exist, is acquired there if ``creating``.
+
         Raises
         ------
         reconciler.errors.LockLost

@@ -65,7 +65,10 @@ def parse_time(text: str) -> datetime.datetime:
 
 
 def repository_of(check: CheckResult, address: str = "") -> str:
-    """Return what a difference belongs to: the repository, or the state file for what concerns no address."""
+    """Return what a difference belongs to in the tables: the repository, or ``file:`` and the path of the state file.
+
+    It is the file for what concerns no address, and for a state without a repository.
+    """
     return check.repository if address and check.repository else f"file:{check.state}"
 
 
@@ -86,24 +89,27 @@ class History:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Yield a connection whose changes are kept if nothing fails; errors become `HistoryError`."""
+        """Yield a connection whose changes are kept if nothing fails; errors become `HistoryError`.
+
+        On SQLite no other transaction runs until it ends.
+        """
         with _translate_errors(self.location), self._engine.begin() as connection:
             yield connection
 
     def begin_run(self, now: datetime.datetime) -> None:
-        """Record the start of a run."""
+        """Record the start of a run; `record` attributes checks to it, so it comes first."""
         self.run = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         row = {"host": socket.gethostname(), "user_name": current_user(), "version": __version__}
         with self.transaction() as connection:
             connection.execute(runs.insert().values(id=self.run, started=format_time(now), **row))
 
     def end_run(self, now: datetime.datetime) -> None:
-        """Record that a run ended by itself."""
+        """Record that the run ended by itself."""
         with self.transaction() as connection:
             connection.execute(runs.update().where(runs.c.id == self.run).values(ended=format_time(now)))
 
     def last_deep(self, state: str) -> datetime.datetime | None:
-        """Return when all members of a state were last listed."""
+        """Return when all members of a state were last listed in a check that succeeded; `None` if they never were."""
         query = sa.select(sa.func.max(verdicts.c.checked)).where(
             verdicts.c.state == state, verdicts.c.deep == 1, verdicts.c.verdict != Verdict.UNKNOWN.value
         )
@@ -126,7 +132,7 @@ class History:
         return report
 
     def read_past(self, state: str, limit: int) -> list[PastVerdict]:
-        """Return the latest checks of a state, and of the file that it was renamed from, the oldest first."""
+        """Return the latest checks of a state, and of the files that it was renamed from, the oldest first."""
         query = sa.select(verdicts).where(verdicts.c.state.in_(_with_replaced(state)))
         with self.transaction() as connection:
             rows = connection.execute(query.order_by(verdicts.c.checked.desc(), verdicts.c.id.desc()).limit(limit)).all()
@@ -518,8 +524,14 @@ def _explain(location: HistoryLocation, error: Exception) -> HistoryError:
 
 
 @contextlib.contextmanager
-def read_rows(location: HistoryLocation) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
-    """Open a history on PostgreSQL for reading, without creating anything; yields what executes a statement."""
+def open_for_reading(location: HistoryLocation) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+    """Open a history on PostgreSQL without creating anything; yields a function from a SQL statement to its rows.
+
+    Raises
+    ------
+    reconciler.watch.locations.HistoryError
+        If it can't be used, or a statement fails.
+    """
     with _translate_errors(location):
         engine = _connect_server(location, PATIENCE)
         with engine.connect() as connection:

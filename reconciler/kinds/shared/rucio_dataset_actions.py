@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -48,7 +49,15 @@ class CreateDataset(Action):
 
 
 class RegisterDatasets(Action):
-    """Register datasets of a Butler repository in a Rucio dataset, which is created if necessary."""
+    """Register datasets of a Butler repository in a Rucio dataset, which is created if necessary.
+
+    Parameters
+    ----------
+    source : `Register`
+        What is registered.
+    new : `bool`
+        Whether the Rucio dataset doesn't exist yet.
+    """
 
     verb: Literal["register"] = "register"
     source: Register
@@ -102,7 +111,17 @@ class MoveRule(RuleAction):
 
 
 class UpdateRule(RuleAction):
-    """Change what Rucio can change of an existing rule."""
+    """Change the properties of an existing rule that Rucio can change.
+
+    Parameters
+    ----------
+    rule : `Rule`
+        The rule as the table has it.
+    rule_id : `str`
+        ID of the existing rule.
+    options : `dict`
+        New values by Rucio's names, as ``update_replication_rule`` takes them.
+    """
 
     verb: Literal["update"] = "update"
     rule_id: str
@@ -110,7 +129,7 @@ class UpdateRule(RuleAction):
 
 
 class RemoveRule(Action):
-    """Remove a rule that no table lists."""
+    """Remove a rule that the table doesn't list."""
 
     is_single_call = True
 
@@ -124,8 +143,29 @@ DEFAULT_GROUPING = "DATASET"
 RucioDatasetAction = CreateDataset | RegisterDatasets | CloseDataset | AddRule | MoveRule | UpdateRule | RemoveRule
 
 
+def list_commands(action: RucioDatasetAction) -> Iterator[Command]:
+    """Yield the command that an operator would type for an action."""
+    did = action.address.name
+    match action:
+        case CreateDataset():
+            yield Command("rucio", "did", "add", "--type", "dataset", did)
+        case RegisterDatasets():
+            yield register_command(did, action.source)
+        case CloseDataset():
+            yield close_command(did)
+        case AddRule():
+            yield _add_rule_command(did, action.rule)
+        case MoveRule():  # `rucio rule move` keeps the number of copies that the old rule has
+            copies = {"copies": action.rule.copies}
+            yield rucio_call(f"move_replication_rule({action.rule_id!r}, {action.rule.rse_expression!r}, {copies!r})")
+        case UpdateRule():
+            yield _update_rule_command(action)
+        case RemoveRule():
+            yield Command("rucio", "rule", "remove", action.rule_id)
+
+
 def register_command(did: str, register: Register) -> Command:
-    """Return the command that registers a Butler collection in a Rucio dataset."""
+    """Return the command that registers datasets of a Butler repository in a Rucio dataset; it is run where the repository is."""
     types = [word for name in register.dataset_types for word in ("--dataset-type", name)]
     return Command(
         "rucio-register", "data-products", "--chunk-size", str(register.chunk_size),
@@ -139,7 +179,7 @@ def close_command(did: str) -> Command:
     return Command("rucio", "did", "update", "--close", did)
 
 
-def add_rule_command(did: str, rule: Rule) -> Command:
+def _add_rule_command(did: str, rule: Rule) -> Command:
     options = {key: value for key, value in rule.model_dump(exclude={"replaces"}).items() if value is not None}
     if rule.priority is not None:  # `rucio rule add` has no option for it
         scope, _, name = did.partition(":")
@@ -151,7 +191,7 @@ def add_rule_command(did: str, rule: Rule) -> Command:
     return Command("rucio", "rule", "add", "--rse-exp", rule.rse_expression, "--copies", str(rule.copies), *words, did)
 
 
-def update_rule_command(action: UpdateRule) -> Command:
+def _update_rule_command(action: UpdateRule) -> Command:
     if any(value in (None, "") for value in action.options.values()):  # `rucio rule update` ignores or rejects these
         return rucio_call(f"update_replication_rule({action.rule_id!r}, {action.options!r})")
     words = [word for key, value in action.options.items() for word in (f"--{key}", str(value))]

@@ -105,19 +105,23 @@ class RucioConnection:
         return parser.get("client", "rucio_host", fallback="the address in rucio.cfg")
 
     def ping(self) -> None:
-        """Raise `ObserveError` unless the server and its database answer."""
+        """Raise `ObserveError` unless the server and its database answer, or did since the last `forget`."""
         self.ask("whoami", lambda: self.client.whoami())
 
     def ask(self, key: Hashable, question: Callable[[], T], what: str = "") -> T:
-        """Return the answer to a question, from the cache or by `read`."""
+        """Return the answer to a question, from the cache or by `read`.
+
+        ``key`` identifies the question; it is the name of the endpoint, or a tuple that begins with that.
+        """
         if key not in self._answers:
             self._answers[key] = self.read(question, what, endpoint=str(key[0]) if isinstance(key, tuple) else str(key))
         answer: T = self._answers[key]
         return answer
 
     def read(self, question: Callable[[], T], what: str = "", *, endpoint: str) -> T:
-        """Return the answer to a question, with retries and past the cache; ``what`` is the DID that it is about, if it is one.
+        """Return the answer to a question, with retries and past the cache.
 
+        ``what`` is the subject of the question in messages, such as a DID; it is empty for a question about many.
         While an ``endpoint`` fails whatever it is asked about, it isn't asked; see `reconciler.systems.rucio.outages`.
 
         Raises
@@ -160,6 +164,8 @@ class RucioConnection:
         ------
         reconciler.errors.ApplyError
             If it failed. It is never retried: the caller reads again first.
+        reconciler.errors.ObserveError
+            If it can't log in; then nothing was sent.
         """
         client = self.client
         with translate_write_errors(self.place, what):
