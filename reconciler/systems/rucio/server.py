@@ -67,9 +67,9 @@ class RucioServer:
         """Query DIDs in bulk; those that don't exist are left out, which is confirmed one by one unless ``confirm`` is False."""
         return self._dids.query(dids, confirm=confirm)
 
-    def matching(self, pattern: str, did_type: str = "collection") -> list[str]:
+    def matching(self, pattern: str) -> list[str]:
         """List datasets and containers that match a pattern; a DID without wildcards is returned as it is, existing or not."""
-        return self._dids.match(pattern, did_type)
+        return self._dids.match(pattern)
 
     def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:
         """List the DIDs in each container; one that doesn't exist is an error."""
