@@ -1,7 +1,7 @@
 """Registering the datasets of a Butler repository in a Rucio dataset: what is to be registered, what blocks that, and doing it.
 
-Where the source can't be opened, the commands to run there are shown. `reconciler.kinds.shared.registration_check` compares it with
-what is registered.
+Where the source can't be opened, the commands to run there are shown. `reconciler.kinds.shared.registration_check` compares what
+is registered with the source.
 """
 
 from __future__ import annotations
