@@ -1,4 +1,4 @@
-"""What a check records of the differences of one resource: texts, counts, and a fingerprint that tells one from another."""
+"""What a check records of the differences of one resource: texts, counts, and a fingerprint that changes with the difference."""
 
 from __future__ import annotations
 
