@@ -141,7 +141,7 @@ def required_columns(dimensions: Iterable[str]) -> list[str]:
 
 
 def find_wrong_value(name: str, value: object) -> str:
-    """Return what is wrong with a value of a dimension, such as ``htm7 = "abc" is not a whole number``; nothing if it isn't."""
+    """Return what is wrong with a value of a dimension, such as ``htm7 = "abc" is not a whole number``; empty if it is right."""
     text = "" if value is None else str(value).strip()
     if not text:
         return f"{name} is empty"

@@ -26,7 +26,7 @@ class DatasetTypeFacts(NamedTuple):
 
 
 class DefinitionReader:
-    """Reads the definitions of one repository."""
+    """Reads the definitions of one repository; before it exists there are none."""
 
     def __init__(self, connection: ButlerConnection) -> None:
         self.connection = connection
@@ -175,12 +175,12 @@ class DefinitionReader:
         return self.connection.cached("universe", lambda: self.connection.open().dimensions if self.connection.ready else None)
 
     def has_field(self, element: str, field: str) -> bool:
-        """Return True if the records of a dimension have a field in the repository's universe, or it doesn't exist yet."""
+        """Return True if the records of a dimension have a field in the repository's universe, or there is no repository yet."""
         universe = self.universe()
         return universe is None or field in universe[element].RecordClass.fields.names
 
     def make_record(self, element: str, values: Mapping[str, Any]) -> Any:
-        """Build a `lsst.daf.butler.DimensionRecord` for comparison, without writing it."""
+        """Build a `lsst.daf.butler.DimensionRecord` for comparison, without writing it; the repository must exist."""
         with translate_read_errors(self.connection.uri):
             return self.universe()[element].RecordClass(**values)
 

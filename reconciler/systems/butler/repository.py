@@ -47,7 +47,6 @@ class Repository:
         self.open = connection.open
         self.analyze = connection.analyze
         self.forget = connection.forget
-        self.forget_connections = connection.forget_connections
         self.close = connection.close
 
         definitions = DefinitionReader(connection)
@@ -102,7 +101,7 @@ class Repository:
 
     @property
     def identity(self) -> str:
-        """The location of the registry and its namespace, without credentials."""
+        """The location of the registry and its namespace, without credentials; empty unless the repository is ready."""
         return self.connection.identity
 
     @property

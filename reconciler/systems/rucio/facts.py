@@ -82,10 +82,12 @@ class Delivery:
 
     @property
     def available(self) -> int:
+        """Number of files that are available."""
         return len(self.here)
 
     @property
     def complete(self) -> bool:
+        """Whether all datasets exist and all of their files are available."""
         return not self.missing_dids and self.available >= self.wanted
 
 
