@@ -14,6 +14,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -432,10 +433,14 @@ def _locate_folder(locations: tuple[str, ...], folder: str) -> str:
 
 def _compare(context: Context, name: str, spec: RawSpec, files: _Files) -> tuple[Members, Sequence[Condition]]:
     """Compare raws by member with what is ingested."""
-    sizes = files.sizes()
     if spec.data_id is None:
-        return _compare_by_path(context, name, spec, sizes), ()
+        return _compare_by_path(context, name, spec, files.sizes()), ()
     pattern = _DataIdPattern.compile(spec.data_id)
+    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler lists the raws
+        listing = pool.submit(files.sizes)
+        if not context.policy.compares_records(files.count):
+            _list_data_ids(context, name)
+    sizes = listing.result()
     if not context.policy.compares_records(len(sizes)) and _agree(context, name, spec, pattern, sizes):
         return Members("raws", len(sizes), len(sizes)), ()
     found: dict[Hashable, list[JsonObject]] = defaultdict(list)
@@ -464,12 +469,17 @@ def _compare(context: Context, name: str, spec: RawSpec, files: _Files) -> tuple
     return members, conditions
 
 
+def _list_data_ids(context: Context, name: str) -> Set[tuple[Any, ...]]:
+    """Return instrument, exposure and detector of each ingested raw."""
+    return context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+
+
 def _agree(context: Context, name: str, spec: RawSpec, pattern: _DataIdPattern, paths: Collection[str]) -> bool:
     """Return True if each file is one ingested raw and each raw one file; quicker than to find out which are not."""
     keys = pattern.find_keys(paths)
     if len(keys) < len(paths):
         return False
-    rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+    rows = _list_data_ids(context, name)
     if len(rows) != len(keys):
         return False
     obs_ids, full_names = pattern.read_names(context, spec.instrument)
@@ -485,7 +495,7 @@ def _list_present(
 ) -> tuple[Set[tuple[Any, ...]], list[JsonObject]]:
     """Return the data IDs of ingested raws as the pattern has them, and the members whose records in the datastore are wrong."""
     if not context.policy.compares_records(len(desired)):
-        rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+        rows = _list_data_ids(context, name)
         return set(pattern.convert(context, spec.instrument, rows).values()), []
     refs = context.butler.refs("raw", [name])
     by_number = {(ref.dataId["instrument"], ref.dataId["exposure"], ref.dataId["detector"]): ref for ref in refs}
@@ -619,7 +629,7 @@ def _pair_by_data_id(
     context: Context, name: str, spec: RawSpec, pattern: _DataIdPattern, files: Mapping[str, tuple[FileFacts, str]]
 ) -> Iterator[DeliveredFile]:
     """Yield each raw with its file in Rucio and its data ID in the Butler."""
-    rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+    rows = _list_data_ids(context, name)
     numbers: dict[Any, tuple[Any, ...]] = {key: row for row, key in pattern.convert(context, spec.instrument, rows).items()}
     found_in_rucio: dict[Hashable, list[tuple[FileFacts, str]]] = defaultdict(list)
     unusable: list[tuple[FileFacts, str]] = []
