@@ -20,8 +20,8 @@ from typing import IO, Any
 
 from platformdirs import user_state_path
 
-from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
+from reconciler.engine.outcome_counts import count_acted, count_statuses
 from reconciler.errors import ApplyError, StateError, clean
 from reconciler.printable import escape_json
 from reconciler.run_info import run_info, timestamp

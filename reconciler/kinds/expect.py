@@ -19,8 +19,7 @@ from reconciler.kinds.shared.names import check_expressions, explain_unknown_typ
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
-    from reconciler.patterns import Glob
-from reconciler.systems.context import Context
+    from reconciler.systems.context import Context
 
 
 class ExpectSpec(Spec):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 
-from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
+from reconciler.engine.outcome_counts import count_acted, count_statuses
 from reconciler.engine.plan import Plan
 from reconciler.errors import ConflictError
 from reconciler.report.formatting import Line, format_seconds, format_size, plural, without_name

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
+from reconciler.engine.outcome_counts import count_acted, count_statuses
 from reconciler.errors import ReconcileError
 from reconciler.report.json import FORMAT, ErrorReport, report_error
 from reconciler.report.summary import PlanSummary
