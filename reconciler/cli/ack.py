@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from reconciler.errors import StateError, did_you_mean
 
 if TYPE_CHECKING:
     from reconciler.state.loader import StateFile
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
     from reconciler.watch.latest import OpenDifference
 
 
@@ -66,7 +65,7 @@ def ack(
     return IN_SYNC
 
 
-def _find_table(place: str, state: Path | None, variables: Mapping[str, Scalar]) -> tuple[Path, StateFile, str, str | None]:
+def _find_table(place: str, state: Path | None, variables: Overrides) -> tuple[Path, StateFile, str, str | None]:
     """Return the state file that has the address, its content, the address and the field."""
     from reconciler.state.loader import load
     from reconciler.watch.acknowledgements import parse_place

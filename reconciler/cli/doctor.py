@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from reconciler.errors import ReconcileError
 
 if TYPE_CHECKING:
     from reconciler.report.checkup import Check
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 
 @click.command()
@@ -71,7 +71,7 @@ def _check_history(option: str | None) -> Check:
     return make_check("history", check)
 
 
-def _check_state(path: Path, variables: Mapping[str, Scalar]) -> Iterator[Check]:
+def _check_state(path: Path, variables: Overrides) -> Iterator[Check]:
     from reconciler.report.checkup import check_session, failed
     from reconciler.session import open_session
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.report.journal import RecordedAction
     from reconciler.session import Session
     from reconciler.state.loader import StateFile
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 MOST_RUNS = 5
 """Actions of the journal that are shown."""
@@ -80,7 +79,7 @@ def _read_arguments(words: tuple[str, ...]) -> tuple[Path | None, str]:
     raise click.UsageError("write reconcile explain [STATE] ADDRESS, with an address in quotes for the shell")
 
 
-def _find_resource(state: Path | None, text: str, variables: Mapping[str, Scalar]) -> tuple[StateFile, Address]:
+def _find_resource(state: Path | None, text: str, variables: Overrides) -> tuple[StateFile, Address]:
     """Return the state file that has the address."""
     from reconciler.session import find_address
     from reconciler.state.loader import load

@@ -14,12 +14,10 @@ from reconciler.cli.options import find_state_files, merge_variables, state_argu
 from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reconciler.engine.graph import Graph
     from reconciler.engine.model import Address
     from reconciler.report.entry_status import EntryStatus
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 
 @click.command()
@@ -75,7 +73,7 @@ def graph(
     return ERROR if unknown else IN_SYNC
 
 
-def _read(path: Path, variables: Mapping[str, Scalar], *, checked: bool) -> tuple[Graph, dict[Address, EntryStatus]]:
+def _read(path: Path, variables: Overrides, *, checked: bool) -> tuple[Graph, dict[Address, EntryStatus]]:
     """Return the graph of a state, and the status of each resource if it is to be checked."""
     if not checked:
         from reconciler.engine.graph import build_graph

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.engine.model import Address
     from reconciler.report.entry_status import EntryStatus
     from reconciler.state.loader import StateFile
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 
 @click.command("list")
@@ -55,9 +55,7 @@ def list_resources(
     return ERROR if unknown else IN_SYNC
 
 
-def _choose(
-    states: tuple[Path, ...], patterns: Sequence[str], variables: Mapping[str, Scalar]
-) -> list[tuple[StateFile, set[Address]]]:
+def _choose(states: tuple[Path, ...], patterns: Sequence[str], variables: Overrides) -> list[tuple[StateFile, set[Address]]]:
     """Return each state with the resources that any of the globs matches; a glob must match in one of the states."""
     from reconciler.session import match_addresses
     from reconciler.state.loader import load
@@ -73,7 +71,7 @@ def _choose(
     return [(state, {address for pattern in patterns for address in match_addresses(state, pattern)}) for state in loaded]
 
 
-def _check(state: StateFile, chosen: set[Address], variables: Mapping[str, Scalar]) -> dict[Address, EntryStatus]:
+def _check(state: StateFile, chosen: set[Address], variables: Overrides) -> dict[Address, EntryStatus]:
     from reconciler.report.entry_status import find_status
     from reconciler.session import open_session
 

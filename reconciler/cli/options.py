@@ -301,7 +301,7 @@ def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> Override
     reconciler.errors.StateError
         If a file can't be read, or an argument of ``--var`` isn't NAME=VALUE.
     """
-    from reconciler.state.variable_sources import Overrides, parse_value, read_variables
+    from reconciler.state.variable_sources import Overrides, parse_value, read_variables, select_environment
 
     merged: dict[str, Scalar] = {}
     origins: dict[str, str] = {}
@@ -316,7 +316,7 @@ def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> Override
         merged[name] = parse_value(value)
         origins[name] = "--var"
     context = click.get_current_context(silent=True)
-    return Overrides(merged, origins, os.environ, context.meta.get(SITE) if context is not None else None)
+    return Overrides(merged, origins, select_environment(os.environ), context.meta.get(SITE) if context is not None else None)
 
 
 def find_state_files(paths: tuple[Path, ...]) -> list[Path]:

@@ -24,7 +24,7 @@ from reconciler.kinds.rucio_dataset import ObservedDataset
 from reconciler.kinds.shared.delivery import measure_awaited
 from reconciler.report.formatting import plural
 from reconciler.session import open_session
-from reconciler.state.variables import Scalar
+from reconciler.state.variable_sources import Variables
 from reconciler.watch.ledger_coverage import LEDGER_FIELD, find_uncovered
 from reconciler.watch.model import UNKNOWN_KIND, CheckedCollection, CheckedResource, CheckResult, FoundDifference
 
@@ -58,7 +58,7 @@ class CheckOptions:
         Whether to make the ledgers of what Rucio delivers, with a sample of the files on storage.
     """
 
-    variables: Mapping[str, Scalar]
+    variables: Variables
     journal: Path | None = None
     measure: bool = False
     ledger: bool = False
