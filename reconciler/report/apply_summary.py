@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from reconciler.engine.model import Outcome, Status
 from reconciler.engine.outcome_counts import count_acted, count_statuses
@@ -12,6 +12,8 @@ from reconciler.errors import ConflictError
 from reconciler.report.formatting import Line, format_seconds, format_size, plural, without_name
 from reconciler.report.run import RunReport
 
+MOST_NAMES = 10
+"""Refused resources that a quiet apply names."""
 RECAP = (Status.OK, Status.CHANGED, Status.WAITING, Status.DEGRADED, Status.BLOCKED, Status.FAILED)
 COLOURS = {Status.FAILED: "red", Status.BLOCKED: "magenta", Status.WAITING: "cyan", Status.DEGRADED: "magenta"}
 """Statuses that are listed one by one at the end."""
@@ -54,7 +56,13 @@ def describe_run(run: RunReport) -> str:
     done = "CHANGED" if run.acted else "OK"
     word = "INTERRUPTED" if run.interrupted else {0: done, 2: "DRIFT"}.get(run.exit_code, "FAILED")
     counts = ", ".join(f"{status} {run.counts[status]:,}" for status in RECAP)
-    return f"{word} {run.name}: {counts}"
+    refused = f"; refused, because it changed since the plan was made: {_join(run.refused)}" if run.refused else ""
+    return f"{word} {run.name}: {counts}{refused}"
+
+
+def _join(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def _list_unfinished(outcomes: Collection[Outcome]) -> Iterator[Line]:
