@@ -444,6 +444,7 @@ def _count_delivered(rest: list[Difference]) -> Delivery | None:
             difference.desired - len(difference.members),
             difference.desired,
             sum(int(member.get("bytes") or 0) for member in difference.members),
+            difference.field or "",
         )
         for difference in rest
         if difference.awaited

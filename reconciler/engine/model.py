@@ -180,6 +180,8 @@ class Difference:
         Whether the members are missing because Rucio has not delivered their files yet.
     listed : `bool`
         Whether reports list the members; False if ``detail`` is enough.
+    uncounted : `bool`
+        Whether ``detail`` lacks the number of members, so that it has to be read after that number.
     """
 
     address: Address
@@ -191,6 +193,7 @@ class Difference:
     members: tuple[JsonObject, ...] = ()
     awaited: bool = False
     listed: bool = True
+    uncounted: bool = False
 
 
 @dataclass(frozen=True)
@@ -278,14 +281,19 @@ class Delivery:
         Number of members that are here, and of all desired ones.
     bytes_left : `int`
         Size of what is still to come; 0 if unknown.
+    noun : `str`
+        What they are, in the plural, such as files, or members if they are of several sorts.
     """
 
     here: int = 0
     total: int = 0
     bytes_left: int = 0
+    noun: str = ""
 
     def __add__(self, other: Delivery) -> Delivery:
-        return Delivery(self.here + other.here, self.total + other.total, self.bytes_left + other.bytes_left)
+        nouns = {self.noun, other.noun} - {""}
+        noun = nouns.pop() if len(nouns) == 1 else "members" if nouns else ""
+        return Delivery(self.here + other.here, self.total + other.total, self.bytes_left + other.bytes_left, noun)
 
 
 @dataclass(frozen=True)
