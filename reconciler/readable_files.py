@@ -10,7 +10,7 @@ from pathlib import Path
 def is_readable(path: Path) -> bool:
     """Return False if a path names a pipe or a device, of which opening or reading may wait for ever; a folder is none.
 
-    The pipes that a shell connects to this process are in ``/dev/fd`` and ``/proc``. They end with the program that writes to them.
+    The pipes that a shell connects to this process are in ``/dev/fd`` and ``/proc``. They end with the program that writes.
 
     Raises
     ------

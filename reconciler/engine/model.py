@@ -106,6 +106,19 @@ def relative_to_state_file(path: str, info: ValidationInfo) -> str:
     return os.path.normpath(base / path)
 
 
+class NotObserved:
+    """Annotates a key of a spec that says how something is made, of which what exists bears no trace."""
+
+
+def find_unobserved_keys(spec: Spec) -> tuple[str, ...]:
+    """Return the keys that a table sets and that can't be observed, by their names in the state file."""
+    return tuple(
+        field.alias or name
+        for name, field in type(spec).model_fields.items()
+        if name in spec.model_fields_set and any(isinstance(mark, NotObserved) for mark in field.metadata)
+    )
+
+
 InputPath = Annotated[str, AfterValidator(relative_to_state_file)]
 """A file or a folder that a state names: a relative path starts from the folder of the state file."""
 
@@ -486,12 +499,16 @@ class Observed(Generic[S]):
         Circumstances beyond the configuration.
     resolved : `Spec` or `None`
         What is desired, where that depends on what exists, as in a chain that is flattened; compared in place of the table.
+    unobserved : `tuple` [`str`, ...]
+        Keys of the table that can't be observed, so that they are neither equal nor different; those that are annotated with
+        `NotObserved` are added to it.
     """
 
     spec: S | None
     members: tuple[Members, ...] = ()
     conditions: tuple[Condition, ...] = ()
     resolved: S | None = field(default=None, kw_only=True)
+    unobserved: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ def _describe_live(live: LiveState) -> Iterator[str]:
     yield "exists" if live.exists else "doesn't exist"
     for part in live.members:
         yield f"{part.present:,} of {part.desired:,} {part.field} present, {_describe_comparison(part)}"
+    if live.unobserved:
+        yield f"not compared, because nothing live shows it: {', '.join(live.unobserved)}"
 
 
 def _describe_comparison(part: ObservedMembers) -> str:

@@ -189,6 +189,8 @@ def stats(counts: Stats) -> Iterator[Line]:
 
 def _in_sync(entry: Entry) -> Line:
     compared = [_compared(part) for part in (entry.observed.members if entry.observed else ())]
+    if entry.observed and entry.observed.unobserved:
+        compared.append(f"not compared: {', '.join(entry.observed.unobserved)}")
     return Line(f"  = {entry.address}" + (f"   {', '.join(compared)}" if compared else ""))
 
 
