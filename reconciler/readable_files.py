@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def is_readable(path: Path) -> bool:
-    """Return False if a path names a pipe or a device, of which opening or reading may wait for ever; a folder is none.
+    """Return False if a path names a pipe or a device, of which opening or reading may wait for ever. A folder isn't refused.
 
     The pipes that a shell connects to this process are in ``/dev/fd`` and ``/proc``. They end with the program that writes.
 

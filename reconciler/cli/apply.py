@@ -157,7 +157,7 @@ def _apply(path: Path, variables: Overrides, options: ApplyOptions, output: Appl
 
 
 def _check_saved_plan(path: Path, variables: Overrides, options: ApplyOptions) -> None:
-    """Refuse options that say what to plan; variables and the site of the environment don't concern a saved plan."""
+    """Refuse options that select what to plan; variables and the site of the environment don't concern a saved plan."""
     site = click.get_current_context().get_parameter_source("site") is ParameterSource.COMMANDLINE
     given = {
         "--site": site,

@@ -107,7 +107,7 @@ def relative_to_state_file(path: str, info: ValidationInfo) -> str:
 
 
 class NotObserved:
-    """Annotates a key of a spec that says how something is made, of which what exists bears no trace."""
+    """Annotates a key of a spec that determines how something is made and leaves no trace in what exists."""
 
 
 def find_unobserved_keys(spec: Spec) -> tuple[str, ...]:
