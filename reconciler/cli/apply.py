@@ -15,6 +15,7 @@ from reconciler.cli.options import (
     bulk_options,
     check_combination,
     find_state_files,
+    format_option,
     journal_option,
     merge_variables,
     quiet_option,
@@ -63,13 +64,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="State file of a saved plan, if it was moved or changed since. Parts of the plan whose facts changed are refused.",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json", "jsonl"]),
-    default="text",
-    show_default=True,
-    help="Output format; json and jsonl need --yes, and jsonl prints events as they happen.",
+@format_option(
+    "text", "json", "jsonl", "markdown", text="Output format; all but text need --yes, and jsonl prints events as they happen"
 )
 @quiet_option
 @summary_option

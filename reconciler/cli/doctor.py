@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import history_option, journal_option, merge_variables, state_arguments
+from reconciler.cli.options import diagnosis_options, merge_variables, state_arguments
 from reconciler.errors import ReconcileError
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @state_arguments
-@history_option
-@journal_option
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@diagnosis_options
 @handle_errors
 def doctor(
     state: tuple[Path, ...],

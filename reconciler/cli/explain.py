@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.completers import complete_addresses
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import find_state_files, history_option, journal_option, merge_variables, variable_options
+from reconciler.cli.options import diagnosis_options, find_state_files, merge_variables, variable_options
 from reconciler.cli.resource_arguments import is_state_file
 from reconciler.errors import ObserveError, StateError
 
@@ -29,9 +29,7 @@ MOST_RUNS = 5
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="[STATE] ADDRESS", shell_complete=complete_addresses)
 @variable_options
-@history_option
-@journal_option
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@diagnosis_options
 @handle_errors
 def explain(
     words: tuple[str, ...],

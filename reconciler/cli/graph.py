@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.console import ERROR, IN_SYNC, echo, echo_document, handle_errors, show
-from reconciler.cli.options import find_state_files, merge_variables, state_arguments
+from reconciler.cli.options import find_state_files, format_option, merge_variables, state_arguments
 from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:
@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @state_arguments
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "mermaid", "dot", "svg"]),
-    default="text",
-    show_default=True,
-    help="Output format; svg needs dot, a program of Graphviz.",
-)
+@format_option("text", "mermaid", "dot", "svg", text="Output format; svg needs dot, a program of Graphviz")
 @click.option("--status", "checked", is_flag=True, help="Compare with the live systems, and show the status of each resource.")
 @click.option(
     "--group/--no-group",

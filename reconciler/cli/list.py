@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.completers import complete_globs_and_files
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import find_state_files, merge_variables, variable_options
+from reconciler.cli.options import find_state_files, format_option, merge_variables, variable_options
 from reconciler.cli.resource_arguments import split_arguments
 from reconciler.errors import StateError, did_you_mean
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("words", nargs=-1, metavar="[STATE]... [GLOB]...", shell_complete=complete_globs_and_files)
 @variable_options
 @click.option("--offline", is_flag=True, help="Don't ask the live systems; the status is - then.")
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@format_option("text", "json")
 @handle_errors
 def list_resources(
     words: tuple[str, ...], var_files: tuple[Path, ...], pairs: tuple[str, ...], offline: bool, output_format: str

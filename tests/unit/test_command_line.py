@@ -50,6 +50,25 @@ def test_an_option_that_means_nothing_by_itself_is_a_usage_error(
     assert text in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (
+            ["apply", "--format", "shell"],
+            '"shell" is not one of text, json, jsonl, markdown; only diff and plan find',
+        ),
+        (["log", "--format", "markdown"], '"markdown" is not one of text, json; it is for a comment or a mail'),
+        (["list", "--format", "jsonl"], '"jsonl" is not one of text, json; it is for results that come one after the other'),
+        (["graph", "--format", "mermiad"], '"mermiad" is not one of text, mermaid, dot, svg; did you mean "mermaid"?'),
+        (["diff", "--format", "jsno"], '"jsno" is not one of text, json, jsonl, markdown, shell; did you mean "json"?'),
+    ],
+)
+def test_a_format_that_a_command_lacks_is_explained(words: list[str], text: str) -> None:
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 64
+    assert text in result.output
+
+
 def test_every_command_is_in_a_section_of_the_help_and_three_examples_end_it() -> None:
     output = CliRunner().invoke(main, ["--help"]).output
     assert "Commands:" not in output
