@@ -144,7 +144,7 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, output
     state = (str(session.state.path), session.state.name)
     counts = summarize(plan)
     check_removal_limits(plan, options.prune_limit)
-    if plan.actions and output.ask:
+    if plan.permitted_actions and output.ask:
         if not output.confirm(count_removals(plan)):
             code = DIFFERENCES
             made = report_run(state, counts, (), run=None, seconds=0.0, interrupted=False, exit_code=code, limits=plan.limits)

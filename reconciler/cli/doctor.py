@@ -71,12 +71,15 @@ def _check_history(option: str | None) -> Check:
 
 def _check_state(path: Path, variables: Overrides) -> Iterator[Check]:
     from reconciler.report.checkup import check_session, failed
+    from reconciler.report.formatting import plural
     from reconciler.session import open_session
 
     try:
         session = open_session(path, variables)
     except ReconcileError as error:
-        yield failed("state file", "; ".join(error.problems), *error.hints)
+        first, *others = error.problems
+        text = first if not others else plural(len(error.problems), "error")
+        yield failed("state file", text, *(error.problems if others else ()), *error.hints)
         return
     with session:
         session.context.forbid_writes()

@@ -17,16 +17,16 @@ NOTHING = "-"
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".", metavar="[DIR]")
 @click.option("--name", default="first", show_default=True, help="Name of the state, and of its file in the folder state.")
-@click.option("--title", prompt="What is it for, in a few words?", help="Purpose of the state.")
+@click.option("--title", prompt="Purpose of the state, in a few words", help="Purpose of the state.")
 @click.option(
     "--repository",
-    prompt="In which folder or at which URL is the Butler repository, or should it be made? (- for none)",
+    prompt="Folder or URL of the Butler repository (- for none)",
     default="repo",
     help="Location of the Butler repository; - for none.",
 )
 @click.option(
     "--rse",
-    prompt="Which RSE of Rucio is this facility's? (- for no Rucio)",
+    prompt="RSE of this facility in Rucio (- for no Rucio)",
     default=NOTHING,
     help="RSE of this facility in Rucio; - for none.",
 )

@@ -21,7 +21,7 @@ COLOURS = {Status.FAILED: "red", Status.BLOCKED: "magenta", Status.WAITING: "cya
 
 def summarize_plan(plan: Plan) -> Line:
     """Return one line such as ``Plan: 4 actions, 12 datasets to ingest or register (0.3 GB), nothing to remove.``"""
-    cost, actions = plan.cost, plan.actions
+    cost, actions = plan.cost, plan.permitted_actions
     parts = [plural(len(actions), "action")]
     if cost.datasets:
         size = f" ({format_size(cost.size)})" if cost.size else ""

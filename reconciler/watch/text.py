@@ -143,7 +143,11 @@ def list_acknowledgements(entries: Sequence[tuple[str, Acknowledgement]], today:
     for state, entry in sorted(entries, key=lambda item: item[1].until):
         left = (entry.until - today).days
         note = (
-            "ended" if left < 0 else f"about to end, {plural(left, 'day')} left" if left <= ABOUT_TO_END else f"{left} days left"
+            "ended"
+            if left < 0
+            else f"about to end, {plural(left, 'day')} left"
+            if left <= ABOUT_TO_END
+            else f"{left:,} days left"
         )
         parts = [f"{entry.until}", note, state, entry.place, entry.reason, entry.ticket]
         colour = "red" if left < 0 else "yellow" if left <= ABOUT_TO_END else None
