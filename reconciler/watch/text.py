@@ -142,13 +142,8 @@ def list_acknowledgements(entries: Sequence[tuple[str, Acknowledgement]], today:
         yield Line("No difference is acknowledged.")
     for state, entry in sorted(entries, key=lambda item: item[1].until):
         left = (entry.until - today).days
-        note = (
-            "ended"
-            if left < 0
-            else f"about to end, {plural(left, 'day')} left"
-            if left <= ABOUT_TO_END
-            else f"{left:,} days left"
-        )
+        note = "ended" if left < 0 else f"{plural(left, 'day')} left"
+        note = f"about to end, {note}" if 0 <= left <= ABOUT_TO_END else note
         parts = [f"{entry.until}", note, state, entry.place, entry.reason, entry.ticket]
         colour = "red" if left < 0 else "yellow" if left <= ABOUT_TO_END else None
         yield Line("   ".join(part for part in parts if part), colour)

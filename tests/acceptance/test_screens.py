@@ -83,6 +83,10 @@ ACK = (
 INIT = {"few words": "Survey of the southern sky\n", "[repo]": "\n", "[-]": "MY_RSE\n"}
 
 
+PROGRAM = "import sys; sys.argv[0] = 'reconcile'; from reconciler.__main__ import run; run()"
+"""The program, run by a Python whose path is that of the desk."""
+
+
 @dataclass
 class Desk:
     """An operator's folder with state files."""
@@ -91,7 +95,7 @@ class Desk:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, columns: int, *words: str, typed: dict[str, str] | None = None) -> Screen:
-        command = [str(self.folder / "venv" / "bin" / "python"), "-m", "reconciler", *words]
+        command = [str(self.folder / "venv" / "bin" / "python"), "-c", PROGRAM, *words]
         return run_on_terminal(command, columns=columns, folder=self.folder, environment=self.environment, typed=typed)
 
 
