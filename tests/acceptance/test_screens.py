@@ -244,7 +244,7 @@ CASES = (
     Case("ack", "acknowledged", ACK),
     Case("acks", "acknowledged", ("acks", "survey.toml")),
     Case("doctor", "built", ("doctor", "survey.toml")),
-    Case("doctor-wrong", "empty", ("doctor", "wrong.toml")),
+    Case("doctor-wrong", "fresh", ("doctor", "wrong.toml")),
     Case("timer", "built", ("timer", "survey.toml")),
     Case("ledger", "delivered", ("ledger", "raws.toml")),
     Case("help-raw", "empty", ("help", "raw")),
