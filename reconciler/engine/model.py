@@ -100,6 +100,8 @@ class Spec(BaseModel):
 
 def relative_to_state_file(path: str, info: ValidationInfo) -> str:
     """Return a path that a state names, with the folder of the state file in front if it is relative and no URI."""
+    if path.partition("/")[0] == "~":
+        raise ValueError(f'"{path}" begins with ~, which only a shell replaces; write the whole path, or use a variable')
     base: Path | None = (info.context or {}).get("base")
     if base is None or "://" in path or os.path.isabs(path):
         return path

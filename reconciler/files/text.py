@@ -10,6 +10,9 @@ from pathlib import Path
 from reconciler.errors import MissingFile, StateError, did_you_mean
 from reconciler.readable_files import is_readable
 
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors write at the beginning of a UTF-8 file."""
+
 
 def read_text(path: Path) -> str:
     """Read a UTF-8 text file, or a pipe such as ``/dev/stdin`` that the shell has connected.
@@ -22,7 +25,7 @@ def read_text(path: Path) -> str:
     try:
         if not is_readable(path):
             raise StateError(f"{path}: is not a regular file")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8").removeprefix(BYTE_ORDER_MARK)
     except FileNotFoundError as error:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise MissingFile(str(path), did_you_mean(path.name, siblings)) from error

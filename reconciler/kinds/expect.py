@@ -68,6 +68,10 @@ class ExpectKind(Kind[ExpectSpec, Action]):
             yield 'has both "count" and "did"; set only one of them'
         if spec.min is not None and spec.max is not None and spec.min > spec.max:
             yield f"min: {spec.min} is greater than max, {spec.max}"
+        if spec.count is not None and spec.min is not None and spec.count < spec.min:
+            yield f"count: {spec.count} is less than min, {spec.min}"
+        if spec.count is not None and spec.max is not None and spec.count > spec.max:
+            yield f"count: {spec.count} is greater than max, {spec.max}"
 
     def observe(self, context: Context, desired: Mapping[str, ExpectSpec]) -> Mapping[str, Observed[ExpectSpec]]:
         check_expressions(context, desired)
