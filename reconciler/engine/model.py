@@ -504,6 +504,8 @@ class Observed(Generic[S]):
     unobserved : `tuple` [`str`, ...]
         Keys of the table that can't be observed, so that they are neither equal nor different; those that are annotated with
         `NotObserved` are added to it.
+    facts : `tuple` [`str`, ...]
+        What else is known of what exists, one phrase each, for ``reconcile explain``.
     """
 
     spec: S | None
@@ -511,6 +513,7 @@ class Observed(Generic[S]):
     conditions: tuple[Condition, ...] = ()
     resolved: S | None = field(default=None, kw_only=True)
     unobserved: tuple[str, ...] = field(default=(), kw_only=True)
+    facts: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)

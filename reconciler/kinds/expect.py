@@ -93,13 +93,19 @@ def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectS
     count = context.butler.count(spec.dataset_type, spec.collections, spec.where)
     expected = spec.count if spec.did is None else _count_files(context, spec.did, spec.files)
     text = ": ".join(filter(None, (_explain_failure(spec, count, expected), explain_unknown_type(context, spec.dataset_type))))
+    found = (f"{count:,} {'dataset' if count == 1 else 'datasets'}, {_describe_expected(spec, expected)}",)
     if not text:
-        return Observed(spec)
+        return Observed(spec, facts=found)
     shortfall = (expected if expected is not None else spec.min or 0) - count
     members = tuple(_find_missing_datasets(context, spec)) if shortfall > 0 else ()
     if len(members) != shortfall:
         members = ()  # some of these exposures never had all detectors
-    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, members, "count"),))
+    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, members, "count"),), facts=found)
+
+
+def _describe_expected(spec: ExpectSpec, expected: int | None) -> str:
+    limits = [f"at least {spec.min:,}" if spec.min is not None else "", f"at most {spec.max:,}" if spec.max is not None else ""]
+    return " and ".join(filter(None, [f"{expected:,}" if expected is not None else "", *limits])) + " expected"
 
 
 def _count_files(context: Context, did: str, pattern: str) -> int:

@@ -68,6 +68,7 @@ class LiveState(_Report):
     statements: int = Field(description="SQL statements for all of them.")
     calls: int = Field(description="HTTP requests to Rucio for all of them.")
     seconds: float
+    facts: list[str] = Field(description="What else is known of what exists, one phrase each.")
     members: list[ObservedMembers]
     unobserved: list[str] = Field(description="Keys of the table that can't be observed, so that they were not compared.")
     error: list[str] = Field(default_factory=list, description="Why it could not be checked, and what to do.")
@@ -214,7 +215,7 @@ def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
         manage=spec.manage,
         protect=spec.protect,
         note=spec.note,
-        desired={key: value for key, value in canonical(spec).items() if value not in (None, "", [], {})},
+        desired={key: _drop_nulls(value) for key, value in canonical(spec).items() if value not in (None, "", [], {})},
         needs=needs,
         unprovided=unprovided,
         needed_by=needed_by,
@@ -225,6 +226,12 @@ def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
         blocked_by=list(dict.fromkeys(_find_hindrances(plan, entry, statuses, unprovided))),
         runs=list(facts.runs),
     )
+
+
+def _drop_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _drop_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_drop_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _describe_need(token: str) -> str:
@@ -267,6 +274,7 @@ def _describe_live(plan: Plan, entry: Entry, facts: KnownFacts) -> LiveState:
         statements=facts.statements,
         calls=facts.calls,
         seconds=round(facts.seconds, 3),
+        facts=list(entry.observed.facts) if entry.observed is not None else [],
         members=members,
         unobserved=list(entry.observed.unobserved) if entry.observed is not None else [],
         error=[] if entry.error is None else [*entry.error.problems, *entry.error.hints],

@@ -108,3 +108,12 @@ def test_a_command_that_another_program_adds_is_listed_last() -> None:
 @pytest.mark.parametrize(("codes", "expected"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([2, 1], 1), ([130, 2], 130), ([130, 1], 1)])
 def test_an_error_outranks_differences(codes: list[int], expected: int) -> None:
     assert worst_code(codes) == expected
+
+
+def test_the_variables_of_validate_fit_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    state = tmp_path / "s.toml"
+    state.write_text(f'[reconcile]\nversion = 1\n[vars]\ndata = "{"/data" * 10}"\n')
+    monkeypatch.setattr("reconciler.cli.console.screen_width", lambda *, err=False: 60)
+    lines = CliRunner().invoke(main, ["validate", "-v", str(state)]).output.splitlines()[1:]
+    assert lines
+    assert all(len(line) <= 60 for line in lines), lines
