@@ -6,7 +6,7 @@ import contextlib
 import fnmatch
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -455,9 +455,7 @@ def select(state: StateFile, patterns: Sequence[str]) -> set[Address]:
     for pattern in patterns:
         matched = match_addresses(state, pattern)
         if not matched:
-            plain = pattern.replace('"', "")
-            hint = did_you_mean(plain, [address.plain for address in state.resources])
-            raise StateError(f"{state.path.name}: no address matches {pattern}{hint}")
+            raise StateError(f"{state.path.name}: no address matches {pattern}{suggest_glob(state.resources, pattern)}")
         found |= matched
     return found
 
@@ -466,6 +464,13 @@ def match_addresses(state: DesiredState, pattern: str) -> set[Address]:
     """Return the addresses that match a glob, with or without quotes; none if nothing matches."""
     names = {address.plain: address for address in state.resources}
     return {names[name] for name in fnmatch.filter(names, pattern.replace('"', ""))}
+
+
+def suggest_glob(addresses: Iterable[Address], pattern: str) -> str:
+    """Suggest an address, or a glob for all addresses of a kind, in place of a glob that matches nothing."""
+    known = list(addresses)
+    globs = [f"{address.kind}.*" for address in known] if "*" in pattern else []
+    return did_you_mean(pattern.replace('"', ""), globs or [address.plain for address in known])
 
 
 def find_address(state: DesiredState, text: str) -> Address:

@@ -104,7 +104,7 @@ def apply(
     from reconciler.cli.apply_command import ApplyOptions
     from reconciler.cli.apply_output import make_output
 
-    check_combination(only=only, with_needs=with_needs)
+    check_combination(only=only, with_needs=with_needs, deep=deep, quick=quick)
     output = make_output(output_format, ask=not yes, quiet=quiet)
     variables = merge_variables(var_files, pairs)
     options = ApplyOptions(

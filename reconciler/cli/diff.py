@@ -71,7 +71,7 @@ def diff(
     from reconciler.cli.live import SignOfLife
     from reconciler.session import open_session
 
-    check_combination(only=only, with_needs=with_needs, out=out)
+    check_combination(only=only, with_needs=with_needs, deep=deep, quick=quick, out=out)
     variables = merge_variables(var_files, pairs)
     paths = find_state_files(state)
     if out is not None and len(paths) > 1:

@@ -12,7 +12,7 @@ from reconciler.cli.completers import complete_globs_and_files
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
 from reconciler.cli.options import find_state_files, format_option, merge_variables, variable_options
 from reconciler.cli.resource_arguments import split_arguments
-from reconciler.errors import StateError, did_you_mean
+from reconciler.errors import StateError
 
 if TYPE_CHECKING:
     from reconciler.engine.model import Address
@@ -57,7 +57,7 @@ def list_resources(
 
 def _choose(states: tuple[Path, ...], patterns: Sequence[str], variables: Overrides) -> list[tuple[StateFile, set[Address]]]:
     """Return each state with the resources that any of the globs matches; a glob must match in one of the states."""
-    from reconciler.session import match_addresses
+    from reconciler.session import match_addresses, suggest_glob
     from reconciler.state.loader import load
 
     loaded = [load(path, variables) for path in find_state_files(states)]
@@ -65,9 +65,8 @@ def _choose(states: tuple[Path, ...], patterns: Sequence[str], variables: Overri
         return [(state, set(state.resources)) for state in loaded]
     for pattern in patterns:
         if not any(match_addresses(state, pattern) for state in loaded):
-            known = [address.plain for state in loaded for address in state.resources]
-            plain = pattern.replace('"', "")
-            raise StateError(f"no address matches {pattern}{did_you_mean(plain, known)}")
+            known = [address for state in loaded for address in state.resources]
+            raise StateError(f"no address matches {pattern}{suggest_glob(known, pattern)}")
     return [(state, {address for pattern in patterns for address in match_addresses(state, pattern)}) for state in loaded]
 
 

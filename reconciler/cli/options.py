@@ -318,8 +318,10 @@ def diagnosis_options(command: C) -> C:
     return _add(command, history_option, journal_option, format_option("text", "json"))
 
 
-def check_combination(*, only: Sequence[str], with_needs: bool, out: Path | None = None) -> None:
-    """Refuse options that mean nothing without another one, before anything is loaded.
+def check_combination(
+    *, only: Sequence[str], with_needs: bool, deep: bool = False, quick: bool = False, out: Path | None = None
+) -> None:
+    """Refuse options that mean nothing without another one, or contradict another one, before anything is loaded.
 
     Raises
     ------
@@ -328,6 +330,8 @@ def check_combination(*, only: Sequence[str], with_needs: bool, out: Path | None
     """
     if with_needs and not only:
         raise click.UsageError("--with-needs adds to what --only selects; give --only too")
+    if deep and quick:
+        raise click.UsageError("--deep and --quick: give only one of them")
     if out is not None and not out.parent.is_dir():
         raise click.UsageError(f"--out {out}: there is no folder {out.parent}")
 

@@ -36,7 +36,7 @@ def format_explanation(report: ExplainReport, plan: Plan, now: datetime.datetime
     entry = next(entry for entry in plan.entries if str(entry.address) == report.address)
     yield Line(f"{report.address}   {report.status}: {MEANING[report.status]}", COLOURS.get(report.status), bold=True)
     yield from _section("asked for by", [f"{report.state}:{report.line}", report.source])
-    yield from _section("note", report.note.splitlines() if report.note else ())
+    yield from _section("note", [" ".join(report.note.split())] if report.note else ())
     yield from _section("keys", _list_keys(report))
     yield from _section("needs", _cut([*map(_describe_related, report.needs), *_describe_unprovided(report)]), "nothing")
     yield from _section("needed by", _cut(list(map(_describe_related, report.needed_by))), "nothing")

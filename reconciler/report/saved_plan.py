@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -95,7 +96,8 @@ def format_saved_plan(saved: SavedPlan, path: Path, *, state_unchanged: bool | N
     systems = [f"Butler  {saved.butler}" if saved.butler else "", f"Rucio  {saved.rucio}" if saved.rucio else ""]
     yield Line("     ".join(part for part in systems if part))
     if saved.variables:
-        yield Line("Variables: " + ", ".join(f"{name} = {value}" for name, value in saved.variables.items()))
+        yield Line("Variables")
+        yield from (Line(f"  {name} = {json.dumps(value, ensure_ascii=False)}") for name, value in saved.variables.items())
     yield Line("")
     for entry in saved.entries:
         yield Line(str(_address(entry)), bold=True)

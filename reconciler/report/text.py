@@ -99,7 +99,7 @@ def _report_each(plan: Plan) -> Iterator[Line]:
         table = (entry.address.kind, plan.state.lines.get(entry.address, 1))
         if entry.spec.note and table not in noted and (entry.differences or entry.in_sync):
             noted.add(table)
-            yield from (Line(f"  note: {line}") for line in entry.spec.note.splitlines())
+            yield Line(f"  note: {' '.join(entry.spec.note.split())}")
 
 
 def _report_alike(plan: Plan) -> Iterator[Line]:

@@ -220,6 +220,7 @@ CASES = (
     Case("help", "empty", ("--help",)),
     Case("diff-help", "empty", ("diff", "--help")),
     Case("wrong-option", "empty", ("diff", "--onyl", "x")),
+    Case("wrong-format", "empty", ("log", "--format", "markdown")),
     Case("validate", "empty", ("validate", "survey.toml")),
     Case("validate-wrong", "empty", ("validate", "wrong.toml")),
     Case("diff-nothing-there", "empty", ("diff", "survey.toml")),
@@ -253,7 +254,7 @@ CASES = (
 )
 
 
-PLAIN = ("wrong-option",)
+PLAIN = ("wrong-option", "wrong-format")
 """Screens of click, which has no colours."""
 
 

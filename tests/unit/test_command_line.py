@@ -37,6 +37,7 @@ def test_a_wrong_duration_exits_as_a_usage_error_and_not_as_differences() -> Non
         (["apply", "s.toml", "--prune-limit", "5"], "--prune-limit limits what --prune removes; give --prune too"),
         (["apply", "s.toml", "--with-needs"], "--with-needs adds to what --only selects; give --only too"),
         (["diff", "s.toml", "--with-needs", "--except", "chain.*"], "--with-needs adds to what --only selects"),
+        (["apply", "s.toml", "--deep", "--quick"], "--deep and --quick: give only one of them"),
         (["diff", "s.toml", "--out", "plans/p.json"], "--out plans/p.json: there is no folder plans"),
     ],
 )
