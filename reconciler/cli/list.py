@@ -57,7 +57,7 @@ def list_resources(
 
 def _choose(states: tuple[Path, ...], patterns: Sequence[str], variables: Overrides) -> list[tuple[StateFile, set[Address]]]:
     """Return each state with the resources that any of the globs matches; a glob must match in one of the states."""
-    from reconciler.session import match_addresses, suggest_glob
+    from reconciler.engine.address_selection import match_addresses, suggest_glob
     from reconciler.state.loader import load
 
     loaded = [load(path, variables) for path in find_state_files(states)]

@@ -19,8 +19,10 @@ def read_text(path: Path) -> str:
 
     Raises
     ------
+    reconciler.errors.MissingFile
+        If the file doesn't exist.
     reconciler.errors.StateError
-        If the file doesn't exist, can't be read, isn't UTF-8, or is a pipe or a device, which may never end.
+        If it can't be read, isn't UTF-8, or is a pipe or a device, which may never end.
     """
     try:
         if not is_readable(path):
@@ -38,7 +40,7 @@ def read_text(path: Path) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 of the content of a file.
+    """Return the SHA-256 of the content of a file, in hexadecimal digits.
 
     Raises
     ------
@@ -57,8 +59,10 @@ def get_file_version(path: str) -> tuple[int, int]:
 
     Raises
     ------
+    reconciler.errors.MissingFile
+        If the file doesn't exist.
     reconciler.errors.StateError
-        If the file doesn't exist or can't be accessed.
+        If it can't be accessed or is a folder.
     """
     try:
         status = os.stat(path)
