@@ -45,10 +45,15 @@ class ApplyOutput:
 
     def confirm(self, removals: int) -> bool:
         """Ask the operator; removals are confirmed by typing their number."""
-        if not click.confirm(ENTER_MEANS_NO, default=False):
-            return False
         question = f"{plural(removals, 'member')} will be removed. Type the number to continue"
-        return not removals or bool(click.prompt(question, default="") == str(removals))
+        try:
+            if not click.confirm(ENTER_MEANS_NO, default=False):
+                return False
+            return not removals or bool(click.prompt(question, default="") == str(removals))
+        except click.Abort:
+            echo()
+            echo("Standard input has ended, so nobody can answer; --yes applies without a question.", err=True)
+            return False
 
     @contextmanager
     def progress(self) -> Iterator[Listener]:

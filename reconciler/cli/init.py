@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import click
@@ -46,6 +47,8 @@ def init(directory: Path, name: str, title: str, repository: str, rse: str) -> i
     repository, rse = ("" if answer.strip() == NOTHING else answer.strip() for answer in (repository, rse))
     if not repository and not rse:
         raise StateError("a state needs a Butler repository or Rucio; give one of them")
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise StateError(f"--name {name}: a name has only letters, digits and _.-; its file is state/NAME.toml")
     folder = directory / "state"
     file, schema = folder / f"{name}.toml", folder / "state.schema.json"
     if file.exists():

@@ -207,7 +207,8 @@ def load_plan(path: Path) -> SavedPlan:
         where = ".".join(map(str, first["loc"]))
         raise StateError(f"{path}: not a plan file: {where}: {first['msg']}") from error
     except (ValueError, RecursionError) as error:
-        raise StateError(f"{path}: not a plan file: {str(error)[:200]}") from error
+        hints = ("reconcile plan --out saves one; reconcile plan shows what a state file would do",)
+        raise StateError(f"{path}: not a plan file: {str(error)[:200] if is_plan(path) else 'it is not JSON'}", hints) from error
 
 
 def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None, *, changed: bool = False) -> None:

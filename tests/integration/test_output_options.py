@@ -49,6 +49,13 @@ def test_a_quiet_apply_that_asks_shows_the_plan(sqlite_bench: Bench) -> None:
     assert output.endswith("DECLINED test: 2 to change, nothing was changed\n")
 
 
+def test_a_question_that_nobody_can_answer_changes_nothing_and_names_the_option_that_asks_none(sqlite_bench: Bench) -> None:
+    output = sqlite_bench.run("apply", sqlite_bench.state(STATE), typed="", expect=2).output
+    assert "Standard input has ended, so nobody can answer; --yes applies without a question.\nNothing was changed.\n" in output
+    assert "Aborted" not in output
+    assert not sqlite_bench.butler.collections.query("*")
+
+
 def test_a_summary_is_appended_by_diff_and_by_apply(sqlite_bench: Bench) -> None:
     state, summary = sqlite_bench.state(STATE), sqlite_bench.folder / "summary.md"
     summary.write_text("before\n")
