@@ -154,13 +154,13 @@ class _Output:
     reports: list[StateReport] = field(default_factory=list)
 
     def add(self, report: StateReport) -> None:
-        from reconciler.watch.text import describe_state, report_state
+        from reconciler.watch.text import describe_state_quietly, report_state
 
         self.reports.append(report)
         if self.output_format == "jsonl":
             self._print_json([report])
         elif self.output_format == "text" and self.quiet:
-            show([describe_state(report)])
+            show([describe_state_quietly(report)])
         elif self.output_format == "text" and (self.verbose or report.changed):
             show(report_state(report))
 
