@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from reconciler.kinds.dataset_type import DatasetTypeSpec
 from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
 from reconciler.state.loader import StateFile, load
-from reconciler.state.variables import Scalar
+from reconciler.state.variable_sources import Variables
 from reconciler.systems.context import ComingNames, Context
 from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.stats import Stats
@@ -332,7 +332,7 @@ class Session:
 
 def open_session(
     path: str | os.PathLike[str],
-    variables: Mapping[str, Scalar] | None = None,
+    variables: Variables | None = None,
     *,
     deep: bool = False,
     quick: bool = False,
@@ -348,7 +348,7 @@ def open_session(
     ----------
     path : path-like
         The state file.
-    variables : `Mapping`, optional
+    variables : `Mapping` or `reconciler.state.variable_sources.Overrides`, optional
         Values that override its ``[vars]``.
     deep : `bool`
         Whether proofs of earlier listings are ignored, and the datastore's records are compared for any number of members.

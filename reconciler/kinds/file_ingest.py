@@ -7,7 +7,7 @@ never overwritten: only a person knows which of the two is right.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SkipValidation
 
@@ -25,6 +25,7 @@ from reconciler.engine.model import (
     JsonObject,
     Made,
     Members,
+    NotObserved,
     Observed,
     Spec,
 )
@@ -60,7 +61,7 @@ class FileIngestSpec(Spec):
         examples=["${data}/raw/refcats/the_monster_20240904/"],
     )
     transfer: Transfer = TRANSFER
-    formatter: str | None = Field(
+    formatter: Annotated[str | None, NotObserved()] = Field(
         None,
         description="Class that reads the files. By default the formatter of the dataset type's storage class.",
         examples=["lsst.obs.base.formatters.fitsGeneric.FitsGenericFormatter"],

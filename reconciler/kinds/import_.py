@@ -215,7 +215,9 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             cost=Cost(len(datasets)),
         )
         if action.contents:
-            reason = "lacks " + ", ".join(f"{count:,} {noun}" for noun, count in action.contents.items())
+            reason = "lacks " + ", ".join(
+                f"{count:,} {noun.removesuffix('s') if count == 1 else noun}" for noun, count in action.contents.items()
+            )
             yield action.model_copy(update={"reason": reason})
 
     def apply(self, context: Context, action: ImportDatasets) -> Made:

@@ -62,6 +62,27 @@ def list_commands(report: StateReport) -> list[str]:
 def describe_state(report: StateReport) -> Line:
     """Return the verdict of one state in one line."""
     check, verdict = report.check, report.verdict
+    if verdict is Verdict.UNKNOWN and not check.error:
+        return Line(f"{check.name} could not be checked completely: {_count_findings(report)}", "red", bold=True)
+    text = f"{check.name} {WORDS[verdict]}: {_count_findings(report)}"
+    return Line(text, COLOURS[verdict], bold=verdict is not Verdict.IN_SYNC)
+
+
+def describe_state_quietly(report: StateReport) -> Line:
+    """Return the verdict of one state as ``-q`` prints it, such as ``DRIFT ccms1: 3 drifted (61 resources, checked in 2.2 s)``.
+
+    The first word is OK, EXPECTED, DRIFT or UNKNOWN, as `reconciler.report.summary.describe` has it for a diff.
+    """
+    verdict = report.verdict
+    word = "OK" if verdict is Verdict.IN_SYNC else verdict.name
+    return Line(f"{word} {report.check.name}: {_count_findings(report)}", COLOURS[verdict], bold=verdict is not Verdict.IN_SYNC)
+
+
+def _count_findings(report: StateReport) -> str:
+    """Return the number of differences by cause, and what was checked."""
+    check = report.check
+    if check.error:
+        return f"after {format_seconds(check.seconds)}"
     counts = [
         f"{sum(finding.cause is cause for finding in report.findings):,} {cause.value}"
         for cause in ORDER
@@ -70,12 +91,7 @@ def describe_state(report: StateReport) -> Line:
     by_count = sum(resource.by_count for resource in check.resources)
     counted = f", {by_count:,} of them by count only" if by_count else ""
     scope = f"{plural(len(check.addresses), 'resource')}{counted}, checked in {format_seconds(check.seconds)}"
-    if check.error:
-        scope = f"after {format_seconds(check.seconds)}"
-    elif verdict is Verdict.UNKNOWN:
-        return Line(f"{check.name} could not be checked completely: {', '.join(counts)} ({scope})", "red", bold=True)
-    text = f"{check.name} {WORDS[verdict]}: " + (f"{', '.join(counts)} ({scope})" if counts and not check.error else scope)
-    return Line(text, COLOURS[verdict], bold=verdict is not Verdict.IN_SYNC)
+    return f"{', '.join(counts)} ({scope})" if counts else scope
 
 
 def _list_findings(findings: Sequence[Finding]) -> Iterator[Line]:
@@ -142,9 +158,8 @@ def list_acknowledgements(entries: Sequence[tuple[str, Acknowledgement]], today:
         yield Line("No difference is acknowledged.")
     for state, entry in sorted(entries, key=lambda item: item[1].until):
         left = (entry.until - today).days
-        note = (
-            "ended" if left < 0 else f"about to end, {plural(left, 'day')} left" if left <= ABOUT_TO_END else f"{left} days left"
-        )
+        note = "ended" if left < 0 else f"{plural(left, 'day')} left"
+        note = f"about to end, {note}" if 0 <= left <= ABOUT_TO_END else note
         parts = [f"{entry.until}", note, state, entry.place, entry.reason, entry.ticket]
         colour = "red" if left < 0 else "yellow" if left <= ABOUT_TO_END else None
         yield Line("   ".join(part for part in parts if part), colour)
