@@ -1,6 +1,6 @@
 """The stand-in has the options of the real commands, and the program passes no others.
 
-The options of the real commands are data, `tests/cases/science_pipelines_options.toml`, which names the versions they were read from.
+The options of the real commands are data, `tests/cases/science_pipelines_options.toml`, which names the versions that were read.
 """
 
 from __future__ import annotations
