@@ -78,7 +78,7 @@ def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_files_of_all_raws_are_checked_in_batches(
     comcam: Bench, raws: Path, batch_sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.kinds.raw.RAWS_PER_BATCH", 30)
+    monkeypatch.setattr("reconciler.kinds.raw.batches.RAWS_PER_BATCH", 30)
     state = comcam.state(raw(raws) + 'verify = "all"\n')
     comcam.apply_and_check(state)
     batch_sizes.clear()
