@@ -10,7 +10,16 @@ from reconciler.engine import executor
 from reconciler.engine.executor import DONE, POLL, REASONS, Executor, add_made, count_acted, count_statuses, exit_code
 from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
 from reconciler.engine.plan import Plan
-from reconciler.errors import ApplyError, ConflictError, Interrupted, LockLost, ObserveError, PartlyApplied, StateError, WorkerDied
+from reconciler.errors import (
+    ApplyError,
+    ConflictError,
+    Interrupted,
+    LockLost,
+    ObserveError,
+    PartlyApplied,
+    StateError,
+    WorkerDied,
+)
 
 A = address("box.a")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence, Set
+from collections.abc import Collection, Hashable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.model import Address, Condition, DifferenceKind, JsonObject, Members
@@ -68,7 +68,7 @@ def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tup
     """Compare raws by member with what is ingested."""
     sizes = files.sizes()
     if spec.data_id is None:
-        return _compare_by_path(context, name, spec, sizes), ()
+        return _compare_by_path(context, name, sizes, files.excluded()), ()
     pattern = DataIdPattern.compile(spec.data_id)
     found: dict[Hashable, list[JsonObject]] = defaultdict(list)
     mismatches = []
@@ -81,13 +81,17 @@ def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tup
     desired: dict[Hashable, JsonObject] = {key: files[0] for key, files in found.items()}
     present, changed = _list_present(context, name, spec, pattern, {key: m for key, m in desired.items() if key not in rivals})
     desired = {key: member for key, member in desired.items() if key not in rivals or key in present}
-    unmanaged = [pattern.to_member(*key) for key in sorted(present - desired.keys(), key=str)] if desired else []
+    parsed = map(pattern.parse, files.excluded())
+    excluded = {(data_id["exposure"], data_id["detector"]) for data_id in parsed if data_id}
+    unmanaged = [pattern.to_member(*key) for key in sorted(present - desired.keys() - excluded, key=str)] if desired else []
     members = Members.compare("raws", desired, present, unmanaged=unmanaged, changed=changed)
     conditions = []
     if rivals:
         paths = tuple({"path": member["path"]} for copies in rivals.values() for member in copies)
         raws = f"{len(rivals):,} {'raw' if len(rivals) == 1 else 'raws'}"
-        text = f"{len(paths):,} files for {raws}; only one can be ingested: remove the others, or exclude them with the key files"
+        text = (
+            f"{len(paths):,} files for {raws}; only one can be ingested: remove the others, or exclude them with the key exclude"
+        )
         conditions.append(Condition(DifferenceKind.BLOCKED, text, paths, "locations"))
     if mismatches:
         text = f"{len(mismatches):,} of {len(sizes):,} files don't match data_id"
@@ -110,12 +114,12 @@ def _list_present(
     return set(keys.values()), list(find_wrong_records(context, by_key, desired))
 
 
-def _compare_by_path(context: Context, name: str, spec: RawSpec, sizes: Mapping[str, int]) -> Members:
+def _compare_by_path(context: Context, name: str, sizes: Mapping[str, int], excluded: Collection[str]) -> Members:
     """Compare raws by the path of their file, which is all that is known without a pattern for the data ID."""
     desired: dict[Hashable, JsonObject] = {path: {"path": path, "bytes": size} for path, size in sizes.items()}
     refs = context.butler.refs("raw", [name])
     paths = context.butler.paths(refs)
     unknown = [{**ref.dataId.required, "existing_path": NO_RECORD} for ref in refs if str(ref.id) not in paths]
     present = set(paths.values())
-    unmanaged = [{"path": path} for path in sorted(present - desired.keys())] if desired else []
+    unmanaged = [{"path": path} for path in sorted(present - desired.keys() - set(excluded))] if desired else []
     return Members.compare("raws", desired, present, unmanaged=unmanaged, changed=unknown)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.kinds.raw.batches import RAWS_PER_BATCH, list_raws
 from reconciler.kinds.raw.data_id_pattern import DataIdPattern, find_night
-from reconciler.kinds.raw.files import locate
+from reconciler.kinds.raw.files import RawNames, locate
 from reconciler.kinds.raw.spec import RawSpec
 from reconciler.kinds.shared.delivered_files import NO_DETECTOR, DeliveredFile, Deliveries, RefBatches, RegisteredFiles
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 def list_deliveries(context: Context, name: str, spec: RawSpec) -> Deliveries:
     """Return the raws that are in Rucio, in the Butler, or in both."""
     registered = RegisteredFiles.query(context, spec.delivered_by)
-    names = re.compile(spec.files)
-    files = {locate(spec, file.name): (file, did) for file, did in registered.files.values() if names.search(file.name)}
+    names, locations = RawNames.compile(spec), spec.list_locations()
+    files = {locate(locations, file.name): (file, did) for file, did in registered.files.values() if names.match(file.name)}
     if spec.data_id is None:
         raws = _pair_by_path(context, name, files)
     else:

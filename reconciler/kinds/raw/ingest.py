@@ -1,23 +1,33 @@
-"""Ingest raws with ``butler ingest-raws``."""
+"""Ingest raws with ``butler ingest-raws``: all that can be, so that a file that can't be keeps no other one out.
+
+The command is run without ``--fail-fast``. The raws are then compared with what is in the repository, and each file that is still
+missing is reported with the reason that the command logged.
+"""
 
 from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from reconciler.engine.model import REPO, Action, Command, Made
-from reconciler.errors import ApplyError, ObserveError, WorkerDied
+from reconciler.errors import ObserveError
+from reconciler.kinds.raw.data_id_pattern import DataIdPattern
+from reconciler.kinds.raw.losses import Losses
+from reconciler.kinds.shared.command_batches import run_in_batches
 from reconciler.kinds.shared.transfer import Transfer
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
+    from reconciler.systems.worker_link import Steps
 
 MOST_RIVALS = 20
 """Files with the name of another one that are ingested one by one."""
 MOST_CHECKED = 1_000
 """Files of which it is checked after the ingest that none was passed over."""
+MOST_ALONE = 200
+"""Files of exposures that failed that are ingested one by one, at a tenth of a second for each."""
 FILES_PER_COMMAND = 500
 """Files that one command names: some 60 kB, where Linux allows 2 MB for the arguments of a command."""
 INGESTED_BY_BUTLER = r"\.fit[s]?\b"
@@ -37,9 +47,12 @@ class IngestRaws(Action):
         Transfer mode of the Butler.
     run : `str` or `None`
         RUN collection; `None` for the one that ``butler ingest-raws`` chooses itself.
+    options : `tuple` [`str`, ...]
+        Further options of the command.
+    data_id : `str` or `None`
+        Regular expression that finds the exposure in a URI; without it, the files of a folder are kept together.
     whole : `bool`
-        Whether these are all raws of the table, so that the command names ``locations``; otherwise it names the files, or their
-        folders if they are more than `MAX_FILES_IN_COMMAND`.
+        Whether these are all raws of the table, so that a script may name ``locations`` in place of the files.
     """
 
     verb: Literal["ingest"] = "ingest"
@@ -47,48 +60,81 @@ class IngestRaws(Action):
     locations: tuple[str, ...]
     transfer: Transfer
     run: str | None = None
+    options: tuple[str, ...] = ()
+    data_id: str | None = None
     whole: bool = False
 
 
 def ingest_raws(context: Context, action: IngestRaws) -> Made:
-    """Ingest the raws of an action, and return how many."""
-    total, done = len(action.files), 0
-    first, rivals = _separate_rivals(action.files)
-    context.report_progress("raws", done, total)
-    try:
-        for files in [first, *([path] for path in rivals)]:
-            chunks = context.split_into_chunks(files)
-            commands = [_write_arguments(action, context.butler.uri, chunk) for chunk in chunks]
-            for _ in context.run_butler(commands, runs=[action.address.name]):
-                done = min(done + len(chunks[0]), total)
-                context.report_progress("raws", done, total)
-    except WorkerDied:
-        raise  # it is tried again
-    except ApplyError as error:
-        hints = _describe_alike(_find_alike(context, action))
-        raise ApplyError(str(error), (*hints, *error.hints)) from error
-    context.butler.analyze(total)
-    if rivals or total <= MOST_CHECKED:
-        _check_alike(context, action)
-    return {"raws": total}
-
-
-def _check_alike(context: Context, action: IngestRaws) -> None:
-    """Check that no file was passed over because another one of the same raw was ingested.
+    """Ingest the raws of an action, and return how many.
 
     Raises
     ------
-    reconciler.errors.ApplyError
-        If so.
+    reconciler.errors.PartlyApplied
+        If some can't be ingested.
     """
-    context.forget("butler")
-    alike = _find_alike(context, action)
-    lost = [path for group, ingested in alike for path in group if path not in ingested and ingested]
-    if lost:
-        raise ApplyError(f"not ingested, though no error was reported: {', '.join(lost[:5])}", _describe_alike(alike))
+    total = len(action.files)
+    progress = _Progress(context, total)
+    first, rivals = _separate_rivals(action.files)
+    losses = Losses(context, action.address.name, action.data_id, action.files)
+    _ingest(context, action, context.pack_into_chunks(_group_by_exposure(first, action.data_id)), losses, progress)
+    _ingest(context, action, [[[path]] for path in [*losses.list_retriable(MOST_ALONE), *rivals]], losses, progress)
+    context.butler.analyze(total)
+    if losses or rivals or total <= MOST_CHECKED:
+        losses.report()
+    return {"raws": total}
 
 
-def list_commands(action: IngestRaws) -> Iterable[Command]:
+class _Progress:
+    """Reports how many raws of an action are ingested, or read while none is ingested yet."""
+
+    def __init__(self, context: Context, total: int) -> None:
+        self._context, self._total = context, total
+        self._ended = self._running = 0
+        self._report("raws", 0)
+
+    def _report(self, what: str, done: int) -> None:
+        self._context.report_progress(what, min(done, self._total), self._total)
+
+    def show(self, steps: Steps) -> None:
+        """Report the steps of the commands that are running, and of those that have just ended."""
+        self._running = max(self._running, steps.done)
+        if self._running:
+            self._report("raws", max(self._ended, self._running))
+        elif not self._ended:
+            self._report("files read", steps.prepared)
+
+    def add(self, files: int) -> None:
+        """Report that a command has ended."""
+        self._ended += files
+        self._report("raws", max(self._ended, self._running))
+
+
+def _ingest(
+    context: Context, action: IngestRaws, batches: Sequence[Sequence[Sequence[str]]], losses: Losses, progress: _Progress
+) -> None:
+    """Ingest batches of exposures, each a list of files."""
+
+    def write(groups: Sequence[Sequence[str]]) -> list[str]:
+        return _write_arguments(action, context.butler.uri, [path for group in groups for path in group])
+
+    for groups, report in run_in_batches(context, batches, write, runs=[action.address.name], on_steps=progress.show):
+        files = [path for group in groups for path in group]
+        losses.add(files, report)
+        progress.add(len(files))
+
+
+def _group_by_exposure(files: Sequence[str], data_id: str | None) -> list[list[str]]:
+    """Return the files of each exposure, or of each folder if no pattern finds the exposure in a path."""
+    pattern = None if data_id is None else DataIdPattern.compile(data_id)
+    groups: dict[object, list[str]] = defaultdict(list)
+    for path in files:
+        found = None if pattern is None else pattern.parse(path)
+        groups[posixpath.dirname(path) if found is None else found["exposure"]].append(path)
+    return list(groups.values())
+
+
+def list_commands(action: IngestRaws) -> Iterator[Command]:
     """Yield the commands that ingest the raws of an action."""
     if action.whole and _folders_hold_nothing_else(action):
         yield Command("butler", *_write_arguments(action, REPO, action.locations))
@@ -111,29 +157,6 @@ def _separate_rivals(files: Sequence[str]) -> tuple[list[str], list[str]]:
     return (list(first.values()), rivals) if len(rivals) <= MOST_RIVALS else (list(files), [])
 
 
-def _find_alike(context: Context, action: IngestRaws) -> list[tuple[list[str], set[str]]]:
-    """Find files of an action with the same name as another one, or as an ingested one; with those of them that are ingested."""
-    by_name: dict[str, set[str]] = defaultdict(set)
-    for path in action.files:
-        by_name[posixpath.basename(path)].add(path)
-    ingested: dict[str, set[str]] = defaultdict(set)
-    for path in context.butler.paths(context.butler.refs("raw", [action.address.name])).values():
-        ingested[posixpath.basename(path)].add(path)
-    groups = ((paths | ingested[name], ingested[name]) for name, paths in by_name.items())
-    return [(sorted(group), those) for group, those in groups if len(group) > 1]
-
-
-def _describe_alike(alike: Sequence[tuple[list[str], set[str]]]) -> tuple[str, ...]:
-    """Return what an operator must know of the files that may be one raw; nothing if names don't identify raws."""
-    if not alike or len(alike) > MOST_RIVALS:
-        return ()
-    more = f", and {len(alike) - 1:,} more such groups" if len(alike) > 1 else ""
-    return (
-        f"these files have the same name and may be one raw: {', '.join(alike[0][0])}{more}",
-        "remove all but one, exclude them with the key files, or set data_id, which recognizes them",
-    )
-
-
 def _folders_hold_nothing_else(action: IngestRaws) -> bool:
     """Check on storage that ``butler ingest-raws`` of the folders would ingest no file but those of the action."""
     from reconciler.systems import storage
@@ -147,4 +170,4 @@ def _folders_hold_nothing_else(action: IngestRaws) -> bool:
 
 def _write_arguments(action: IngestRaws, repository: str, places: Sequence[str]) -> list[str]:
     run = ["--output-run", action.run] if action.run else []
-    return ["ingest-raws", "--fail-fast", "--transfer", action.transfer, *run, repository, *places]
+    return ["ingest-raws", "--transfer", action.transfer, *action.options, *run, repository, *places]

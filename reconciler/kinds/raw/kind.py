@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import Change, Command, Cost, DifferenceKind, JsonObject, Made, Observed
+from reconciler.engine.model import Change, Command, Cost, DifferenceKind, JsonObject, Made, Members, Observed
 from reconciler.kinds.raw.batches import check_storage
 from reconciler.kinds.raw.comparison import compare_with_files
 from reconciler.kinds.raw.data_id_pattern import DETECTOR_GROUPS, EXPOSURE_GROUPS
@@ -40,7 +40,12 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         )
 
     def requirements(self, spec: RawSpec) -> Requirements:
-        return Requirements(systems=systems_for(spec.delivered_by), butler_commands=["ingest-raws"])
+        return Requirements(
+            systems=systems_for(spec.delivered_by),
+            input_files=[path for path in (spec.locations_file, spec.config_file) if path is not None],
+            butler_commands=["ingest-raws"],
+            classes=[spec.ingest_task] if spec.ingest_task is not None else [],
+        )
 
     def validate(self, name: str, spec: RawSpec) -> Iterable[str]:
         for field, text in (("files", spec.files), ("data_id", spec.data_id)):
@@ -53,6 +58,8 @@ class RawKind(Kind[RawSpec, IngestRaws]):
                 for options in (EXPOSURE_GROUPS, DETECTOR_GROUPS):
                     if not any(option in groups for option in options):
                         yield f"data_id: needs a group (?P<{options[0]}>…) or (?P<{options[1]}>…)"
+        if not spec.locations and spec.locations_file is None:
+            yield "needs locations or locations_file"
         if spec.transfer != "direct" and spec.data_id is None:
             text = "puts the raws at other paths, so that they can't be compared by path"
             yield f'transfer = "{spec.transfer}" {text}; set data_id, or use transfer = "direct"'
@@ -75,7 +82,9 @@ class RawKind(Kind[RawSpec, IngestRaws]):
             locations=spec.locations,
             transfer=spec.transfer,
             run=None if change.address.name == f"{spec.instrument}/raw/all" else change.address.name,
-            whole=not members.present and not members.awaited and not _is_blocked(change.observed),
+            options=spec.ingest_options,
+            data_id=spec.data_id,
+            whole=_names_all(spec, members) and not _is_blocked(change.observed),
             reason=f"{count:,} not ingested",
             cost=Cost(count, sum(member["bytes"] for member in members.missing)),
         )
@@ -94,6 +103,11 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         if {"exposure", "detector"} <= member.keys() and "existing_path" not in member:
             return describe_exposure_member(member)
         return super().describe(member)
+
+
+def _names_all(spec: RawSpec, members: Members) -> bool:
+    """Return True if the locations of a table name all raws that are missing, and nothing else as far as that is known."""
+    return not members.present and not members.awaited and spec.locations_file is None and not spec.exclude
 
 
 def _is_blocked(observed: Observed[RawSpec]) -> bool:

@@ -170,6 +170,18 @@ def find_innermost_cause(error: BaseException) -> BaseException:
     return found
 
 
+def concerns_all(error: BaseException) -> bool:
+    """Return True if an exception is about the database, the storage or this machine, and not about what was to be written."""
+    from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+    cause = find_innermost_cause(error)
+    if any(_find_fault(one)[0] is not None for one in (error, cause)):
+        return True
+    if isinstance(cause, SQLAlchemyError):
+        return not isinstance(cause, IntegrityError)
+    return isinstance(cause, ImportError | MemoryError | PermissionError | ConnectionError | TimeoutError)
+
+
 def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
     """Return in one phrase what an exception of the Butler, its database or its storage means, and hints what to do."""
     fault, match = _find_fault(error)
