@@ -214,7 +214,7 @@ def test_two_files_of_a_raw_that_only_its_name_identifies_are_reported_and_the_o
         assert "not ingested, though no error was reported; it may be the same raw as " in output
         assert str(copy) in output
         assert str(original) in output
-        assert "set data_id, which recognizes them" in output
+        assert "set data_id, which recognizes that" in output
         assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS
 
 

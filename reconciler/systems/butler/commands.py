@@ -134,8 +134,8 @@ def _make_group(watch: ProgressWatch) -> Any:
     def butler(**options: Any) -> None:
         watch.install()
 
-    option: Any = log_level_option
-    return click.command(cls=ButlerCLI)(option()(butler))
+    make: Any = click.command
+    return make(cls=ButlerCLI)(log_level_option()(butler))
 
 
 def list_options(name: str) -> list[str]:
