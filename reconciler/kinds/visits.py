@@ -1,7 +1,8 @@
 """Visits: every on-sky exposure belongs to one, in each visit system.
 
-Only exposures that lack a visit are given to define-visits, because it computes the visits of all that it is given: one that exists
-with other values, such as regions of an earlier camera geometry, would be a conflict. Exposures of one visit are given together.
+Only exposures that lack a visit are given to define-visits, because it computes the visits of all that it is given: one that
+exists with other values, such as regions of an earlier camera geometry, would be a conflict. Exposures of one visit are given
+together.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which exposures lack a visit, by visit system: pure, from records that were read before.
 
-obs_base defines visits by up to three systems. Each exposure is a visit of its own (one-to-one). The exposures of a sequence, called
-snaps, are one visit (by-seq-start-end), which needs the first of them, and so are those of a group (by-group-metadata). The visit of
-a sequence of one exposure belongs to the first two systems.
+obs_base defines visits by up to three systems. Each exposure is a visit of its own (one-to-one). The exposures of a sequence,
+called snaps, are one visit (by-seq-start-end), which needs the first of them, and so are those of a group (by-group-metadata).
+The visit of a sequence of one exposure belongs to the first two systems.
 """
 
 from __future__ import annotations
