@@ -6,13 +6,16 @@ file couldn't be read is logged at level DEBUG only. The arguments are used, nev
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.systems.butler.errors import explain, find_innermost_cause
 
-LOGGERS = ("lsst.ingest",)
-"""Loggers of the tasks that handle many files: what they log below level ERROR is read here and printed nowhere."""
+TASK = "ingest"
+"""Name of the task that ingests raws, which is that of its logger below the name of its package."""
+TASK_OPTION = "--ingest-task"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class ItemFailure:
     files: tuple[str, ...] = ()
     exposure: str = ""
     is_conflict: bool = False
+
+
+def list_loggers(arguments: Sequence[str]) -> list[str]:
+    """Return the loggers of the tasks that a subcommand may use: what they log below level ERROR is read, and printed nowhere."""
+    tasks = [task for option, task in itertools.pairwise(arguments) if option == TASK_OPTION]
+    return [f"{name}.{TASK}" for name in dict.fromkeys(["lsst", *(task.partition(".")[0] for task in tasks)])]
 
 
 class FailureCollector(logging.Filter):

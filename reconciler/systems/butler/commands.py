@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ApplyError, clean
 from reconciler.systems.butler import command_progress
-from reconciler.systems.butler.command_failures import LOGGERS, FailureCollector, ItemFailure
+from reconciler.systems.butler.command_failures import FailureCollector, ItemFailure, list_loggers
 from reconciler.systems.butler.command_progress import ProgressWatch
 from reconciler.systems.butler.errors import concerns_all, explain, find_innermost_cause
 from reconciler.systems.butler.insert_batching import batched_inserts
@@ -114,9 +114,9 @@ class _Ending:
 def _invoke(arguments: Sequence[str]) -> _Ending:
     from click.testing import CliRunner
 
-    watch, collector = ProgressWatch(), FailureCollector()
-    with batched_inserts(), limited_waits(), _captured_errors(collector) as records:
-        levels = ["ERROR", f"{command_progress.LOGGER}=INFO", *(f"{name}=DEBUG" for name in LOGGERS)]
+    watch, collector, loggers = ProgressWatch(), FailureCollector(), list_loggers(arguments)
+    with batched_inserts(), limited_waits(), _filtered(loggers, collector), _captured_errors() as records:
+        levels = ["ERROR", f"{command_progress.LOGGER}=INFO", *(f"{name}=DEBUG" for name in loggers)]
         options = [word for level in levels for word in ("--log-level", level)]
         try:
             result = CliRunner().invoke(_make_group(watch), [*options, *arguments])
@@ -146,7 +146,7 @@ def list_options(name: str) -> list[str]:
     import click
     from lsst.daf.butler.cli.butler import cli
 
-    with _captured_errors(FailureCollector()):
+    with _captured_errors():
         command = cli.get_command(click.Context(cli), name)
     parameters = command.params if command is not None else []
     return [option for one in parameters for option in (*one.opts, *one.secondary_opts) if option.startswith("-")]
@@ -164,8 +164,21 @@ class _Capture(logging.Handler):
 
 
 @contextlib.contextmanager
-def _captured_errors(collector: FailureCollector) -> Iterator[list[logging.LogRecord]]:
-    """Let a subcommand set up its logging afresh, and collect the errors that it logs, and what it could not handle.
+def _filtered(loggers: Sequence[str], filter: logging.Filter) -> Iterator[None]:
+    """Let a filter read what some loggers log."""
+    filtered = [logging.getLogger(name) for name in loggers]
+    for logger in filtered:
+        logger.addFilter(filter)
+    try:
+        yield
+    finally:
+        for logger in filtered:
+            logger.removeFilter(filter)
+
+
+@contextlib.contextmanager
+def _captured_errors() -> Iterator[list[logging.LogRecord]]:
+    """Let a subcommand set up its logging afresh, and collect the errors that it logs.
 
     ``ButlerCommand`` logs the exception that ended it and exits with 1; and what a first command sets up in a process keeps
     writing to that command's output, which is closed when the next one runs.
@@ -175,14 +188,9 @@ def _captured_errors(collector: FailureCollector) -> Iterator[list[logging.LogRe
     root, capture = logging.getLogger(), _Capture()
     before = list(root.handlers)
     root.addHandler(capture)
-    tasks = [logging.getLogger(name) for name in LOGGERS]
-    for task in tasks:
-        task.addFilter(collector)
     try:
         yield capture.records
     finally:
-        for task in tasks:
-            task.removeFilter(collector)
         CliLog.resetLog()
         root.handlers = before
 
