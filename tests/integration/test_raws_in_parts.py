@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +100,7 @@ def test_an_exposure_whose_record_differs_is_named_and_updated_only_when_that_is
     output = comcam.apply(text, 1)
     assert "2 of 2 files were not ingested" in output
     assert all(str(path) in output for path in late)
-    assert "ConflictingDefinitionError: " in output
+    assert "Conflict in sync for table exposure" in output
     assert "Fornax" in output
     assert "set update_records = true to let ingest-raws update the records of these exposures" in output
     comcam.apply_and_check(state(comcam, raws, "update_records = true\n"))
