@@ -246,6 +246,34 @@ def comcam(request: pytest.FixtureRequest, empty_bench: Bench) -> Bench:
 
 
 @pytest.fixture
+def stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``butler`` have the commands of the stand-in observatory in this process."""
+    monkeypatch.setenv("DAF_BUTLER_PLUGINS", STACK["DAF_BUTLER_PLUGINS"])
+
+
+@pytest.fixture(params=["w.2025.20", "w.2026.26"])
+def release(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A release of obs_base, which the stand-in observatory plays."""
+    from observing import played_release
+
+    with played_release(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def repo(tmp_path: Path, comcam_template: Path) -> Path:
+    """An SQLite repository with the instrument registered."""
+    shutil.copytree(comcam_template, tmp_path / "repo")
+    return tmp_path / "repo"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of an instrument's raws."""
+    return tmp_path / "raw" / "LSSTComCam"
+
+
+@pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder with a short path, because the path of a Unix socket is limited to about a hundred characters."""
     with tempfile.TemporaryDirectory(prefix="rw-") as folder:

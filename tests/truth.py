@@ -104,10 +104,9 @@ class Broken:
         self.ingest_raws([str(paths[detector])])
 
     def ingest_raws(self, paths: list[str]) -> None:
-        from standin.ingest import ingest
+        from standin.ingest import RawIngestConfig, RawIngestTask
 
-        options = {"regex": r"\.fits$", "run": None, "transfer": "direct", "skip_existing": False, "search_indexes": True}
-        ingest(self.butler, paths, track_file_attrs=True, **options)
+        RawIngestTask(RawIngestConfig(transfer="direct"), butler=self.butler).run(paths)
 
     def ingest(self, dataset_type: str, run: str, path: Path, id: uuid.UUID | None = None, **data_id: Any) -> None:
         """Ingest a file."""

@@ -202,7 +202,7 @@ def create_ephemerides(usdf: UsdfRepository) -> None:
 def create_repository(world: World) -> None:
     """Create the whole repository, unless its calibrations exist; the raws must be at SLAC."""
     from lsst.pipe.base import Instrument
-    from standin.ingest import ingest
+    from standin.ingest import RawIngestConfig, RawIngestTask
     from standin.visits import define_visits
 
     usdf = UsdfRepository(world)
@@ -210,17 +210,8 @@ def create_repository(world: World) -> None:
     if butler.collections.query("LSSTComCam/calib/*"):
         return
     Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
-    ingest(
-        butler,
-        [str(world.storage(SLAC) / "raw" / INSTRUMENT)],
-        regex=r"\.fits\b",
-        run=None,
-        transfer="direct",
-        skip_existing=True,
-        search_indexes=True,
-        track_file_attrs=True,
-    )
-    define_visits(butler, "", False)
+    RawIngestTask(RawIngestConfig(transfer="direct"), butler=butler).run([str(world.storage(SLAC) / "raw" / INSTRUMENT)])
+    define_visits(butler, INSTRUMENT)
     create_calibrations(usdf)
     usdf.ingest_files(
         "pretrainedModelPackage",

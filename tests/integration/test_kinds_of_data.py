@@ -231,10 +231,10 @@ def test_curated_calibrations_are_written_once_and_what_lacks_is_reported(comcam
 
 def test_curated_calibrations_that_were_never_written_are_not_called_interrupted(comcam: Bench) -> None:
     text = '[curated_calibrations."LSSTComCam/calib/X"]\ninstrument = "lsst.obs.lsst.LsstComCam"\nlabel = "X"\n'
-    state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "defects"]\n')
+    state = comcam.state(INSTRUMENT + text + 'dataset_types = ["camera", "linearizer"]\n')
     comcam.apply(state, 2)
     output = comcam.diff(state, 2)
-    assert "no datasets of defects were written" in output
+    assert "no datasets of linearizer were written" in output
     assert "interrupted" not in output
     assert "not certified" not in output
 

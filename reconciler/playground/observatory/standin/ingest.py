@@ -1,215 +1,217 @@
-"""`butler ingest-raws`: read index files, write exposure records, then ingest the raws of all of them.
+"""`butler ingest-raws`: read the metadata of all files, then write each exposure: its records, and its raws in one transaction.
 
-As in obs_base the records of the exposures are written before their datasets, each in a transaction of its own, so an
-interruption can leave exposures without raws; and the UUID of a raw follows from its data ID and run.
+As in obs_base, nothing is written before the metadata of a group of files have been read. Each folder is a group, and all files
+that are named are one. What fails for an exposure leaves the others alone, unless ``failFast`` is set: then an unreadable file
+ends the command before anything of its group is written, and an exposure that can't be written ends it there. The UUID of a raw
+follows from its data ID and run.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from astropy.time import Time
-from lsst.daf.butler import Butler, DataCoordinate, DatasetIdGenEnum, DatasetRef, DatasetType, FileDataset, Timespan
-from lsst.daf.butler.registry import ConflictingDefinitionError
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    DataCoordinate,
+    DatasetIdGenEnum,
+    DatasetRef,
+    DatasetType,
+    DimensionRecord,
+    FileDataset,
+    Progress,
+)
+from lsst.pex.config import ChoiceField, Config, Field
+from lsst.pipe.base import Instrument, Task
 from lsst.resources import ResourcePath
 
-from standin.comcam import LsstComCam
-from standin.formatter import BytesFormatter
+from standin.exposure_records import make_records
+from standin.metadata import RawFile, read_files
 
-INDEX = "_index.json"
-
-
-def find(locations: Iterable[str], regex: str, search_indexes: bool) -> list[tuple[str, dict[str, Any]]]:
-    """Find the files to ingest, with their metadata in index files.
-
-    Parameters
-    ----------
-    locations : iterable of `str`
-        Files, whose names end in ``.fits``, or folders to walk.
-    regex : `str`
-        Regular expression; a folder is used if it contains a file whose name matches, and then all files that its index names.
-    search_indexes : `bool`
-        Whether a folder is also used if it contains an index file only.
-
-    Returns
-    -------
-    found : `list` of (`str`, `dict`)
-        URI or path of each file with the translated metadata of its index file.
-
-    Raises
-    ------
-    RuntimeError
-        If a folder has no index file, or that has no entry for a file: reading headers needs the real package.
-    """
-    by_folder: dict[str, set[str] | None] = {}
-    for location in locations:
-        if location.endswith(".fits"):
-            parent, _, name = location.rpartition("/")
-            names = by_folder.setdefault(parent or ".", set())
-            if names is not None:
-                names.add(name)
-        else:
-            folder = ResourcePath(location, forceDirectory=True)
-            pattern = rf"(^{INDEX.replace('.', chr(92) + '.')}$)|({regex})" if search_indexes else regex
-            for files in ResourcePath.findFileResources([folder], file_filter=pattern, grouped=True):
-                for file in files:
-                    by_folder[str(file.dirname()).rstrip("/")] = None
-                    break
-    found = []
-    for folder_name, wanted in by_folder.items():
-        folder = ResourcePath(folder_name, forceDirectory=True)
-        try:
-            index = json.loads(folder.join(INDEX).read())
-        except FileNotFoundError as error:
-            raise RuntimeError(f"{folder}: no {INDEX}; reading FITS headers needs the Science Pipelines") from error
-        common = index.pop("__COMMON__", {})
-        index.pop("__CONTENT__", None)
-        for name, entry in index.items():
-            if wanted is None or name in wanted:
-                found.append((f"{folder_name}/{name}", common | entry))
-        if unknown := (wanted or set()) - set(index):
-            raise RuntimeError(f"{folder}: {INDEX} does not name {', '.join(sorted(unknown))}")
-    return found
+TRANSFERS = ("move", "copy", "auto", "direct", "link", "hardlink", "symlink", "relsymlink")
 
 
-def records(butler: Butler, observations: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Make the dimension records of some exposures.
+class RawIngestConfig(Config):
+    """What ``--config`` and ``--config-file`` can set."""
+
+    transfer: ChoiceField[str] = ChoiceField(
+        "Transfer mode.", str, {name: name for name in TRANSFERS}, default="auto", optional=True
+    )
+    failFast: Field[bool] = Field(dtype=bool, default=False, doc="Stop at the first problem.")
+
+
+@dataclass
+class _Exposure:
+    """The files of an exposure, with its records, which the metadata of its first file give."""
+
+    files: list[RawFile]
+    records: dict[str, DimensionRecord]
+
+    @property
+    def name(self) -> str:
+        record = self.records["exposure"]
+        return f"{record.instrument}:{record.obs_id}"
+
+
+@dataclass
+class _Failures:
+    """What could not be ingested."""
+
+    files: list[RawFile] = field(default_factory=list)
+    exposures: list[str] = field(default_factory=list)
+
+
+class RawIngestTask(Task):
+    """Ingests raws.
 
     Parameters
     ----------
-    butler : `lsst.daf.butler.Butler`
-        Whose universe says which columns there are.
-    observations : iterable of `dict`
-        One entry of an index file for each exposure.
-
-    Returns
-    -------
-    records : `dict`
-        Records by dimension, in the order in which they are to be inserted.
-    """
-    instrument = LsstComCam.getName()
-    made: dict[str, list[dict[str, Any]]] = {"day_obs": [], "group": [], "exposure": []}
-    nights: set[int] = set()
-    for info in observations:
-        night = info["observing_day"]
-        if night not in nights:
-            nights.add(night)
-            made["day_obs"].append(
-                {"instrument": instrument, "id": night, "timespan": Timespan.from_day_obs(night, offset=12 * 3600)}
-            )
-        made["group"].append({"instrument": instrument, "name": info["exposure_group"]})
-        sky = info["observation_type"] == "science"
-        made["exposure"].append(
-            {
-                "instrument": instrument,
-                "id": info["exposure_id"],
-                "day_obs": night,
-                "group": info["exposure_group"],
-                "physical_filter": info["physical_filter"],
-                "obs_id": info["observation_id"],
-                "exposure_time": info["exposure_time"],
-                "dark_time": info["exposure_time"],
-                "observation_type": info["observation_type"],
-                "observation_reason": info["observation_reason"],
-                "seq_num": info["observation_counter"],
-                "seq_start": info["observation_counter"],
-                "seq_end": info["observation_counter"],
-                "target_name": info["object"],
-                "science_program": info["science_program"],
-                "tracking_ra": info["tracking_radec"][0] if sky else None,
-                "tracking_dec": info["tracking_radec"][1] if sky else None,
-                "sky_angle": 0.0 if sky else None,
-                "azimuth": None,
-                "zenith_angle": None,
-                "has_simulated": False,
-                "can_see_sky": sky,
-                "timespan": Timespan(Time(info["datetime_begin"], scale="tai"), Time(info["datetime_end"], scale="tai")),
-            }
-        )
-    known = butler.dimensions["exposure"].schema.names
-    made["exposure"] = [{k: v for k, v in record.items() if k in known} for record in made["exposure"]]
-    return made
-
-
-def ingest(
-    butler: Butler,
-    locations: Iterable[str],
-    *,
-    regex: str,
-    run: str | None,
-    transfer: str | None,
-    skip_existing: bool,
-    search_indexes: bool,
-    track_file_attrs: bool,
-) -> int:
-    """Ingest raws.
-
-    Parameters
-    ----------
+    config : `RawIngestConfig`
+        Configuration.
     butler : `lsst.daf.butler.Butler`
         A writeable repository.
-    locations, regex, search_indexes
-        As in `find`.
-    run : `str` or `None`
-        The RUN; the instrument's own for `None`.
-    transfer : `str` or `None`
-        Transfer mode of the datastore.
-    skip_existing : `bool`
-        Whether raws that are there already are left out without an error.
-    track_file_attrs : `bool`
-        Whether sizes are recorded.
-
-    Returns
-    -------
-    count : `int`
-        How many raws were ingested.
-
-    Raises
-    ------
-    lsst.daf.butler.registry.ConflictingDefinitionError
-        If a raw is there already and ``skip_existing`` is `False`.
     """
-    found = find(locations, regex, search_indexes)
-    instrument = LsstComCam()
-    collection = run or f"{instrument.getName()}/raw/all"
-    dataset_type = DatasetType("raw", ["instrument", "exposure", "detector"], "Exposure", universe=butler.dimensions)
-    butler.registry.registerDatasetType(dataset_type)
-    by_exposure: dict[int, dict[str, Any]] = {}
-    files: dict[int, list[tuple[str, int]]] = defaultdict(list)
-    for path, info in found:
-        by_exposure[info["exposure_id"]] = info
-        files[info["exposure_id"]].append((path, info["detector_num"]))
-    with butler.transaction():
-        for element, rows in records(butler, by_exposure.values()).items():
-            butler.registry.insertDimensionData(element, *rows, skip_existing=True)
-    butler.collections.register(collection)
-    have: set[tuple[int, int]] = set()
-    with butler.query() as query:
-        ids = sorted(by_exposure)
-        for start in range(0, len(ids), 10_000):
-            bind = {"chosen": ids[start : start + 10_000]}
-            some = query.where("exposure IN (chosen)", bind=bind, instrument=instrument.getName())
-            for row in some.join_dataset_search("raw", [collection]).data_ids(["exposure", "detector"]):
-                have.add((int(row["exposure"]), int(row["detector"])))
-    datasets = []
-    for exposure, members in files.items():
-        for path, detector in members:
-            if (exposure, detector) in have:
-                if skip_existing:
+
+    ConfigClass: ClassVar[type[Config]] = RawIngestConfig
+    _DefaultName: ClassVar[str] = "ingest"
+
+    def __init__(self, config: RawIngestConfig | None = None, *, butler: Butler, **more: Any) -> None:
+        super().__init__(config or self.ConfigClass(), **more)
+        self.config.validate()
+        self.butler = butler
+        self.instruments = Instrument.importAll(butler.registry)
+        self.raw = DatasetType("raw", ["instrument", "exposure", "detector"], "Exposure", universe=butler.dimensions)
+        self.runs: set[str] = set()
+        self.progress = Progress("obs.base.RawIngestTask")
+
+    def run(
+        self,
+        files: Iterable[str],
+        *,
+        run: str | None = None,
+        file_filter: str = r"\.fit[s]?\b",
+        skip_existing_exposures: bool = False,
+        update_exposure_records: bool = False,
+        track_file_attrs: bool = True,
+        search_indexes: bool = True,
+        num_workers: int = 1,
+    ) -> list[DatasetRef]:
+        """Ingest files, and those below folders.
+
+        Parameters
+        ----------
+        files : iterable of `str`
+            URIs of files and folders.
+        run : `str` or `None`
+            RUN collection; `None` for the default of the instrument.
+        file_filter : `str`
+            Regular expression that the names of files in folders match.
+        skip_existing_exposures : `bool`
+            Whether raws that exist are left out without an error.
+        update_exposure_records : `bool`
+            Whether records of exposures that differ are updated.
+        track_file_attrs : `bool`
+            Whether sizes are recorded.
+        search_indexes : `bool`
+            Whether index files are looked for.
+        num_workers : `int`
+            Number of headers to read at the same time.
+
+        Returns
+        -------
+        refs : `list` [`lsst.daf.butler.DatasetRef`]
+            Raws that were ingested, and those that existed.
+
+        Raises
+        ------
+        RuntimeError
+            If something could not be ingested.
+        """
+        failures, refs = _Failures(), []
+        for group in ResourcePath.findFileResources(files, file_filter, grouped=True):
+            exposures, bad = self._prepare(tuple(group), search_indexes, num_workers)
+            failures.files += bad
+            for exposure in self.progress.wrap(exposures, desc="Ingesting raw exposures"):
+                self._expand(exposure)
+                try:
+                    for name, record in exposure.records.items():
+                        self.butler.registry.syncDimensionData(name, record, update=update_exposure_records)
+                except Exception as error:
+                    self._report(failures, exposure, f"records of exposure {exposure.name} can't be written: {error}")
+                    if self.config.failFast:
+                        raise
                     continue
-                raise ConflictingDefinitionError(f"Datastore already contains raw {exposure} {detector}")
-            ref = DatasetRef(
-                dataset_type,
-                DataCoordinate.standardize(
-                    instrument=instrument.getName(), exposure=exposure, detector=detector, dimensions=dataset_type.dimensions
-                ),
-                run=collection,
-                id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN,
+                its_run = self._register(exposure, run)
+                try:
+                    refs += self._ingest(exposure, its_run, skip_existing_exposures, track_file_attrs)
+                except Exception as error:
+                    text = f"exposure {exposure.name} can't be ingested: {error}"
+                    self._report(failures, exposure, text, [str(file.path) for file in exposure.files])
+                    if self.config.failFast:
+                        raise
+        for file in failures.files:
+            self.log.warning("No metadata of %s: %s", file.path, file.error)
+        self.log.info("%d raws ingested; %d exposures failed", len(refs), len(failures.exposures))
+        if failures.files or failures.exposures:
+            raise RuntimeError("Not everything could be ingested")
+        return refs
+
+    def _report(self, failures: _Failures, exposure: _Exposure, text: str, files: Sequence[str] = ()) -> None:
+        failures.exposures.append(exposure.name)
+        self.log.warning("%s", text)
+        for path in files:
+            self.log.warning("- %s", path)
+
+    def _prepare(
+        self, paths: Sequence[ResourcePath], search_indexes: bool, workers: int
+    ) -> tuple[list[_Exposure], list[RawFile]]:
+        """Read the metadata of a group of files, and return its exposures and the files that can't be read."""
+        good, bad = defaultdict(list), []
+        for file in read_files(paths, search_indexes=search_indexes, workers=workers):
+            known = file.info is not None and file.info.instrument in self.instruments
+            if file.info is not None and known:
+                good[file.info.instrument, file.info.exposure_id].append(file)
+                continue
+            error = file.error or LookupError(f"instrument {file.info.instrument} isn't registered")
+            if self.config.failFast:
+                raise RuntimeError(f"Metadata of {file.path} can't be used") from error
+            bad.append(RawFile(file.path, None, error))
+        self.log.info("Metadata of %d files read", sum(map(len, good.values())))
+        return [_Exposure(files, make_records(files[0].info, self.butler.dimensions)) for files in good.values()], bad
+
+    def _expand(self, exposure: _Exposure) -> None:
+        """Look up what the exposure refers to; an unknown filter or detector ends the command, as in obs_base."""
+        first = exposure.records["exposure"]
+        known = self.butler.registry.expandDataId(first.dataId, records=exposure.records)
+        for file in exposure.files:
+            self.butler.registry.expandDataId(
+                known, detector=file.info.detector_num, records={name: known.records[name] for name in known.dimensions.elements}
             )
-            datasets.append(FileDataset(path=path, refs=[ref], formatter=BytesFormatter))
-    if datasets:
-        butler.ingest(*datasets, transfer=transfer, record_validation_info=track_file_attrs)
-    return len(datasets)
+
+    def _register(self, exposure: _Exposure, run: str | None) -> str:
+        """Register the dataset type and the RUN collection of an exposure, once for each, and return the collection's name."""
+        name = exposure.records["exposure"].instrument
+        run = run or self.instruments[name]().makeDefaultRawIngestRunName()
+        if run not in self.runs:
+            self.butler.registry.registerDatasetType(self.raw)
+            self.butler.registry.registerCollection(run, type=CollectionType.RUN)
+            self.runs.add(run)
+        return run
+
+    def _ingest(self, exposure: _Exposure, run: str, skip_existing: bool, track: bool) -> list[DatasetRef]:
+        """Ingest the raws of an exposure in one transaction."""
+        name = exposure.records["exposure"].instrument
+        instrument, raw = self.instruments[name](), self.raw
+        datasets = []
+        for file in exposure.files:
+            data_id = DataCoordinate.standardize(
+                instrument=name, exposure=file.info.exposure_id, detector=file.info.detector_num, dimensions=raw.dimensions
+            )
+            ref = DatasetRef(raw, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
+            datasets.append(FileDataset(file.path, [ref], formatter=instrument.getRawFormatter(data_id)))
+        more = {"skip_existing": True} if skip_existing else {}  # which lsst-daf-butler 29 lacks
+        self.butler.ingest(*datasets, transfer=self.config.transfer, record_validation_info=track, **more)
+        return [ref for dataset in datasets for ref in dataset.refs]

@@ -42,7 +42,13 @@ class BaseSkyMap:
         return hashlib.sha1(f"{self.tracts} {self.patches}".encode(), usedforsecurity=False).digest()
 
     def register(self, name: str, butler: Butler) -> None:
-        """Write the records of the map, then the map itself, in the two steps that lsst.skymap takes."""
+        """Write the records of the map, and the map itself, which is written only if the records are new.
+
+        Raises
+        ------
+        lsst.daf.butler.registry.ConflictingDefinitionError
+            If another map has the name, or the map another name.
+        """
         records: dict[str, list[dict[str, Any]]] = {"tract": [], "patch": []}
         for tract in range(self.tracts):
             lon, lat = 50.0 + 2 * tract, -28.0
@@ -57,7 +63,7 @@ class BaseSkyMap:
         )
         butler.registry.registerDatasetType(dataset_type)
         butler.collections.register(self.SKYMAP_RUN_COLLECTION_NAME, CollectionType.RUN)
-        with butler.registry.transaction():
+        with butler.transaction():
             new = butler.registry.syncDimensionData(
                 "skymap",
                 {
@@ -71,5 +77,4 @@ class BaseSkyMap:
             if new:
                 butler.registry.insertDimensionData("tract", *records["tract"])
                 butler.registry.insertDimensionData("patch", *records["patch"])
-        if not butler.exists(dataset_type, skymap=name, collections=self.SKYMAP_RUN_COLLECTION_NAME):
-            butler.put(self, dataset_type, {"skymap": name}, run=self.SKYMAP_RUN_COLLECTION_NAME)
+                butler.put(self, dataset_type, {"skymap": name}, run=self.SKYMAP_RUN_COLLECTION_NAME)

@@ -1,3 +1,3 @@
 """Cameras."""
 
-from standin.comcam import Camera as Camera
+from standin.camera import Camera as Camera

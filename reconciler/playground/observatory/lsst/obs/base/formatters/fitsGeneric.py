@@ -1,7 +1,7 @@
 """Formatter of everything that reads and writes FITS by itself."""
 
-from standin.formatter import BytesFormatter
+from standin.formatter import ObjectFormatter
 
 
-class FitsGenericFormatter(BytesFormatter):
+class FitsGenericFormatter(ObjectFormatter):
     """Calibrations and catalogs in FITS files."""
