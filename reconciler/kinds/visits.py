@@ -23,6 +23,7 @@ from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
+    from reconciler.systems.worker_link import Steps
 
 COMMAND = "define-visits"
 EXPOSURES_PER_COMMAND = 1_000
@@ -61,11 +62,13 @@ class DefineVisits(Action):
     raws : `str`
         Collection with the raws.
     groups : `tuple` [`tuple` [`int`, ...], ...]
-        The exposures, with those of one visit together; empty for all exposures of the instrument.
+        The exposures, with those of one visit together.
     late : `tuple` [`int`, ...]
         Exposures that are added to existing visits, whose records change.
     visit_systems : `tuple` [`str`, ...]
         As in the table.
+    whole : `bool`
+        Whether no exposure of the instrument has a visit, so that the command need not name any.
     """
 
     verb: Literal["define"] = "define"
@@ -73,6 +76,7 @@ class DefineVisits(Action):
     groups: tuple[tuple[int, ...], ...] = ()
     late: tuple[int, ...] = ()
     visit_systems: tuple[VisitSystem, ...] = ()
+    whole: bool = False
 
     @property
     def risk(self) -> str:
@@ -109,8 +113,9 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
         yield DefineVisits(
             address=change.address,
             raws=change.desired.raws,
-            groups=tuple(groups) if members.present else (),
+            groups=tuple(groups),
             late=late,
+            whole=not members.present and not late,
             visit_systems=change.desired.visit_systems,
             reason=f"{count:,} exposures without a visit" if count else "no visits",
         )
@@ -219,14 +224,25 @@ def _define_visits(context: Context, action: DefineVisits) -> None:
     if action.late and INCREMENTAL not in options:
         raise ApplyError(f"define-visits has no option {INCREMENTAL}, which {len(action.late):,} late exposures need")
     errors: list[str] = []
-    for batches, its_flags in ((_list_batches(action), flags), ([[(number,) for number in action.late]], [INCREMENTAL])):
-
-        def write(groups: Sequence[Sequence[int]], its_flags: Sequence[str] = its_flags) -> list[str]:
-            return _write_arguments(action, context.butler.uri, groups, its_flags)
-
-        for _, report in run_in_batches(context, batches, write):
-            errors += [report.error] if report.error else []
+    if action.whole:
+        errors = _run(context, action, [[()]], flags)
+    if errors or not action.whole:
+        errors = _run(context, action, _list_batches(action), flags)
+    errors += _run(context, action, [[(number,) for number in action.late]], [INCREMENTAL])
     _check_visits(context, action, list(dict.fromkeys(errors)))
+
+
+def _run(context: Context, action: DefineVisits, batches: Sequence[Sequence[Sequence[int]]], flags: Collection[str]) -> list[str]:
+    """Run define-visits on batches of groups, and return why some could not be defined."""
+    total = sum(len(group) for group in action.groups) + len(action.late)
+
+    def write(groups: Sequence[Sequence[int]]) -> list[str]:
+        return _write_arguments(action, context.butler.uri, groups, flags)
+
+    def show(steps: Steps) -> None:
+        context.report_progress("visits", min(steps.prepared, total), total)
+
+    return [report.error for _, report in run_in_batches(context, batches, write, on_steps=show) if report.error]
 
 
 def _check_visits(context: Context, action: DefineVisits, errors: Sequence[str]) -> None:
@@ -236,7 +252,7 @@ def _check_visits(context: Context, action: DefineVisits, errors: Sequence[str])
     exposures = context.butler.records("exposure", _select_on_sky(context), instrument=instrument)
     incomplete = _find_incomplete(context, instrument, action.visit_systems, exposures)
     asked = {number for group in action.groups for number in group} | set(action.late)
-    left = sorted(incomplete.keys() & asked if asked else incomplete)
+    left = sorted(incomplete if action.whole else incomplete.keys() & asked)
     if not left:
         return
     rivals = _find_rivals(context, instrument, left)
@@ -266,9 +282,7 @@ def _join(numbers: Sequence[int]) -> str:
 
 
 def _list_batches(action: DefineVisits) -> list[list[tuple[int, ...]]]:
-    """Return the groups for each command; an empty group stands for all exposures, and no group for none."""
-    if not action.groups:
-        return [] if action.late else [[()]]
+    """Return the groups for each command."""
     batches: list[list[tuple[int, ...]]] = []
     room = 0
     for group in action.groups:
@@ -282,7 +296,7 @@ def _list_batches(action: DefineVisits) -> list[list[tuple[int, ...]]]:
 
 def _list_arguments(action: DefineVisits, repository: str) -> Iterator[list[str]]:
     """Return the arguments of each ``butler`` command."""
-    for batch in _list_batches(action):
+    for batch in [[()]] if action.whole else _list_batches(action):
         yield _write_arguments(action, repository, batch, ())
     if action.late:
         yield _write_arguments(action, repository, [action.late], [INCREMENTAL])

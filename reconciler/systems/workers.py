@@ -13,7 +13,7 @@ import os
 import runpy
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -143,7 +143,8 @@ class Workers:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["lsst.daf.butler.cli.butler"])  # importing it is the slowest part of a worker
         self._link = WorkerLink(context)
-        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_initialize, initargs=(self._link,))
+        arguments = (self._link, dict(os.environ))
+        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_initialize, initargs=arguments)
 
     def close(self) -> None:
         """Shut down the workers."""
@@ -190,7 +191,9 @@ def _blocked_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _initialize(link: WorkerLink) -> None:
+def _initialize(link: WorkerLink, environment: Mapping[str, str]) -> None:
+    os.environ.clear()  # what it has is from the time when the first worker of the process that uses it started
+    os.environ.update(environment)
     connect(link)
     for number in INTERRUPTS:
         signal.signal(number, signal.SIG_IGN)  # they end the run between chunks, not a chunk
