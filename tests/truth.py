@@ -256,7 +256,7 @@ def decertify(world: Broken) -> None:
 
 def never_write(world: Broken) -> None:
     (run,) = (name for name in world.butler.collections.query(f"{CURATED}/curated/*"))
-    world.remove(*world.butler.query_datasets("crosstalk", run))
+    world.remove(*(ref for name in ("crosstalk", "defects") for ref in world.butler.query_datasets(name, run)))
     world.butler.registry.removeCollection(run)
 
 
@@ -309,7 +309,7 @@ CASES = (
     Case("a record of another raw's file", point_raw, RAW, ("R22_S20", "R22_S21.fits"), 0),
     Case("a record of another shard's file", point_shard, "file_ingest.refcat", ("131076", "131077.fits"), 0),
     Case("a record of another import's file", point_bias, "import.biases", ("detector=3", "bias_4.fits"), 0),
-    Case("a curated calibration decertified", decertify, "curated_calibrations", ("crosstalk", "detector=3", "1 of 10 missing")),
+    Case("a curated calibration decertified", decertify, "curated_calibrations", ("crosstalk", "detector=3", "1 of 19 missing")),
     Case("curated calibrations never written", never_write, "curated_calibrations", ("      crosstalk", "missing")),
     Case("an additional certification", certify_more, "curated_calibrations", ("dataset_type=bias", "not in the state")),
     Case("another validity range", certify_otherwise, "curated_calibrations", ("detector=3", "2024-01-01")),

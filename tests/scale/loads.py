@@ -112,7 +112,7 @@ class Loads:
         return path
 
     def raws(self, count: int) -> dict[str, Callable[[], Usage]]:
-        """Return two runs that ingest so many raws: an apply, and a loop of `Butler.ingest`."""
+        """Return runs that ingest so many raws: a loop of ``butler ingest-raws``, and applies with one process and with two."""
         folder = self.folder / "raw" / "LSSTComCam"
         if not folder.exists():
             written = 0
@@ -129,12 +129,12 @@ class Loads:
             "data_id = '(?P<obs_id>CC_O_\\d{8}_\\d{6})_(?P<full_name>R\\d\\d_S\\d\\d)\\.fits'\n"
         )
 
-        def ours() -> Usage:
-            self._fresh()
-            return self._run("-m", "reconciler", "apply", str(state), "--yes")
-
-        def bare() -> Usage:
+        def loop() -> Usage:
             repo = self._fresh()
-            return self._run(str(Path(__file__).with_name("bare_ingest.py")), str(repo), str(folder))
+            return self._run(str(Path(__file__).with_name("ingest_loop.py")), str(repo), str(folder))
 
-        return {"ours": ours, "bare": bare}
+        def apply(jobs: int) -> Usage:
+            self._fresh()
+            return self._run("-m", "reconciler", "apply", str(state), "--yes", "--jobs", str(jobs))
+
+        return {"loop": loop, "one": lambda: apply(1), "two": lambda: apply(2)}

@@ -136,7 +136,7 @@ class RawIngestTask(Task):
             exposures, bad = self._prepare(tuple(group), search_indexes, num_workers)
             failures.files += bad
             for exposure in self.progress.wrap(exposures, desc="Ingesting raw exposures"):
-                self._expand(exposure)
+                data_ids = self._expand(exposure)
                 try:
                     for name, record in exposure.records.items():
                         self.butler.registry.syncDimensionData(name, record, update=update_exposure_records)
@@ -149,7 +149,7 @@ class RawIngestTask(Task):
                     continue
                 its_run = self._register(exposure, run)
                 try:
-                    refs += self._ingest(exposure, its_run, skip_existing_exposures, track_file_attrs)
+                    refs += self._ingest(exposure, data_ids, its_run, skip_existing_exposures, track_file_attrs)
                 except Exception as error:
                     failures.exposures.append(exposure.name)
                     self.log.warning("These raws can't be ingested: %s", error)
@@ -184,14 +184,12 @@ class RawIngestTask(Task):
         self.log.info("Metadata of %d files read", sum(map(len, good.values())))
         return [_Exposure(files, make_records(files[0].info, self.butler.dimensions)) for files in good.values()], bad
 
-    def _expand(self, exposure: _Exposure) -> None:
-        """Look up what the exposure refers to; an unknown filter or detector ends the command, as in obs_base."""
-        first = exposure.records["exposure"]
-        known = self.butler.registry.expandDataId(first.dataId, records=exposure.records)
-        for file in exposure.files:
-            self.butler.registry.expandDataId(
-                known, detector=file.info.detector_num, records={name: known.records[name] for name in known.dimensions.elements}
-            )
+    def _expand(self, exposure: _Exposure) -> list[DataCoordinate]:
+        """Return the data IDs of the files with all records; an unknown filter or detector ends the command, as in obs_base."""
+        registry = self.butler.registry
+        known = registry.expandDataId(exposure.records["exposure"].dataId, records=exposure.records)
+        records = {name: known.records[name] for name in known.dimensions.elements}
+        return [registry.expandDataId(known, detector=file.info.detector_num, records=records) for file in exposure.files]
 
     def _register(self, exposure: _Exposure, run: str | None) -> str:
         """Register the dataset type and the RUN collection of an exposure, once for each, and return the collection's name."""
@@ -203,17 +201,17 @@ class RawIngestTask(Task):
             self.runs.add(run)
         return run
 
-    def _ingest(self, exposure: _Exposure, run: str, skip_existing: bool, track: bool) -> list[DatasetRef]:
+    def _ingest(
+        self, exposure: _Exposure, data_ids: Sequence[DataCoordinate], run: str, skip_existing: bool, track: bool
+    ) -> list[DatasetRef]:
         """Ingest the raws of an exposure in one transaction."""
-        name = exposure.records["exposure"].instrument
-        instrument, raw = self.instruments[name](), self.raw
-        datasets = []
-        for file in exposure.files:
-            data_id = DataCoordinate.standardize(
-                instrument=name, exposure=file.info.exposure_id, detector=file.info.detector_num, dimensions=raw.dimensions
-            )
-            ref = DatasetRef(raw, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
-            datasets.append(FileDataset(file.path, [ref], formatter=instrument.getRawFormatter(data_id)))
+        instrument = self.instruments[exposure.records["exposure"].instrument]()
+        mode = DatasetIdGenEnum.DATAID_TYPE_RUN
+        refs = [DatasetRef(self.raw, data_id, run=run, id_generation_mode=mode) for data_id in data_ids]
+        datasets = [
+            FileDataset(file.path, [ref], formatter=instrument.getRawFormatter(ref.dataId))
+            for file, ref in zip(exposure.files, refs, strict=True)
+        ]
         more = {"skip_existing": True} if skip_existing else {}  # which lsst-daf-butler 29 lacks
         self.butler.ingest(*datasets, transfer=self.config.transfer, record_validation_info=track, **more)
-        return [ref for dataset in datasets for ref in dataset.refs]
+        return refs
