@@ -25,8 +25,8 @@ from reconciler.systems.worker_link import Steps, WorkerLink, connect
 T = TypeVar("T")
 BATCH = 16
 """Minimum number of chunks into which work for a batch system is cut."""
-POLL = 0.2
-"""Seconds between two looks at the progress of workers."""
+POLL = 0.02
+"""Seconds between two looks at the progress of workers and at a request to stop: less than obs_base takes for one exposure."""
 INTERRUPTS = (signal.SIGINT, signal.SIGHUP)
 """Signals that a terminal sends to all processes of a run."""
 
