@@ -31,9 +31,9 @@ class CuratedCalibrationsSpec(Spec):
     instrument: str = Field(
         description="Name of the instrument, or its fully qualified Python class.", examples=["lsst.obs.lsst.LsstComCam"]
     )
-    label: str | None = Field(
-        None,
-        description="Label that becomes part of the names of the RUN collections, usually a ticket.",
+    label: str = Field(
+        "",
+        description="Label that becomes part of the names of the RUN collections, usually a ticket; empty for none.",
         examples=["DM-48650"],
     )
     dataset_types: tuple[str, ...] = Field(
@@ -46,7 +46,7 @@ class CuratedCalibrationsSpec(Spec):
     @property
     def labels(self) -> tuple[str, ...]:
         """The label, if there is one."""
-        return () if self.label is None else (self.label,)
+        return (self.label,) if self.label else ()
 
 
 class WriteCuratedCalibrations(Action):
@@ -56,8 +56,8 @@ class WriteCuratedCalibrations(Action):
     ----------
     instrument : `str`
         Its name or class.
-    label : `str` or `None`
-        Label in the names of RUN collections.
+    label : `str`
+        Label in the names of RUN collections; empty for none.
     collection : `str` or `None`
         CALIBRATION collection; `None` for the one that the instrument chooses.
     runs : `tuple` [`str`, ...]
@@ -66,7 +66,7 @@ class WriteCuratedCalibrations(Action):
 
     verb: Literal["write"] = "write"
     instrument: str
-    label: str | None
+    label: str
     collection: str | None
     runs: tuple[str, ...] = ()
 
@@ -111,7 +111,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
             return
         name, spec = change.address.name, change.desired
         names = change.observed.names if isinstance(change.observed, CuratedObserved) else None
-        default = spec.label is not None and names is not None and names.collection == name
+        default = bool(spec.label) and names is not None and names.collection == name
         yield WriteCuratedCalibrations(
             address=change.address,
             instrument=spec.instrument,
@@ -171,7 +171,7 @@ def _explain_missing(name: str, members: Members, lacking: Sequence[str], runs: 
 
 
 def _find_names(context: Context, name: str, spec: CuratedCalibrationsSpec) -> CuratedFacts:
-    """Return what the instrument's class says, or the usual names if it can't be imported."""
+    """Return the names and types of the instrument's class, or the usual names if it can't be imported."""
     from reconciler.systems.butler.instruments import find_curated_facts, name_by_convention
 
     records = context.butler.records("instrument")
@@ -185,7 +185,7 @@ def _find_names(context: Context, name: str, spec: CuratedCalibrationsSpec) -> C
 
 
 def _arguments(action: WriteCuratedCalibrations, repository: str) -> list[str]:
-    label = ["--label", action.label] if action.label is not None else []
+    label = ["--label", action.label] if action.label else []
     collection = ["--collection", action.collection] if action.collection else []
     return ["write-curated-calibrations", repository, action.instrument, *label, *collection]
 

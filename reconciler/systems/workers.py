@@ -26,7 +26,7 @@ T = TypeVar("T")
 BATCH = 16
 """Minimum number of chunks into which work for a batch system is cut."""
 POLL = 0.02
-"""Seconds between two looks at the progress of workers and at a request to stop: less than obs_base takes for one exposure."""
+"""Seconds between two checks of the workers' progress and of a request to stop: less than obs_base takes for one exposure."""
 INTERRUPTS = (signal.SIGINT, signal.SIGHUP)
 """Signals that a terminal sends to all processes of a run."""
 

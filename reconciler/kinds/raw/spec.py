@@ -17,6 +17,7 @@ class RawSpec(Spec):
     instrument: str = Field(description="Short name of the instrument that took the raws.", examples=["LSSTComCam"])
     locations: tuple[InputPath, ...] = Field(
         (),
+        min_length=1,
         description="Folders that contain the raws, as URIs or as paths, relative to this file.",
         examples=[["${data}/raw/LSSTComCam"]],
     )

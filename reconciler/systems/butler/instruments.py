@@ -30,7 +30,7 @@ PACKAGE_DEPTH = 3
 
 @dataclass(frozen=True)
 class CuratedFacts:
-    """What the class of an instrument says of its curated calibrations.
+    """The curated calibrations of an instrument, as its class defines them.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def name_by_convention(instrument: str, labels: Sequence[str], types: Collection
 
 
 def find_curated_facts(class_name: str, labels: Sequence[str] = (), *, cached: bool = True) -> CuratedFacts | None:
-    """Return what an instrument's class says of its curated calibrations; None if it can't be imported or doesn't know.
+    """Return the curated calibrations that an instrument's class defines; None if it can't be imported or defines none.
 
     Parameters
     ----------
