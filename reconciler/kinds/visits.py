@@ -80,7 +80,7 @@ class DefineVisits(Action):
 
     @property
     def risk(self) -> str:
-        return f"updates the visits of {len(self.late):,} late exposures" if self.late else ""
+        return f"updates the visits of {_count(self.late, 'late exposure', 'late exposures')}" if self.late else ""
 
 
 class VisitsKind(Kind[VisitsSpec, DefineVisits]):
@@ -117,7 +117,7 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
             late=late,
             whole=not members.present and not late,
             visit_systems=change.desired.visit_systems,
-            reason=f"{count:,} exposures without a visit" if count else "no visits",
+            reason=f"{count:,} {'exposure' if count == 1 else 'exposures'} without a visit" if count else "no visits",
         )
 
     def apply(self, context: Context, action: DefineVisits) -> None:
@@ -256,24 +256,36 @@ def _check_visits(context: Context, action: DefineVisits, errors: Sequence[str])
     if not left:
         return
     rivals = _find_rivals(context, instrument, left)
-    problems = [f"{len(left):,} exposures still lack a visit: {_join(left)}", *errors]
-    hints = []
+    problems = [f"{_count(left, 'exposure still lacks', 'exposures still lack')} a visit: {_join(left)}", *errors]
     if rivals:
-        problems.append(f"{len(rivals):,} visits exist with other values than define-visits computes now: {_join(rivals)}")
+        text = _count(rivals, "visit exists", "visits exist")
+        problems.append(f"{text} with other values than define-visits computes now: {_join(rivals)}")
         command = f'butler {COMMAND} {context.butler.uri} {instrument} --where "{_select(instrument, [left[:SHOWN]])}"'
         hints = [
-            f"{SKIP} leaves these visits as they are, and defines the others: that was done"
+            f"{SKIP} leaves such visits as they are, and defines the others: that was done"
             if SKIP in context.list_command_options(COMMAND)
-            else f"this define-visits has no {SKIP}, which would leave these visits as they are and define the others",
+            else f"this define-visits has no {SKIP}, which would leave such visits as they are and define the others",
             f"--update-records overwrites their times and regions: {command} --update-records",
         ]
+    else:
+        systems = sorted({NAMES.get(system, str(system)) for number in left for system in incomplete[number].systems})
+        hints = (
+            [f"define-visits made none in {', '.join(systems)}; visit_systems names the systems that count"] if systems else []
+        )
     raise PartlyApplied(problems, {}, hints)
 
 
 def _find_rivals(context: Context, instrument: str, exposures: Sequence[int]) -> list[int]:
-    """Return the visits that exist with the numbers that define-visits gives those of exposures."""
-    numbers = {number for exposure in exposures for number in (exposure, int(f"9{exposure}"))}
-    return sorted(record.id for record in context.butler.records("visit", instrument=instrument) if record.id in numbers)
+    """Return the visits that have the numbers which define-visits gives those of exposures, and don't consist of them."""
+    definitions = context.butler.records("visit_definition", instrument=instrument)
+    defined = {(record.visit, record.exposure) for record in definitions}
+    existing = {record.id for record in context.butler.records("visit", instrument=instrument)}
+    candidates = ((number, exposure) for exposure in exposures for number in (exposure, int(f"9{exposure}")))
+    return sorted({number for number, exposure in candidates if number in existing and (number, exposure) not in defined})
+
+
+def _count(numbers: Sequence[int], one: str, many: str) -> str:
+    return f"1 {one}" if len(numbers) == 1 else f"{len(numbers):,} {many}"
 
 
 def _join(numbers: Sequence[int]) -> str:

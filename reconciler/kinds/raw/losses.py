@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import PartlyApplied
@@ -42,7 +42,8 @@ class Losses:
         self._together: list[tuple[str, ...]] = []
         """Files of exposures that failed as a whole."""
         self._duplicates: dict[str, list[str]] = {}
-        self._has_conflict = False
+        self._conflicts: set[str] = set()
+        """Files of exposures whose record exists with other values."""
 
     def __bool__(self) -> bool:
         return bool(self._reasons or self._duplicates)
@@ -54,8 +55,8 @@ class Losses:
         if report.error:
             self._reasons |= dict.fromkeys(files, report.error)
         for failure in report.failures:
-            self._has_conflict |= failure.is_conflict and bool(failure.exposure)
             concerned = [normalize_uri(uri) for uri in failure.files] or self._find_files(files, failure.exposure)
+            self._conflicts |= set(concerned) if failure.is_conflict and failure.exposure else set()
             self._reasons |= dict.fromkeys(concerned, failure.reason)
             if len(failure.files) > 1:
                 self._together.append(tuple(concerned))
@@ -91,15 +92,21 @@ class Losses:
         if not lost:
             return
         reasons = {path: self._explain(path, ingested) for path in lost}
-        total, rest = len(self._files), len(self._files) - len(lost)
-        hints = [f"the other {rest:,} {'was' if rest == 1 else 'were'} ingested"] if rest else []
-        if self._has_conflict:
-            hints.append("set update_records = true to let ingest-raws update the records of these exposures")
-        hints += [f"the file is at {path}" for path in lost] if len(lost) == 1 else []
-        hints.append(
-            f"remove {'it' if len(lost) == 1 else 'them'}, or exclude {'it' if len(lost) == 1 else 'them'} with the key exclude"
-        )
-        raise PartlyApplied(list(_describe(reasons, total)), {"raws": rest} if rest else {}, hints)
+        rest = len(self._files) - len(lost)
+        made = {"raws": rest} if rest else {}
+        raise PartlyApplied(list(_describe(reasons, len(self._files))), made, list(self._advise(lost, rest)))
+
+    def _advise(self, lost: Sequence[str], rest: int) -> Iterator[str]:
+        """Yield what else is known, and what to do."""
+        if rest:
+            yield f"the other {rest:,} {'was' if rest == 1 else 'were'} ingested"
+        if self._conflicts.intersection(lost):
+            yield "set update_records = true to let ingest-raws update the records of these exposures"
+        if len(lost) == 1:
+            yield f"the file is at {lost[0]}"
+        if not self._conflicts.issuperset(lost):
+            which = "it" if len(lost) == 1 else "them"
+            yield f"remove {which}, or exclude {which} with the key exclude"
 
     def _explain(self, path: str, ingested: Set[str]) -> str:
         if path in self._duplicates:
