@@ -26,6 +26,7 @@ from lsst.daf.butler.cli.utils import ButlerCommand
 from lsst.daf.butler.progress import Progress
 from lsst.daf.butler.registry import ConflictingDefinitionError
 from lsst.resources import ResourcePath
+from sqlalchemy.exc import OperationalError
 
 log = logging.getLogger("lsst.obs.broken")
 task = logging.getLogger("lsst.ingest")
@@ -103,6 +104,13 @@ def ingest_some():
 
 
 @click.command(cls=ButlerCommand)
+def lose_database():
+    lost = OperationalError("INSERT", {}, RuntimeError("server closed the connection unexpectedly"))
+    task.warning("Exposure %s:%s could not be registered: %s", "X", "X_2", wrapped(RuntimeError("no"), lost))
+    raise RuntimeError("Some failures encountered during ingestion")
+
+
+@click.command(cls=ButlerCommand)
 @click.argument("reason")
 def break_off(reason):
     def items():
@@ -126,7 +134,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Offer the subcommands of a package that breaks."""
     (tmp_path / "broken_plugin.py").write_text(PLUGIN)
     names = ["break-down", "break-after-messages", "leave-with-messages", "leave-silently", "succeed"]
-    names += ["ingest-some", "break-off", "with-options"]
+    names += ["ingest-some", "lose-database", "break-off", "with-options"]
     listed = "".join(f"    - {name}\n" for name in names)
     (tmp_path / "plugin.yaml").write_text(f"cmd:\n  import: broken_plugin\n  commands:\n{listed}")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -189,6 +197,12 @@ def test_what_could_not_be_ingested_is_reported_with_the_innermost_cause() -> No
     )
     assert report.duplicates == (("file:///raws/twice.fits", "file:///raws/again.fits"),)
     assert (report.error, report.stopped) == ("", False)
+
+
+def test_a_database_that_is_lost_is_not_a_failure_of_an_exposure() -> None:
+    (failure,) = commands.run_partly(["lose-database"]).failures
+    assert failure.is_outage
+    assert failure.reason == "the database can't be reached"
 
 
 def test_records_of_files_are_printed_nowhere(capfd: pytest.CaptureFixture[str]) -> None:

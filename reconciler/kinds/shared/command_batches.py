@@ -58,6 +58,8 @@ def run_in_batches(
             batch = current[number]
             if report.error and report.concerns_all:
                 raise ApplyError(report.error, report.hints)
+            if outage := next((failure for failure in report.failures if failure.is_outage), None):
+                raise ApplyError(outage.reason)
             broken_off += bool(report.error)
             if report.error and len(batch) > 1 and broken_off <= MOST_BROKEN_OFF:
                 middle = len(batch) // 2

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.systems.butler.errors import explain, find_innermost_cause
+from reconciler.systems.butler.errors import explain, find_innermost_cause, is_outage
 
 TASK = "ingest"
 """Name of the task that ingests raws, which is that of its logger below the name of its package."""
@@ -32,12 +32,15 @@ class ItemFailure:
         The ``obs_id`` of the exposure concerned, if its record could not be written.
     is_conflict : `bool`
         Whether something else exists under the same key, such as an exposure record with other values.
+    is_outage : `bool`
+        Whether the database couldn't be reached, so that it isn't about the item at all.
     """
 
     reason: str
     files: tuple[str, ...] = ()
     exposure: str = ""
     is_conflict: bool = False
+    is_outage: bool = False
 
 
 def list_loggers(arguments: Sequence[str]) -> list[str]:
@@ -89,4 +92,4 @@ class FailureCollector(logging.Filter):
             self._reasons |= dict.fromkeys(files, reason)
             return
         conflict = isinstance(error, ConflictingDefinitionError) or isinstance(cause, ConflictingDefinitionError)
-        self.failures.append(ItemFailure(reason, (), names[-1] if names else "", conflict))
+        self.failures.append(ItemFailure(reason, (), names[-1] if names else "", conflict, is_outage(error)))
