@@ -27,7 +27,7 @@ def recover_registry(context: Context, notify: Callable[[str], None]) -> None:
         if repository.ready:
             repository.collections()
     except RegistryNeedsRecovery:
-        repository.forget_connections()
+        repository.close()
         with contextlib.suppress(ObserveError):  # what the rollback left may be half-made: the plan completes or reports it
             repository.open(writeable=True)
         notify("the registry was recovered from the journal of an interrupted writer")

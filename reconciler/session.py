@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,16 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler import execution
+from reconciler.engine.address_selection import select_addresses
 from reconciler.engine.executor import Listener
 from reconciler.engine.graph import Graph, build_graph
-from reconciler.engine.model import Address, DesiredState
+from reconciler.engine.model import Address
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
 from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
 from reconciler.engine.removal_limits import check_removal_limits, count_pruned
 from reconciler.engine.requirements import find_absent_needs, find_unmet_requirements
 from reconciler.engine.result import ApplyResult
-from reconciler.errors import PlanError, RemovalRefused, StateError, clean, did_you_mean
+from reconciler.errors import PlanError, RemovalRefused, StateError, clean
 from reconciler.files import export_file
 from reconciler.files.export_prefetch import prefetch_exports
 from reconciler.kinds.dataset_type import DatasetTypeSpec
@@ -77,17 +77,17 @@ class Session:
 
     @property
     def repository_spec(self) -> RepositorySpec | None:
-        """The [repository] table."""
+        """The [repository] table; `None` if there is none."""
         return find_repository(self.state)
 
     @property
     def butler_name(self) -> str | None:
-        """The location of the repository, without credentials."""
+        """The location of the repository, without credentials; `None` without a [repository] table."""
         return clean(self.context.repository.uri) if self.context.repository else None
 
     @property
     def rucio_name(self) -> str | None:
-        """The server and the account, without asking either."""
+        """The server, and the account if the state names one, without asking the server; `None` without a [rucio] table."""
         if self.context.server is None:
             return None
         account = self.context.server.settings.account
@@ -133,9 +133,9 @@ class Session:
         reconciler.errors.PlanError
             If something that a table needs doesn't exist.
         """
-        chosen = select(self.state, only)
+        chosen = select_addresses(self.state, only)
         if without:
-            chosen -= select(self.state, without)
+            chosen -= select_addresses(self.state, without)
         if with_needs:
             chosen = self.graph.with_predecessors(chosen)
         return self._plan(chosen, prune)
@@ -190,7 +190,9 @@ class Session:
         Raises
         ------
         reconciler.errors.StateError
-            If the plan is one of another session, state, repository or server.
+            If the plan is one of another session, state, repository or server, or an input file is invalid.
+        reconciler.errors.PlanError
+            If the plan is a renewed one itself, or something that a table needs no longer exists.
         """
         if isinstance(earlier, SavedPlan):
             check_origin(earlier, self.state, self.butler_name, self.rucio_name, changed=changed)
@@ -217,7 +219,7 @@ class Session:
         """Hold the lock of what the state may change, so that no other apply changes it between a plan and its execution.
 
         A plan that is made while the lock is held is executed as it is. Without it, `apply` acquires the lock itself, plans
-        again, and executes what both plans contain.
+        again, and executes what both plans contain. A registry on SQLite whose last writer was killed is recovered first.
 
         Parameters
         ----------
@@ -228,6 +230,8 @@ class Session:
         ------
         reconciler.errors.LockHeld
             If the lock isn't acquired before the timeout.
+        reconciler.errors.ApplyError
+            If it can't be acquired for another reason.
         """
         if self._locked:
             yield
@@ -277,7 +281,7 @@ class Session:
         listener : `Listener`, optional
             Receives the events of the run as they happen.
         stop : callable
-            Returns True if the run should end before the next action.
+            Returns True if the run should end before the next action; the result then has ``interrupted``.
 
         Returns
         -------
@@ -289,6 +293,8 @@ class Session:
         ------
         reconciler.errors.LockHeld
             If another apply is running.
+        reconciler.errors.LockLost
+            If the lock was lost during the run; what is done stays, and is in the journal.
         reconciler.errors.RemovalRefused
             If the plan removes members and ``prune`` is False, or it removes more than the limits allow; nothing was changed.
         reconciler.errors.StateError
@@ -439,51 +445,3 @@ def find_repository(state: StateFile) -> RepositorySpec | None:
 def find_export_files(state: StateFile) -> list[str]:
     """Return the paths of the export files that the [import] tables of a state name."""
     return [spec.export_file for spec in state.resources.values() if isinstance(spec, ImportSpec)]
-
-
-def select(state: StateFile, patterns: Sequence[str]) -> set[Address]:
-    """Return the addresses that match any of some globs, such as ``chain.*`` or ``rucio_dataset."raw:*"``; all for none.
-
-    Raises
-    ------
-    reconciler.errors.StateError
-        If a glob matches nothing.
-    """
-    if not patterns:
-        return set(state.resources)
-    found: set[Address] = set()
-    for pattern in patterns:
-        matched = match_addresses(state, pattern)
-        if not matched:
-            plain = pattern.replace('"', "")
-            hint = did_you_mean(plain, [address.plain for address in state.resources])
-            raise StateError(f"{state.path.name}: no address matches {pattern}{hint}")
-        found |= matched
-    return found
-
-
-def match_addresses(state: DesiredState, pattern: str) -> set[Address]:
-    """Return the addresses that match a glob, with or without quotes; none if nothing matches."""
-    names = {address.plain: address for address in state.resources}
-    return {names[name] for name in fnmatch.filter(names, pattern.replace('"', ""))}
-
-
-def find_address(state: DesiredState, text: str) -> Address:
-    """Return the address that a text such as ``chain.refcats`` means, with or without quotes, or the only one that it matches.
-
-    Raises
-    ------
-    reconciler.errors.StateError
-        If there is no such address, or a glob matches several.
-    """
-    for address in state.resources:
-        if text in (str(address), address.plain):
-            return address
-    matched = match_addresses(state, text)
-    if len(matched) == 1:
-        return matched.pop()
-    if matched:
-        first = next(address for address in state.resources if address in matched)
-        raise StateError(f"{state.path.name}: {text} matches {len(matched):,} addresses; name one, such as {first}")
-    hint = did_you_mean(text.replace('"', ""), [address.plain for address in state.resources])
-    raise StateError(f"{state.path.name}: no address {text}{hint}", (f"reconcile list --offline {state.path} lists all",))

@@ -261,6 +261,15 @@ def release(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
+def newest_release() -> Iterator[None]:
+    """Let the stand-in observatory play the newest release of obs_base."""
+    from observing import played_release
+
+    with played_release("w.2026.26"):
+        yield
+
+
+@pytest.fixture
 def repo(tmp_path: Path, comcam_template: Path) -> Path:
     """An SQLite repository with the instrument registered."""
     shutil.copytree(comcam_template, tmp_path / "repo")

@@ -192,6 +192,12 @@ SECTIONS: dict[str, list[Case]] = {
             "Interrupted",
             2.0,
         ),
+        Case(
+            "Ctrl-C while workers import for a minute",
+            f"{SIGNALS}ctrl_c_ends_an_apply_while_workers_import_what_they_need",
+            "Interrupted",
+            2.0,
+        ),
         Case("Ctrl-C while the program starts", f"{SIGNALS}a_signal_while_the_program_starts_ends_it_silently", limit=2.0),
         Case("a wrong command line", f"{SIGNALS}a_wrong_command_line_does_not_exit_with_the_code_of_differences", "Usage"),
         *(

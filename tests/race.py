@@ -42,9 +42,9 @@ def main() -> int:
     place = Path(tempfile.mkdtemp(prefix="race-"))
     place.chmod(0o755)
     world = World(place / "w")
+    sys.path.insert(0, str(OBSERVATORY))  # before anything below lsst is imported
     up(world, Sizes(1, 1, 1), mover=False, say=lambda text: None)
     os.environ.update(world.environment())
-    sys.path.insert(0, str(OBSERVATORY))
     right = 0
     try:
         client = catalog.connect(world)

@@ -82,7 +82,7 @@ def _read_arguments(words: tuple[str, ...]) -> tuple[Path | None, str]:
 
 def _find_resource(state: Path | None, text: str, variables: Mapping[str, Scalar]) -> tuple[StateFile, Address]:
     """Return the state file that has the address."""
-    from reconciler.session import find_address
+    from reconciler.engine.address_selection import find_address
     from reconciler.state.loader import load
 
     found: list[tuple[StateFile, Address]] = []

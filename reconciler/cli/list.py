@@ -59,7 +59,7 @@ def _choose(
     states: tuple[Path, ...], patterns: Sequence[str], variables: Mapping[str, Scalar]
 ) -> list[tuple[StateFile, set[Address]]]:
     """Return each state with the resources that any of the globs matches; a glob must match in one of the states."""
-    from reconciler.session import match_addresses
+    from reconciler.engine.address_selection import match_addresses
     from reconciler.state.loader import load
 
     loaded = [load(path, variables) for path in find_state_files(states)]

@@ -76,7 +76,10 @@ class Day(click.ParamType):  # type: ignore[type-arg]
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]
-    """A day, a time in ISO form or a duration before now, such as ``7d``, converted to a `datetime.datetime` in UTC."""
+    """A day, a time in ISO form or a duration before now, such as ``7d``, converted to a `datetime.datetime`.
+
+    It has a time zone: UTC, unless the text gives another offset.
+    """
 
     name = "time"
 
@@ -96,7 +99,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg]
 
 
 class Night(click.ParamType):  # type: ignore[type-arg]
-    """A night such as ``20241108``, converted to a number."""
+    """A night such as ``20241108`` or ``2024-11-08``, converted to a number."""
 
     name = "night"
 
@@ -104,6 +107,8 @@ class Night(click.ParamType):  # type: ignore[type-arg]
         """Return the night as a number of eight digits."""
         text = str(value).strip().replace("-", "")
         try:
+            if not re.fullmatch(r"[0-9]{8}", text):
+                raise ValueError(text)  # strptime takes 2024118, too
             datetime.datetime.strptime(text, "%Y%m%d")
         except ValueError as error:
             raise click.BadParameter(f'"{value}" is not a night; write 20241108', ctx, param) from error
@@ -123,12 +128,12 @@ class VerifyOption(click.ParamType):  # type: ignore[type-arg]
 
 
 def state_arguments(command: C) -> C:
-    """Add the state files and the options that override their variables."""
+    """Add the state files (``state``) and the options that override their variables (``var_files``, ``pairs``)."""
     return _add(command, click.argument("state", nargs=-1, type=click.Path(path_type=Path)), variable_options)
 
 
 def variable_options(command: C) -> C:
-    """Add the options that override variables of a state file."""
+    """Add the options that override variables of a state file: ``var_files`` and ``pairs``, which `merge_variables` takes."""
     return _add(
         command,
         click.option(
@@ -156,7 +161,7 @@ def _keep_site(context: click.Context, _: click.Parameter, value: str | None) ->
 
 
 def selection_options(command: C) -> C:
-    """Add the options that select resources."""
+    """Add the options that select resources: ``only``, ``without`` and ``with_needs``."""
     return _add(
         command,
         click.option(

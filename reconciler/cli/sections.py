@@ -42,12 +42,12 @@ class SectionedGroup(click.Group):
         self.examples = examples
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Parse the options of the group."""
+        """Parse the options of the group; a wrong one exits with 64."""
         with _exit_code_of_usage():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Parse the command and run it."""
+        """Parse the command and run it; a wrong command line exits with 64."""
         with _exit_code_of_usage():
             return super().invoke(ctx)
 

@@ -99,7 +99,7 @@ class Spec(BaseModel):
 
 
 def relative_to_state_file(path: str, info: ValidationInfo) -> str:
-    """Return a path that a state names, with the folder of the state file in front if it is relative and no URI."""
+    """Return a path that a state names, with the folder of the state file in front if it is relative and not a URI."""
     base: Path | None = (info.context or {}).get("base")
     if base is None or "://" in path or os.path.isabs(path):
         return path
@@ -111,7 +111,10 @@ InputPath = Annotated[str, AfterValidator(relative_to_state_file)]
 
 
 def relative_unless_label(place: str, info: ValidationInfo) -> str:
-    """Return the location of a repository as `relative_to_state_file` does, but a name that may be a label as it is."""
+    """Return the location of a repository as `relative_to_state_file` does, but a name that may be a label as it is.
+
+    Only a name without a slash may be one, and only if the environment names a repository index.
+    """
     may_be_label = "/" not in place and any(os.environ.get(name) for name in REPOSITORY_INDEXES)
     return place if may_be_label else relative_to_state_file(place, info)
 
@@ -260,11 +263,11 @@ class Action(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The fields of the verb, as JSON."""
+        """The fields that this verb has in addition to those of all actions, as JSON."""
         return self.model_dump(mode="json", by_alias=True, exclude=set(Action.model_fields))
 
     def is_same_work(self, other: Action) -> bool:
-        """Return True if two actions for one resource have the same verb and fields; the addresses are not compared."""
+        """Return True if two actions for one resource have the same verb and `arguments`; nothing else is compared."""
         return self.verb == other.verb and self.arguments == other.arguments
 
 
@@ -398,7 +401,7 @@ class Members:
 
     @property
     def agree(self) -> bool:
-        """Whether the present members are the desired ones, as far as they were compared."""
+        """Whether the present members are exactly the desired ones, as far as they were compared; unmanaged ones count, too."""
         return not (self.missing or self.unwanted or self.unmanaged or self.changed or self.awaited)
 
 

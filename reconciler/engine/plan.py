@@ -225,7 +225,7 @@ def _find_hindrance(graph: Graph, address: Address, entries: Mapping[Address, En
 def plan_resource(
     state: DesiredState, address: Address, observed: Observed[Any], differences: Iterable[Difference], *, prune: bool
 ) -> Iterable[Action]:
-    """Return the actions for one resource, in order; none for a resource that is only observed."""
+    """Return the actions for one resource, in order; none with ``manage`` observe, or create if it exists."""
     spec, found = state.resources[address], tuple(differences)
     if not found or spec.manage == "observe" or (spec.manage == "create" and observed.spec is not None):
         return ()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import Action, Change, Command, Comment, JsonObject, Made, Observed, Spec
+from reconciler.engine.model import Action, Address, Change, Command, Comment, JsonObject, Made, Observed, Spec
 from reconciler.engine.plugins import Plugin
 from reconciler.errors import ApplyError, Interrupted, ObserveError, PluginError, ReconcileError
 
@@ -20,7 +20,7 @@ def load_plugin_kind(name: str, plugin: Plugin) -> Kind[Any, Any]:
     Raises
     ------
     reconciler.errors.PluginError
-        If it can't be loaded, isn't a kind, or is one of another table.
+        If it can't be loaded, isn't a kind, is one of another table, or its spec can't be described by a JSON Schema.
     """
     loaded = plugin.load()
     if not isinstance(loaded, Kind):
@@ -43,6 +43,9 @@ def load_plugin_kind(name: str, plugin: Plugin) -> Kind[Any, Any]:
 class PluginKind(Kind[Any, Any]):
     """Passes everything on to the kind of another package.
 
+    What its code raises, other than the errors of `reconciler.errors`, becomes an `ObserveError` of `observe`, an `ApplyError` of
+    `apply`, and a `PluginError` of any other method; the message names the package.
+
     Parameters
     ----------
     kind : `Kind`
@@ -63,6 +66,9 @@ class PluginKind(Kind[Any, Any]):
 
     def validate(self, name: str, spec: Spec) -> Iterable[str]:
         return self._call(lambda: tuple(self.kind.validate(name, spec)), "validate")
+
+    def check_inputs(self, spec: Spec, resources: Mapping[Address, Spec]) -> Iterable[str]:
+        return self._call(lambda: tuple(self.kind.check_inputs(spec, resources)), "check_inputs")
 
     def observe(self, context: Any, desired: Mapping[str, Spec]) -> Mapping[str, Observed[Any]]:
         found = self._call(lambda: dict(self.kind.observe(context, desired)), "observe", ObserveError)

@@ -73,18 +73,21 @@ class Proof:
     newer: frozenset[str]
 
     def holds(self, total: int, newer: Collection[str]) -> bool:
-        """Return True if the members are those of the proof, given their number and those after the boundary."""
+        """Return True if the members are those of the proof, given the number of all and those registered after the boundary."""
         return self.find_added(total, newer) == frozenset()
 
     def find_added(self, total: int, newer: Collection[str]) -> frozenset[str] | None:
-        """Return the members that came to those of the proof, or None if one of those is gone; for the arguments see `holds`."""
+        """Return the members that came after the boundary since the proof, or None if others came or any is gone.
+
+        The arguments are those of `holds`.
+        """
         if total - len(newer) != self.older or not self.newer.issubset(newer):
             return None
         return frozenset(newer) - self.newer
 
 
 def find_boundary(listed_at: datetime.datetime) -> datetime.datetime:
-    """Return the boundary for members that are listed at a time."""
+    """Return the boundary for members that are listed at a time: `MARGIN` before it, in whole seconds."""
     return (listed_at - MARGIN).replace(microsecond=0)
 
 

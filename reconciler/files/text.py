@@ -15,8 +15,10 @@ def read_text(path: Path) -> str:
 
     Raises
     ------
+    reconciler.errors.MissingFile
+        If the file doesn't exist.
     reconciler.errors.StateError
-        If the file doesn't exist, can't be read or isn't UTF-8.
+        If it can't be read or isn't UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -32,7 +34,7 @@ def read_text(path: Path) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 of the content of a file.
+    """Return the SHA-256 of the content of a file, in hexadecimal digits.
 
     Raises
     ------
@@ -51,8 +53,10 @@ def get_file_version(path: str) -> tuple[int, int]:
 
     Raises
     ------
+    reconciler.errors.MissingFile
+        If the file doesn't exist.
     reconciler.errors.StateError
-        If the file doesn't exist or can't be accessed.
+        If it can't be accessed or is a folder.
     """
     try:
         status = os.stat(path)

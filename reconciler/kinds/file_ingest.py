@@ -30,7 +30,7 @@ from reconciler.engine.model import (
 )
 from reconciler.errors import StateError
 from reconciler.files import table
-from reconciler.files.table_check import find_table_problems, find_value_problems, required_columns
+from reconciler.files.table_check import check_table, find_table_problems, find_value_problems, required_columns
 from reconciler.kinds.dataset_type import DatasetTypeSpec
 from reconciler.kinds.shared.data_id_check import is_blocked, split_resolvable
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
@@ -227,10 +227,14 @@ def _counts_agree(context: Context, spec: FileIngestSpec, present: int, dimensio
 
 def _compare_files(context: Context, name: str, spec: FileIngestSpec, dimensions: Sequence[str]) -> Members:
     """Compare the files of the table with the ingested ones by data ID."""
-    problems = find_table_problems(spec.table, dimensions, spec.dataset_type)
-    problems = problems or find_value_problems(spec.table, [row.data_id for row in table.read(spec.table)])
+    check = check_table(spec.table, dimensions, spec.dataset_type)
+    problems = check.problems or find_value_problems(spec.table, lambda: (row.data_id for row in table.read(spec.table)))
     if problems:
         raise StateError(problems)
+    if check.data_ids and not context.policy.compares_records(len(check.data_ids)):
+        data_ids = context.butler.data_ids(spec.dataset_type, [name], dimensions)
+        if data_ids == set(check.data_ids):
+            return Members("files", len(data_ids), len(data_ids))
     desired = _find_desired_files(spec, table.read(spec.table), dimensions)
     present: Collection[Hashable]
     changed: Iterable[JsonObject] = ()

@@ -8,70 +8,54 @@ blocked, with the commands to run at the source, and everything that doesn't nee
 from __future__ import annotations
 
 import datetime
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
-    Action,
     Change,
     Command,
-    Comparison,
     Condition,
     Cost,
     DifferenceKind,
-    InputPath,
     JsonObject,
     Made,
     Members,
     Observed,
-    RepositoryLocation,
     Spec,
 )
 from reconciler.kinds.shared.copy_check import check_copies
-from reconciler.kinds.shared.delivery import match_name_suffix
 from reconciler.kinds.shared.dids import check_did
-from reconciler.kinds.shared.python_calls import rucio_call
-from reconciler.kinds.shared.registration_check import compare_registration, describe_added, find_unregistered
+from reconciler.kinds.shared.rucio_dataset_actions import (
+    AddRule,
+    CloseDataset,
+    CreateDataset,
+    MoveRule,
+    Register,
+    RegisterDatasets,
+    RemoveRule,
+    RucioDatasetAction,
+    UpdateRule,
+    list_commands,
+)
 from reconciler.kinds.shared.rucio_names import describe_unknown_names, find_unknown_names
+from reconciler.kinds.shared.rucio_registration import (
+    DatasetFacts,
+    Setup,
+    build_source,
+    describe_registration,
+    find_registration,
+    list_members,
+    register_missing,
+)
 from reconciler.kinds.shared.rucio_rules import Rule, RuleStep, diff_rules, expiry_conditions, pair_rules, rule_conditions
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
-    from reconciler.systems.rucio.facts import DidFacts, FileFacts, RuleFacts
-    from reconciler.systems.rucio.register import RegistrationSource
-
-
-class Register(BaseModel):
-    """Datasets of a Butler repository to register in a Rucio dataset."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    repo: RepositoryLocation = Field(
-        description="The source repository: its location, relative to this file, or its label in the Butler repository index.",
-        examples=["/repo/main"],
-    )
-    dataset_types: tuple[str, ...] = Field(
-        min_length=1, description="Dataset types; wildcards are allowed.", examples=[["flat", "bias"]]
-    )
-    collections: tuple[str, ...] = Field(
-        min_length=1, description="Collections to search.", examples=[["LSSTComCam/calib/DM-48520"]]
-    )
-    config: InputPath = Field(
-        description="Configuration file of rucio-register: RSE, its root and URL, and the scope.",
-        examples=["main-calib-config.yaml"],
-    )
-    chunk_size: int = Field(30, ge=1, le=1000, description="Number of files in one request.", examples=[10])
-    keep_open: bool = Field(
-        False,
-        description="Whether to leave the Rucio dataset open, and register what is new at the source each time. By default it is "
-        "closed when each dataset type has matched; only an administrator of the Rucio server can reopen it.",
-        examples=[True],
-    )
+    from reconciler.systems.rucio.facts import RuleFacts
 
 
 class RucioDatasetSpec(Spec):
@@ -105,113 +89,6 @@ class RucioDatasetSpec(Spec):
     )
 
 
-class CreateDataset(Action):
-    """Create an empty, open dataset."""
-
-    is_single_call = True
-
-    verb: Literal["create"] = "create"
-
-
-class RegisterDatasets(Action):
-    """Register datasets of a Butler repository in a Rucio dataset, which is created if necessary."""
-
-    verb: Literal["register"] = "register"
-    source: Register
-    new: bool
-
-
-class CloseDataset(Action):
-    """Close a dataset."""
-
-    is_single_call = True
-
-    verb: Literal["close"] = "close"
-
-    @property
-    def risk(self) -> str:
-        return "closes the dataset, which only an administrator of the Rucio server can reopen"
-
-
-class RuleAction(Action):
-    """An action on a rule that the table lists; `RemoveRule`, for a rule that it doesn't list, is not one."""
-
-    is_single_call = True
-    changes_field = "rules"
-
-    rule: Rule
-
-    @property
-    def subject(self) -> str:
-        return f"rule {self.rule}"
-
-
-class AddRule(RuleAction):
-    """Add a rule."""
-
-    adds = "rule"
-
-    verb: Literal["replicate"] = "replicate"
-
-
-class MoveRule(RuleAction):
-    """Replace an existing rule; Rucio deletes it when the new one is OK."""
-
-    removes_by_key = True
-
-    verb: Literal["move"] = "move"
-    rule_id: str
-
-    @property
-    def risk(self) -> str:
-        return f"moves a rule to {self.rule}: {self.reason}"
-
-
-class UpdateRule(RuleAction):
-    """Change what Rucio can change of an existing rule."""
-
-    verb: Literal["update"] = "update"
-    rule_id: str
-    options: dict[str, str | int | bool | None]
-
-
-class RemoveRule(Action):
-    """Remove a rule that no table lists."""
-
-    is_single_call = True
-
-    verb: Literal["remove rule"] = "remove rule"
-    rule_id: str
-
-
-DEFAULT_GROUPING = "DATASET"
-"""The grouping of a rule for which a server is given none."""
-
-RucioDatasetAction = CreateDataset | RegisterDatasets | CloseDataset | AddRule | MoveRule | UpdateRule | RemoveRule
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What has to be registered or closed, and what blocks that; an empty dataset to create has an empty Setup.
-
-    Parameters
-    ----------
-    to_register : `int`
-        Number of datasets to register from here.
-    unfinished : `bool`
-        Whether it is open because something has still to be registered, here or at the source, or to be closed after that.
-    close : `bool`
-        Whether to close it.
-    conditions : `tuple` [`Condition`, ...]
-        What can't be done from here, and what the source does not have yet.
-    """
-
-    to_register: int = 0
-    unfinished: bool = False
-    close: bool = False
-    conditions: tuple[Condition, ...] = ()
-
-
 @dataclass(frozen=True)
 class ObservedDataset(Observed[RucioDatasetSpec]):
     """A Rucio dataset with the facts that its plan needs.
@@ -232,7 +109,7 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
         Whether it can't be created because Rucio doesn't have its scope.
     """
 
-    setup: Setup = Setup()
+    setup: Setup = field(default_factory=Setup)
     rules: tuple[RuleFacts, ...] = ()
     account: str = ""
     now: datetime.datetime = datetime.datetime.min
@@ -240,57 +117,11 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
     has_no_scope: bool = False
 
 
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What was queried of one dataset.
-
-    Parameters
-    ----------
-    did : `DidFacts` or `None`
-        The DID; `None` if it doesn't exist.
-    rules : `tuple` [`RuleFacts`, ...]
-        Its rules, of all accounts.
-    account : `str`
-        The owner of rules that name no account.
-    now : `datetime.datetime`
-        UTC, naive.
-    files : sequence of `FileFacts`, optional
-        Its files, if they were listed.
-    source_count : `int`, optional
-        Number of datasets of its source; `None` if it exists or its source can't be opened here.
-    source_paths : frozenset of `str`, optional
-        Files of its source; `None` if it doesn't exist or its source can't be opened here.
-    lacking : `tuple` [`str`, ...]
-        Dataset types of which its source has no dataset yet.
-    copies : `tuple` [`Condition`, ...]
-        What is wrong with its copies.
-    """
-
-    did: DidFacts | None
-    rules: tuple[RuleFacts, ...]
-    account: str
-    now: datetime.datetime
-    files: Sequence[FileFacts] | None = None
-    source_count: int | None = None
-    source_paths: frozenset[str] | None = None
-    lacking: tuple[str, ...] = ()
-    copies: tuple[Condition, ...] = ()
-
-    @property
-    def length(self) -> int | None:
-        """Number of files; `None` if it is unknown because the dataset is open."""
-        return len(self.files) if self.files is not None else self.did.length if self.did is not None else None
-
-    @property
-    def unregistered(self) -> list[str]:
-        """Files of the source that are not in it; none if it doesn't exist or the source can't be opened here."""
-        if self.source_paths is None or self.files is None:
-            return []
-        return find_unregistered(self.source_paths, [file.name for file in self.files])
-
-
 class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
-    """The kind of ``rucio_dataset`` tables, which depend on no other table, not even for the source of a registration."""
+    """The kind of ``rucio_dataset`` tables, which depend on no other table, not even for the source of a registration.
+
+    The source and the configuration of a registration are no requirements: without them only the registration is blocked.
+    """
 
     name = "rucio_dataset"
     spec = RucioDatasetSpec
@@ -354,7 +185,7 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             case CreateDataset():
                 rucio.create_dataset(did)
             case RegisterDatasets():
-                return {"files": _register(context, action)}
+                return {"files": register_missing(context, action)}
             case CloseDataset():
                 rucio.close(did)
             case AddRule():
@@ -368,62 +199,12 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
         return None
 
     def commands(self, action: RucioDatasetAction) -> Iterable[Command]:
-        did = action.address.name
-        match action:
-            case CreateDataset():
-                yield Command("rucio", "did", "add", "--type", "dataset", did)
-            case RegisterDatasets():
-                yield register_command(did, action.source)
-            case CloseDataset():
-                yield close_command(did)
-            case AddRule():
-                yield _add_rule_command(did, action.rule)
-            case MoveRule():  # `rucio rule move` keeps the number of copies that the old rule has
-                copies = {"copies": action.rule.copies}
-                yield rucio_call(f"move_replication_rule({action.rule_id!r}, {action.rule.rse_expression!r}, {copies!r})")
-            case UpdateRule():
-                yield _update_rule_command(action)
-            case RemoveRule():
-                yield Command("rucio", "rule", "remove", action.rule_id)
+        return list_commands(action)
 
     def describe(self, member: JsonObject) -> MemberText:
         if "rse_expression" in member:
             return MemberText(f"rule {member['rse_expression']} × {member['copies']}")
         return super().describe(member)
-
-
-def register_command(did: str, register: Register) -> Command:
-    """Return the command that registers a Butler collection in a Rucio dataset."""
-    types = [word for name in register.dataset_types for word in ("--dataset-type", name)]
-    return Command(
-        "rucio-register", "data-products", "--chunk-size", str(register.chunk_size),
-        "--rucio-register-config", register.config, "--repo", register.repo, *types,
-        "--collections", ",".join(register.collections), "--rucio-dataset", did.partition(":")[2],
-    )  # fmt: skip
-
-
-def close_command(did: str) -> Command:
-    """Return the command that closes a Rucio dataset."""
-    return Command("rucio", "did", "update", "--close", did)
-
-
-def _add_rule_command(did: str, rule: Rule) -> Command:
-    options = {key: value for key, value in rule.model_dump(exclude={"replaces"}).items() if value is not None}
-    if rule.priority is not None:  # `rucio rule add` has no option for it
-        scope, _, name = did.partition(":")
-        return rucio_call(f"add_replication_rule({[{'scope': scope, 'name': name}]!r}, **{options!r})")
-    shown = {key: value for key, value in options.items() if key not in ("rse_expression", "copies")}
-    if shown["grouping"] == DEFAULT_GROUPING:
-        del shown["grouping"]
-    words = [word for key, value in shown.items() for word in (f"--{key}", str(value))]
-    return Command("rucio", "rule", "add", "--rse-exp", rule.rse_expression, "--copies", str(rule.copies), *words, did)
-
-
-def _update_rule_command(action: UpdateRule) -> Command:
-    if any(value in (None, "") for value in action.options.values()):  # `rucio rule update` ignores or rejects these
-        return rucio_call(f"update_replication_rule({action.rule_id!r}, {action.options!r})")
-    words = [word for key, value in action.options.items() for word in (f"--{key}", str(value))]
-    return Command("rucio", "rule", "update", action.rule_id, *words)
 
 
 def _rule_action(change: Change[RucioDatasetSpec], step: RuleStep) -> AddRule | MoveRule | UpdateRule:
@@ -470,12 +251,6 @@ def _find_added_rules(spec: RucioDatasetSpec, observed: ObservedDataset) -> tupl
     return tuple(step.rule for step in steps if step.verb in ("replicate", "move"))
 
 
-def _source(register: Register) -> RegistrationSource:
-    from reconciler.systems.rucio.register import RegistrationSource
-
-    return RegistrationSource(register.repo, register.dataset_types, register.collections)
-
-
 def _lacks_rules(observed: Observed[RucioDatasetSpec], spec: RucioDatasetSpec) -> bool:
     return isinstance(observed, ObservedDataset) and observed.spec is not None and bool(_find_added_rules(spec, observed))
 
@@ -488,7 +263,7 @@ def _query_facts(context: Context, desired: Mapping[str, RucioDatasetSpec]) -> d
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     account = context.rucio.account if dids or any(spec.rules for spec in desired.values()) else ""
     datasets = {name: did for name, did in dids.items() if did.type == "DATASET"}
-    sources = {name: _source(spec.register_from) for name, spec in desired.items() if spec.register_from is not None}
+    sources = {name: build_source(spec.register_from) for name, spec in desired.items() if spec.register_from is not None}
     existing = {name for name in sources if name in datasets}
     contents = query_sources(
         counted=[source for name, source in sources.items() if name not in existing], listed=[sources[name] for name in existing]
@@ -522,7 +297,7 @@ def _find_setup(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Setup
     """Find what has to be registered, created or closed."""
     did = facts.did
     if spec.register_from is not None and (did is None or did.is_open):
-        return _find_registration(name, spec.register_from, facts)
+        return find_registration(name, spec.register_from, facts)
     if did is None:
         text = "doesn't exist in Rucio; set `open = true` or add `register = {…}` to create it"
         return Setup() if spec.open else Setup(conditions=(Condition(DifferenceKind.BLOCKED, text),))
@@ -531,28 +306,6 @@ def _find_setup(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Setup
         text = "it is closed; only an administrator of the Rucio server can reopen it"
         return Setup(conditions=(Condition(DifferenceKind.BLOCKED, text),))
     return Setup(close=did.is_open and spec.open is False)
-
-
-def _find_registration(name: str, register: Register, facts: DatasetFacts) -> Setup:
-    """Find what has to be registered in a dataset that is open or doesn't exist, and whether it can be closed then."""
-    if facts.source_count is None and facts.source_paths is None:
-        text = f"register at the source: {register.repo} can't be opened here"
-        commands = (register_command(name, register), *([] if register.keep_open else [close_command(name)]))
-        return Setup(unfinished=True, conditions=(Condition(DifferenceKind.BLOCKED, text, commands=commands),))
-    to_register = facts.source_count if facts.source_count is not None else len(facts.unregistered)
-    if to_register and not os.path.isfile(register.config):
-        what = "is a folder, not a file" if os.path.isdir(register.config) else "no such file"
-        text = f"register.config: {register.config}: {what}; rucio-register needs it"
-        return Setup(unfinished=True, conditions=(Condition(DifferenceKind.BLOCKED, text),))
-    close = not facts.lacking and not register.keep_open
-    if not facts.lacking:
-        return Setup(to_register, unfinished=close, close=close)
-    rest = "" if register.keep_open else "; it is left open until then"
-    text = (
-        f"waiting for the source: {', '.join(register.collections)} in {register.repo} have no {', '.join(facts.lacking)}{rest}"
-    )
-    waiting = Condition(DifferenceKind.WAITING, text, field="files")
-    return Setup(to_register, unfinished=not register.keep_open, conditions=(waiting,))
 
 
 def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed[RucioDatasetSpec]:
@@ -578,12 +331,12 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
     conditions = (
         *setup.conditions,
         *(_describe_protected(step) for step in steps if step.removes and spec.protect),
-        *_compare_registration(setup, facts),
+        *describe_registration(setup, facts),
         *rule_conditions(facts.rules, facts.now),
         *expiry_conditions(pair_rules(spec.rules, facts.rules, facts.account)[0], facts.now),
         *facts.copies,
     )
-    members = [*_registration_members(spec, did, facts)]
+    members = [*list_members(did, facts)] if spec.register_from is not None else []
     if unmanaged and spec.rules_mode == "exact":
         unwanted = tuple({"id": r.id, "rse_expression": r.rse_expression, "copies": r.copies} for r in unmanaged)
         members.append(Members("rules", len(spec.rules), len(kept), unwanted=unwanted))
@@ -593,48 +346,6 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
 def _describe_protected(step: RuleStep) -> Condition:
     text = f"the dataset is protected: its rule is not moved to {step.rule}; {step.reason}"
     return Condition(DifferenceKind.BLOCKED, text, field="rules")
-
-
-def _compare_registration(setup: Setup, facts: DatasetFacts) -> Iterator[Condition]:
-    """Yield how the dataset differs from its source beyond what is to be registered."""
-    if facts.source_paths is None or facts.files is None or facts.did is None:
-        return
-    names = [file.name for file in facts.files]
-    if not facts.did.is_open:
-        yield from compare_registration(facts.source_paths, names)
-        return
-    yield from describe_added(facts.source_paths, names)
-    if setup.close and not setup.to_register:
-        yield Condition(DifferenceKind.CHANGE, "all files of the source are registered, and it is still open", field="open")
-
-
-def _registration_members(spec: RucioDatasetSpec, did: DidFacts, facts: DatasetFacts) -> Iterator[Members]:
-    """Yield what has to be registered, or how the files of a dataset were compared with the source."""
-    if spec.register_from is None:
-        return
-    if did.is_open and facts.source_paths is not None:
-        missing = tuple({"file": path} for path in facts.unregistered)
-        total = len(facts.source_paths)
-        yield Members("files", total, total - len(missing), missing)
-    elif not did.is_open and facts.length is not None:
-        how = Comparison.COUNT if facts.source_paths is None else Comparison.MEMBERS
-        yield Members("files", facts.length, facts.length, compared=how)
-
-
-def _register(context: Context, action: RegisterDatasets) -> int:
-    from reconciler.systems.rucio.register import register_datasets
-
-    did = action.address.name
-    names = {file.name for file in context.rucio.files_by_dataset([did])[did]}
-    return register_datasets(
-        context.rucio,
-        _source(action.source),
-        config=action.source.config,
-        dataset=did,
-        chunk_size=action.source.chunk_size,
-        is_registered=lambda path: match_name_suffix(path, names) is not None,
-        progress=lambda done, total: context.report_progress("files", done, total),
-    )
 
 
 KIND = RucioDatasetKind()

@@ -38,15 +38,11 @@ from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.names import check_expressions, explain_unknown_type, is_coming
 from reconciler.kinds.shared.python_calls import can_be_typed, registry_call, tag_calls
 from reconciler.patterns import Glob
-from reconciler.systems.butler.queries import with_bound_values, with_values
+from reconciler.systems.butler.queries import with_values
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
-
-MOST_BOUND = 20_000
-"""Listed visits or exposures that one query takes; SQLite allows 32,766 variables in a statement."""
-
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -261,29 +257,36 @@ def _observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[
 def _compare_by_counts(context: Context, name: str, spec: TaggedSpec) -> Members | None:
     """Compare many members by their numbers; None if they have to be listed, because there is a difference or they are few.
 
-    If as many members are desired as are present, and as many are both, they are the same. --quick leaves out the last count.
+    If as many members are desired as are present, and each one that is present is desired, they are the same. --quick leaves out
+    the last count.
     """
     count = sum(context.butler.count(dataset_type, [name]) for dataset_type in spec.dataset_types)
     if context.policy.deep or not context.policy.is_large(count) or _count_desired(context, spec) != count:
         return None
+    if not _have_each_listed(context, name, spec):
+        return None
     if context.policy.compares_by_count(count):
         return Members.counted("members", count)
-    return Members("members", count, count) if _count_desired_members(context, name, spec) == count else None
+    return Members("members", count, count) if _count_from_sources(context, name, spec) == count else None
 
 
-def _count_desired_members(context: Context, name: str, spec: TaggedSpec) -> int:
-    """Count the members that are desired; return 0 if they have to be listed. Call it only if `_count_desired` could count."""
+def _have_each_listed(context: Context, name: str, spec: TaggedSpec) -> bool:
+    """Return True if the members of each type have exactly the listed visits or exposures, or none are listed."""
+    if not spec.listed_dimension:
+        return True
+    for dataset_type in spec.dataset_types:
+        dimension, numbers, _ = _resolve_listed(context, spec, context.butler.dataset_types()[dataset_type].dimensions)
+        listed = {(spec.instrument, number) for number in numbers}
+        if context.butler.data_ids(dataset_type, [name], ["instrument", dimension]) != listed:
+            return False
+    return True
+
+
+def _count_from_sources(context: Context, name: str, spec: TaggedSpec) -> int:
+    """Count the members that are in the sources and match the query expression; return 0 if they have to be listed."""
     count = 0
     for dataset_type in spec.dataset_types:
-        where: str = spec.where
-        bind: dict[str, Any] = {}
-        if spec.listed_dimension:
-            definition = context.butler.dataset_types()[dataset_type]
-            dimension, numbers, _ = _resolve_listed(context, spec, definition.dimensions)
-            if len(numbers) > MOST_BOUND:
-                return 0
-            where, bind = with_bound_values(spec.instrument or "", dimension, numbers)
-        found = context.butler.count_tagged(dataset_type, name, spec.sources, where, bind)
+        found = context.butler.count_tagged(dataset_type, name, spec.sources, spec.where)
         if found is None:
             return 0
         count += found
@@ -373,7 +376,7 @@ def _read_ids(path: str) -> set[str]:
 
 
 def _count_desired(context: Context, spec: TaggedSpec) -> int:
-    """Count the datasets that should be members; return 0 if they have to be listed, or if a listed number has none."""
+    """Count the datasets that should be members; return 0 if they have to be listed."""
     if spec.ids or (spec.listed_dimension and spec.where):
         return 0
     count = 0
@@ -383,10 +386,9 @@ def _count_desired(context: Context, spec: TaggedSpec) -> int:
             if definition is None:
                 return 0
             dimension, numbers, undefined = _resolve_listed(context, spec, definition.dimensions)
-            found, with_datasets = context.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
-            if undefined or with_datasets != len(numbers):
+            if undefined or dimension not in definition.dimensions:
                 return 0
-            count += found
+            count += context.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
         else:
             with _named_expression(spec.where):
                 count += context.butler.count(dataset_type, spec.sources, spec.where)

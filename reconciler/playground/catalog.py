@@ -17,7 +17,7 @@ CHUNK = 500
 
 
 def connect(world: World) -> Any:
-    """Return a Rucio client with the rights of root."""
+    """Return a Rucio client with the rights of root; sets RUCIO_CONFIG in this process."""
     from rucio.client import Client
     from rucio.common.config import clean_cached_config
 
@@ -69,7 +69,10 @@ def create_rses_and_scopes(client: Any, world: World) -> None:
 
 
 def register(client: Any, world: World, scope: str, datasets: Mapping[str, Iterable[Path]], close: bool) -> None:
-    """Register files below the scope's folder at SLAC, add them to datasets by name, and close the datasets if asked to."""
+    """Register files below the scope's folder at SLAC, add them to datasets by name, and close the datasets if asked to.
+
+    A dataset that exists is left as it is.
+    """
     from rucio.common.exception import DataIdentifierAlreadyExists
 
     root = world.storage(SLAC) / scope

@@ -45,6 +45,7 @@ class World:
 
     @property
     def postgres(self) -> Path:
+        """The data folder of PostgreSQL."""
         return self.root / "postgres"
 
     @property
@@ -81,10 +82,12 @@ class World:
 
     @property
     def site(self) -> Path:
+        """The file with the values that the variables of ``state/ccms1.toml`` have in this playground."""
         return self.root / "site.toml"
 
     @property
     def environment_file(self) -> Path:
+        """The shell script that sets `environment`."""
         return self.root / "env.sh"
 
     @property
@@ -109,6 +112,7 @@ class World:
 
     @property
     def sizes(self) -> Sizes:
+        """The recorded sizes; the default ones if none were recorded."""
         return Sizes(**self.read_record().get("sizes", {}))
 
     def set_sizes(self, sizes: Sizes) -> None:
@@ -116,7 +120,7 @@ class World:
         self.update_record(sizes=dataclasses.asdict(sizes))
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables with which ``butler`` and ``rucio`` use this playground."""
+        """Return the environment variables with which ``butler`` and ``rucio`` use this playground; creates its TMPDIR."""
         temporary = self.root / "tmp"
         temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
         inherited = os.environ.get("PYTHONPATH", "")

@@ -32,7 +32,7 @@ def summarize_plan(plan: Plan) -> Line:
 
 
 def summarize_run(outcomes: Collection[Outcome], elapsed: float, run: str) -> Iterator[Line]:
-    """Yield the number of resources by status, then what is not done and why."""
+    """Yield the number of resources by status, then what is not done and why; ``elapsed`` is in seconds, ``run`` the run's ID."""
     counts = count_statuses(outcomes)
     shown = "   ".join(f"{status} {counts[status]:,}" for status in RECAP)
     acted = plural(count_acted(outcomes), "resource")
@@ -47,7 +47,8 @@ def summarize_run(outcomes: Collection[Outcome], elapsed: float, run: str) -> It
 def describe_run(run: RunReport) -> str:
     """Return one line such as ``CHANGED ccms1: ok 43, changed 16, waiting 1, degraded 0, blocked 0, failed 0``.
 
-    The first word is INTERRUPTED, FAILED if the exit code is 1, DRIFT if something is left to do, CHANGED or OK.
+    The first word is INTERRUPTED, FAILED if the exit code is 1, DRIFT if something is left to do, CHANGED or OK; of a plan that
+    was not executed it is DECLINED, and the line has the number of resources to change.
     """
     if run.run is None:
         return f"DECLINED {run.name}: {run.plan.to_change:,} to change, nothing was changed"

@@ -247,9 +247,7 @@ def _find_expressions(session: Session) -> Iterator[str]:
 
 
 def _check_scopes(session: Session) -> Check:
-    from reconciler.systems.rucio.session_facts import read_scopes
-
-    existing = read_scopes(session.context.rucio.connection)
+    existing = session.context.rucio.scopes()
     asked = {address.name.partition(":")[0] for address in session.state.resources if address.kind.startswith("rucio_")}
     missing = sorted(asked - existing)
     if missing:

@@ -60,7 +60,9 @@ class Overrides(dict[str, Scalar]):
         self.site = site
 
     def resolve(self, state: Path, declared: Collection[str]) -> dict[str, SourcedValue]:
-        """Return the values for a state that has these variables; any variable if it has none.
+        """Return the values for a state: the caller's own, which win, then those of the environment, its var-file, and the site.
+
+        Of the others than the caller's own only ``declared`` names are taken, the variables of the state; all if it has none.
 
         Raises
         ------

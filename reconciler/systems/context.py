@@ -189,6 +189,8 @@ class Context:
     def run_butler(self, commands: Sequence[Sequence[str]], runs: Collection[str] = ()) -> Iterator[None]:
         """Run ``butler`` subcommands of the Science Pipelines in workers, and yield each time that one has ended.
 
+        RUN collections whose creation was interrupted are completed first. Nothing runs before the first item is asked for.
+
         Parameters
         ----------
         commands : `Sequence` [`Sequence` [`str`]]
@@ -200,6 +202,8 @@ class Context:
         ------
         reconciler.errors.ApplyError
             If one failed.
+        reconciler.errors.Interrupted
+            If the operator asked to stop; the commands that have ended stay done.
         """
         from reconciler.systems.butler.commands import run
 

@@ -13,20 +13,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
-import pwd
-import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from reconciler.errors import ApplyError, LockHeld, LockLost, ReconcileError, clean
-from reconciler.run_info import run_info
-from reconciler.systems.butler.connection import open_database, registry_of
+from reconciler.errors import ApplyError, LockHeld, ReconcileError
+from reconciler.systems.advisory_lock import AdvisoryLock
+from reconciler.systems.butler.connection import registry_of
 from reconciler.systems.butler.errors import explain
-from reconciler.systems.postgresql import SMALL_STATEMENT_LIMIT, Limits
+from reconciler.systems.file_lock import FileLock
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import Repository
@@ -36,13 +33,6 @@ DEFAULT_DATABASE = "gen3.sqlite3"
 """Name of the database that the Butler creates in the root of a repository."""
 PAUSE = 0.5
 """Seconds between two attempts to acquire a lock."""
-LIMITS_OF_TRANSACTIONS = (
-    "statement_timeout",
-    "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
-    "transaction_timeout",
-)
-"""Settings of PostgreSQL that would end the transaction that holds a lock; not every version has all."""
 
 
 class Lock(Protocol):
@@ -53,6 +43,8 @@ class Lock(Protocol):
 
     def check(self, *, creating: bool) -> None:
         """Check before an action that the lock is still held; ``creating`` if the run creates what is locked.
+
+        A lock whose place could not be locked before, because its folder doesn't exist, is acquired there if ``creating``.
 
         Raises
         ------
@@ -108,185 +100,6 @@ def hold(lock: Lock, name: str, timeout: float, notify: Callable[[str], None]) -
         lock.release()
 
 
-class _FileLock:
-    """A lock on a file, whose content names the holder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lock: Any = None
-        self.inode: tuple[int, int] | None = None
-
-    def acquire(self) -> None:
-        from filelock import FileLock, Timeout
-
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mode = _mode_of_files_in(self.path.parent)
-            self.lock = FileLock(str(self.path), mode=mode)
-            self.lock.acquire(timeout=0)
-        except Timeout as error:
-            raise LockHeld(_describe_holder(_read_holder(self.path))) from error
-        except OSError as error:
-            raise self._explain(error) from error
-        self.inode = self._find_inode()
-        with contextlib.suppress(OSError):  # the name of the holder is a courtesy
-            if (found := os.stat(self.path)).st_uid == os.getuid():
-                if found.st_gid != (group := os.stat(self.path.parent).st_gid):
-                    os.chown(self.path, -1, group)
-                os.chmod(self.path, mode)
-            self.path.write_text(json.dumps(run_info()), encoding="utf-8")
-
-    def find_holder(self) -> str:
-        """Return who holds the lock, without creating its file; empty if nobody does."""
-        import fcntl
-
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            raise self._explain(error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _describe_holder(_read_holder(self.path))
-        finally:
-            os.close(descriptor)
-        return ""
-
-    def _explain(self, error: OSError) -> ApplyError:
-        """Describe why a lock file can't be used: usually it belongs to another user."""
-        message = f"the lock {self.path} can't be acquired: {error.strerror}"
-        with contextlib.suppress(OSError):
-            found = os.stat(self.path)
-            if isinstance(error, PermissionError) and found.st_uid != os.getuid():
-                owner = _name_of_user(found.st_uid)
-                hints = (
-                    f"the file belongs to {owner}; if no apply is running, {owner} may remove it: rm {self.path}",
-                    "a folder that its group may write in gets a lock file that its group may use: chmod g+ws",
-                )
-                return ApplyError(message, hints)
-        return ApplyError(message)
-
-    def _find_inode(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self.path)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
-
-    def check(self, *, creating: bool) -> None:
-        if self.inode is None or self._find_inode() != self.inode:
-            self.inode = None
-            raise LockLost(f"the lock {self.path} was removed")
-
-    def release(self) -> None:
-        if self.lock is not None:
-            with contextlib.suppress(OSError):
-                if self.inode is not None and self._find_inode() == self.inode:
-                    os.truncate(self.path, 0)
-            self.lock.release()
-
-
-def _mode_of_files_in(folder: Path) -> int:
-    """Return the mode of a lock file: who may write in its folder may lock it."""
-    allowed = stat.S_IMODE(os.stat(folder).st_mode)
-    return 0o600 | (0o060 if allowed & 0o020 else 0) | (0o006 if allowed & 0o002 else 0)
-
-
-def _name_of_user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
-
-
-def _read_holder(path: Path) -> dict[str, str]:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _describe_holder(info: dict[str, str]) -> str:
-    if not info:
-        return "another run holds it"
-    return f"{info.get('user')} on {info.get('host')} (process {info.get('pid')}) has held it since {info.get('since')}"
-
-
-class _AdvisoryLock:
-    """A PostgreSQL advisory lock, held by one open transaction of a connection of its own.
-
-    A lock of a transaction stays with its server process also behind a connection pool in transaction mode. The transaction is
-    READ COMMITTED and writes nothing, so between two statements it doesn't keep the server from vacuuming.
-    """
-
-    def __init__(self, url: Any, namespace: str | None) -> None:
-        info = run_info()
-        name = f"reconcile {info['user']}@{info['host']} {info['pid']}"[:63]
-        self.engine = open_database(
-            url, Limits(SMALL_STATEMENT_LIMIT), connect_args={"application_name": name}, isolation_level="READ COMMITTED"
-        )
-        self.key = int.from_bytes(hashlib.sha256(f"reconcile:{namespace}".encode()).digest()[:7], "big")
-        self.connection: Any = None
-
-    def acquire(self) -> None:
-        import sqlalchemy
-
-        try:
-            self.connection = self.engine.connect()
-            endless = sqlalchemy.text("select set_config(name, '0', true) from pg_settings where name = any(:names)")
-            self.connection.execute(endless, {"names": list(LIMITS_OF_TRANSACTIONS)})
-            query = sqlalchemy.text("select pg_try_advisory_xact_lock(:key)")
-            if not self.connection.execute(query, {"key": self.key}).scalar():
-                raise LockHeld(self._describe_holder())
-        except LockHeld:
-            self.release()
-            raise
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            self.release()
-            message, hints = explain(error)
-            raise ApplyError(f"the lock on the registry can't be acquired: {message}", hints) from error
-
-    def _describe_holder(self) -> str:
-        import sqlalchemy
-
-        row = self.connection.execute(
-            sqlalchemy.text(
-                "select a.application_name, a.xact_start at time zone 'utc'"
-                " from pg_locks l join pg_stat_activity a using (pid)"
-                " where l.locktype = 'advisory' and l.granted and (l.classid::bigint << 32 | l.objid::bigint) = :key"
-                " and l.objsubid = 1 and l.database = (select oid from pg_database where datname = current_database())"
-            ),
-            {"key": self.key},
-        ).first()
-        if row is None:
-            return "another run holds it"
-        # PostgreSQL shows the times of other roles' sessions only to those that may monitor it.
-        since = f" has held it since {row[1]:%Y-%m-%dT%H:%M:%SZ}" if row[1] is not None else " holds it"
-        return clean(row[0]).removeprefix("reconcile ") + since
-
-    def check(self, *, creating: bool) -> None:
-        import sqlalchemy
-
-        try:
-            if self.connection is None:
-                raise LockLost("the lock on the registry was released")
-            self.connection.execute(sqlalchemy.text("select 1"))
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            self.release()
-            message, hints = explain(error)
-            raise LockLost(f"the lock on the registry was lost: {message}", hints) from error
-
-    def release(self) -> None:
-        if self.connection is not None:
-            with contextlib.suppress(Exception):
-                self.connection.close()
-            self.connection = None
-        self.engine.dispose()
-
-
 class _RepositoryLock:
     """The lock of a repository, which may not exist yet: one on its name, and one at the place of its registry.
 
@@ -309,7 +122,7 @@ class _RepositoryLock:
 
     def _acquire_place(self, *, creating: bool) -> None:
         place = _translate(self.repository, self.find_place)
-        if isinstance(place, _FileLock) and not place.path.parent.is_dir():
+        if isinstance(place, FileLock) and not place.path.parent.is_dir():
             if not creating:
                 return
             place.path.parent.mkdir(parents=True, exist_ok=True)  # as the Butler would make it
@@ -324,14 +137,14 @@ class _RepositoryLock:
         exists = self.repository.status != "absent"
         url, namespace = registry_of(self.repository.config() if exists else Config(self.seed))
         if url.get_backend_name() == "postgresql":
-            return _AdvisoryLock(url, namespace)
+            return AdvisoryLock(url, namespace)
         database = str(url.database or "")
         if not exists and (not self.override or "<butlerRoot>" in database):
             root = _locate(self.repository.uri)
             if not root.startswith("/"):
                 return None
             database = f"{root}/{DEFAULT_DATABASE}"  # where the Butler creates it, whatever the seed names
-        return _FileLock(Path(database).with_suffix(".reconcile.lock")) if database.startswith("/") else None
+        return FileLock(Path(database).with_suffix(".reconcile.lock")) if database.startswith("/") else None
 
     def check(self, *, creating: bool) -> None:
         self.name.check(creating=creating)
@@ -392,7 +205,7 @@ def find_holder(repository: Repository, folder: Path) -> str:
     holder = lock.name.find_holder()
     if holder or place is None:
         return holder
-    if isinstance(place, _FileLock):
+    if isinstance(place, FileLock):
         return place.find_holder()
     try:
         place.acquire()  # the lock of a transaction, which writes nothing
@@ -408,13 +221,13 @@ def named_lock(name: str, folder: Path) -> Lock:
     return _named_file_lock(name, folder)
 
 
-def _named_file_lock(name: str, folder: Path) -> _FileLock:
-    return _FileLock(folder / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock")
+def _named_file_lock(name: str, folder: Path) -> FileLock:
+    return FileLock(folder / "locks" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.lock")
 
 
 def database_lock(url: Any, name: str) -> Lock:
     """Return a lock of this name on a PostgreSQL server, which holds between hosts; ``url`` is a `sqlalchemy.engine.URL`."""
-    return _AdvisoryLock(url, name)
+    return AdvisoryLock(url, name)
 
 
 def _locate(uri: str) -> str:

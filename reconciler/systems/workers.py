@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from typing import Any, TypeVar
 
 from reconciler.errors import ApplyError, ReconcileError, StateError, WorkerDied
@@ -199,6 +199,17 @@ def _initialize(link: WorkerLink, environment: Mapping[str, str]) -> None:
         signal.signal(number, signal.SIG_IGN)  # they end the run between chunks, not a chunk
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     end_with_parent()
+
+
+def end_forkserver() -> None:
+    """End the process from which workers are forked, if there is one, also while it imports what they need.
+
+    It would end by itself only after that, and keep the output of this process open so long. `multiprocessing` has no public way.
+    """
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def end_with_parent() -> None:

@@ -21,6 +21,8 @@ from reconciler.errors import StateError, did_you_mean
 from reconciler.files.text import read_text
 from reconciler.watch.model import UNKNOWN_KIND, AcknowledgedBy, FoundDifference
 
+TWO_BRACKETS = "write [[acknowledge]], with two brackets"
+
 
 class Acknowledgement(BaseModel):
     """One accepted difference: a table ``[[acknowledge]]``."""
@@ -77,7 +79,7 @@ class Acknowledgements:
 
 
 def acknowledgement_path(state: Path) -> Path:
-    """Return the acknowledgement file of a state."""
+    """Return the path of the acknowledgement file of a state: its own name, in the folder ``acks`` next to it."""
     return state.parent / "acks" / state.name
 
 
@@ -104,7 +106,7 @@ def load_acknowledgements(state: Path) -> Acknowledgements:
     problems += [f'{_show(path)}: unknown key "{key}"{did_you_mean(key, known)}' for key in document if key not in known]
     tables = document.get("acknowledge", [])
     if not isinstance(tables, list):
-        return Acknowledgements(path, (), (*problems, f"{_show(path)}: write [[acknowledge]], with two brackets"))
+        return Acknowledgements(path, (), (*problems, f"{_show(path)}: {TWO_BRACKETS}"))
     for number, table in enumerate(tables, 1):
         try:
             entries.append(Acknowledgement.model_validate(table))
@@ -217,10 +219,11 @@ def write_acknowledgement(state: Path, entry: Acknowledgement) -> Path:
     Raises
     ------
     reconciler.errors.StateError
-        If the file isn't valid TOML, or can't be written.
+        If the file isn't valid TOML, has something else than tables under ``acknowledge``, or can't be written.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
+    from tomlkit.items import Array
 
     path = acknowledgement_path(state)
     try:
@@ -228,6 +231,8 @@ def write_acknowledgement(state: Path, entry: Acknowledgement) -> Path:
     except TOMLKitError as error:
         raise StateError(f"{_show(path)}: invalid TOML: {error}") from error
     tables = document.setdefault("acknowledge", tomlkit.aot())
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise StateError(f"{_show(path)}: {TWO_BRACKETS}")
     values = entry.model_dump(exclude_none=True, exclude_defaults=True)
     for table in tables:
         if table.get("address") == entry.address and table.get("field") == entry.field:
@@ -236,7 +241,7 @@ def write_acknowledgement(state: Path, entry: Acknowledgement) -> Path:
             table.update(values)
             break
     else:
-        table = tomlkit.table()
+        table = tomlkit.inline_table() if isinstance(tables, Array) else tomlkit.table()
         table.update(values)
         tables.append(table)
     _replace(path, tomlkit.dumps(document))

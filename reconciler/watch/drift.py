@@ -249,6 +249,6 @@ def _hold_lock(path: Path, history: HistoryLocation) -> Iterator[None]:
 
 
 def _server_url(history: HistoryLocation) -> object:
-    from reconciler.watch.history import server_url
+    from reconciler.watch.history_database import server_url
 
     return server_url(history)

@@ -209,7 +209,7 @@ def _read_file(path: Path) -> Iterator[Query]:
 
 @contextlib.contextmanager
 def _read_server(location: HistoryLocation) -> Iterator[Query]:
-    from reconciler.watch.history import read_rows
+    from reconciler.watch.history_database import open_for_reading
 
-    with read_rows(location) as query:
+    with open_for_reading(location) as query:
         yield query

@@ -8,12 +8,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.engine.address_selection import select_addresses
 from reconciler.engine.model import Address
 from reconciler.errors import ApplyError, ObserveError, StateError
 from reconciler.kinds.rucio_dataset import RucioDatasetSpec
 from reconciler.kinds.shared.delivered_files import DeliveredFile, Deliveries, DeliveringKind
 from reconciler.kinds.shared.storage_check import check_refs, sample_size
-from reconciler.session import select
 from reconciler.watch.ledger import FileEntry, Ledger, find_mismatches, make_rows
 from reconciler.watch.ledger_repairs import HereRule, RepairFacts, find_repairs
 
@@ -57,7 +57,7 @@ def find_delivered(state: StateFile, patterns: Sequence[str] = ()) -> list[Addre
     reconciler.errors.StateError
         If a glob matches nothing, or only resources that Rucio does not deliver.
     """
-    chosen = select(state, patterns)
+    chosen = select_addresses(state, patterns)
     delivered = [
         address
         for address, spec in state.resources.items()

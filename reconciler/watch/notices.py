@@ -16,9 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from reconciler.watch.history import format_time, parse_time
 from reconciler.watch.model import ABOUT_TO_END, Cause
-from reconciler.watch.tables import differences, notices
+from reconciler.watch.tables import differences, format_time, notices, parse_time
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def compose(news: Sequence[Notice], *, fenced: bool = False) -> Message:
 
 
 def find_commands(news: Sequence[Notice]) -> list[str]:
-    """Return what to run, one command for each state: what repairs it, or where nothing does, what shows it."""
+    """Return what to run, one command for each of the first `MOST_LINES` states: what repairs it, or else what shows it."""
     by_state: dict[Path, list[Notice]] = defaultdict(list)
     for notice in news:
         if not notice.resolved:

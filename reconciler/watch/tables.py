@@ -6,6 +6,8 @@ ISO form with milliseconds, in UTC, which sorts as time does and which `reconcil
 
 from __future__ import annotations
 
+import datetime
+
 import sqlalchemy as sa
 
 VERSION_TABLE = "reconcile_history_version"
@@ -120,3 +122,13 @@ notices = sa.Table(
     sa.Column("sent", sa.String, nullable=False),
 )
 """What each channel of notifications was last sent about a difference; channel is a digest of its URL."""
+
+
+def format_time(moment: datetime.datetime) -> str:
+    """Write a time as the tables have it: ISO form, UTC, milliseconds."""
+    return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime.datetime:
+    """Return the time that a text of the tables means, in UTC."""
+    return datetime.datetime.fromisoformat(text)

@@ -162,6 +162,32 @@ def test_ctrl_c_of_a_terminal_while_workers_start_ends_an_apply_without_a_traceb
     postgres_bench.apply_and_check(state)
 
 
+@pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "kill"])
+def test_ctrl_c_ends_an_apply_while_workers_import_what_they_need(
+    postgres_bench: Bench, start: Start, *, whole_group: bool
+) -> None:
+    """A cold disk can make the import of the Butler take a minute; nothing has begun then."""
+    for pixel in range(131072, 131076):
+        (postgres_bench.folder / f"{pixel}.fits").write_text("stars")
+    rows = "".join(f"{pixel}.fits,{pixel}\n" for pixel in range(131072, 131076))
+    (postgres_bench.folder / "t.csv").write_text(f"file,htm7\n{rows}")
+    state = postgres_bench.state(CATALOG.replace('prefix = "."', f'prefix = "{postgres_bench.folder}"'))
+    slow = postgres_bench.folder / "slow"
+    slow.mkdir()
+    (slow / "sitecustomize.py").write_text("import sys, time\nif 'forkserver' in ' '.join(sys.orig_argv):\n    time.sleep(60)\n")
+    path = postgres_bench.environment.get("PYTHONPATH", str(ROOT))
+    environment = {**postgres_bench.environment, "PYTHONPATH": f"{slow}{os.pathsep}{path}"}
+    process = start(environment, "apply", state, "--yes", "--jobs", "2")
+    wait_for_forkserver(process)
+    begun = time.monotonic()
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+    end_of(process)
+    assert time.monotonic() - begun < 10, "it must not wait for the import, which takes a minute here"
+    assert process.returncode == 130
+    assert journal_of(postgres_bench.environment)[-1]["interrupted"] is True
+    postgres_bench.apply_and_check(state)
+
+
 def wait_for_forkserver(process: subprocess.Popen[str]) -> None:
     """Wait until the process from which workers are forked begins to import what they need."""
     while process.poll() is None:

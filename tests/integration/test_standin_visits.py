@@ -105,6 +105,7 @@ def test_a_visit_that_differs_is_updated_on_demand(
     assert define(repo).code == 0
 
 
+@pytest.mark.usefixtures("newest_release")
 def test_a_visit_that_differs_is_passed_over_on_demand(repo: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Exposure(NIGHT, 2), Exposure(NIGHT, 3)
     ingest(repo, folder, first)
@@ -117,6 +118,7 @@ def test_a_visit_that_differs_is_passed_over_on_demand(repo: Path, folder: Path,
     assert set(visits(repo)) == {first.id, second.id}
 
 
+@pytest.mark.usefixtures("newest_release")
 def test_exposures_that_have_a_visit_are_left_out_on_demand(repo: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Exposure(NIGHT, 2), Exposure(NIGHT, 3)
     ingest(repo, folder, first)
@@ -128,6 +130,7 @@ def test_exposures_that_have_a_visit_are_left_out_on_demand(repo: Path, folder: 
     assert isinstance(define(repo, "--prefilter", "--update-records").error, TypeError)
 
 
+@pytest.mark.usefixtures("newest_release")
 def test_regions_that_are_missing_are_added_on_demand_only(repo: Path, folder: Path) -> None:
     exposure = Exposure(NIGHT, 2)
     ingest(repo, folder, exposure)

@@ -128,6 +128,23 @@ def test_a_file_that_is_not_toml_is_not_overwritten(state: Path) -> None:
     assert path.read_text() == "version = "
 
 
+@pytest.mark.parametrize("content", ["acknowledge = 3", 'acknowledge = "x"', "acknowledge = [3]", '[acknowledge]\naddress = "b"'])
+def test_a_file_without_a_list_of_acknowledgements_is_not_overwritten(state: Path, content: str) -> None:
+    path = write(state, content)
+    before = path.read_text()
+    with pytest.raises(StateError, match=r"acks/ccms1.toml: write \[\[acknowledge\]\], with two brackets"):
+        write_acknowledgement(state, ENTRY)
+    assert path.read_text() == before
+
+
+def test_an_acknowledgement_joins_or_replaces_those_of_an_inline_list(state: Path) -> None:
+    write(state, f"version = 1\nacknowledge = [{{address = '{CHAIN}', reason = \"x\", until = 2026-12-24}}]")
+    for entry in (ENTRY, ENTRY.model_copy(update={"reason": "found again"})):
+        write_acknowledgement(state, entry)
+        found = load_acknowledgements(state)
+        assert (len(found.entries), found.entries[1], found.problems) == (2, entry, ())
+
+
 def test_an_acknowledgement_of_a_field_leaves_other_fields_of_the_resource() -> None:
     raws, rules = difference(), difference(field="rules", fingerprint="r")
     covered = ENTRY.model_copy(update={"fingerprint": fingerprint_of([raws, rules], RAW, "raws")})

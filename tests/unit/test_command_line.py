@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from reconciler.cli import main
 from reconciler.cli.console import worst_code
-from reconciler.cli.options import Duration
+from reconciler.cli.options import Duration, Night
 from reconciler.cli.sections import SectionedGroup
 
 
@@ -25,6 +25,17 @@ def test_a_duration_is_converted_to_seconds(text: str, expected: float) -> None:
 def test_text_that_is_not_a_duration_is_rejected(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a duration; write 90s, 30m or 2h"):
         Duration().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["20241108", "2024-11-08", " 20241108 "])
+def test_a_night_is_converted_to_its_number(text: str) -> None:
+    assert Night().convert(text, None, None) == 20241108
+
+
+@pytest.mark.parametrize("text", ["2024118", "2024-1-8", "202411 8", "20241308", "20240230", "today"])
+def test_text_that_is_not_a_night_is_rejected(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a night; write 20241108"):
+        Night().convert(text, None, None)
 
 
 def test_a_wrong_duration_exits_as_a_usage_error_and_not_as_differences() -> None:

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from fakes import FakeAction, FakeKind, FakeSpec, GivenKind, Thing, address, make_plan, make_state
 
+from reconciler.engine.address_selection import find_address
 from reconciler.engine.model import Command, Comparison, Condition, Cost, DifferenceKind, Members, Observed
 from reconciler.engine.plan import Plan
 from reconciler.engine.proof import Claim, Proof, find_boundary
@@ -19,7 +20,6 @@ from reconciler.errors import ObserveError, StateError
 from reconciler.report.explanation import ExplainReport, KnownFacts, SeenDifference, explain, explain_schema
 from reconciler.report.explanation_text import format_explanation
 from reconciler.report.journal import RecordedAction
-from reconciler.session import find_address
 
 NOW = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC)
 

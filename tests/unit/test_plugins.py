@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes import FakeKind
 
+from reconciler.engine.kind import Kind
 from reconciler.engine.model import Address, Change, Observed, Spec
 from reconciler.engine.plugin_kind import PluginKind
 from reconciler.engine.plugins import Plugin, find_plugins
@@ -128,6 +129,7 @@ CALLS: dict[str, tuple[Callable[[PluginKind], Any], type[ReconcileError]]] = {
     "links": (lambda kind: kind.links("front", Spec()), PluginError),
     "requirements": (lambda kind: kind.requirements(Spec()), PluginError),
     "validate": (lambda kind: kind.validate("front", Spec()), PluginError),
+    "check_inputs": (lambda kind: kind.check_inputs(Spec(), {}), PluginError),
     "observe": (lambda kind: kind.observe(None, {"front": Spec()}), ObserveError),
     "plan": (lambda kind: kind.plan(Change(ADDRESS, Spec(), Observed(None), ())), PluginError),
     "apply": (lambda kind: kind.apply(None, SimpleNamespace()), ApplyError),  # type: ignore[arg-type]
@@ -152,7 +154,7 @@ def call(method: str, body: Callable[..., Any]) -> Any:
     return CALLS[method][0](PluginKind(kind, Plugin('table "door"', entry_point)))
 
 
-@pytest.mark.parametrize("method", ["validate", "plan", "commands"])
+@pytest.mark.parametrize("method", ["validate", "check_inputs", "plan", "commands"])
 def test_an_error_of_a_generator_is_raised_where_it_is_called(method: str) -> None:
     with pytest.raises(PluginError, match=f'the table "door" of doors 1.0 raised KeyError in {method}'):
         call(method, raising(KeyError("hinge")))
@@ -175,6 +177,12 @@ def test_errors_that_the_engine_understands_pass_unchanged(error: BaseException)
     with pytest.raises(type(error)) as caught:
         call("apply", body)
     assert caught.value is error
+
+
+def test_each_method_of_a_kind_is_passed_on_to_that_of_the_package() -> None:
+    methods = {name for name, value in vars(Kind).items() if callable(value) and not name.startswith("_")}
+    assert methods <= vars(PluginKind).keys()
+    assert methods == CALLS.keys()
 
 
 def test_an_observation_that_is_not_observed_is_an_error() -> None:

@@ -10,9 +10,13 @@ import pytest
 
 from reconciler.engine.model import Action, Address, Difference, DifferenceKind, Spec
 from reconciler.engine.plan import Entry
-from reconciler.kinds.rucio_dataset import AddRule, RucioDatasetKind, Rule
+from reconciler.kinds.rucio_dataset import RucioDatasetKind
+from reconciler.kinds.shared.rucio_dataset_actions import AddRule
+from reconciler.kinds.shared.rucio_rules import Rule
+from reconciler.watch.found_differences import _merge
+from reconciler.watch.last_applies import read_last_applies
 from reconciler.watch.model import FoundDifference
-from reconciler.watch.observation import _merge, failed_check, read_applied
+from reconciler.watch.observation import failed_check
 
 DATASET = Address("rucio_dataset", "raw:d")
 
@@ -153,9 +157,9 @@ LEFT = [{"address": "chain.a", "state": "waiting"}]
 )
 def test_what_the_journal_shows_of_earlier_applies(tmp_path: Path, events: list[dict[str, Any]], expected: set[str]) -> None:
     journal = write_journal(tmp_path / "journal.jsonl", *events)
-    assert set(read_applied(journal, PLACE, {"chain.a", "chain.b"}, 2)) == expected
+    assert set(read_last_applies(journal, PLACE, {"chain.a", "chain.b"}, 2)) == expected
 
 
 def test_no_journal_shows_nothing(tmp_path: Path) -> None:
-    assert read_applied(tmp_path / "none.jsonl", PLACE, {"chain.a"}, 1) == {}
-    assert read_applied(None, PLACE, {"chain.a"}, 1) == {}
+    assert read_last_applies(tmp_path / "none.jsonl", PLACE, {"chain.a"}, 1) == {}
+    assert read_last_applies(None, PLACE, {"chain.a"}, 1) == {}

@@ -70,6 +70,8 @@ def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tup
     if spec.data_id is None:
         return _compare_by_path(context, name, sizes, files.excluded()), ()
     pattern = DataIdPattern.compile(spec.data_id)
+    if not context.policy.compares_records(len(sizes)) and _agree(context, name, spec, pattern, sizes):
+        return Members("raws", len(sizes), len(sizes)), ()
     found: dict[Hashable, list[JsonObject]] = defaultdict(list)
     mismatches = []
     for path, size in sizes.items():
@@ -98,6 +100,22 @@ def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tup
         paths = tuple({"path": path} for path in mismatches)
         conditions.append(Condition(DifferenceKind.DEGRADED, text, paths, "data_id"))
     return members, conditions
+
+
+def _agree(context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, paths: Collection[str]) -> bool:
+    """Return True if each file is one ingested raw and each raw one file; quicker than to find out which are not."""
+    keys = pattern.find_keys(paths)
+    if len(keys) < len(paths):
+        return False
+    rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+    if len(rows) != len(keys):
+        return False
+    obs_ids, full_names = pattern.read_names(context, spec.instrument)
+    return keys == {
+        (obs_ids.get(exposure, exposure), full_names.get(detector, detector))
+        for instrument, exposure, detector in rows
+        if instrument == spec.instrument
+    }
 
 
 def _list_present(

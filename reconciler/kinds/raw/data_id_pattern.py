@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,17 @@ class DataIdPattern:
     def compile(cls, text: str) -> DataIdPattern:
         pattern = re.compile(text)
         return cls(pattern, "obs_id" in pattern.groupindex, "full_name" in pattern.groupindex)
+
+    def find_keys(self, paths: Iterable[str]) -> set[tuple[Any, ...]]:
+        """Return exposure and detector of each path; fewer than there are paths if some don't match, or are of the same raw."""
+        groups = ("obs_id" if self.by_obs_id else "exposure", "full_name" if self.by_full_name else "detector")
+        matches = map(self.pattern.search, paths)
+        keys: set[tuple[Any, ...]] = {key for match in matches if match and None not in (key := match.group(*groups))}
+        if not self.by_obs_id:
+            keys = {(int(exposure), detector) for exposure, detector in keys if exposure.isdecimal()}
+        if not self.by_full_name:
+            keys = {(exposure, int(detector)) for exposure, detector in keys if detector.isdecimal()}
+        return keys
 
     def parse(self, path: str) -> JsonObject | None:
         """Return exposure, detector and night, as far as they are in a path; None if it doesn't match."""
@@ -58,16 +70,19 @@ class DataIdPattern:
 
         ``where`` selects the exposures to read, instead of all of the instrument.
         """
-        exposures = context.butler.records("exposure", where, instrument=instrument) if self.by_obs_id else ()
-        detectors = context.butler.records("detector", instrument=instrument) if self.by_full_name else ()
-        obs_ids = {record.id: record.obs_id for record in exposures}
-        full_names = {record.id: record.full_name for record in detectors}
+        obs_ids, full_names = self.read_names(context, instrument, where)
         return {
             (its, exposure, detector): (obs_ids.get(exposure, exposure), full_names.get(detector, detector))
             if its == instrument
             else (f"{its} {exposure}", detector)
             for its, exposure, detector in numbers
         }
+
+    def read_names(self, context: Context, instrument: str, where: str = "") -> tuple[Mapping[int, str], Mapping[int, str]]:
+        """Return the names of exposures and of detectors by their numbers, each only if the pattern finds names."""
+        read = functools.partial(context.butler.record_values, instrument=instrument)
+        obs_ids = read("exposure", "obs_id", where) if self.by_obs_id else {}
+        return obs_ids, read("detector", "full_name") if self.by_full_name else {}
 
     def to_member(self, exposure: Any, detector: Any) -> JsonObject:
         """Return exposure, detector and night of a raw."""

@@ -101,8 +101,8 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> RawFiles:
         return {file.name: file.size for file in context.rucio.files([did]) if names.match(file.name)}
 
     def find_sizes() -> dict[str, int]:
-        found = context.rucio.files(list(facts))
-        return {locate(locations, file.name): file.size for file in found if names.match(file.name)}
+        listed = context.rucio.files_by_dataset(list(facts)).values()
+        return {locate(locations, file.name): file.size for files in listed for file in files if names.match(file.name)}
 
     def find_excluded() -> list[str]:
         if names.excluded is None:
@@ -119,4 +119,11 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> RawFiles:
 
 def locate(locations: Sequence[str], name: str) -> str:
     """Return the path here of a file in Rucio: below the location whose end its name repeats, which gives the shortest path."""
-    return min((local_path(location, name) for location in locations), key=len)
+    folder, slash, base = name.rpartition("/")
+    return _locate_folder(tuple(locations), folder + slash) + base
+
+
+@functools.lru_cache(maxsize=10_000)
+def _locate_folder(locations: tuple[str, ...], folder: str) -> str:
+    """Return where the files of a folder in Rucio are here; both end with a slash, or are empty."""
+    return min((local_path(location, f"{folder}x") for location in locations), key=len)[:-1]

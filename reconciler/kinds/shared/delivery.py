@@ -45,7 +45,8 @@ class DeliveryState:
     Parameters
     ----------
     is_delivered : `Callable`
-        Returns False if the file of a URI still has to be waited for; True for files that no dataset of Rucio contains.
+        Returns False if the file of a URI still has to be waited for. One that no dataset of Rucio contains is waited for only
+        while a dataset that may contain it doesn't exist.
     condition : `Condition` or `None`
         What is being waited for.
     """

@@ -86,7 +86,14 @@ class GrownRaws:
     locate: Callable[[str], str]
 
     def compare(self, growth: Growth, parts: Mapping[str, FilePart], total: int) -> Members | None:
-        """Compare what came to the files with what came to the ``total`` raws; None if that doesn't explain what has changed."""
+        """Compare what came to the files since the proof with what came to the raws, of which there are now ``total``.
+
+        Returns
+        -------
+        members : `Members` or `None`
+            The raws that files came for and the Butler lacks are missing; everything else is proven. `None` if the growth of the
+            files doesn't explain everything that has changed, so that all raws have to be listed.
+        """
         files = self._list_changed(growth, parts)
         added = None if files is None else self._find_keys(growth)
         if files is None or added is None or not added <= files.keys():

@@ -85,10 +85,10 @@ class ButlerConnection:
                 butler.registry.refresh()
                 self._cache_collections(butler, writeable)
         except SQLAlchemyError:
-            self.forget_connections()
+            self.close()
 
-    def forget_connections(self) -> None:
-        """Close all Butlers and clear the cache, so that the next question opens the repository again."""
+    def close(self) -> None:
+        """Close all Butlers and clear the cache; the next question opens the repository again."""
         self._collection_caches.close()
         for butler in self._butlers.values():
             with contextlib.suppress(Exception):
@@ -98,10 +98,6 @@ class ButlerConnection:
         self._butlers.clear()
         self._answers.clear()
         self._config = None
-
-    def close(self) -> None:
-        """Close all Butlers; a later question opens them again."""
-        self.forget_connections()
 
     @property
     def status(self) -> Status:
@@ -116,7 +112,7 @@ class ButlerConnection:
 
     @property
     def ready(self) -> bool:
-        """Whether the repository can be queried; raises ObserveError if it exists and can't be opened."""
+        """Whether the repository can be queried; raises ObserveError as `status` does."""
         return self.status == "ready"
 
     def _read_status(self) -> Status:
@@ -226,7 +222,7 @@ class ButlerConnection:
 
     @property
     def identity(self) -> str:
-        """The location of the registry and its namespace, without credentials; empty if the repository doesn't exist yet."""
+        """The location of the registry and its namespace, without credentials; empty unless the repository is ready."""
         if not self.ready:
             return ""
         url, namespace = registry_of(self.config())

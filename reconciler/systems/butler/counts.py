@@ -50,7 +50,6 @@ class DatasetCounter:
         collection: str,
         sources: Iterable[str],
         where: str = "",
-        bind: Mapping[str, Any] | None = None,
     ) -> int | None:
         """Count the members of a TAGGED collection that are in some other collections and match a query expression.
 
@@ -67,7 +66,7 @@ class DatasetCounter:
             return 0
         expression, runs_bound = from_runs(dataset_type, runs, where)
         with translate_read_errors(self.connection.uri):
-            return self._count_data_ids(dataset_type, names, expression, {**(bind or {}), **runs_bound})
+            return self._count_data_ids(dataset_type, names, expression, runs_bound)
 
     def _count_data_ids(
         self, dataset_type: str, names: Sequence[str], where: str = "", bind: Mapping[str, Any] | None = None
@@ -94,23 +93,18 @@ class DatasetCounter:
 
     def count_in(
         self, dataset_type: str, collections: Iterable[str], dimension: str, values: Iterable[Any], instrument: str
-    ) -> tuple[int, int]:
-        """Count the datasets that have one of these values of a dimension, and the values that have any dataset.
-
-        The dimension may be one that the type's own dimensions only lead to, as exposures lead to visits.
-        """
+    ) -> int:
+        """Count the datasets that have one of these values of a dimension of their type."""
         ordered = sorted(values)
         names = self.definitions.searchable(dataset_type, collections)
 
-        def read() -> tuple[int, int]:
-            datasets = with_datasets = 0
+        def read() -> int:
+            count = 0
             for start in range(0, len(ordered) if names else 0, COUNT_CHUNK):
                 where, bind = with_bound_values(instrument, dimension, ordered[start : start + COUNT_CHUNK])
                 with self.connection.open().query() as query:
-                    chosen = query.where(where, bind=bind)
-                    datasets += int(chosen.datasets(dataset_type, names, find_first=False).count())
-                    with_datasets += int(chosen.join_dataset_search(dataset_type, names).data_ids([dimension]).count())
-            return datasets, with_datasets
+                    count += int(query.where(where, bind=bind).datasets(dataset_type, names, find_first=False).count())
+            return count
 
         key = ("count in", dataset_type, tuple(names), dimension, tuple(ordered), instrument)
         return self.connection.cached(key, read)

@@ -236,7 +236,10 @@ def _explain_butler_error(error: BaseException, text: str, first: str) -> tuple[
 
 
 def as_observe_error(failure: str, error: BaseException) -> ObserveError:
-    """Return the ObserveError to raise for an exception; ``failure`` is what could not be done."""
+    """Return the ObserveError to raise for an exception; ``failure`` is what could not be done.
+
+    It is a `RegistryNeedsRecovery` if a killed writer left its journal, which only a writer can roll back.
+    """
     message, hints = explain(error)
     fault, _ = _find_fault(error)
     error_class = RegistryNeedsRecovery if fault is _HOT_JOURNAL else ObserveError

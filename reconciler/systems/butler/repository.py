@@ -47,7 +47,6 @@ class Repository:
         self.open = connection.open
         self.analyze = connection.analyze
         self.forget = connection.forget
-        self.forget_connections = connection.forget_connections
         self.close = connection.close
 
         definitions = DefinitionReader(connection)
@@ -61,6 +60,7 @@ class Repository:
         self.check_expression = definitions.check_expression
         self.universe = definitions.universe
         self.records = definitions.records
+        self.record_values = definitions.record_values
         self.count_records = definitions.count_records
         self.has_field = definitions.has_field
         self.make_record = definitions.make_record
@@ -101,7 +101,7 @@ class Repository:
 
     @property
     def identity(self) -> str:
-        """The location of the registry and its namespace, without credentials."""
+        """The location of the registry and its namespace, without credentials; empty unless the repository is ready."""
         return self.connection.identity
 
     @property

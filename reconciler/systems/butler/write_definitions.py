@@ -40,7 +40,7 @@ def create(repository: Repository, seed: str | None, *, override: bool, repair: 
         config = Config(seed) if seed else None
         with limited_waits():
             Butler.makeRepo(repository.uri, config=config, forceConfigRoot=not override, overwrite=repair)
-    repository.forget_connections()
+    repository.close()
     repository.open(writeable=True)  # the first open for writing creates the datastore's tables
 
 

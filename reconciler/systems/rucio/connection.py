@@ -68,7 +68,6 @@ class RucioConnection:
             return
         os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
         _check_configuration(self.settings)
-        _remember_credentials(self.settings)
         attempts = Attempts()
         with translate_read_errors(self.place, attempts), _use_configuration(self.settings.config):
             from rucio.client import Client
@@ -97,27 +96,33 @@ class RucioConnection:
         return str(self.client.account)
 
     def place(self) -> str:
-        """Return the server's address for messages, without a query."""
+        """Return the server's address for messages, without a query; a phrase if the configuration doesn't have it."""
         if self._client is not None:
             return str(self._client.host)
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read([self.settings.config or os.environ.get("RUCIO_CONFIG", "")])
-        return parser.get("client", "rucio_host", fallback="the address in rucio.cfg")
+        fallback = "the address in rucio.cfg"
+        try:
+            return _read_configuration(self.settings).get("client", "rucio_host", fallback=fallback)
+        except ObserveError:  # `connect` reports it
+            return fallback
 
     def ping(self) -> None:
-        """Raise `ObserveError` unless the server and its database answer."""
+        """Raise `ObserveError` unless the server and its database answer, or did since the last `forget`."""
         self.ask("whoami", lambda: self.client.whoami())
 
     def ask(self, key: Hashable, question: Callable[[], T], what: str = "") -> T:
-        """Return the answer to a question, from the cache or by `read`."""
+        """Return the answer to a question, from the cache or by `read`.
+
+        ``key`` identifies the question; it is the name of the endpoint, or a tuple that begins with that.
+        """
         if key not in self._answers:
             self._answers[key] = self.read(question, what, endpoint=str(key[0]) if isinstance(key, tuple) else str(key))
         answer: T = self._answers[key]
         return answer
 
     def read(self, question: Callable[[], T], what: str = "", *, endpoint: str) -> T:
-        """Return the answer to a question, with retries and past the cache; ``what`` is the DID that it is about, if it is one.
+        """Return the answer to a question, with retries and past the cache.
 
+        ``what`` is the subject of the question in messages, such as a DID; it is empty for a question about many.
         While an ``endpoint`` fails whatever it is asked about, it isn't asked; see `reconciler.systems.rucio.outages`.
 
         Raises
@@ -160,6 +165,8 @@ class RucioConnection:
         ------
         reconciler.errors.ApplyError
             If it failed. It is never retried: the caller reads again first.
+        reconciler.errors.ObserveError
+            If it can't log in; then nothing was sent.
         """
         client = self.client
         with translate_write_errors(self.place, what):
@@ -184,16 +191,40 @@ def _use_configuration(path: str | None) -> Iterator[None]:
             os.environ["RUCIO_CONFIG"] = before
 
 
-def _remember_credentials(settings: RucioConnectionSettings) -> None:
-    """Keep the password of the configuration out of messages, also of those that quote it."""
-    parser = configparser.ConfigParser(interpolation=None)
-    with contextlib.suppress(configparser.Error, UnicodeDecodeError):
-        parser.read([settings.config or os.environ.get("RUCIO_CONFIG", "")])
-        redaction.remember(parser.get("client", "password", fallback=""))
+def _find_configuration(settings: RucioConnectionSettings) -> str:
+    """Return the path of the configuration file; empty if the client searches for one."""
+    return settings.config or os.environ.get("RUCIO_CONFIG", "")
 
 
 def _check_configuration(settings: RucioConnectionSettings) -> None:
-    """Report a missing configuration file before the client searches for others."""
-    path = settings.config or os.environ.get("RUCIO_CONFIG")
+    """Report a missing or invalid configuration file before the client searches for others, and keep its password secret."""
+    path = _find_configuration(settings)
     if path and not os.path.exists(path):
         raise ObserveError(f"can't query Rucio: {path}: no such file", ("Is RUCIO_CONFIG right?",))
+    redaction.remember(_read_configuration(settings).get("client", "password", fallback=""))
+
+
+def _read_configuration(settings: RucioConnectionSettings) -> configparser.ConfigParser:
+    """Read the configuration file; the result is empty if there is none.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If it is invalid. The parser's own message isn't kept, because it quotes the line, which may contain a password.
+    """
+    path = _find_configuration(settings)
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read([path])
+    except configparser.Error as error:
+        hint = "It needs lines such as `rucio_host = …` in a section [client], each key and section once."
+        raise ObserveError(f"can't query Rucio: {path}:{_find_line(error)}: invalid line", (hint,)) from None
+    except UnicodeDecodeError:
+        raise ObserveError(f"can't query Rucio: {path}: is not UTF-8 text", ("Is RUCIO_CONFIG right?",)) from None
+    return parser
+
+
+def _find_line(error: configparser.Error) -> int:
+    """Return the number of the line at which the parser failed."""
+    number: int = error.errors[0][0] if getattr(error, "errors", None) else error.lineno  # type: ignore[attr-defined]
+    return number

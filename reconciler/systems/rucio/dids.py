@@ -18,6 +18,7 @@ from reconciler.patterns import is_glob
 from reconciler.systems.rucio.connection import RucioConnection
 from reconciler.systems.rucio.errors import IncompleteAnswer, translate_read_errors
 from reconciler.systems.rucio.facts import DidFacts, FileFacts, did_facts, did_keys, read_rows, split_did
+from reconciler.systems.rucio.requests import post_rows
 
 DIDS_PER_CALL = 1000
 """The server refuses more, with a message of megabytes."""
@@ -32,7 +33,7 @@ DIDS_PER_ATTACHMENT = 500
 
 
 def batches(dids: Sequence[str], size: int = DIDS_PER_CALL) -> list[Sequence[str]]:
-    """Split DIDs into as many as one call takes."""
+    """Split DIDs into lists that one call takes, of at most ``size``."""
     return [dids[start : start + size] for start in range(0, len(dids), size)]
 
 
@@ -101,7 +102,7 @@ class DidCatalog:
 
         return self._connection.read(read, did, endpoint="did")
 
-    def match(self, pattern: str, did_type: str = "collection") -> list[str]:
+    def match(self, pattern: str) -> list[str]:
         """List datasets and containers that match ``scope:name`` with wildcards; without any, return the DID, existing or not.
 
         Raises
@@ -116,20 +117,20 @@ class DidCatalog:
         coarse = "".join("*" if sign in "?[" else sign for sign in name.partition("[")[0]) + ("*" if "[" in name else "")
 
         def read() -> list[str]:
-            names = self._search(scope, coarse, did_type)
+            names = self._search(scope, coarse)
             return sorted(f"{scope}:{found}" for found in names if fnmatch.fnmatchcase(found, name))
 
-        return self._connection.ask(("match", pattern, did_type), read, pattern)
+        return self._connection.ask(("match", pattern), read, pattern)
 
-    def _search(self, scope: str, name: str, did_type: str) -> set[str]:
-        """Search names with wildcards, again in two parts, and for one name alone.
+    def _search(self, scope: str, name: str) -> set[str]:
+        """Search names of datasets and containers with wildcards, again in two parts, and for one name alone.
 
         A search that is cut the same way each time loses other names in parts, and the only one when asked for one.
         """
 
         def read(**bounds: str) -> set[str]:
             filters = {"name": name, **{key.replace("_", "."): value for key, value in bounds.items()}}
-            return set(read_rows(self._connection.client.list_dids(scope, [filters], did_type=did_type)))
+            return set(read_rows(self._connection.client.list_dids(scope, [filters], did_type="collection")))
 
         first = read()
         if first:
@@ -144,7 +145,7 @@ class DidCatalog:
         return first
 
     def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:
-        """List the DIDs in each container."""
+        """List the DIDs in each container; one that doesn't exist is an error."""
         return {
             did: self._connection.ask(("contents", did), functools.partial(self._read_contents, did), did) for did in containers
         }
@@ -190,7 +191,7 @@ class DidCatalog:
         Raises
         ------
         reconciler.errors.ObserveError
-            If the server can't be queried, or lists fewer files than it records or counts.
+            If the server can't be queried, or lists another number of files than it records or counts.
         """
         asked = sorted(set(datasets))
         new = [did for did in asked if not self._connection.is_cached(("files", did))]
@@ -213,8 +214,8 @@ class DidCatalog:
 
     def _list_files(self, datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
         listed: dict[str, list[FileFacts]] = defaultdict(list)
-        for row in read_rows(self._connection.client.bulk_list_files(did_keys(datasets)), "scope", "name"):
-            file = FileFacts(row["scope"], row["name"], int(row["bytes"] or 0), row.get("adler32") or "")
+        for row in read_rows(post_rows(self._connection.client, "dids/bulkfiles", {"dids": did_keys(datasets)}), "scope", "name"):
+            file = FileFacts(row["scope"], row["name"], row["bytes"] or 0, row.get("adler32") or "")
             listed[f"{row['parent_scope']}:{row['parent_name']}"].append(file)
         return listed
 

@@ -6,7 +6,7 @@ import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 RuleOptions = Mapping[str, str | int | bool | None]
 """What update_replication_rule changes, by its names: activity, comment, priority, locked, lifetime."""
@@ -41,8 +41,7 @@ class DidFacts:
     adler32: str = ""
 
 
-@dataclass(frozen=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     """A file in a dataset; ``size`` is in bytes, and ``adler32`` is empty if Rucio has none."""
 
     scope: str
@@ -83,10 +82,12 @@ class Delivery:
 
     @property
     def available(self) -> int:
+        """Number of files that are available."""
         return len(self.here)
 
     @property
     def complete(self) -> bool:
+        """Whether all datasets exist and all of their files are available."""
         return not self.missing_dids and self.available >= self.wanted
 
 

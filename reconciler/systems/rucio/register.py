@@ -125,7 +125,6 @@ def register_datasets(
 ) -> int:
     """Register datasets as replicas and add them to a Rucio dataset, which is created if absent. Safe to repeat.
 
-
     Parameters
     ----------
     rucio : `reconciler.systems.rucio.server.RucioServer`

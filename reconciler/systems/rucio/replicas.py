@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from reconciler.systems.rucio.connection import RucioConnection
 from reconciler.systems.rucio.dids import DidCatalog, batches
 from reconciler.systems.rucio.facts import BadReplica, Delivery, did_keys, read_rows
+from reconciler.systems.rucio.requests import get_rows
 
 
 class ReplicaCatalog:
@@ -51,23 +50,6 @@ class ReplicaCatalog:
         return frozenset(found)
 
     def _read_bad(self, rse: str) -> frozenset[BadReplica]:
-        rows = _list_bad_replicas(self._connection.client, rse)
+        # rucio-clients has no method for this; its other ways to find bad replicas list all replicas of a dataset.
+        rows = get_rows(self._connection.client, "replicas/bad/states", {"state": "B", "rse": rse})
         return frozenset(BadReplica(f"{row['scope']}:{row['name']}", rse) for row in read_rows(rows, "scope", "name", "state"))
-
-
-def _list_bad_replicas(client: Any, rse: str) -> Any:
-    """Call ``GET /replicas/bad/states``, for which rucio-clients has no method.
-
-    The other ways to find bad replicas list all replicas of a dataset. The method for requests has another signature before 38.5.
-    """
-    import requests
-    from rucio.common import constants
-    from rucio.common.utils import build_url
-
-    url = build_url(client.list_hosts[0], path="replicas/bad/states", params={"state": "B", "rse": rse})
-    method = {"method": constants.HTTPMethod.GET} if hasattr(constants, "HTTPMethod") else {"type_": "GET"}
-    response = client._send_request(url, **method)
-    if response.status_code != requests.codes.ok:
-        error, message = client._get_exception(headers=response.headers, status_code=response.status_code, data=response.content)
-        raise error(message)
-    return [json.loads(line) for line in response.text.splitlines() if line]

@@ -24,7 +24,10 @@ class RuleCatalog:
         self._connection = connection
 
     def query(self, dids: Iterable[str]) -> dict[str, list[RuleFacts]]:
-        """List the rules of DIDs: of many by one list of their scope, of a few one by one."""
+        """List the rules of DIDs: of many by one list of their scope, of a few one by one.
+
+        A DID without rules may be left out; of a scope that was listed, all DIDs with rules are included.
+        """
         by_scope: dict[str, list[str]] = defaultdict(list)
         for did in dict.fromkeys(dids):
             by_scope[split_did(did)[0]].append(did)
@@ -45,7 +48,7 @@ class RuleCatalog:
         return [RuleFacts.from_row(row) for row in read_rows(answer, *keys)]
 
     def confirm(self, dids: Sequence[str], known: Mapping[str, Sequence[RuleFacts]]) -> None:
-        """Query the rules of the first few DIDs again, one by one: a list of rules has no count that shows when it was cut.
+        """Query the rules of the first `MOST_CONFIRMED` DIDs again, one by one: no count shows when a list of rules was cut.
 
         Raises
         ------
@@ -60,7 +63,7 @@ class RuleCatalog:
                     raise IncompleteAnswer(f"{did} has {len(confirmed):,} rules, but the list before had only {len(listed):,}")
 
     def add(self, did: str, rule: RuleRequest) -> list[str]:
-        """Add a rule to a DID, and return its ID."""
+        """Add a rule to a DID, and return the new ID as the only item of a list."""
         options = {name: value for name, value in dataclasses.asdict(rule).items() if value is not None}
         ids = self._connection.write(
             f"add rule {rule.rse_expression} × {rule.copies} to {did}",
@@ -77,7 +80,7 @@ class RuleCatalog:
         return str(new)
 
     def update(self, did: str, rule_id: str, options: RuleOptions) -> None:
-        """Change what Rucio lets one change of a rule of a DID."""
+        """Change properties of a rule of a DID; `RuleOptions` lists those that Rucio lets one change."""
         self._connection.write(
             f"update rule {rule_id} of {did}", lambda client: client.update_replication_rule(rule_id, dict(options))
         )

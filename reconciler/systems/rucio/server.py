@@ -56,7 +56,7 @@ class RucioServer:
         return self.connection.place()
 
     def ping(self) -> None:
-        """Raise `ObserveError` unless the server and its database answer."""
+        """Raise `ObserveError` unless the server and its database answer, or did since the last `forget`."""
         self.connection.ping()
 
     def forget(self) -> None:
@@ -67,9 +67,9 @@ class RucioServer:
         """Query DIDs in bulk; those that don't exist are left out, which is confirmed one by one unless ``confirm`` is False."""
         return self._dids.query(dids, confirm=confirm)
 
-    def matching(self, pattern: str, did_type: str = "collection") -> list[str]:
+    def matching(self, pattern: str) -> list[str]:
         """List datasets and containers that match a pattern; a DID without wildcards is returned as it is, existing or not."""
-        return self._dids.match(pattern, did_type)
+        return self._dids.match(pattern)
 
     def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:
         """List the DIDs in each container; one that doesn't exist is an error."""
@@ -80,7 +80,7 @@ class RucioServer:
         self._dids.confirm_not_contained(container, dids)
 
     def parents(self, did: str) -> set[str]:
-        """List the datasets or containers that contain a DID."""
+        """List the datasets or containers that contain a DID; none if it doesn't exist."""
         return self._dids.parents(did)
 
     def files(self, datasets: Iterable[str]) -> list[FileFacts]:
@@ -88,7 +88,7 @@ class RucioServer:
         return self._dids.files(datasets)
 
     def files_by_dataset(self, datasets: Iterable[str]) -> dict[str, list[FileFacts]]:
-        """List the files of each dataset; any number but Rucio's own count is an error."""
+        """List the files of each dataset, none of one that doesn't exist; any number but Rucio's own count is an error."""
         return self._dids.files_by_dataset(datasets)
 
     def rules(self, dids: Iterable[str]) -> dict[str, list[RuleFacts]]:

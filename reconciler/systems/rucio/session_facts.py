@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from reconciler.systems.rucio.facts import parse_time, read_rows
+from reconciler.systems.rucio.facts import parse_time
 
 if TYPE_CHECKING:
     from reconciler.systems.rucio.connection import RucioConnection
@@ -39,17 +39,6 @@ def read_session(connection: RucioConnection) -> SessionFacts:
         If the server can't be reached or refuses the credentials.
     """
     return connection.read(lambda: _validate(connection.client), endpoint="validate")
-
-
-def read_scopes(connection: RucioConnection) -> frozenset[str]:
-    """Return the names of all scopes.
-
-    Raises
-    ------
-    reconciler.errors.ObserveError
-        If there is no answer that can be trusted.
-    """
-    return connection.ask("scopes", lambda: frozenset(map(str, read_rows(connection.client.list_scopes()))))
 
 
 def _validate(client: Any) -> SessionFacts:

@@ -127,7 +127,7 @@ class RuleProgress:
 
     @property
     def percent(self) -> int:
-        """Whole percent that is done; 100 only if all is."""
+        """Whole percent that is done; 100 only if all is, 0 if there is nothing to do."""
         return self.done * 100 // self.total if self.total else 0
 
 

@@ -83,7 +83,8 @@ class RawIngestTask(Task):
         super().__init__(config or self.ConfigClass(), log=getLogger("lsst"), **more)  # as the real one, which is of package lsst
         self.config.validate()
         self.butler = butler
-        self.instruments = Instrument.importAll(butler.registry)
+        names = [record.name for record in butler.registry.queryDimensionRecords("instrument")]
+        self.instruments = {name: Instrument.fromName(name, butler.registry) for name in names}
         self.raw = DatasetType("raw", ["instrument", "exposure", "detector"], "Exposure", universe=butler.dimensions)
         self.runs: set[str] = set()
         self.progress = Progress("obs.base.RawIngestTask")
@@ -194,7 +195,7 @@ class RawIngestTask(Task):
     def _register(self, exposure: _Exposure, run: str | None) -> str:
         """Register the dataset type and the RUN collection of an exposure, once for each, and return the collection's name."""
         name = exposure.records["exposure"].instrument
-        run = run or self.instruments[name]().makeDefaultRawIngestRunName()
+        run = run or self.instruments[name].makeDefaultRawIngestRunName()
         if run not in self.runs:
             self.butler.registry.registerDatasetType(self.raw)
             self.butler.registry.registerCollection(run, type=CollectionType.RUN)
@@ -205,7 +206,7 @@ class RawIngestTask(Task):
         self, exposure: _Exposure, data_ids: Sequence[DataCoordinate], run: str, skip_existing: bool, track: bool
     ) -> list[DatasetRef]:
         """Ingest the raws of an exposure in one transaction."""
-        instrument = self.instruments[exposure.records["exposure"].instrument]()
+        instrument = self.instruments[exposure.records["exposure"].instrument]
         mode = DatasetIdGenEnum.DATAID_TYPE_RUN
         refs = [DatasetRef(self.raw, data_id, run=run, id_generation_mode=mode) for data_id in data_ids]
         datasets = [

@@ -53,8 +53,12 @@ def current_release() -> Release:
     KeyError
         If ``STANDIN_RELEASE`` names another release than those in `RELEASES`.
     """
-    if name := os.environ.get(VARIABLE):
-        return RELEASES[name]
+    name = os.environ.get(VARIABLE)
+    return RELEASES[name] if name else installed_release()
+
+
+def installed_release() -> Release:
+    """Return the release that goes with the installed lsst-daf-butler."""
     from importlib.metadata import version
 
     # The first weekly whose ingest-raws has --skip-existing is that of December 2025.
