@@ -395,7 +395,7 @@ class Executor:
         """Report a failed action; return None if the resource has to be observed and planned again."""
         if isinstance(failure, PartlyApplied):
             self.listener.ended(action, failure.made, failure)
-            return progress.failed(entry.address, failure)
+            return progress.failed(entry.address, failure, failure.problems[0])
         rest = self._find_rest(entry, action)
         effective = rest is None and action.is_single_call  # only the answer was lost, or another run did the same
         self.listener.ended(action, {}, failure, effective=effective)

@@ -467,7 +467,7 @@ def test_a_partly_applied_action_is_not_repeated_and_holds_up_only_what_requires
     }
     run = Run(tables, context=FakeContext(existing={"t:s"}))
     run.kind.things["s"] = Thing()
-    error = PartlyApplied("1 of 3 can't be added", {"members": 2})
+    error = PartlyApplied(["1 of 3 can't be added", "3: it is too large"], {"members": 2})
     run.kind.script = [run.kind.do_then_raise(error, members=2)]
     outcomes = run.execute()
     failed = Outcome(address("box.s"), Status.FAILED, "1 of 3 can't be added", 1, {"members": 2})

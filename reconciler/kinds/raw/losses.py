@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Files that are named for each reason, and reasons that are shown."""
+MOST_FOLDERS = 5
 UNKNOWN = "not ingested, though no error was reported"
 DATASET_TYPE = "raw"
 
@@ -94,7 +95,8 @@ class Losses:
         reasons = {path: self._explain(path, ingested) for path in lost}
         rest = len(self._files) - len(lost)
         made = {"raws": rest} if rest else {}
-        raise PartlyApplied(list(_describe(reasons, len(self._files))), made, list(self._advise(lost, rest)))
+        names = {path: path if path in self._duplicates else posixpath.basename(path) for path in lost}
+        raise PartlyApplied(list(_describe(reasons, names, len(self._files))), made, list(self._advise(lost, rest)))
 
     def _advise(self, lost: Sequence[str], rest: int) -> Iterator[str]:
         """Yield what else is known, and what to do."""
@@ -102,8 +104,10 @@ class Losses:
             yield f"the other {rest:,} {'was' if rest == 1 else 'were'} ingested"
         if self._conflicts.intersection(lost):
             yield "set update_records = true to let ingest-raws update the records of these exposures"
-        if len(lost) == 1:
-            yield f"the file is at {lost[0]}"
+        folders = list(dict.fromkeys(posixpath.dirname(path) for path in lost))
+        more = f" and {len(folders) - MOST_FOLDERS:,} more folders" if len(folders) > MOST_FOLDERS else ""
+        place = f"the file is at {lost[0]}" if len(lost) == 1 else f"the files are in {', '.join(folders[:MOST_FOLDERS])}{more}"
+        yield place
         if not self._conflicts.issuperset(lost):
             which = "it" if len(lost) == 1 else "them"
             yield f"remove {which}, or exclude {which} with the key exclude"
@@ -130,18 +134,18 @@ class Losses:
         return {path for path, found in parsed if found is not None and (found["exposure"], found["detector"]) in keys}
 
 
-def _describe(reasons: Mapping[str, str], total: int) -> Iterable[str]:
+def _describe(reasons: Mapping[str, str], names: Mapping[str, str], total: int) -> Iterable[str]:
     """Yield a line for each reason, with the names of the files."""
+    if len(reasons) == 1:
+        ((path, reason),) = reasons.items()
+        yield f"1 of {total:,} files: {names[path]}: {reason}"
+        return
     by_reason: dict[str, list[str]] = defaultdict(list)
     for path, reason in reasons.items():
-        by_reason[reason].append(posixpath.basename(path) if len(reasons) == 1 else path)
-    if len(reasons) == 1:
-        ((reason, (name,)),) = by_reason.items()
-        yield f"1 of {total:,} files: {name}: {reason}"
-        return
+        by_reason[reason].append(names[path])
     yield f"{len(reasons):,} of {total:,} files were not ingested"
-    for reason, names in list(by_reason.items())[:SHOWN]:
-        more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-        yield f"{', '.join(names[:SHOWN])}{more}: {reason}"
+    for reason, files in list(by_reason.items())[:SHOWN]:
+        more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
+        yield f"{', '.join(files[:SHOWN])}{more}: {reason}"
     if len(by_reason) > SHOWN:
         yield f"and {len(by_reason) - SHOWN:,} more reasons"
