@@ -15,7 +15,8 @@
     ├── LockLost                 the lock was lost during a run, which has stopped
     ├── WriteRefused             a check that only reads was about to change something
     └── ApplyError               an action failed
-        └── WorkerDied               a worker process ended before its work was done
+        ├── WorkerDied               a worker process ended before its work was done
+        └── PartlyApplied            an action did all that can be done; the error names the rest, and why
     Interrupted                  the caller asked a run to stop; not a failure
 
 Adapters translate every exception of a library into one of these. Messages never contain credentials: `clean` removes them from
@@ -25,7 +26,8 @@ all text that comes from outside.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from reconciler.printable import escape
 from reconciler.redaction import redact
@@ -143,6 +145,26 @@ class LockLost(ReconcileError):
 
 class ApplyError(ReconcileError):
     """An action failed."""
+
+
+class PartlyApplied(ApplyError):
+    """An action did all that can be done now; the message names what is left, and why, so it isn't tried again in this run.
+
+    What was made can be used: only what needs the rest is affected.
+
+    Parameters
+    ----------
+    message : `str` or sequence of `str`
+        What is left, and why.
+    made : mapping
+        What the action made: numbers or lists by noun.
+    hints : sequence of `str`
+        Further lines: what is known, and what to do.
+    """
+
+    def __init__(self, message: str | Sequence[str], made: Mapping[str, Any], hints: Sequence[str] = ()) -> None:
+        self.made = dict(made)
+        super().__init__(message, hints)
 
 
 class WorkerDied(ApplyError):

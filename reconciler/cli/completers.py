@@ -38,7 +38,9 @@ def complete_tables(context: click.Context, parameter: click.Parameter, incomple
 
     package = find_spec("reconciler.kinds")
     folders = package.submodule_search_locations if package is not None else None
-    modules = [path.stem.rstrip("_") for folder in folders or () for path in Path(folder).glob("*.py")]
+    places = [Path(folder) for folder in folders or ()]
+    modules = [path.stem.rstrip("_") for folder in places for path in folder.glob("*.py")]
+    modules += [path.parent.name for folder in places for path in folder.glob("*/kind.py")]
     return _match(sorted(["reconcile", "rucio", *(name for name in modules if name)]), incomplete)
 
 

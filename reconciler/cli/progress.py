@@ -67,9 +67,10 @@ class ConsoleProgress(Listener):
         """Show how far bulk work has come."""
         if self.bars is None or self.action is None:
             return
+        text = escape(redact(f"{self.action.address}  {self.action.verb} {what}"))
         if self.task is None:
-            self.task = self.bars.add_task(escape(redact(f"{self.action.address}  {self.action.verb} {what}")), total=total)
-        self.bars.update(self.task, completed=done, total=total)
+            self.task = self.bars.add_task(text, total=total)
+        self.bars.update(self.task, description=text, completed=done, total=total)
 
     def started(self, action: Action) -> None:
         """An action begins."""

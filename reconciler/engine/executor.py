@@ -19,7 +19,16 @@ from reconciler.engine.model import Action, Address, Delivery, Difference, Diffe
 from reconciler.engine.observe import Observation, observe
 from reconciler.engine.outcome_counts import DONE, HELD_UP, count_acted
 from reconciler.engine.plan import Entry, Plan, plan_resource
-from reconciler.errors import ApplyError, ConflictError, Interrupted, ObserveError, ReconcileError, StateError, WorkerDied
+from reconciler.errors import (
+    ApplyError,
+    ConflictError,
+    Interrupted,
+    ObserveError,
+    PartlyApplied,
+    ReconcileError,
+    StateError,
+    WorkerDied,
+)
 
 PASSES = 3
 """How often a resource is planned again because an action revealed another one; more would be going in circles."""
@@ -256,7 +265,7 @@ class Executor:
             if outcome is None or outcome.status in DONE:
                 continue
             text = f"needs {other}, which {REASONS[outcome.status]}"
-            if outcome.status is Status.FAILED:
+            if outcome.status is Status.FAILED and not isinstance(outcome.error, PartlyApplied):
                 return Outcome(address, Status.BLOCKED, text)
             if token == str(other) or not self._exists(token):
                 status = Status.WAITING if outcome.status is Status.WAITING else Status.BLOCKED
@@ -367,6 +376,9 @@ class Executor:
             error = ApplyError("stopped between two chunks; what is done stays")
             self.listener.ended(action, {}, error)
             raise
+        except PartlyApplied as error:
+            progress.add(error.made)
+            return error
         except ReconcileError as error:  # also a wrong input file: it concerns this resource alone
             return error
         finally:
@@ -379,6 +391,9 @@ class Executor:
 
     def _handle_failure(self, entry: Entry, action: Action, failure: ReconcileError, progress: _Progress) -> Outcome | None:
         """Report a failed action; return None if the resource has to be observed and planned again."""
+        if isinstance(failure, PartlyApplied):
+            self.listener.ended(action, failure.made, failure)
+            return progress.failed(entry.address, failure, failure.problems[0])
         rest = self._find_rest(entry, action)
         effective = rest is None and action.is_single_call  # only the answer was lost, or another run did the same
         self.listener.ended(action, {}, failure, effective=effective)

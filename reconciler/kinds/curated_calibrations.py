@@ -7,6 +7,7 @@ written is compared with what is certified, and its validity ranges with the dat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.datasets import Certification
+    from reconciler.systems.butler.instruments import CuratedFacts
     from reconciler.systems.context import Context
 
 CAMERA = "camera"
@@ -29,7 +31,11 @@ class CuratedCalibrationsSpec(Spec):
     instrument: str = Field(
         description="Name of the instrument, or its fully qualified Python class.", examples=["lsst.obs.lsst.LsstComCam"]
     )
-    label: str = Field(description="Label that becomes part of the collection names, usually a ticket.", examples=["DM-48650"])
+    label: str = Field(
+        "",
+        description="Label that becomes part of the names of the RUN collections, usually a ticket; empty for none.",
+        examples=["DM-48650"],
+    )
     dataset_types: tuple[str, ...] = Field(
         (CAMERA,),
         description="Dataset types of which datasets must be certified. If it is left out, those that the instrument's class "
@@ -37,14 +43,39 @@ class CuratedCalibrationsSpec(Spec):
         examples=[["camera", "defects"]],
     )
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label, if there is one."""
+        return (self.label,) if self.label else ()
+
 
 class WriteCuratedCalibrations(Action):
-    """Write and certify the curated calibrations of an instrument."""
+    """Write and certify the curated calibrations of an instrument.
+
+    Parameters
+    ----------
+    instrument : `str`
+        Its name or class.
+    label : `str`
+        Label in the names of RUN collections; empty for none.
+    collection : `str` or `None`
+        CALIBRATION collection; `None` for the one that the instrument chooses.
+    runs : `tuple` [`str`, ...]
+        RUN collections that are written; ``a/*`` stands for all below ``a/``.
+    """
 
     verb: Literal["write"] = "write"
     instrument: str
     label: str
     collection: str | None
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CuratedObserved(Observed[CuratedCalibrationsSpec]):
+    """Curated calibrations, with the names that their instrument gives collections."""
+
+    names: CuratedFacts | None = field(default=None, kw_only=True)
 
 
 class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrations]):
@@ -55,9 +86,12 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
     traits = KindTraits(summary="Calibrations that an instrument's package keeps.", order=40)
 
     def links(self, name: str, spec: CuratedCalibrationsSpec) -> Links:
+        # Without asking any live system, the name of an instrument that is given as a class is taken from that of the collection.
+        instrument = name.partition("/")[0] if "." in spec.instrument else spec.instrument
+        unbounded = "/".join((instrument, "calib", *spec.labels, "unbounded"))
         return Links(
-            provides=[f"collection:{name}", f"collection:{name}/unbounded"],
-            contributes=[f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types],
+            provides=[f"collection:{name}"],
+            contributes=[f"collection:{unbounded}", *(f"dataset_type:{dataset_type}" for dataset_type in spec.dataset_types)],
             needs=[f"instrument:{spec.instrument}"] if "." not in spec.instrument else [],
             after=[Glob("instrument:*")],
         )
@@ -70,23 +104,25 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
     ) -> Mapping[str, Observed[CuratedCalibrationsSpec]]:
         types = {dataset_type for name in desired for dataset_type in _find_certified_types(context, name)}
         certified = context.butler.certifications(sorted(types), desired)
-        found = {name: _observe_certifications(context, name, spec, certified) for name, spec in desired.items()}
-        return {name: observed for name, observed in found.items() if observed is not None}
+        return {name: _observe_certifications(context, name, spec, certified) for name, spec in desired.items()}
 
     def plan(self, change: Change[CuratedCalibrationsSpec]) -> Iterable[WriteCuratedCalibrations]:
-        if not change.exists:
-            name, instrument, label = change.address.name, change.desired.instrument, change.desired.label
-            collection = None if name == f"{name.partition('/')[0]}/calib/{label}" else name
-            reason = "no such calibrations"
-            yield WriteCuratedCalibrations(
-                address=change.address, instrument=instrument, label=label, collection=collection, reason=reason
-            )
+        if change.exists:
+            return
+        name, spec = change.address.name, change.desired
+        names = change.observed.names if isinstance(change.observed, CuratedObserved) else None
+        default = bool(spec.label) and names is not None and names.collection == name
+        yield WriteCuratedCalibrations(
+            address=change.address,
+            instrument=spec.instrument,
+            label=spec.label,
+            collection=None if default else name,
+            runs=() if names is None else (names.unbounded, f"{names.curated}*"),
+            reason="no such calibrations",
+        )
 
     def apply(self, context: Context, action: WriteCuratedCalibrations) -> None:
-        name = action.address.name
-        bases = (name, f"{name.partition('/')[0]}/calib/{action.label}")
-        runs = [run for base in bases for run in (f"{base}/unbounded", f"{base}/curated/*")]
-        list(context.run_butler([_arguments(action, context.butler.uri)], runs))
+        list(context.run_butler([_arguments(action, context.butler.uri)], action.runs))
 
     def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
         yield Command("butler", *_arguments(action, REPO))
@@ -99,63 +135,59 @@ def _find_certified_types(context: Context, name: str) -> frozenset[str]:
 
 def _observe_certifications(
     context: Context, name: str, spec: CuratedCalibrationsSpec, certified: set[Certification]
-) -> Observed[CuratedCalibrationsSpec] | None:
-    """Compare the certifications with what was written; None if the collection doesn't exist or nothing was written."""
+) -> CuratedObserved:
+    """Compare the certifications with what was written; it is absent if the collection doesn't exist or nothing was written."""
     existing = context.butler.collections().get(name)
-    if existing is None:
-        return None
-    if existing.type != "CALIBRATION":
+    if existing is not None and existing.type != "CALIBRATION":
         text = f"the name is taken by a {existing.type} collection"
-        return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
-    bases = {name, f"{name.partition('/')[0]}/calib/{spec.label}"}
-    found = {certification.dataset_type for certification in certified if certification.collection == name}
-    if not found and not any(context.butler.count(CAMERA, [f"{base}/unbounded"]) for base in bases):
-        return None
-    written = {dataset_type for base in bases for dataset_type in _find_written_types(context, base)}
-    lacking = [dataset_type for dataset_type in _find_desired_types(context, spec) if dataset_type not in written]
-    members = compare_ranges(context, name, bases, lacking, certified)
-    return Observed(spec, (members,), tuple(_explain_missing(name, members, lacking)))
+        return CuratedObserved(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+    names = _find_names(context, name, spec)
+    runs = list_curated_runs(context, names)
+    written = {
+        dataset_type
+        for run in runs
+        for dataset_type in context.butler.collections()[run].dataset_types
+        if context.butler.count(dataset_type, [run])
+    }
+    if not written and not any(certification.collection == name for certification in certified):
+        return CuratedObserved(None, names=names)
+    desired = spec.dataset_types if "dataset_types" in spec.model_fields_set else sorted({*spec.dataset_types, *names.types})
+    lacking = [dataset_type for dataset_type in desired if dataset_type not in written]
+    members = compare_ranges(context, name, runs, lacking, certified)
+    return CuratedObserved(spec, (members,), tuple(_explain_missing(name, members, lacking, runs)), names=names)
 
 
-def _explain_missing(name: str, members: Members, lacking: Sequence[str]) -> Iterable[Condition]:
+def _explain_missing(name: str, members: Members, lacking: Sequence[str], runs: Sequence[str]) -> Iterable[Condition]:
     if lacking:
         yield Condition(DifferenceKind.BLOCKED, f"no datasets of {', '.join(lacking)} were written")
     if len(members.missing) > len(lacking):
         yield Condition(DifferenceKind.BLOCKED, f"datasets that were written are not certified in {name}")
     if members.missing:
-        text = "write-curated-calibrations fails if some of its datasets exist: remove its RUN collections, then apply"
+        text = f"write-curated-calibrations fails if some of its datasets exist: remove {', '.join(runs)}, then apply"
         yield Condition(DifferenceKind.BLOCKED, text)
     if members.unmanaged or members.changed:
         text = f"certified otherwise than write-curated-calibrations does; butler decertify-calibrations removes that from {name}"
         yield Condition(DifferenceKind.DEGRADED, text)
 
 
-def _find_written_types(context: Context, base: str) -> set[str]:
-    """Return the dataset types that have datasets in the RUN collections below a name."""
-    return {
-        dataset_type
-        for name, facts in list_curated_runs(context, base)
-        for dataset_type in facts.dataset_types
-        if context.butler.count(dataset_type, [name])
-    }
+def _find_names(context: Context, name: str, spec: CuratedCalibrationsSpec) -> CuratedFacts:
+    """Return the names and types of the instrument's class, or the usual names if it can't be imported."""
+    from reconciler.systems.butler.instruments import find_curated_facts, name_by_convention
 
-
-def _find_desired_types(context: Context, spec: CuratedCalibrationsSpec) -> Sequence[str]:
-    """Return the dataset types that must have been written: those that the state or the instrument's class names."""
-    if "dataset_types" in spec.model_fields_set:
-        return spec.dataset_types
-    from reconciler.systems.butler.instruments import find_curated_types
-
-    class_name = spec.instrument
-    if "." not in class_name:
-        classes = {record.name: record.class_name for record in context.butler.records("instrument")}
-        class_name = classes.get(class_name, "")
-    return sorted({*spec.dataset_types, *find_curated_types(class_name, cached=not context.policy.deep)})
+    records = context.butler.records("instrument")
+    is_class = "." in spec.instrument
+    class_name = spec.instrument if is_class else {record.name: record.class_name for record in records}.get(spec.instrument, "")
+    if facts := find_curated_facts(class_name, spec.labels, cached=not context.policy.deep):
+        return facts
+    registered = {record.class_name: record.name for record in records}
+    instrument = registered.get(spec.instrument, name.partition("/")[0]) if is_class else spec.instrument
+    return name_by_convention(instrument, spec.labels)
 
 
 def _arguments(action: WriteCuratedCalibrations, repository: str) -> list[str]:
+    label = ["--label", action.label] if action.label else []
     collection = ["--collection", action.collection] if action.collection else []
-    return ["write-curated-calibrations", repository, action.instrument, "--label", action.label, *collection]
+    return ["write-curated-calibrations", repository, action.instrument, *label, *collection]
 
 
 KIND = CuratedCalibrationsKind()

@@ -9,12 +9,14 @@ from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
+from reconciler.kinds.shared.python_calls import butler_calls
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
 RUN = "skymaps"
 DATASET_TYPE = "skyMap"
+CONFIG_MODULE = "lsst.pipe.tasks.script.registerSkymap"
 
 
 class SkymapSpec(Spec):
@@ -53,12 +55,9 @@ class SkymapKind(Kind[SkymapSpec, RegisterSkymap]):
         for name, spec in desired.items():
             if name not in names:
                 continue
-            if (name,) not in stored:
-                text = f"its records exist, but its dataset in {RUN} doesn't"
-                observed[name] = Observed[SkymapSpec](None, conditions=(Condition(DifferenceKind.LATER, text),))
-                continue
             tracts = context.butler.count_records("tract", skymap=name) if spec.tracts is not None else None
-            observed[name] = Observed(spec.model_copy(update={"tracts": tracts}))
+            conditions = () if (name,) in stored else (_explain_missing_dataset(name, spec),)
+            observed[name] = Observed(spec.model_copy(update={"tracts": tracts}), conditions=conditions)
         return observed
 
     def plan(self, change: Change[SkymapSpec]) -> Iterable[RegisterSkymap]:
@@ -70,6 +69,17 @@ class SkymapKind(Kind[SkymapSpec, RegisterSkymap]):
 
     def commands(self, action: RegisterSkymap) -> Iterable[Command]:
         yield Command("butler", *_arguments(action, REPO))
+
+
+def _explain_missing_dataset(name: str, spec: SkymapSpec) -> Condition:
+    """Return what an operator can do about a map whose records exist without its dataset, which register-skymap never repairs."""
+    config = f"from {CONFIG_MODULE} import MakeSkyMapConfig; config = MakeSkyMapConfig(); config.load({spec.config!r}); "
+    put = butler_calls(f"put(config.skyMap.apply(), {DATASET_TYPE!r}, skymap={name!r}, run={RUN!r})")
+    command = Command(*put.words[:-1], config + put.words[-1])
+    text = (
+        f"its records exist, but its dataset in {RUN} doesn't, and register-skymap doesn't write it again; write it with Python"
+    )
+    return Condition(DifferenceKind.BLOCKED, text, commands=(command,))
 
 
 def _arguments(action: RegisterSkymap, repository: str) -> list[str]:

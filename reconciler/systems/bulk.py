@@ -60,3 +60,17 @@ def split_into_chunks(items: Sequence[T], width: int) -> list[Sequence[T]]:
     """Cut bulk work into chunks: as large as pays, and at least ``width`` of them so that all workers are busy."""
     size = min(CHUNK, max(-(-len(items) // width), 1))
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def pack_into_chunks(groups: Sequence[Sequence[T]], width: int) -> list[list[Sequence[T]]]:
+    """Cut bulk work into chunks as `split_into_chunks` does, without splitting a group, such as the files of an exposure."""
+    size = min(CHUNK, max(-(-sum(map(len, groups)) // width), 1))
+    chunks: list[list[Sequence[T]]] = []
+    room = 0
+    for group in groups:
+        if not chunks or room <= 0:
+            chunks.append([])
+            room = size
+        chunks[-1].append(group)
+        room -= len(group)
+    return chunks

@@ -6,22 +6,24 @@ because importing them takes longer than most checks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.errors import ObserveError
-from reconciler.systems.bulk import Cancellation, ProgressReport, ignore_progress, split_into_chunks
+from reconciler.errors import Interrupted, ObserveError
+from reconciler.systems.bulk import Cancellation, ProgressReport, ignore_progress, pack_into_chunks, split_into_chunks
 from reconciler.systems.existence import find_existing_names, find_existing_tokens
 from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.commands import CommandReport
     from reconciler.systems.butler.repository import Repository
     from reconciler.systems.lock import Lock
     from reconciler.systems.rucio.server import RucioServer
+    from reconciler.systems.worker_link import Steps
 
 T = TypeVar("T")
 
@@ -93,6 +95,7 @@ class Context:
     stats: Stats = field(default_factory=Stats)
     locks: list[Lock] = field(default_factory=list)
     _found_files: dict[tuple[tuple[str, ...], str], list[str]] = field(default_factory=dict)
+    _command_options: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def butler(self) -> Repository:
@@ -179,6 +182,10 @@ class Context:
         """Cut bulk work into chunks for the workers; a SQLite database has one writer."""
         return split_into_chunks(items, self.workers.width if self.butler.many_writers else 1)
 
+    def pack_into_chunks(self, groups: Sequence[Sequence[T]]) -> list[list[Sequence[T]]]:
+        """Cut bulk work into chunks for the workers, without splitting a group."""
+        return pack_into_chunks(groups, self.workers.width if self.butler.many_writers else 1)
+
     def run_butler(self, commands: Sequence[Sequence[str]], runs: Collection[str] = ()) -> Iterator[None]:
         """Run ``butler`` subcommands of the Science Pipelines in workers, and yield each time that one has ended.
 
@@ -198,22 +205,65 @@ class Context:
         reconciler.errors.Interrupted
             If the operator asked to stop; the commands that have ended stay done.
         """
-        from reconciler.systems.butler import write_definitions
         from reconciler.systems.butler.commands import run
 
-        # butler commands assume that an existing RUN collection is complete; repair half-created (empty) ones first.
-        existing = self.butler.collections()
-        folders = [run.removesuffix("*") for run in runs if run.endswith("/*")]
-        below = [name for folder in folders for name in existing.below(folder)]
-        written = [name for name in dict.fromkeys([*runs, *below]) if name in existing]
-        empty = [name for name in written if existing[name].type == "RUN" and not existing[name].dataset_types]
-        write_definitions.complete_runs(self.butler, empty)
+        self._complete_runs(runs)
         chunks = [(list(words),) for words in commands]
         last = len(chunks) - 1
         for number, _ in enumerate(self.workers.each(run, chunks, side_by_side=self.butler.many_writers)):
             yield
             if number < last:
                 self.cancellation.check()
+
+    def run_butler_partly(
+        self, commands: Sequence[Sequence[str]], runs: Collection[str] = (), on_steps: Callable[[Steps], None] | None = None
+    ) -> Iterator[tuple[int, CommandReport]]:
+        """Run ``butler`` subcommands that handle many items in workers, and yield the number and the report of each as it ends.
+
+        Parameters
+        ----------
+        commands, runs
+            As in `run_butler`.
+        on_steps : callable, optional
+            Called several times a second with the number of items that were read and handled.
+
+        Raises
+        ------
+        reconciler.errors.Interrupted
+            If the operator asked to stop: the subcommands end between two items.
+        """
+        from reconciler.systems.butler.commands import run_numbered
+
+        self._complete_runs(runs)
+        chunks = [(number, list(words)) for number, words in enumerate(commands)]
+        stop = self.cancellation.requested
+        side_by_side = self.butler.many_writers
+        for number, report in self.workers.each(run_numbered, chunks, side_by_side=side_by_side, on_steps=on_steps, stop=stop):
+            if report.stopped:
+                raise Interrupted
+            yield number, report
+            if number < len(chunks) - 1:
+                self.cancellation.check()
+
+    def list_command_options(self, name: str) -> frozenset[str]:
+        """Return the options, such as ``--incremental``, that a ``butler`` subcommand has in this environment; cached."""
+        if name not in self._command_options:
+            from reconciler.systems.butler.commands import list_options
+
+            (found,) = self.workers.each(list_options, [(name,)])
+            self._command_options[name] = frozenset(found)
+        return self._command_options[name]
+
+    def _complete_runs(self, runs: Collection[str]) -> None:
+        """Complete half-created (empty) RUN collections: ``butler`` subcommands assume that one that exists is complete."""
+        from reconciler.systems.butler import write_definitions
+
+        existing = self.butler.collections()
+        folders = [run.removesuffix("*") for run in runs if run.endswith("/*")]
+        below = [name for folder in folders for name in existing.below(folder)]
+        written = [name for name in dict.fromkeys([*runs, *below]) if name in existing]
+        empty = [name for name in written if existing[name].type == "RUN" and not existing[name].dataset_types]
+        write_definitions.complete_runs(self.butler, empty)
 
     def check_lock(self, *, creating: bool) -> None:
         """Check before an action that the locks of the run are still held; see `reconciler.systems.lock.Lock.check`."""

@@ -13,17 +13,20 @@ import os
 import runpy
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from typing import Any, TypeVar
 
 from reconciler.errors import ApplyError, ReconcileError, StateError, WorkerDied
+from reconciler.systems.worker_link import Steps, WorkerLink, connect
 
 T = TypeVar("T")
 BATCH = 16
 """Minimum number of chunks into which work for a batch system is cut."""
+POLL = 0.02
+"""Seconds between two checks of the workers' progress and of a request to stop: less than obs_base takes for one exposure."""
 INTERRUPTS = (signal.SIGINT, signal.SIGHUP)
 """Signals that a terminal sends to all processes of a run."""
 
@@ -45,13 +48,22 @@ class Workers:
 
     def __post_init__(self) -> None:
         self._pool: Executor | None = None
+        self._link: WorkerLink | None = None
 
     @property
     def width(self) -> int:
         """Number of chunks executed in parallel; a batch system accepts any number."""
         return BATCH if self.parsl is not None else self.jobs
 
-    def each(self, work: Callable[..., T], chunks: Sequence[tuple[Any, ...]], *, side_by_side: bool = True) -> Iterator[T]:
+    def each(
+        self,
+        work: Callable[..., T],
+        chunks: Sequence[tuple[Any, ...]],
+        *,
+        side_by_side: bool = True,
+        on_steps: Callable[[Steps], None] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[T]:
         """Execute a function on all chunks.
 
         Parameters
@@ -62,6 +74,11 @@ class Workers:
             Arguments of each call; plain data.
         side_by_side : `bool`
             Whether chunks may be executed in parallel; a SQLite database allows one writer.
+        on_steps : callable, optional
+            Called several times a second with the steps that workers of this machine have counted since the first chunk.
+        stop : callable
+            Returns True once workers are to end what they do, as soon as nothing is lost by it; only those of this machine
+            learn of it.
 
         Yields
         ------
@@ -77,17 +94,36 @@ class Workers:
         """
         if self._pool is None:
             self._pool = self._start()
+        begun = self._link.steps if self._link is not None else Steps()
         for group in [list(chunks)] if side_by_side else [[chunk] for chunk in chunks]:
             with _blocked_interrupts():
                 futures = [self._pool.submit(_execute, work, chunk) for chunk in group]
             try:
-                for future in as_completed(futures):
+                for future in self._watch(futures, begun, on_steps, stop):
                     yield self._result(future)
             finally:
                 for future in futures:
                     with contextlib.suppress(NotImplementedError):  # Parsl can't cancel
                         if not future.done():
                             future.cancel()
+
+    def _watch(
+        self, futures: Sequence[Future[T]], begun: Steps, on_steps: Callable[[Steps], None] | None, stop: Callable[[], bool]
+    ) -> Iterator[Future[T]]:
+        """Yield futures as they end; meanwhile pass on the steps since those of the beginning, and a stop."""
+        link, pending, shown = self._link, set(futures), begun
+        try:
+            while pending:
+                ended, pending = wait(pending, POLL, FIRST_COMPLETED)
+                if link is not None:
+                    link.stop_requested = stop()
+                    if on_steps is not None and (now := link.steps) != shown:
+                        shown = now
+                        on_steps(now - begun)
+                yield from ended
+        finally:
+            if link is not None:
+                link.stop_requested = False
 
     def _result(self, future: Future[Any]) -> Any:
         try:
@@ -106,7 +142,9 @@ class Workers:
             return _parsl_executor(self.parsl)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["lsst.daf.butler.cli.butler"])  # importing it is the slowest part of a worker
-        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_initialize)
+        self._link = WorkerLink(context)
+        arguments = (self._link, dict(os.environ))
+        return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_initialize, initargs=arguments)
 
     def close(self) -> None:
         """Shut down the workers."""
@@ -153,7 +191,10 @@ def _blocked_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _initialize() -> None:
+def _initialize(link: WorkerLink, environment: Mapping[str, str]) -> None:
+    os.environ.clear()  # what it has is from the time when the first worker of the process that uses it started
+    os.environ.update(environment)
+    connect(link)
     for number in INTERRUPTS:
         signal.signal(number, signal.SIG_IGN)  # they end the run between chunks, not a chunk
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)

@@ -78,7 +78,7 @@ def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_files_of_all_raws_are_checked_in_batches(
     comcam: Bench, raws: Path, batch_sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.kinds.raw.RAWS_PER_BATCH", 30)
+    monkeypatch.setattr("reconciler.kinds.raw.batches.RAWS_PER_BATCH", 30)
     state = comcam.state(raw(raws) + 'verify = "all"\n')
     comcam.apply_and_check(state)
     batch_sizes.clear()
@@ -211,11 +211,10 @@ def test_two_files_of_a_raw_that_only_its_name_identifies_are_reported_and_the_o
     state = comcam.state(f'{INSTRUMENT}[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{raws}"]\n')
     for _ in range(2):
         output = comcam.apply(state, 1)
-        assert "not ingested, though no error was reported: " in output
-        assert "these files have the same name and may be one raw: " in output
+        assert "not ingested, though no error was reported; it may be the same raw as " in output
         assert str(copy) in output
         assert str(original) in output
-        assert "set data_id, which recognizes them" in output
+        assert "set data_id, which recognizes that" in output
         assert len(comcam.butler.query_datasets("raw", "LSSTComCam/raw/all", limit=None)) == N_RAWS
 
 

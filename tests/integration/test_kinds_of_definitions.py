@@ -136,15 +136,18 @@ def test_a_sky_map_is_registered_with_the_butler_command(comcam: Bench) -> None:
     assert comcam.butler.registry.queryDimensionRecords("tract", skymap="m1").count() == 3
 
 
-def test_a_sky_map_of_which_only_records_exist_is_not_called_interrupted_and_is_registered(comcam: Bench) -> None:
+def test_a_sky_map_of_which_only_records_exist_is_reported_with_what_to_do_because_registering_it_again_has_no_effect(
+    comcam: Bench,
+) -> None:
     (comcam.folder / "map.config").write_text('config.name = "m1"\n')
     state = comcam.state('[skymap.m1]\nconfig = "map.config"\ntracts = 3\n')
     comcam.apply(state)
     butler = comcam.butler
     butler.pruneDatasets(butler.query_datasets("skyMap", "skymaps"), disassociate=True, unstore=True, purge=True)
-    output = comcam.diff(state, 2)
-    assert "its records exist, but its dataset in skymaps doesn't" in output
-    assert "interrupted" not in output
+    for output in (comcam.diff(state, 2), comcam.apply(state, 2)):
+        assert "its records exist, but its dataset in skymaps doesn't, and register-skymap doesn't write it again" in output
+    assert "butler.put(config.skyMap.apply(), " in comcam.diff(state, 2)
+    assert not comcam.butler.query_datasets("skyMap", "skymaps", explain=False)
 
 
 def test_a_dataset_type_is_registered_and_a_different_definition_is_reported_and_not_changed(bench: Bench) -> None:

@@ -61,7 +61,7 @@ def test_a_folder_is_named_only_if_all_raws_in_it_are_desired(comcam: Bench, raw
 def test_the_script_ingests_exactly_the_desired_raws_of_a_folder(
     comcam: Bench, raws: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.kinds.raw.FILES_PER_COMMAND", 13)
+    monkeypatch.setattr("reconciler.kinds.raw.ingest.FILES_PER_COMMAND", 13)
     desired = [path for path in raws.rglob("*.fits") if "R22_S0" not in path.name]
     assert len(desired) > 20
     script = execute_and_check(comcam, comcam.state(raw(raws, "files = 'R22_S[12]\\d[.]fits'\n")))

@@ -117,8 +117,9 @@ def test_an_index_entry_without_a_required_property_is_an_unreadable_file(repo: 
     edit_index(good[0].parent, lambda content: content[good[0].name].pop("detector_num"))
     outcome = ingest(repo, *good)
     assert outcome.code == 1
-    assert f"{good[0]} lacks detector_num" in outcome.text
+    assert str(good[0]) in outcome.text
     assert count_raws(repo) == 17
+    assert f"{good[0]} lacks detector_num" in str(ingest(repo, "--fail-fast", good[0]).cause)
 
 
 @pytest.mark.parametrize("content", ["{", '{"__CONTENT__": "translated"}', "[]"])

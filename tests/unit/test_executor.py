@@ -11,7 +11,16 @@ from reconciler.engine.executor import POLL, REASONS, Executor, add_made
 from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
 from reconciler.engine.outcome_counts import DONE, count_acted, count_statuses, exit_code
 from reconciler.engine.plan import Plan
-from reconciler.errors import ApplyError, ConflictError, Interrupted, LockLost, ObserveError, StateError, WorkerDied
+from reconciler.errors import (
+    ApplyError,
+    ConflictError,
+    Interrupted,
+    LockLost,
+    ObserveError,
+    PartlyApplied,
+    StateError,
+    WorkerDied,
+)
 
 A = address("box.a")
 
@@ -449,6 +458,26 @@ def test_a_failure_blocks_only_what_needs_it() -> None:
     assert outcomes["box.a"] == Outcome(A, Status.BLOCKED, "needs box.s, which failed")
     assert outcomes["box.deep"] == Outcome(address("box.deep"), Status.BLOCKED, "needs box.a, which is blocked")
     assert outcomes["box.after"].status is outcomes["box.free"].status is Status.CHANGED
+
+
+def test_a_partly_applied_action_is_not_repeated_and_holds_up_only_what_requires_it() -> None:
+    tables = {
+        "box.s": FakeSpec(provides=("t:s",), members=("1", "2", "3")),
+        "box.a": NEEDY,
+        "box.strict": FakeSpec(requires=("box.s",)),
+    }
+    run = Run(tables, context=FakeContext(existing={"t:s"}))
+    run.kind.things["s"] = Thing()
+    error = PartlyApplied(["1 of 3 can't be added", "3: it is too large"], {"members": 2})
+    run.kind.script = [run.kind.do_then_raise(error, members=2)]
+    outcomes = run.execute()
+    failed = Outcome(address("box.s"), Status.FAILED, "1 of 3 can't be added", 1, {"members": 2})
+    assert outcomes["box.s"] == failed
+    assert outcomes["box.s"].error is error
+    assert run.verbs.count(("box.s", "add")) == 1
+    assert outcomes["box.a"].status is Status.CHANGED
+    assert outcomes["box.strict"] == Outcome(address("box.strict"), Status.BLOCKED, "needs box.s, which failed")
+    assert exit_code(list(outcomes.values())) == 1
 
 
 def test_what_could_not_be_checked_blocks_what_needs_it() -> None:

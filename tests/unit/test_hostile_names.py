@@ -35,7 +35,7 @@ from reconciler.kinds.curated_calibrations import WriteCuratedCalibrations
 from reconciler.kinds.dataset_type import KIND as DATASET_TYPE
 from reconciler.kinds.dataset_type import RegisterDatasetType
 from reconciler.kinds.raw import KIND as RAW
-from reconciler.kinds.raw import IngestRaws
+from reconciler.kinds.raw.ingest import IngestRaws
 from reconciler.kinds.tagged import KIND as TAGGED
 from reconciler.kinds.tagged import AssociateMembers, TaggedSpec
 from reconciler.report import apply_summary, text

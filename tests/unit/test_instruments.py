@@ -10,13 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.systems.butler.instruments import KEPT_FOR, find_curated_types
+from reconciler.systems.butler.instruments import KEPT_FOR, CuratedFacts, find_curated_facts, name_by_convention
 
 CLASS = "cameras.mine.MyCam"
 CODE = """\
 import cameras
+from lsst.pipe.base import Instrument
 cameras.imports.append(1)
-class MyCam:
+class MyCam(Instrument):
+    def getName(self): return "MyCam"
+    def getRawFormatter(self, dataId): pass
+    def register(self, registry, *, update=False): pass
+    def makeCuratedCalibrationRunName(self, calibDate, *labels): return "/".join(("MyCam/calib", *labels, "dated", calibDate))
     def getCuratedCalibrationNames(self):
         return {{"camera", "{kind}"}}
 """
@@ -33,6 +38,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "__init__.py").write_text(CODE.format(kind="defects"))
     yield folder
     forget("cameras.mine", "cameras")
+
+
+def find_curated_types(class_name: str, *, cached: bool = True) -> frozenset[str]:
+    facts = find_curated_facts(class_name, cached=cached)
+    return frozenset() if facts is None else facts.types
 
 
 def forget(*modules: str) -> None:
@@ -99,3 +109,23 @@ def test_nothing_is_known_of_a_class_that_cannot_be_imported(tmp_path: Path, nam
 def test_a_cache_that_cannot_be_written_costs_only_time(package: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     assert find_curated_types(CLASS) == {"camera", "defects"}
+
+
+@pytest.mark.usefixtures("package")
+def test_names_are_those_of_the_class_with_and_without_a_label() -> None:
+    types = frozenset({"camera", "defects"})
+    plain = CuratedFacts(types, "MyCam/calib", "MyCam/calib/unbounded", "MyCam/calib/dated/")
+    labelled = CuratedFacts(types, "MyCam/calib/X", "MyCam/calib/X/unbounded", "MyCam/calib/X/dated/")
+    for _ in range(2):  # the second time from the cache
+        assert find_curated_facts(CLASS) == plain
+        assert find_curated_facts(CLASS, ["X"]) == labelled
+
+
+def test_the_usual_names_are_those_of_the_base_class() -> None:
+    from standin.comcam import LsstComCam
+
+    camera = LsstComCam()
+    usual = name_by_convention("LSSTComCam", ["X"])
+    assert usual.collection == camera.makeCalibrationCollectionName("X")
+    assert usual.unbounded == camera.makeUnboundedCalibrationRunName("X")
+    assert camera.makeCuratedCalibrationRunName("19700101T000000Z", "X").startswith(usual.curated)

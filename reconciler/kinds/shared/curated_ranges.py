@@ -9,15 +9,15 @@ from __future__ import annotations
 import datetime
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.model import JsonObject, Members
 from reconciler.kinds.shared.validity import describe_range
 
 if TYPE_CHECKING:
-    from reconciler.systems.butler.collection_catalog import CollectionFacts
     from reconciler.systems.butler.datasets import Certification
+    from reconciler.systems.butler.instruments import CuratedFacts
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
 
@@ -27,9 +27,9 @@ CURATED = re.compile(r"/curated/(\d{8}T\d{6})Z?$")
 
 
 def compare_ranges(
-    context: Context, collection: str, bases: Iterable[str], lacking: Iterable[str], certified: Iterable[Certification]
+    context: Context, collection: str, runs: Collection[str], lacking: Iterable[str], certified: Iterable[Certification]
 ) -> Members:
-    """Compare the certifications of a CALIBRATION collection with the datasets in the RUN collections below some names.
+    """Compare the certifications of a CALIBRATION collection with the datasets in some RUN collections.
 
     Parameters
     ----------
@@ -37,14 +37,14 @@ def compare_ranges(
         The live systems.
     collection : `str`
         The CALIBRATION collection.
-    bases : iterable of `str`
-        Beginnings of the names of the RUN collections.
+    runs : collection of `str`
+        The RUN collections, of `list_curated_runs`.
     lacking : iterable of `str`
         Dataset types that must be there and of which no dataset was written.
     certified : iterable of `Certification`
         All certifications of these datasets, and of others, in the collection.
     """
-    refs = _list_written(context, bases)
+    refs = _list_written(context, runs)
     expected = _find_expected_ranges(refs)
     found: dict[str, list[tuple[int, int]]] = defaultdict(list)
     unmanaged = []
@@ -64,24 +64,21 @@ def compare_ranges(
     return Members.compare("certifications", members, present, unmanaged=unmanaged, changed=changed)
 
 
-def list_curated_runs(context: Context, base: str) -> Iterator[tuple[str, CollectionFacts]]:
-    """Yield the RUN collections that write-curated-calibrations makes below a name."""
+def list_curated_runs(context: Context, names: CuratedFacts) -> list[str]:
+    """Return the RUN collections that write-curated-calibrations has made of these names."""
     collections = context.butler.collections()
-    for name in (f"{base}/unbounded", *collections.below(f"{base}/curated/")):
-        facts = collections.get(name)
-        if facts is not None and facts.type == "RUN":
-            yield name, facts
+    candidates = (names.unbounded, *collections.below(names.curated))
+    return [name for name in candidates if name in collections and collections[name].type == "RUN"]
 
 
-def _list_written(context: Context, bases: Iterable[str]) -> dict[str, DatasetRef]:
+def _list_written(context: Context, names: Iterable[str]) -> dict[str, DatasetRef]:
     """Return the calibrations in the RUN collections that write-curated-calibrations makes, by UUID."""
     types = context.butler.dataset_types()
     runs: dict[str, list[str]] = defaultdict(list)
-    for base in bases:
-        for name, facts in list_curated_runs(context, base):
-            for dataset_type in facts.dataset_types:
-                if dataset_type in types and types[dataset_type].is_calibration:
-                    runs[dataset_type].append(name)
+    for name in names:
+        for dataset_type in context.butler.collections()[name].dataset_types:
+            if dataset_type in types and types[dataset_type].is_calibration:
+                runs[dataset_type].append(name)
     refs: dict[str, DatasetRef] = {}
     for dataset_type in sorted(runs):
         refs |= context.butler.members(dataset_type, sorted(runs[dataset_type]))

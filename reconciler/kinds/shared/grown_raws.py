@@ -27,7 +27,7 @@ MOST_EXPOSURES = 2_000
 
 
 class KeyFinder(Protocol):
-    """Finds the exposure and the detector of a raw, each by number or by name, as `reconciler.kinds.raw` does."""
+    """Finds the exposure and the detector of a raw, each by number or by name, as `reconciler.kinds.raw.data_id_pattern` does."""
 
     @property
     def by_obs_id(self) -> bool:

@@ -5,18 +5,52 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ApplyError, clean
-from reconciler.systems.butler.errors import explain, find_innermost_cause
+from reconciler.systems.butler import command_progress
+from reconciler.systems.butler.command_failures import FailureCollector, ItemFailure, list_loggers
+from reconciler.systems.butler.command_progress import ProgressWatch
+from reconciler.systems.butler.errors import concerns_all, explain, find_innermost_cause
 from reconciler.systems.butler.insert_batching import batched_inserts
 from reconciler.systems.postgresql import limited_waits
 
 if TYPE_CHECKING:
+    from click.testing import Result
+
     from reconciler.systems.butler.repository import Repository
 
 MOST_MESSAGES = 5
 """Logged errors of a subcommand that are passed on."""
+
+
+@dataclass(frozen=True)
+class CommandReport:
+    """How a subcommand ended that may leave some items undone.
+
+    Parameters
+    ----------
+    failures : `tuple` [`ItemFailure`, ...]
+        Files and exposures that it could not handle.
+    duplicates : `tuple` [`tuple` [`str`, ...], ...]
+        URIs of files with the same data ID, of which it could use one at most.
+    stopped : `bool`
+        Whether it was ended between two items because that was requested.
+    error : `str`
+        Why it broke off, so that items after the one concerned weren't handled; empty if it came to its end.
+    hints : `tuple` [`str`, ...]
+        Further lines on that.
+    concerns_all : `bool`
+        Whether it broke off because of something that concerns every item, such as a database that doesn't answer.
+    """
+
+    failures: tuple[ItemFailure, ...] = ()
+    duplicates: tuple[tuple[str, ...], ...] = ()
+    stopped: bool = False
+    error: str = ""
+    hints: tuple[str, ...] = ()
+    concerns_all: bool = False
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -27,24 +61,95 @@ def run(arguments: Sequence[str]) -> None:
     reconciler.errors.ApplyError
         If it fails; with the innermost cause, and with the errors that it logged.
     """
+    ending = _invoke(arguments)
+    if ending.result.exit_code != 0:
+        message, hints = ending.explain(arguments[0])
+        raise ApplyError(message, hints)
+
+
+def run_partly(arguments: Sequence[str]) -> CommandReport:
+    """Run one ``butler`` subcommand that handles many items in this (worker) process, and return what it left undone, and why."""
+    ending = _invoke(arguments)
+    report = CommandReport(tuple(ending.failures), tuple(ending.watch.duplicates), ending.watch.stopped)
+    if ending.result.exit_code == 0 or report.stopped or (report.failures and not ending.watch.broke_off):
+        return report
+    message, hints = ending.explain(arguments[0])
+    return replace(report, error=message, hints=hints, concerns_all=ending.error is None or concerns_all(ending.error))
+
+
+def run_numbered(number: int, arguments: Sequence[str]) -> tuple[int, CommandReport]:
+    """Run a subcommand as `run_partly` does, and return its number with the report: commands end in any order."""
+    return number, run_partly(arguments)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How a subcommand ended, with the errors that it logged."""
+
+    result: Result
+    records: list[logging.LogRecord]
+    failures: list[ItemFailure]
+    watch: ProgressWatch
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it, if that is known."""
+        error = next((record.exc_info[1] for record in reversed(self.records) if record.exc_info), None)
+        if error is None and not isinstance(self.result.exception, SystemExit):
+            return self.result.exception
+        return error
+
+    def explain(self, name: str) -> tuple[str, tuple[str, ...]]:
+        """Return in one phrase why it failed, and hints."""
+        logged = [clean(record.getMessage()) for record in self.records if not record.exc_info]
+        if self.error is not None:
+            message, hints = _explain_failure(self.error)
+        else:
+            message, hints = _find_last_words(self.result.output, logged, self.result.exit_code)
+        said = [f"it logged: {text}" for text in logged[:MOST_MESSAGES] if text != message]
+        rest = len(logged) - MOST_MESSAGES
+        return f"butler {name}: {message}", (*hints, *said, *([f"and {rest:,} more errors"] if rest > 0 else []))
+
+
+def _invoke(arguments: Sequence[str]) -> _Ending:
     from click.testing import CliRunner
+
+    watch, collector, loggers = ProgressWatch(), FailureCollector(), list_loggers(arguments)
+    with batched_inserts(), limited_waits(), _filtered(loggers, collector), _captured_errors() as records:
+        levels = ["ERROR", f"{command_progress.LOGGER}=INFO", *(f"{name}=DEBUG" for name in loggers)]
+        options = [word for level in levels for word in ("--log-level", level)]
+        try:
+            result = CliRunner().invoke(_make_group(watch), [*options, *arguments])
+        finally:
+            watch.remove()
+    return _Ending(result, records, collector.failures, watch)
+
+
+def _make_group(watch: ProgressWatch) -> Any:
+    """Return the ``butler`` command without its option --progress, which would take the place of ours."""
+    import click
+    from lsst.daf.butler.cli.butler import ButlerCLI
+    from lsst.daf.butler.cli.opt import log_level_option
+
+    def butler(**options: Any) -> None:
+        watch.install()
+
+    make: Any = click.command
+    return make(cls=ButlerCLI)(log_level_option()(butler))
+
+
+def list_options(name: str) -> list[str]:
+    """Return the options, such as ``--incremental``, that a ``butler`` subcommand has in this environment; none if it is absent.
+
+    It imports the packages that the subcommand needs, so it is called in a worker.
+    """
+    import click
     from lsst.daf.butler.cli.butler import cli
 
-    with batched_inserts(), limited_waits(), _captured_errors() as records:
-        result = CliRunner().invoke(cli, ["--log-level", "ERROR", *arguments])
-    if result.exit_code == 0:
-        return
-    error = next((record.exc_info[1] for record in reversed(records) if record.exc_info), None)
-    if error is None and not isinstance(result.exception, SystemExit):
-        error = result.exception
-    logged = [clean(record.getMessage()) for record in records if not record.exc_info]
-    if error is not None:
-        message, hints = _explain_failure(error)
-    else:
-        message, hints = _find_last_words(result.output, logged, result.exit_code)
-    said = [f"it logged: {text}" for text in logged[:MOST_MESSAGES] if text != message]
-    rest = len(logged) - MOST_MESSAGES
-    raise ApplyError(f"butler {arguments[0]}: {message}", (*hints, *said, *([f"and {rest:,} more errors"] if rest > 0 else [])))
+    with _captured_errors():
+        command = cli.get_command(click.Context(cli), name)
+    parameters = command.params if command is not None else []
+    return [option for one in parameters for option in (*one.opts, *one.secondary_opts) if option.startswith("-")]
 
 
 class _Capture(logging.Handler):
@@ -56,6 +161,19 @@ class _Capture(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
+
+
+@contextlib.contextmanager
+def _filtered(loggers: Sequence[str], filter: logging.Filter) -> Iterator[None]:
+    """Let a filter read what some loggers log."""
+    filtered = [logging.getLogger(name) for name in loggers]
+    for logger in filtered:
+        logger.addFilter(filter)
+    try:
+        yield
+    finally:
+        for logger in filtered:
+            logger.removeFilter(filter)
 
 
 @contextlib.contextmanager

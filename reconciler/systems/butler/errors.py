@@ -161,13 +161,34 @@ _NO_MESSAGE = re.compile(r"(?:\([\w.]+\))?\s*")
 
 def find_innermost_cause(error: BaseException) -> BaseException:
     """Return the exception at the end of the chain of causes, or the last one in it that has a message."""
-    cause, found = error.__cause__, error
-    seen = {id(error)}
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        found = cause if str(cause).strip() else found
-        cause = cause.__cause__
+    return next((cause for cause in reversed(_list_causes(error)) if str(cause).strip()), error)
+
+
+def _list_causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and its causes, the innermost last."""
+    found = [error]
+    while (cause := found[-1].__cause__) is not None and cause not in found:
+        found.append(cause)
     return found
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return True if an exception comes from a database that can't be reached or doesn't answer."""
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    return any(isinstance(one, OperationalError | InterfaceError) for one in _list_causes(error))
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Return True if an exception is about the database, the storage or this machine, and not about what was to be written."""
+    from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+    cause = find_innermost_cause(error)
+    if any(_find_fault(one)[0] is not None for one in (error, cause)):
+        return True
+    if isinstance(cause, SQLAlchemyError):
+        return not isinstance(cause, IntegrityError)
+    return isinstance(cause, ImportError | MemoryError | PermissionError | ConnectionError | TimeoutError)
 
 
 def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:

@@ -27,6 +27,7 @@ from lsst.daf.butler import (
 from lsst.pex.config import ChoiceField, Config, Field
 from lsst.pipe.base import Instrument, Task
 from lsst.resources import ResourcePath
+from lsst.utils.logging import getLogger
 
 from standin.exposure_records import make_records
 from standin.metadata import RawFile, read_files
@@ -79,7 +80,7 @@ class RawIngestTask(Task):
     _DefaultName: ClassVar[str] = "ingest"
 
     def __init__(self, config: RawIngestConfig | None = None, *, butler: Butler, **more: Any) -> None:
-        super().__init__(config or self.ConfigClass(), **more)
+        super().__init__(config or self.ConfigClass(), log=getLogger("lsst"), **more)  # as the real one, which is of package lsst
         self.config.validate()
         self.butler = butler
         names = [record.name for record in butler.registry.queryDimensionRecords("instrument")]
@@ -141,7 +142,9 @@ class RawIngestTask(Task):
                     for name, record in exposure.records.items():
                         self.butler.registry.syncDimensionData(name, record, update=update_exposure_records)
                 except Exception as error:
-                    self._report(failures, exposure, f"records of exposure {exposure.name} can't be written: {error}")
+                    failures.exposures.append(exposure.name)
+                    record = exposure.records["exposure"]
+                    self.log.warning("Records of exposure %s:%s can't be written: %s", record.instrument, record.obs_id, error)
                     if self.config.failFast:
                         raise
                     continue
@@ -149,22 +152,20 @@ class RawIngestTask(Task):
                 try:
                     refs += self._ingest(exposure, data_ids, its_run, skip_existing_exposures, track_file_attrs)
                 except Exception as error:
-                    text = f"exposure {exposure.name} can't be ingested: {error}"
-                    self._report(failures, exposure, text, [str(file.path) for file in exposure.files])
+                    failures.exposures.append(exposure.name)
+                    self.log.warning("These raws can't be ingested: %s", error)
+                    for file in exposure.files:
+                        self.log.warning("- %s", file.filename)
                     if self.config.failFast:
                         raise
+        if failures.files:
+            self.log.warning("These files have no metadata that can be used:")
         for file in failures.files:
-            self.log.warning("No metadata of %s: %s", file.path, file.error)
+            self.log.warning("- %s", file.filename)
         self.log.info("%d raws ingested; %d exposures failed", len(refs), len(failures.exposures))
         if failures.files or failures.exposures:
             raise RuntimeError("Not everything could be ingested")
         return refs
-
-    def _report(self, failures: _Failures, exposure: _Exposure, text: str, files: Sequence[str] = ()) -> None:
-        failures.exposures.append(exposure.name)
-        self.log.warning("%s", text)
-        for path in files:
-            self.log.warning("- %s", path)
 
     def _prepare(
         self, paths: Sequence[ResourcePath], search_indexes: bool, workers: int
@@ -179,6 +180,7 @@ class RawIngestTask(Task):
             error = file.error or LookupError(f"instrument {file.info.instrument} isn't registered")
             if self.config.failFast:
                 raise RuntimeError(f"Metadata of {file.path} can't be used") from error
+            self.log.debug("Metadata of %s can't be used: %s", file.path, error)
             bad.append(RawFile(file.path, None, error))
         self.log.info("Metadata of %d files read", sum(map(len, good.values())))
         return [_Exposure(files, make_records(files[0].info, self.butler.dimensions)) for files in good.values()], bad

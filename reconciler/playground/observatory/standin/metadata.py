@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from astro_metadata_translator import MetadataTranslator, ObservationInfo
@@ -44,6 +45,19 @@ class RawFile:
     path: ResourcePath
     info: ObservationInfo | None
     error: Exception | None = None
+
+    @property
+    def filename(self) -> ResourcePath:
+        """The file, under obs_base's name."""
+        return self.path
+
+    @property
+    def datasets(self) -> list[Any]:
+        """The data ID of the file, in obs_base's form."""
+        if self.info is None:
+            return []
+        data_id = {"instrument": self.info.instrument, "exposure": self.info.exposure_id, "detector": self.info.detector_num}
+        return [SimpleNamespace(dataId=data_id)]
 
 
 def read_files(paths: Sequence[ResourcePath], *, search_indexes: bool, workers: int) -> Iterator[RawFile]:

@@ -1,0 +1,153 @@
+"""Compare the raws that are ingested with the files that exist: by a proof, by counts, or by member."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from reconciler.engine.model import Address, Condition, DifferenceKind, JsonObject, Members
+from reconciler.kinds.raw.data_id_pattern import DataIdPattern
+from reconciler.kinds.raw.files import RawFiles
+from reconciler.kinds.raw.spec import RawSpec
+from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
+from reconciler.kinds.shared.grown_raws import GrownRaws
+from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_spec
+
+if TYPE_CHECKING:
+    from reconciler.systems.butler.repository import DatasetRef
+    from reconciler.systems.context import Context
+
+
+def compare_with_files(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tuple[Members, Sequence[Condition]]:
+    """Compare what is ingested with the files that exist: by a proof, by counts if that is enough, or by member."""
+    if context.policy.compares_by_count(files.count) and _counts_agree(context, name, spec, files):
+        return Members.counted("raws", context.butler.count("raw", [name])), ()
+    address = str(Address("raw", name))
+    inputs = {part: content.digest for part, content in files.parts.items()}
+    datasets = ProvenDatasets.prepare(context, address, digest_spec(spec), inputs, "raw", [name])
+    count = context.butler.count("raw", [name])
+    if datasets.hold(count):
+        return Members.proven("raws", count), ()
+    conditions: Sequence[Condition] = ()
+    members = _compare_growth(context, name, spec, files, datasets, count)
+    if members is None:
+        members, conditions = _compare(context, name, spec, files)
+    if members.agree and not conditions and not files.conditions:
+        datasets.record(members.desired, members.present)
+    return members, conditions
+
+
+def _compare_growth(
+    context: Context, name: str, spec: RawSpec, files: RawFiles, datasets: ProvenDatasets, count: int
+) -> Members | None:
+    """Compare what came since an earlier proof; None if there is none, or more has changed."""
+    if spec.data_id is None:
+        return None
+    growth = datasets.find_growth(count)
+    if growth is None:
+        return None
+    pattern = DataIdPattern.compile(spec.data_id)
+    return GrownRaws(context, name, spec.instrument, pattern, files.locate).compare(growth, files.parts, count)
+
+
+def _counts_agree(context: Context, name: str, spec: RawSpec, files: RawFiles) -> bool:
+    """Return True if there are as many raws as files, without those that Rucio has in addition for each exposure."""
+    raws = context.butler.count("raw", [name])
+    if spec.delivered_by:
+        exposures = context.butler.count_records("exposure", instrument=spec.instrument) if spec.sidecars else 0
+        return raws + spec.sidecars * exposures == files.count
+    if spec.data_id is None:
+        return raws == files.count
+    pattern = DataIdPattern.compile(spec.data_id)
+    ids = [(data_id["exposure"], data_id["detector"]) for path in files.sizes() if (data_id := pattern.parse(path))]
+    return raws == len(ids) == len(set(ids))
+
+
+def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tuple[Members, Sequence[Condition]]:
+    """Compare raws by member with what is ingested."""
+    if spec.data_id is None:
+        return _compare_by_path(context, name, files.sizes(), files.excluded()), ()
+    pattern = DataIdPattern.compile(spec.data_id)
+    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler lists the raws
+        listing = pool.submit(files.sizes)
+        if not context.policy.compares_records(files.count):
+            _list_data_ids(context, name)
+    sizes = listing.result()
+    if not context.policy.compares_records(len(sizes)) and _agree(context, name, spec, pattern, sizes):
+        return Members("raws", len(sizes), len(sizes)), ()
+    found: dict[Hashable, list[JsonObject]] = defaultdict(list)
+    mismatches = []
+    for path, size in sizes.items():
+        if data_id := pattern.parse(path):
+            found[data_id["exposure"], data_id["detector"]].append({**data_id, "path": path, "bytes": size})
+        else:
+            mismatches.append(path)
+    rivals = {key: files for key, files in found.items() if len(files) > 1}
+    desired: dict[Hashable, JsonObject] = {key: files[0] for key, files in found.items()}
+    present, changed = _list_present(context, name, spec, pattern, {key: m for key, m in desired.items() if key not in rivals})
+    desired = {key: member for key, member in desired.items() if key not in rivals or key in present}
+    parsed = map(pattern.parse, files.excluded())
+    excluded = {(data_id["exposure"], data_id["detector"]) for data_id in parsed if data_id}
+    unmanaged = [pattern.to_member(*key) for key in sorted(present - desired.keys() - excluded, key=str)] if desired else []
+    members = Members.compare("raws", desired, present, unmanaged=unmanaged, changed=changed)
+    conditions = []
+    if rivals:
+        paths = tuple({"path": member["path"]} for copies in rivals.values() for member in copies)
+        raws = f"{len(rivals):,} {'raw' if len(rivals) == 1 else 'raws'}"
+        text = (
+            f"{len(paths):,} files for {raws}; only one can be ingested: remove the others, or exclude them with the key exclude"
+        )
+        conditions.append(Condition(DifferenceKind.BLOCKED, text, paths, "locations"))
+    if mismatches:
+        text = f"{len(mismatches):,} of {len(sizes):,} files don't match data_id"
+        paths = tuple({"path": path} for path in mismatches)
+        conditions.append(Condition(DifferenceKind.DEGRADED, text, paths, "data_id"))
+    return members, conditions
+
+
+def _list_data_ids(context: Context, name: str) -> Set[tuple[Any, ...]]:
+    """Return instrument, exposure and detector of each ingested raw."""
+    return context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+
+
+def _agree(context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, paths: Collection[str]) -> bool:
+    """Return True if each file is one ingested raw and each raw one file; quicker than to find out which are not."""
+    keys = pattern.find_keys(paths)
+    if len(keys) < len(paths):
+        return False
+    rows = _list_data_ids(context, name)
+    if len(rows) != len(keys):
+        return False
+    obs_ids, full_names = pattern.read_names(context, spec.instrument)
+    return keys == {
+        (obs_ids.get(exposure, exposure), full_names.get(detector, detector))
+        for instrument, exposure, detector in rows
+        if instrument == spec.instrument
+    }
+
+
+def _list_present(
+    context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, desired: Mapping[Hashable, JsonObject]
+) -> tuple[Set[tuple[Any, ...]], list[JsonObject]]:
+    """Return the data IDs of ingested raws as the pattern has them, and the members whose records in the datastore are wrong."""
+    if not context.policy.compares_records(len(desired)):
+        rows = _list_data_ids(context, name)
+        return set(pattern.convert(context, spec.instrument, rows).values()), []
+    refs = context.butler.refs("raw", [name])
+    by_number = {(ref.dataId["instrument"], ref.dataId["exposure"], ref.dataId["detector"]): ref for ref in refs}
+    keys = pattern.convert(context, spec.instrument, by_number)
+    by_key: dict[Hashable, DatasetRef] = {keys[number]: ref for number, ref in by_number.items()}
+    return set(keys.values()), list(find_wrong_records(context, by_key, desired))
+
+
+def _compare_by_path(context: Context, name: str, sizes: Mapping[str, int], excluded: Collection[str]) -> Members:
+    """Compare raws by the path of their file, which is all that is known without a pattern for the data ID."""
+    desired: dict[Hashable, JsonObject] = {path: {"path": path, "bytes": size} for path, size in sizes.items()}
+    refs = context.butler.refs("raw", [name])
+    paths = context.butler.paths(refs)
+    unknown = [{**ref.dataId.required, "existing_path": NO_RECORD} for ref in refs if str(ref.id) not in paths]
+    present = set(paths.values())
+    unmanaged = [{"path": path} for path in sorted(present - desired.keys() - set(excluded))] if desired else []
+    return Members.compare("raws", desired, present, unmanaged=unmanaged, changed=unknown)
