@@ -117,7 +117,7 @@ class Session:
         only, without : `Sequence` [`str`]
             Globs of addresses to take, all if empty, and to leave out.
         with_needs : `bool`
-            Whether to take what the chosen resources need, too.
+            Whether to take what the chosen resources need, too, even if ``without`` leaves it out.
         prune : `bool`
             Whether to plan the removal of unwanted members.
 
@@ -185,12 +185,13 @@ class Session:
         Returns
         -------
         plan : `Plan`
-            With what may be executed in ``limits``.
+            The same resources, or all of the state for a plan from a file; ``limits`` has what may be executed.
 
         Raises
         ------
         reconciler.errors.StateError
-            If the plan is one of another session, state, repository or server, or an input file is invalid.
+            If the plan is one of another session, repository or server, or, unless ``changed``, of another state; or an input
+            file is invalid.
         reconciler.errors.PlanError
             If the plan is a renewed one itself, or something that a table needs no longer exists.
         """
@@ -271,9 +272,10 @@ class Session:
         prune : `bool`
             Whether to execute removals, which only a plan made with ``prune=True`` contains.
         prune_limit : `int`, optional
-            Number of members that may be removed, in place of the usual limits (30 % of a resource, 10 resources).
+            Number of members that may be removed, in place of the usual limits: 30 % of the members of a resource, 10 resources,
+            and nothing that a key of the state asks to remove.
         wait : `float`
-            Seconds to wait for what Rucio delivers.
+            Seconds after the start of the run until which it waits for what Rucio delivers; the time for its actions counts.
         lock_timeout : `float`
             Seconds to wait for another apply to end.
         journal : path-like, optional

@@ -137,7 +137,7 @@ class DifferenceKind(StrEnum):
     WAITING = "waiting"  # Rucio has not delivered everything yet
     DEGRADED = "degraded"  # it exists but is unhealthy
     FAILED = "failed"  # an expectation fails
-    BLOCKED = "blocked"
+    BLOCKED = "blocked"  # no action can repair it: somebody has to correct the state, an input or a system first
     CONFLICT = "conflict"  # the name or the definition is taken by something else
     LATER = "later"  # known only after another resource has changed
 
@@ -253,7 +253,7 @@ class Action(BaseModel):
 
     @property
     def subject(self) -> str:
-        """The part of the resource that it acts on, for reports."""
+        """The part of the resource that it acts on, for reports, such as ``rule DISK × 2``; empty for the whole resource."""
         return ""
 
     @property

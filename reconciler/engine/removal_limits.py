@@ -8,6 +8,7 @@ from reconciler.errors import RemovalRefused
 LARGEST_SHARE = 0.30
 """Share of the members of one resource."""
 MOST_RESOURCES = 10
+"""Number of resources that lose members."""
 
 
 def count_removals(plan: Plan) -> int:
@@ -28,7 +29,8 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
     plan : `Plan`
         The plan.
     limit : `int` or `None`
-        Members that may be removed in all; `None` for the ordinary limits.
+        Members that may be removed in all; `None` for the usual limits: `LARGEST_SHARE` of the members of a resource,
+        `MOST_RESOURCES`, and nothing that a key of the state asks to remove.
 
     Raises
     ------

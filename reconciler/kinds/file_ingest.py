@@ -171,7 +171,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         )  # fmt: skip
 
     def list_deliveries(self, context: Context, name: str, spec: FileIngestSpec) -> Deliveries:
-        """Return the files of the table; a file that only Rucio has, or only the Butler, is not one of them."""
+        """Return all files of the table, whether or not Rucio or the Butler has them, and no others."""
         definition = context.butler.dataset_types().get(spec.dataset_type)
         rows = table.read(spec.table)
         dimensions = definition.dimensions if definition is not None else tuple(sorted(table.columns(rows)))

@@ -266,7 +266,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
 
     def list_deliveries(self, context: Context, name: str, spec: ImportSpec) -> Deliveries:
-        """Return the files of the export file; a file that only Rucio has, or only the Butler, is not one of them."""
+        """Return all files of the export file, whether or not Rucio or the Butler has them, and no others."""
         content = export_file.read(spec.export_file)
         locate = _to_source(spec).locate
         paths: dict[Hashable, str] = {dataset_id: locate(dataset.path) for dataset_id, dataset in content.datasets.items()}

@@ -76,6 +76,7 @@ class TaggedSpec(Spec):
 
     @property
     def dataset_types(self) -> tuple[str, ...]:
+        """The dataset types of the members, also if the table names a single one."""
         return (self.dataset_type,) if isinstance(self.dataset_type, str) else self.dataset_type
 
     @property

@@ -137,7 +137,10 @@ def report_latest(latest: Iterable[LatestVerdict], now: datetime.datetime) -> It
 
 
 def list_acknowledgements(entries: Sequence[tuple[str, Acknowledgement]], today: datetime.date) -> Iterator[Line]:
-    """Yield one line for each acknowledgement of a state, those that end first at the top."""
+    """Yield one line for each acknowledgement, given with the name of its state, those that end first at the top.
+
+    If there are none, one line reports that.
+    """
     if not entries:
         yield Line("No difference is acknowledged.")
     for state, entry in sorted(entries, key=lambda item: item[1].until):

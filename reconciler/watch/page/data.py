@@ -115,7 +115,24 @@ class TreeNode:
 
 @dataclass(frozen=True)
 class RuleProgress:
-    """How far a rule, or the delivery of a resource, is."""
+    """How far a rule, or the delivery of a resource, is.
+
+    Parameters
+    ----------
+    address : `str`
+        The resource.
+    name : `str`
+        ``rule`` with its ID, or ``delivery``.
+    state : `str`
+        The state of the rule in Rucio, or the cause of the difference, in lower case.
+    done, total : `int`
+        For a rule, number of replica locks that are OK and of all: its files, each as often as it has copies. For a delivery,
+        number of members that have arrived and of all desired ones.
+    stuck : `int`
+        Number of locks that are stuck.
+    note : `str`
+        What else is known, such as when all are expected.
+    """
 
     address: str
     name: str
@@ -163,7 +180,7 @@ class StatePage:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One state of the index; the page is empty if there is none."""
+    """One state of the index; ``page`` is the file name of its page, empty if it has none, and ``oldest`` the largest age."""
 
     name: str
     repository: str
@@ -177,7 +194,10 @@ class IndexRow:
 
 
 def page_name(state: str) -> str:
-    """Return the file name of a state's page. Its digest keeps states of the same name apart, and is the same on every run."""
+    """Return the file name of the page of a state file, given its path.
+
+    A digest of the path keeps states of the same name apart, and is the same on every run.
+    """
     stem = state.rpartition("/")[2].removesuffix(".toml")
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip(".-")[:80] or "state"
     return f"{plain}-{hashlib.sha256(state.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}.html"
