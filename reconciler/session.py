@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler import execution
+from reconciler.counts import plural
 from reconciler.engine.address_selection import select_addresses
 from reconciler.engine.executor import Listener
 from reconciler.engine.graph import Graph, build_graph
@@ -21,14 +22,13 @@ from reconciler.engine.removal_limits import check_removal_limits, count_pruned
 from reconciler.engine.requirements import find_absent_needs, find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean
-from reconciler.files import export_file
 from reconciler.files.export_prefetch import prefetch_exports
 from reconciler.kinds.dataset_type import DatasetTypeSpec
-from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
+from reconciler.kinds.shared.coming_names import find_coming_names, find_export_files
 from reconciler.state.loader import StateFile, load
 from reconciler.state.variables import Scalar
-from reconciler.systems.context import ComingNames, Context
+from reconciler.systems.context import Context
 from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
@@ -309,7 +309,7 @@ class Session:
         self._check_own(plan)
         removals = count_pruned(plan)
         if removals and not prune:
-            text = f"the plan removes {removals:,} {'member' if removals == 1 else 'members'}, and removal isn't allowed"
+            text = f"the plan removes {plural(removals, 'member')}, and removal isn't allowed"
             raise RemovalRefused(text, removals, ("call apply with prune=True; nothing was changed",))
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
@@ -409,7 +409,7 @@ def open_session(
         if context.repository is not None:
             names = [token.partition(":")[2] for token in graph.tokens if token.startswith("collection:")]
             context.repository.expect_collections(names)
-        context.coming = find_coming_names(state, graph)
+        context.coming = find_coming_names(state, graph.tokens)
         context.storage_classes = {
             address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
         }
@@ -425,25 +425,6 @@ def open_session(
     return Session(state, graph, context, started, notify)
 
 
-def find_coming_names(state: StateFile, graph: Graph) -> ComingNames:
-    """Return what the tables of a state bring that may not exist yet."""
-    types = frozenset(token.partition(":")[2] for token in graph.tokens if token.startswith("dataset_type:"))
-    dimensions = {a.name: spec.dimensions for a, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)}
-    kinds = {state.kind_of(address) for address in state.resources}
-    if not all(type(kind).__module__.startswith("reconciler.kinds.") for kind in kinds):
-        return ComingNames(types, dimensions, all_types=True, elements=None)
-    names = {kind.name for kind in kinds}
-    elements = {element for path in find_export_files(state) for element in export_file.read(path).dimensions}
-    elements |= {"exposure", "group", "day_obs"} if "raw" in names else set()
-    elements |= {"visit", "visit_system"} if "visits" in names else set()
-    return ComingNames(types, dimensions, "curated_calibrations" in names, frozenset(elements))
-
-
 def find_repository(state: StateFile) -> RepositorySpec | None:
     """Return the [repository] table of a state."""
     return next((spec for spec in state.resources.values() if isinstance(spec, RepositorySpec)), None)
-
-
-def find_export_files(state: StateFile) -> list[str]:
-    """Return the paths of the export files that the [import] tables of a state name."""
-    return [spec.export_file for spec in state.resources.values() if isinstance(spec, ImportSpec)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.counts import plural
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import RemovalRefused
 
@@ -40,7 +41,7 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
     count = count_removals(plan)
     if limit is not None:
         if count > limit:
-            text = f"{count:,} {'member' if count == 1 else 'members'} would be removed, more than --prune-limit {limit:,}"
+            text = f"{plural(count, 'member')} would be removed, more than --prune-limit {limit:,}"
             raise RemovalRefused(text, count, ("nothing was changed",))
         return
     losing = [entry for entry in plan.entries if any(action.removes for action in entry.actions)]

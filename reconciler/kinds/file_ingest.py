@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SkipValidation
 
+from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import (
     REPO,
@@ -137,7 +138,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             formatter=spec.formatter,
             files=members.missing,
             whole=not (members.present or members.unmanaged or members.awaited or blocked),
-            reason=f"{count:,} files not ingested",
+            reason=f"{plural(count, 'file')} not ingested",
             cost=Cost(count),
         )
 
