@@ -270,7 +270,7 @@ class Session:
         plan : `Plan`
             The plan.
         prune : `bool`
-            Whether to execute removals, which only a plan made with ``prune=True`` contains.
+            Whether to remove unwanted members, which only a plan made with ``prune=True`` does.
         prune_limit : `int`, optional
             Number of members that may be removed, in place of the usual limits: 30 % of the members of a resource, 10 resources,
             and nothing that a key of the state asks to remove.
@@ -298,7 +298,7 @@ class Session:
         reconciler.errors.LockLost
             If the lock was lost during the run; what is done stays, and is in the journal.
         reconciler.errors.RemovalRefused
-            If the plan removes members and ``prune`` is False, or it removes more than the limits allow; nothing was changed.
+            If the plan removes unwanted members and ``prune`` is False, or more than the limits allow; nothing was changed.
         reconciler.errors.StateError
             If the plan was made by another session, or an input file is invalid.
         reconciler.errors.PlanError

@@ -488,6 +488,11 @@ class Observed(Generic[S]):
     conditions: tuple[Condition, ...] = ()
     resolved: S | None = field(default=None, kw_only=True)
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a condition blocks it, so that no action can complete it now."""
+        return any(condition.kind is DifferenceKind.BLOCKED for condition in self.conditions)
+
 
 @dataclass(frozen=True)
 class Change(Generic[S]):

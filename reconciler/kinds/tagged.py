@@ -160,8 +160,7 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
             return
         (members,) = change.observed.members
         spec, existing = change.desired, change.observed.spec
-        blocked = any(condition.kind is DifferenceKind.BLOCKED for condition in change.observed.conditions)
-        if members.missing or (existing is None and not blocked):
+        if members.missing or (existing is None and not change.observed.is_blocked):
             ids = tuple(member["id"] for member in members.missing)
             reason = "no such collection" if existing is None else f"{plural(len(ids), 'member')} missing"
             yield AssociateMembers(address=change.address, spec=spec, ids=ids, reason=reason)

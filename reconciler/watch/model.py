@@ -34,6 +34,18 @@ class Cause(StrEnum):
     ACKNOWLEDGED = "acknowledged"  # an acknowledgement covers it
 
 
+CAUSE_ORDER = (
+    Cause.UNKNOWN,
+    Cause.DRIFTED,
+    Cause.DEGRADED,
+    Cause.UNAPPLIED,
+    Cause.NEW,
+    Cause.WAITING,
+    Cause.ACKNOWLEDGED,
+)
+"""The order in which reports list differences: what most needs somebody comes first."""
+
+
 class Verdict(StrEnum):
     """The result of checking one state."""
 
