@@ -34,6 +34,9 @@ IMPLIED_DIMENSIONS = {
 """The dimensions whose values each of these determines, so that a data ID needs none of them."""
 _PIXELS = re.compile(r"(htm|healpix)(\d+)")
 TEXT_SUFFIXES = (".csv", ".ecsv")
+MOST_DIGITS = 18
+"""Digits of a number with its sign; the Butler's are of 64 bits."""
+LARGEST = 10**MOST_DIGITS - 1
 MOST_PROBLEMS = 5
 """Problems of one column that are listed."""
 
@@ -106,12 +109,17 @@ def check_table(path: str, dimensions: Iterable[str] | None, dataset_type: str) 
     if ragged:
         return TableCheck(problems + _list(path, ragged))
     columns = list(zip(*table.rows, strict=True)) if table.rows else [() for _ in table.names]
-    for name, cells in zip(table.names, columns, strict=True):
-        wrong = _find_wrong_cells(name, cells, is_path=name == table.names[0])
+    repeated = sorted({name for name in table.names if table.names.count(name) > 1})
+    problems += [f'{path}:{table.header_line}: two columns "{name}"' for name in repeated]
+    for place, (name, cells) in enumerate(zip(table.names, columns, strict=True)):
+        wrong = _find_wrong_cells(name, cells, is_path=place == 0)
         problems += _list(path, [(table.lines[position], text) for position, text in wrong])
-    if not problems and dimensions is not None:
-        problems += _list(path, list(_find_rivals(table, columns, dimensions)))
-    return TableCheck(problems, [] if problems else _read_data_ids(table.names, columns, dimensions or ()))
+    if problems or dimensions is None:
+        return TableCheck(problems)
+    needed = list(dimensions)
+    data_ids = _read_data_ids(table.names, columns, needed)
+    problems += _list(path, list(_find_rivals(table, columns[0], needed, data_ids)))
+    return TableCheck(problems, [] if problems else data_ids)
 
 
 def find_value_problems(path: str, read: Callable[[], Iterable[Mapping[str, object]]]) -> list[str]:
@@ -152,6 +160,8 @@ def find_wrong_value(name: str, value: object) -> str:
     shown = f'{name} = "{escape(text[:40])}"'
     if not re.fullmatch(r"[+-]?\d+", text):
         return f"{shown} is not a whole number"
+    if len(text) > MOST_DIGITS:
+        return f"{shown} is too large"
     if pixels is None:
         return ""
     first, last = _pixel_range(pixels)
@@ -214,31 +224,33 @@ def _find_wrong_cells(name: str, cells: Sequence[str], *, is_path: bool) -> Iter
             pass
         else:
             first, last = _pixel_range(pixels) if pixels is not None else (None, None)
-            if not numbers or first is None or last is None or (first <= min(numbers) and max(numbers) <= last):
+            if first is None or last is None:
+                first, last = -LARGEST, LARGEST
+            if not numbers or (first <= min(numbers) and max(numbers) <= last):
                 return
     for position, cell in enumerate(cells):
         if text := find_wrong_value(name, cell):
             yield position, text
 
 
-def _find_rivals(table: _Text, columns: Sequence[Sequence[str]], dimensions: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Yield the rows with the data ID of an earlier row and another file."""
-    needed = [name for name in dimensions if name in table.names[1:]]
-    keys = list(zip(*(columns[table.names.index(name)] for name in needed), strict=True))
-    if len(set(keys)) == len(keys):
+def _find_rivals(
+    table: _Text, paths: Sequence[str], dimensions: Sequence[str], data_ids: Sequence[tuple[int | str, ...]]
+) -> Iterator[tuple[int, str]]:
+    """Yield the rows with the data ID of an earlier row, written alike or not, and another file."""
+    if len(set(data_ids)) == len(data_ids):
         return
-    seen: dict[tuple[str, ...], int] = {}
-    for position, key in enumerate(keys):
+    seen: dict[tuple[int | str, ...], int] = {}
+    for position, key in enumerate(data_ids):
         earlier = seen.setdefault(key, position)
-        if columns[0][earlier] != columns[0][position]:
-            shown = ", ".join(f"{name} = {escape(value)}" for name, value in zip(needed, key, strict=True))
+        if paths[earlier] != paths[position]:
+            shown = ", ".join(f"{name} = {escape(str(value))}" for name, value in zip(dimensions, key, strict=True))
             yield table.lines[position], f"two files for {shown}; the other one is in line {table.lines[earlier]}"
 
 
 def _read_data_ids(
     names: Sequence[str], columns: Sequence[Sequence[str]], dimensions: Iterable[str]
 ) -> list[tuple[int | str, ...]]:
-    chosen = [(name, columns[names.index(name)]) for name in dimensions]
+    chosen = [(name, columns[names.index(name, 1)]) for name in dimensions]
     return list(zip(*(map(int, cells) if _is_integer(name) else cells for name, cells in chosen), strict=True))
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from reconciler.errors import StateError
 from reconciler.files.text import read_text
 
+MOST_DIGITS = 18
+"""Digits of a number; the Butler's are of 64 bits."""
+
 
 def read(path: str) -> list[int]:
     """Read the distinct numbers of a list in the order of the file; empty lines and ``#`` comments are skipped.
@@ -23,5 +26,7 @@ def read(path: str) -> list[int]:
             continue
         if not text.isdecimal():
             raise StateError(f'{path}:{line_number}: "{text[:40]}" is not the number of a visit or exposure')
+        if len(text) > MOST_DIGITS:
+            raise StateError(f"{path}:{line_number}: {text[:40]} is too large for the number of a visit or exposure")
         numbers[int(text)] = None
     return list(numbers)

@@ -76,6 +76,7 @@ def load(path: Path, variables: Variables | None = None) -> StateFile:
     values = resolve_variables(document, {name: sourced.value for name, sourced in given.items()}, problems)
     substituted = substitute(document, (), values, problems)
     _refuse_credentials({"vars": values, **substituted}, problems)
+    _refuse_null_characters(substituted, problems)
     kinds = _find_kinds(substituted, problems)
     _validate_schema(substituted, problems)
     problems.raise_if_any()
@@ -138,6 +139,20 @@ def _refuse_credentials(value: Any, problems: Problems, where: KeyPath = ()) -> 
     elif isinstance(value, list):
         for position, inner in enumerate(value):
             _refuse_credentials(inner, problems, (*where, position))
+
+
+def _refuse_null_characters(value: Any, problems: Problems, where: KeyPath = ()) -> None:
+    """Add a problem for each key or text with a null character: no path, name or database can contain one."""
+    if isinstance(value, str):
+        if "\0" in value:
+            problems.add(where, "contains a null character (\\u0000)")
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_null_characters(key, problems, where)
+            _refuse_null_characters(inner, problems, (*where, key))
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            _refuse_null_characters(inner, problems, (*where, position))
 
 
 def _drop_repeated_tables(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,3 +26,5 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         raise StateError(f"{path.name}:{error.lineno}: invalid TOML: {cause}") from error
     except RecursionError as error:
         raise StateError(f"{path.name}: invalid TOML: nested too deeply") from error
+    except ValueError as error:
+        raise StateError(f"{path.name}: invalid TOML: a number has too many digits") from error

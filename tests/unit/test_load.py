@@ -16,6 +16,7 @@ from reconciler.engine.diff import canonical
 from reconciler.engine.kind import KindTraits
 from reconciler.engine.model import Address, Spec
 from reconciler.errors import StateError
+from reconciler.files import visit_list
 from reconciler.kinds.chain import ChainSpec
 from reconciler.state import loader
 from reconciler.state.loader import load
@@ -283,3 +284,33 @@ def test_a_duration_of_a_table_is_converted_to_seconds(tmp_path: Path, text: str
     spec = load(path).resources[Address("chain", "a")]
     assert (spec.deadline, spec.new_after) == (seconds, seconds)
     assert "deadline" not in canonical(spec), "it is how the resource is watched, not what it is"
+
+
+def test_a_number_with_thousands_of_digits_is_a_mistake_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + f"override = {'9' * 5_000}\n")
+    with pytest.raises(StateError, match=r"s\.toml: invalid TOML: a number has too many digits"):
+        load(path)
+
+
+def test_a_visit_with_more_digits_than_the_butler_stores_is_a_mistake_in_the_list(tmp_path: Path) -> None:
+    for digits in (19, 5_000):
+        (tmp_path / "visits.txt").write_text(f"2024110800001\n{'9' * digits}\n")
+        with pytest.raises(StateError, match=r"visits\.txt:2: 9{,40} is too large"):
+            visit_list.read(str(tmp_path / "visits.txt"))
+
+
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        ('[tagged.t]\ndataset_type = "raw"\nfrom = ["r"]\ninstrument = "L"\nvisits = "a\\u0000b"\n', "5: tagged.t.visits"),
+        ('[import.i]\nexport_file = "a\\u0000b"\nroot = "/"\n', "5: import.i.export_file"),
+        ('[chain."a\\u0000b"]\nchildren = []\n', '5: chain."a\\x00b"'),
+    ],
+)
+def test_a_null_character_is_a_mistake_wherever_it_is(tmp_path: Path, table: str, where: str) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(HEAD + table)
+    with pytest.raises(StateError) as caught:
+        load(path)
+    assert "contains a null character" in str(caught.value)

@@ -36,6 +36,8 @@ def test_a_good_table_has_no_problems(tmp_path: Path) -> None:
         ("c.fits,262144,r", "notes.csv:4: htm7 = 262144 is out of range; HTM indices of level 7 are 131072 to 262143"),
         ("c.fits,131073", "notes.csv:4: 2 cells, where the table has 3 columns"),
         ("c.fits,131072,r", "notes.csv:4: two files for htm7 = 131072, band = r; the other one is in line 2"),
+        ("c.fits,+131072,r", "notes.csv:4: two files for htm7 = 131072, band = r; the other one is in line 2"),
+        ("c.fits,0131072 ,r", "notes.csv:4: two files for htm7 = 131072, band = r; the other one is in line 2"),
     ],
 )
 def test_a_wrong_cell_is_reported_with_its_line_and_its_value(tmp_path: Path, row: str, text: str) -> None:
@@ -103,3 +105,14 @@ def test_a_table_needs_the_dimensions_that_no_other_one_determines(dimensions: l
 )  # fmt: skip
 def test_the_values_of_a_dimension_are_numbers_in_its_range(name: str, value: object, wrong: bool) -> None:
     assert bool(find_wrong_value(name, value)) is wrong
+
+
+@pytest.mark.parametrize("digits", [19, 5_000])
+def test_a_number_that_the_butler_cannot_store_is_a_wrong_cell(tmp_path: Path, digits: int) -> None:
+    number = "9" * digits
+    assert check(tmp_path, f"filename,tract\na.fits,{number}\n") == [f'notes.csv:2: tract = "{number[:40]}" is too large']
+
+
+@pytest.mark.parametrize("header", ["filename,htm7,htm7", "filename,htm7 ,htm7", "htm7,htm7,band"])
+def test_two_columns_of_one_name_are_a_problem(tmp_path: Path, header: str) -> None:
+    assert check(tmp_path, f"{header}\na.fits,131072,131073\n", ["htm7"]) == ['notes.csv:1: two columns "htm7"']
