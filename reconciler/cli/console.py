@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 REPORTED = "reconciler.error_printed_as_json"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a write to a full disk, or one beyond a quota, fails with."""
 IN_SYNC, ERROR, DIFFERENCES, USAGE, LOCKED, INTERRUPTED = 0, 1, 2, 64, 75, 130
 
 
@@ -153,6 +156,9 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
         except Exception as error:
             if _debugging():
                 print_traceback()
+            if isinstance(error, OSError) and error.errno in FULL:
+                echo(f"error: {error.filename or 'the output'} can't be written: {error.strerror}", err=True)
+                sys.exit(ERROR)
             echo(f"error: {type(error).__name__}: {clean(error)}", err=True)
             echo("  This is a bug in reconcile. Please report it with the output of reconcile --debug.", err=True)
             code = ERROR

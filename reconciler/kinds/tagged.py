@@ -139,6 +139,10 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
         return Requirements(input_files=[path for path in (spec.visits, spec.exposures, spec.ids) if path])
 
     def validate(self, name: str, spec: TaggedSpec) -> Iterable[str]:
+        if not spec.dataset_types:
+            yield "dataset_type: names no dataset type"
+        if len(set(spec.dataset_types)) < len(spec.dataset_types):
+            yield "dataset_type: names a dataset type twice"
         lists = [field for field in ("visits", "exposures", "ids") if getattr(spec, field)]
         if len(lists) > 1:
             yield f"{' and '.join(lists)}: set only one of them"

@@ -71,3 +71,11 @@ def test_run_collections_have_the_names_of_the_instrument_and_its_label(
         f"{folder}/unbounded",
         f"{folder}/curated/19700101T000000Z",
     }
+
+
+def test_what_was_written_under_another_label_is_not_said_to_be_removed_from_nowhere(comcam: Bench) -> None:
+    comcam.apply_and_check(state(comcam, "LSSTComCam/calib/X"))
+    output = comcam.diff(state(comcam, "LSSTComCam/calib/X", 'label = "Y"\n'), 2)
+    assert "no datasets of camera, crosstalk, defects were written" in output
+    assert "remove " not in output
+    assert "butler decertify-calibrations removes that from LSSTComCam/calib/X" in output

@@ -237,3 +237,18 @@ def test_files_that_data_id_does_not_match_are_reported(comcam: Bench, raws: Pat
     assert "36 of 54 files don't match data_id" in comcam.diff(raws, 2)
     raws.write_text(text.replace("CC_[A-Z]", "MC_[A-Z]"))
     assert "54 of 54 files don't match data_id" in comcam.diff(raws, 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("files = 'R22_S11[.]fts'", "no file in {}:Dataset/* matches R22_S11[.]fts"),
+        ('exclude = ["*.fits"]', r"matches \.fits?(\.fz|\.gz)?$ and is not excluded"),
+    ],
+)
+def test_patterns_that_match_none_of_the_files_in_rucio_are_reported(
+    comcam: Bench, raws: Path, fresh_scope: str, key: str, text: str
+) -> None:
+    raws.write_text(raws.read_text().replace("sidecars = 1\n", f"sidecars = 1\n{key}\n"))
+    for words in ((), ("--deep",)):
+        assert text.format(fresh_scope) in comcam.diff(raws, 2, *words)

@@ -129,3 +129,14 @@ def test_the_variables_of_validate_fit_a_terminal(monkeypatch: pytest.MonkeyPatc
     lines = CliRunner().invoke(main, ["validate", "-v", str(state)]).output.splitlines()[1:]
     assert lines
     assert all(len(line) <= 60 for line in lines), lines
+
+
+def test_a_full_disk_below_the_output_is_not_a_bug(tmp_path: Path) -> None:
+    state = tmp_path / "s.toml"
+    state.write_text('[reconcile]\nversion = 1\n[repository]\nuri = "r"\n')
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "reconciler", "validate", str(state)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: the output can't be written: No space left on device\n"

@@ -34,9 +34,18 @@ def compare_with_files(context: Context, name: str, spec: RawSpec, files: RawFil
     members = _compare_growth(context, name, spec, files, datasets, count)
     if members is None:
         members, conditions = _compare(context, name, spec, files)
+        if files.count and not files.sizes():
+            conditions = (*conditions, _report_no_raws(spec))
     if members.agree and not conditions and not files.conditions:
         datasets.record(members.desired, members.present)
     return members, conditions
+
+
+def _report_no_raws(spec: RawSpec) -> Condition:
+    """Report that Rucio has files and none of them is a raw of the table, which may be a mistake in its patterns."""
+    besides = " and is not excluded" if spec.exclude else ""
+    text = f"no file in {', '.join(spec.delivered_by)} matches {spec.files}{besides}"
+    return Condition(DifferenceKind.DEGRADED, text, field="exclude" if spec.exclude else "files")
 
 
 def _compare_growth(
