@@ -136,7 +136,11 @@ def test_a_full_disk_below_the_output_is_not_a_bug(tmp_path: Path) -> None:
     state.write_text('[reconcile]\nversion = 1\n[repository]\nuri = "r"\n')
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "reconciler", "validate", str(state)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            [sys.executable, "-m", "reconciler", "validate", str(state)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
         )
     assert done.returncode == 1
     assert done.stderr == "error: the output can't be written: No space left on device\n"

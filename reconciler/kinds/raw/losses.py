@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import PartlyApplied
+from reconciler.errors import ObserveError, PartlyApplied
 from reconciler.kinds.raw.data_id_pattern import DataIdPattern
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ SHOWN = 20
 MOST_FOLDERS = 5
 UNKNOWN = "not ingested, though no error was reported"
 DATASET_TYPE = "raw"
+OF_REPOSITORY = re.compile(r"\w*(Database|Operational|Programming)\w*Error\b")
+"""How reasons begin that are about the repository: none of the files is wrong."""
 
 
 class Losses:
@@ -86,9 +89,14 @@ class Losses:
         ------
         reconciler.errors.PartlyApplied
             If a raw isn't there.
+        reconciler.errors.ObserveError
+            If the repository can't be read; the message begins with what the commands reported, which may be the cause.
         """
         self._context.forget("butler")
-        ingested = self._find_ingested()
+        try:
+            ingested = self._find_ingested()
+        except ObserveError as error:
+            raise ObserveError([*dict.fromkeys(self._reasons.values())][:SHOWN] + error.problems, error.hints) from error
         lost = [path for path in self._files if path not in ingested]
         if not lost:
             return
@@ -108,7 +116,8 @@ class Losses:
         more = f" and {len(folders) - MOST_FOLDERS:,} more folders" if len(folders) > MOST_FOLDERS else ""
         place = f"the file is at {lost[0]}" if len(lost) == 1 else f"the files are in {', '.join(folders[:MOST_FOLDERS])}{more}"
         yield place
-        if not self._conflicts.issuperset(lost):
+        is_of_files = any(OF_REPOSITORY.match(self._reasons.get(path, "")) is None for path in lost)
+        if is_of_files and not self._conflicts.issuperset(lost):
             which = "it" if len(lost) == 1 else "them"
             yield f"remove {which}, or exclude {which} with the key exclude"
 
