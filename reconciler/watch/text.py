@@ -131,9 +131,12 @@ def report_latest(latest: Iterable[LatestVerdict], now: datetime.datetime) -> It
         if row.checked is None:
             yield Line(f"{row.name:<{width}}   {Verdict.UNKNOWN.value:<9}   never checked", "red")
             continue
-        age = format_seconds((now - row.checked).total_seconds())
+        seconds = (now - row.checked).total_seconds()
         stale = ", which is too old" if row.stale else ""
-        parts = [f"{row.name:<{width}}", f"{row.verdict.value:<9}", f"checked {age} ago{stale}"]
+        when = (
+            f"{format_seconds(seconds)} ago" if seconds >= 0 else f"{format_seconds(-seconds)} in the future: is the clock right?"
+        )
+        parts = [f"{row.name:<{width}}", f"{row.verdict.value:<9}", f"checked {when}{stale}"]
         if row.differences:
             causes = [f"{sum(d.cause is c for d in row.differences):,} {c.value}" for c in CAUSE_ORDER]
             parts.append(", ".join(text for text in causes if not text.startswith("0 ")))

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ObserveError, PartlyApplied
+from reconciler.errors import ApplyError, ObserveError, PartlyApplied
 from reconciler.kinds.raw.losses import Losses
+from reconciler.kinds.shared.command_batches import run_in_batches
 from reconciler.systems.butler.command_failures import ItemFailure
 from reconciler.systems.butler.commands import CommandReport
 
@@ -49,3 +50,15 @@ def test_files_are_not_to_be_removed_where_the_repository_is_broken() -> None:
     error = report(Butler(), "MissingDatabaseTableError: Table 'dataset_tags_00000001' is missing from database schema.")
     assert not any("remove" in hint for hint in error.hints)
     assert any("remove them" in hint for hint in report(Butler(), "OSError: Empty or corrupt FITS file").hints)
+
+
+def test_a_command_is_given_up_with_what_happened_before_the_registry_could_not_be_used() -> None:
+    full, broken = "database or disk is full", "the registry's tables are missing"
+    failures = (
+        *(ItemFailure(full, exposure="A"), ItemFailure(full, exposure="B")),
+        *(ItemFailure(broken, is_outage=True), ItemFailure("later", exposure="C")),
+    )
+    context: Any = SimpleNamespace(run_butler_partly=lambda *arguments: [(0, CommandReport(failures=failures))])
+    with pytest.raises(ApplyError) as caught:
+        list(run_in_batches(context, [FILES], list))
+    assert caught.value.problems == [full, broken]

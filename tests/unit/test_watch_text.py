@@ -7,8 +7,9 @@ from watch_data import CHAIN, RAW, check, difference, night, resource, unknown
 
 from reconciler.watch.acknowledgements import Acknowledgements
 from reconciler.watch.evaluation import DifferenceMemory, Memory, evaluate
-from reconciler.watch.model import Cause, CheckResult
-from reconciler.watch.text import describe_state_quietly, report_state
+from reconciler.watch.latest import LatestVerdict
+from reconciler.watch.model import Cause, CheckResult, Verdict
+from reconciler.watch.text import describe_state_quietly, report_latest, report_state
 
 DATASETS = tuple(f"rucio_dataset.d{number}" for number in range(13))
 
@@ -70,3 +71,9 @@ def test_what_needs_no_action_now_has_no_command(kind: str, word: str) -> None:
     text = lines(check(difference(kind=kind, commands=(command("raw"),))))
     assert word in text[1]
     assert any("$" in line for line in text) is (kind == "degraded")
+
+
+def test_a_check_after_a_clock_was_set_back_is_in_the_future() -> None:
+    latest = LatestVerdict(state="/states/ccms1.toml", name="ccms1", repository="", verdict=Verdict.IN_SYNC, checked=night(3))
+    (line,) = report_latest([latest], night(1))
+    assert line.text == "ccms1   in sync     checked 2 d in the future: is the clock right?"

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, TypeVar
 from reconciler.errors import ApplyError
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.command_failures import ItemFailure
     from reconciler.systems.butler.commands import CommandReport
     from reconciler.systems.context import Context
     from reconciler.systems.worker_link import Steps
 
 MOST_BROKEN_OFF = 60
 """Commands that may break off before the rest is given up: enough for some bad items among thousands, at a second for each."""
+
+MOST_REASONS = 5
+"""Reasons that are listed before that of an outage."""
 
 T = TypeVar("T")
 
@@ -58,11 +62,22 @@ def run_in_batches(
             batch = current[number]
             if report.error and report.concerns_all:
                 raise ApplyError(report.error, report.hints)
-            if outage := next((failure for failure in report.failures if failure.is_outage), None):
-                raise ApplyError(outage.reason)
+            if any(failure.is_outage for failure in report.failures):
+                raise ApplyError(list(_list_reasons(report.failures)))
             broken_off += bool(report.error)
             if report.error and len(batch) > 1 and broken_off <= MOST_BROKEN_OFF:
                 middle = len(batch) // 2
                 left += [batch[:middle], batch[middle:]]
             else:
                 yield batch, report
+
+
+def _list_reasons(failures: Sequence[ItemFailure]) -> Iterator[str]:
+    """Yield the reasons up to that of the first outage, each once: one of them, such as a full disk, may be why the registry fails."""
+    seen: set[str] = set()
+    for failure in failures:
+        if failure.reason not in seen and len(seen) < MOST_REASONS or failure.is_outage:
+            yield failure.reason
+        seen.add(failure.reason)
+        if failure.is_outage:
+            return
