@@ -252,3 +252,15 @@ def test_patterns_that_match_none_of_the_files_in_rucio_are_reported(
     raws.write_text(raws.read_text().replace("sidecars = 1\n", f"sidecars = 1\n{key}\n"))
     for words in ((), ("--deep",)):
         assert text.format(fresh_scope) in comcam.diff(raws, 2, *words)
+
+
+def test_a_proof_does_not_hold_for_other_locations_in_the_file_that_lists_them(comcam: Bench, raws: Path) -> None:
+    lines = [line for line in raws.read_text().splitlines() if not line.startswith("data_id")]
+    folder = next(line.split('"')[1] for line in lines if line.startswith("locations"))
+    listed = raws.parent / "locations.txt"
+    listed.write_text(folder)
+    raws.write_text("\n".join(lines).replace(f'locations = ["{folder}"]', 'locations_file = "locations.txt"') + "\n")
+    comcam.diff(raws, 0)
+    assert "54 raws by proof" in comcam.diff(raws, 0, "-v")
+    listed.write_text("/elsewhere")
+    assert "1 of 2 resources differs" in comcam.diff(raws, 2)

@@ -26,7 +26,9 @@ def compare_with_files(context: Context, name: str, spec: RawSpec, files: RawFil
         return Members.counted("raws", context.butler.count("raw", [name])), ()
     address = str(Address("raw", name))
     inputs = {part: content.digest for part, content in files.parts.items()}
-    datasets = ProvenDatasets.prepare(context, address, digest_spec(spec), inputs, "raw", [name])
+    # What locations_file lists decides, not its name.
+    listed = spec.model_copy(update={"locations": spec.list_locations()}) if spec.locations_file is not None else spec
+    datasets = ProvenDatasets.prepare(context, address, digest_spec(listed), inputs, "raw", [name])
     count = context.butler.count("raw", [name])
     if datasets.hold(count):
         return Members.proven("raws", count), ()

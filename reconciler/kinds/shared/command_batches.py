@@ -76,7 +76,7 @@ def _list_reasons(failures: Sequence[ItemFailure]) -> Iterator[str]:
     """Yield the reasons up to that of the first outage, each once: one of them, such as a full disk, may be why the registry fails."""
     seen: set[str] = set()
     for failure in failures:
-        if failure.reason not in seen and len(seen) < MOST_REASONS or failure.is_outage:
+        if (failure.reason not in seen and len(seen) < MOST_REASONS) or failure.is_outage:
             yield failure.reason
         seen.add(failure.reason)
         if failure.is_outage:
