@@ -59,7 +59,7 @@ class Listener:
     """Receives the events of a run; its methods do nothing, so a subclass has only those that it needs."""
 
     def report_bulk(self, what: str, done: int, total: int) -> None:
-        """Some members of a bulk resource have been written."""
+        """An action has written ``done`` of ``total`` members so far; ``what`` is their noun in the plural."""
 
     def started(self, action: Action) -> None:
         """An action begins."""
@@ -71,7 +71,7 @@ class Listener:
         """A resource has a new outcome; called again for each change of it while the run waits."""
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
-        """The run waits for deliveries."""
+        """The run waits for deliveries, for ``seconds_left`` at most; called before each check, with the outcomes that wait."""
 
 
 @dataclass
@@ -112,11 +112,14 @@ class Executor:
     stop : `Callable`
         Returns True if the run should end before the next action.
     allowed : `Mapping` or `None`
-        For a saved plan, the verbs that it contains by address, `None` for any verb; nothing else is done.
+        If the plan repeats an earlier one, the verbs of that one by address, `None` for any verb; nothing else is done.
+        `None` for all that the plan contains.
     refused : `Mapping` [`Address`, `str`]
-        For a saved plan, why its actions for an address are refused.
+        If the plan repeats an earlier one, why its actions for an address are refused.
     removals : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
         What was confirmed to be removed, by address; nothing else is. `None` for what the plan removes.
+    outcomes : `dict` [`Address`, `Outcome`]
+        Filled by `run`: how each resource ended so far, also after an exception.
     """
 
     plan: Plan
@@ -142,7 +145,7 @@ class Executor:
         Parameters
         ----------
         wait : `float`
-            Seconds to wait for what others deliver.
+            Seconds after the start of the run until which it waits for what others deliver; the time for its actions counts.
 
         Returns
         -------

@@ -152,7 +152,7 @@ class DifferenceKind(StrEnum):
     WAITING = "waiting"  # Rucio has not delivered everything yet
     DEGRADED = "degraded"  # it exists but is unhealthy
     FAILED = "failed"  # an expectation fails
-    BLOCKED = "blocked"
+    BLOCKED = "blocked"  # no action can repair it: somebody has to correct the state, an input or a system first
     CONFLICT = "conflict"  # the name or the definition is taken by something else
     LATER = "later"  # known only after another resource has changed
 
@@ -271,7 +271,7 @@ class Action(BaseModel):
 
     @property
     def subject(self) -> str:
-        """The part of the resource that it acts on, for reports."""
+        """The part of the resource that it acts on, for reports, such as ``rule DISK × 2``; empty for the whole resource."""
         return ""
 
     @property
@@ -517,6 +517,11 @@ class Observed(Generic[S]):
     resolved: S | None = field(default=None, kw_only=True)
     unobserved: tuple[str, ...] = field(default=(), kw_only=True)
     facts: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a condition blocks it, so that no action can complete it now."""
+        return any(condition.kind is DifferenceKind.BLOCKED for condition in self.conditions)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
@@ -117,11 +118,11 @@ def _count_files(context: Context, did: str, pattern: str) -> int:
 def _explain_failure(spec: ExpectSpec, count: int, expected: int | None) -> str:
     """Return why an expectation fails; nothing if it holds."""
     if expected is not None and count != expected:
-        return f"{count:,} datasets, {expected:,} expected"
+        return f"{plural(count, 'dataset')}, {expected:,} expected"
     if spec.min is not None and count < spec.min:
-        return f"{count:,} datasets, at least {spec.min:,} expected"
+        return f"{plural(count, 'dataset')}, at least {spec.min:,} expected"
     if spec.max is not None and count > spec.max:
-        return f"{count:,} datasets, at most {spec.max:,} expected"
+        return f"{plural(count, 'dataset')}, at most {spec.max:,} expected"
     return ""
 
 

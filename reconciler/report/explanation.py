@@ -174,12 +174,12 @@ def explain_schema() -> dict[str, Any]:
 
 
 def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
-    """Return what is known of one resource.
+    """Return what is known of one resource: from a plan, other facts, and the stored proof of when its members were listed.
 
     Parameters
     ----------
     plan : `Plan`
-        A plan that contains the resource and all that it needs.
+        A plan that was made just now and contains the resource and all that it needs.
     address : `Address`
         The resource.
     facts : `KnownFacts`

@@ -306,7 +306,9 @@ def list_changes(before: Sequence[str], after: Sequence[str]) -> list[str]:
     kept_after = [item for item in after if item in before]
     if kept_before != kept_after:
         moved = [item for item in kept_after if kept_before.index(item) != kept_after.index(item)]
-        lines += [f"↕ {item} from {before.index(item) + 1} to {after.index(item) + 1}" for item in moved]
+        places = [(item, before.index(item) + 1, after.index(item) + 1) for item in moved]
+        # An item that others pass may keep its position, as one before it is removed.
+        lines += [f"↕ {item} from {old} to {new}" for item, old, new in places if old != new]
     return lines
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.report.formatting import Line, format_seconds, plural
 from reconciler.watch.latest import LatestVerdict
-from reconciler.watch.model import ABOUT_TO_END, Cause, Finding, StateReport, Verdict
+from reconciler.watch.model import ABOUT_TO_END, CAUSE_ORDER, Cause, Finding, StateReport, Verdict
 
 if TYPE_CHECKING:
     from reconciler.watch.acknowledgements import Acknowledgement
@@ -22,22 +22,13 @@ WORDS = {
     Verdict.DRIFT: "has drift",
     Verdict.UNKNOWN: "could not be checked",
 }
-ORDER = (
-    Cause.UNKNOWN,
-    Cause.DRIFTED,
-    Cause.DEGRADED,
-    Cause.UNAPPLIED,
-    Cause.NEW,
-    Cause.WAITING,
-    Cause.ACKNOWLEDGED,
-)
 MOST_COMMANDS = 5
 
 
 def report_state(report: StateReport) -> Iterator[Line]:
     """Yield the report of one state: its verdict, what differs by cause, what is gone, and what to run."""
     yield describe_state(report)
-    for cause in ORDER:
+    for cause in CAUSE_ORDER:
         found = [finding for finding in report.findings if finding.cause is cause]
         yield from _list_unknown(found) if cause is Cause.UNKNOWN else _list_findings(found)
     for gone in report.resolved:
@@ -85,7 +76,7 @@ def _count_findings(report: StateReport) -> str:
         return f"after {format_seconds(check.seconds)}"
     counts = [
         f"{sum(finding.cause is cause for finding in report.findings):,} {cause.value}"
-        for cause in ORDER
+        for cause in CAUSE_ORDER
         if any(finding.cause is cause for finding in report.findings)
     ]
     by_count = sum(resource.by_count for resource in check.resources)
@@ -101,7 +92,7 @@ def _list_findings(findings: Sequence[Finding]) -> Iterator[Line]:
         news = "first seen now" if finding.times_seen == 1 else f"for {format_seconds(finding.age.total_seconds())}"
         lead = f"{finding.cause.value}{overdue}"
         yield Line(f"  {lead:<18} {difference.address}: {difference.text} ({news})", "red" if finding.exit_code else None)
-        notes = [finding.explanation, *_describe_progress(finding), *_describe_acknowledgement(finding)]
+        notes = [finding.explanation, *_describe_progress(finding), *describe_acknowledgement(finding)]
         yield from (Line(f"      {note}") for note in notes if note)
 
 
@@ -110,7 +101,8 @@ def _describe_progress(finding: Finding) -> Iterator[str]:
         yield f"{finding.per_hour:,.1f} an hour; all expected by {finding.expected_at:%Y-%m-%dT%H:%MZ}"
 
 
-def _describe_acknowledgement(finding: Finding) -> Iterator[str]:
+def describe_acknowledgement(finding: Finding) -> Iterator[str]:
+    """Yield until when and why a difference is acknowledged; nothing if it isn't."""
     accepted = finding.acknowledged_by
     if accepted is not None:
         ticket = f" ({accepted.ticket})" if accepted.ticket else ""
@@ -143,7 +135,7 @@ def report_latest(latest: Iterable[LatestVerdict], now: datetime.datetime) -> It
         stale = ", which is too old" if row.stale else ""
         parts = [f"{row.name:<{width}}", f"{row.verdict.value:<9}", f"checked {age} ago{stale}"]
         if row.differences:
-            causes = [f"{sum(d.cause is c for d in row.differences):,} {c.value}" for c in ORDER]
+            causes = [f"{sum(d.cause is c for d in row.differences):,} {c.value}" for c in CAUSE_ORDER]
             parts.append(", ".join(text for text in causes if not text.startswith("0 ")))
             oldest = datetime.datetime.fromisoformat(row.differences[0].first_seen)
             parts.append(f"oldest for {format_seconds((now - oldest).total_seconds())}")
@@ -153,7 +145,10 @@ def report_latest(latest: Iterable[LatestVerdict], now: datetime.datetime) -> It
 
 
 def list_acknowledgements(entries: Sequence[tuple[str, Acknowledgement]], today: datetime.date) -> Iterator[Line]:
-    """Yield one line for each acknowledgement of a state, those that end first at the top."""
+    """Yield one line for each acknowledgement, given with the name of its state, those that end first at the top.
+
+    If there are none, one line reports that.
+    """
     if not entries:
         yield Line("No difference is acknowledged.")
     for state, entry in sorted(entries, key=lambda item: item[1].until):

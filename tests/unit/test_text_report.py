@@ -376,6 +376,7 @@ def test_statistics_are_counts_and_the_phases_the_longest_first() -> None:
         (["a", "b"], [], ["- a", "- b"]),
         (["a", "b"], ["b"], ["- a"]),
         (["a", "b", "c"], ["c", "b", "a"], ["↕ c from 3 to 1", "↕ a from 1 to 3"]),
+        (["x", "a", "b"], ["b", "a"], ["- x", "↕ b from 3 to 1"]),
     ],
 )
 def test_a_list_changes_by_additions_removals_and_moves(before: list[str], after: list[str], expected: list[str]) -> None:
