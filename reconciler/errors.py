@@ -43,7 +43,11 @@ def clean(text: object) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Suggest the known word closest to a misspelt one: ``; did you mean "…"?``, or an empty string if none is close."""
-    close = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    if not close:
+        by_lower_case = {one.lower(): one for one in words}
+        close = [by_lower_case[one] for one in difflib.get_close_matches(word.lower(), by_lower_case, n=1, cutoff=0.6)]
     return f'; did you mean "{close[0]}"?' if close else ""
 
 

@@ -40,8 +40,14 @@ def escape_json(document: str) -> str:
     return "".join(_json_escape(sign) if sign != "\n" and _is_unprintable(sign) else sign for sign in document)
 
 
+_REPLACED = frozenset('"$`\\!')
+"""What bash doesn't take literally in double quotes."""
+
+
 def quote(word: str) -> str:
     """Quote a word for bash; one with unprintable characters is written as ``$'…'``, byte for byte.
+
+    A word with single quotes, such as a call in Python, is in double quotes if bash finds nothing in it to replace.
 
     Raises
     ------
@@ -51,7 +57,7 @@ def quote(word: str) -> str:
     if "\0" in word:
         raise ValueError("contains a null byte")
     if not any(map(_is_unprintable, word)):
-        return shlex.quote(word)
+        return f'"{word}"' if "'" in word and not _REPLACED.intersection(word) else shlex.quote(word)
     try:
         content = word.encode("utf-8", "surrogateescape")  # the bytes of a file name that isn't UTF-8
     except UnicodeEncodeError as error:

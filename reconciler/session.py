@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler import execution
+from reconciler.counts import plural
 from reconciler.engine.address_selection import select_addresses
 from reconciler.engine.executor import Listener
 from reconciler.engine.graph import Graph, build_graph
@@ -21,14 +22,13 @@ from reconciler.engine.removal_limits import check_removal_limits, count_pruned
 from reconciler.engine.requirements import find_absent_needs, find_unmet_requirements
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean
-from reconciler.files import export_file
 from reconciler.files.export_prefetch import prefetch_exports
 from reconciler.kinds.dataset_type import DatasetTypeSpec
-from reconciler.kinds.import_ import ImportSpec
 from reconciler.kinds.repository import RepositorySpec
+from reconciler.kinds.shared.coming_names import find_coming_names, find_export_files
 from reconciler.state.loader import StateFile, load
-from reconciler.state.variables import Scalar
-from reconciler.systems.context import ComingNames, Context
+from reconciler.state.variable_sources import Variables
+from reconciler.systems.context import Context
 from reconciler.systems.policy import ComparisonPolicy
 from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
@@ -117,7 +117,7 @@ class Session:
         only, without : `Sequence` [`str`]
             Globs of addresses to take, all if empty, and to leave out.
         with_needs : `bool`
-            Whether to take what the chosen resources need, too.
+            Whether to take what the chosen resources need, too, even if ``without`` leaves it out.
         prune : `bool`
             Whether to plan the removal of unwanted members.
 
@@ -185,12 +185,13 @@ class Session:
         Returns
         -------
         plan : `Plan`
-            With what may be executed in ``limits``.
+            The same resources, or all of the state for a plan from a file; ``limits`` has what may be executed.
 
         Raises
         ------
         reconciler.errors.StateError
-            If the plan is one of another session, state, repository or server, or an input file is invalid.
+            If the plan is one of another session, repository or server, or, unless ``changed``, of another state; or an input
+            file is invalid.
         reconciler.errors.PlanError
             If the plan is a renewed one itself, or something that a table needs no longer exists.
         """
@@ -269,11 +270,12 @@ class Session:
         plan : `Plan`
             The plan.
         prune : `bool`
-            Whether to execute removals, which only a plan made with ``prune=True`` contains.
+            Whether to remove unwanted members, which only a plan made with ``prune=True`` does.
         prune_limit : `int`, optional
-            Number of members that may be removed, in place of the usual limits (30 % of a resource, 10 resources).
+            Number of members that may be removed, in place of the usual limits: 30 % of the members of a resource, 10 resources,
+            and nothing that a key of the state asks to remove.
         wait : `float`
-            Seconds to wait for what Rucio delivers.
+            Seconds after the start of the run until which it waits for what Rucio delivers; the time for its actions counts.
         lock_timeout : `float`
             Seconds to wait for another apply to end.
         journal : path-like, optional
@@ -296,7 +298,7 @@ class Session:
         reconciler.errors.LockLost
             If the lock was lost during the run; what is done stays, and is in the journal.
         reconciler.errors.RemovalRefused
-            If the plan removes members and ``prune`` is False, or it removes more than the limits allow; nothing was changed.
+            If the plan removes unwanted members and ``prune`` is False, or more than the limits allow; nothing was changed.
         reconciler.errors.StateError
             If the plan was made by another session, or an input file is invalid.
         reconciler.errors.PlanError
@@ -307,7 +309,7 @@ class Session:
         self._check_own(plan)
         removals = count_pruned(plan)
         if removals and not prune:
-            text = f"the plan removes {removals:,} {'member' if removals == 1 else 'members'}, and removal isn't allowed"
+            text = f"the plan removes {plural(removals, 'member')}, and removal isn't allowed"
             raise RemovalRefused(text, removals, ("call apply with prune=True; nothing was changed",))
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
@@ -332,7 +334,7 @@ class Session:
 
 def open_session(
     path: str | os.PathLike[str],
-    variables: Mapping[str, Scalar] | None = None,
+    variables: Variables | None = None,
     *,
     deep: bool = False,
     quick: bool = False,
@@ -348,7 +350,7 @@ def open_session(
     ----------
     path : path-like
         The state file.
-    variables : `Mapping`, optional
+    variables : `Mapping` or `reconciler.state.variable_sources.Overrides`, optional
         Values that override its ``[vars]``.
     deep : `bool`
         Whether proofs of earlier listings are ignored, and the datastore's records are compared for any number of members.
@@ -407,7 +409,7 @@ def open_session(
         if context.repository is not None:
             names = [token.partition(":")[2] for token in graph.tokens if token.startswith("collection:")]
             context.repository.expect_collections(names)
-        context.coming = find_coming_names(state, graph)
+        context.coming = find_coming_names(state, graph.tokens)
         context.storage_classes = {
             address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
         }
@@ -423,25 +425,6 @@ def open_session(
     return Session(state, graph, context, started, notify)
 
 
-def find_coming_names(state: StateFile, graph: Graph) -> ComingNames:
-    """Return what the tables of a state bring that may not exist yet."""
-    types = frozenset(token.partition(":")[2] for token in graph.tokens if token.startswith("dataset_type:"))
-    dimensions = {a.name: spec.dimensions for a, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)}
-    kinds = {state.kind_of(address) for address in state.resources}
-    if not all(type(kind).__module__.startswith("reconciler.kinds.") for kind in kinds):
-        return ComingNames(types, dimensions, all_types=True, elements=None)
-    names = {kind.name for kind in kinds}
-    elements = {element for path in find_export_files(state) for element in export_file.read(path).dimensions}
-    elements |= {"exposure", "group", "day_obs"} if "raw" in names else set()
-    elements |= {"visit", "visit_system"} if "visits" in names else set()
-    return ComingNames(types, dimensions, "curated_calibrations" in names, frozenset(elements))
-
-
 def find_repository(state: StateFile) -> RepositorySpec | None:
     """Return the [repository] table of a state."""
     return next((spec for spec in state.resources.values() if isinstance(spec, RepositorySpec)), None)
-
-
-def find_export_files(state: StateFile) -> list[str]:
-    """Return the paths of the export files that the [import] tables of a state name."""
-    return [spec.export_file for spec in state.resources.values() if isinstance(spec, ImportSpec)]

@@ -19,14 +19,20 @@ import pyte
 
 HEIGHT = 400
 """Lines of the screen, so many that none scrolls away."""
+FOLDERS = ((rf"{tempfile.gettempdir()}/desk-\w{{8}}", "/home/operator/dsk"),)
+"""Paths that differ from run to run, and others of the same length, so that lines break at the same places."""
 MASKS = (
-    (rf"{tempfile.gettempdir()}/desk-\w{{8}}", "/home/operator/dsk"),
     (r"\d{8}T\d{6}-[0-9a-f]{4}", "20261122T143200-7f3a"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z", "2026-11-22T14:32:00Z"),
-    (r"\b\d[\d.]* (s|min)\b", "1.2 s"),
+    (r"(?<!every )\b\d[\d.]* (s|min)\b", "1.2 s"),
+    (r"\b[\d,]+ days left", "9 days left"),
+    (r"(?<=Made by )\S+ on \S+(?= at)", "operator on host"),
     (r"\b[\w.-]+@[\w.-]+", "operator@host"),
     (r"seen by \d+ checks?", "seen by 3 checks"),
     (r"\b\d{2,4}-\d\d-\d\d\b(?!T)", "2026-11-22"),
+    (r"\b\d+\.\d+\.\d+\b(?!\.)", "1.2.3"),
+    (r"\b[\d.]+ [kMGTP]?B(?= free)", "1.2 TB"),
+    (r"\bt[0-9a-f]{10}\b", "LSSTComCam2"),
 )
 """What differs from run to run, and what stands for it; the spaces before it are then those of a column."""
 
@@ -120,6 +126,8 @@ def run_on_terminal(
         os.close(ours)
     code = process.wait(10)
     screen = pyte.Screen(columns, HEIGHT)
+    for folder, name in FOLDERS:
+        raw = re.sub(folder.encode(), name.encode(), raw)
     pyte.ByteStream(screen).feed(raw)
     lines = [line.rstrip() for line in screen.display]
     while lines and not lines[-1]:

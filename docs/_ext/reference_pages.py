@@ -12,36 +12,8 @@ from typing import Any
 import click
 
 from reconciler.cli import main
-from reconciler.engine.model import Spec
-from reconciler.report.kind_help import format_toml
+from reconciler.report.kind_help import COMMON_KEYS, describe_type, format_toml
 from reconciler.state.schema import known_kinds, state_schema
-
-COMMON_KEYS = tuple(Spec.model_fields)
-"""Keys that every table of a resource takes; they are described once."""
-
-
-def describe_type(schema: Mapping[str, Any]) -> str:
-    """Return the type of a key as a short phrase, such as "list of strings" or "`full`, `create` or `observe`"."""
-    if "anyOf" in schema:
-        options = [one for one in schema["anyOf"] if one.get("type") != "null" and one.get("title") != "variable"]
-        return " or ".join(dict.fromkeys(map(describe_type, options)))
-    if "enum" in schema:
-        *first, last = (f"`{choice}`" for choice in schema["enum"])
-        return f"{', '.join(first)} or {last}" if first else last
-    if "const" in schema:
-        return f"always `{schema['const']}`"
-    if "$ref" in schema:
-        return f"table of {_model_name(schema)} keys"
-    if schema.get("type") == "array":
-        items = schema["items"]
-        return f"list of tables of {_model_name(items)} keys" if "$ref" in items else f"list of {describe_type(items)}s"
-    if schema.get("type") == "object":
-        return "table of strings"
-    return str(schema["type"])
-
-
-def _model_name(schema: Mapping[str, Any]) -> str:
-    return str(schema["$ref"]).rpartition(".")[2]
 
 
 def describe_keys(definition: Mapping[str, Any], skip: tuple[str, ...] = ()) -> Iterator[str]:
@@ -50,7 +22,7 @@ def describe_keys(definition: Mapping[str, Any], skip: tuple[str, ...] = ()) -> 
     for key, schema in definition["properties"].items():
         if key in skip:
             continue
-        facts = [describe_type(schema)]
+        facts = [describe_type(schema, markdown=True)]
         if key in required:
             facts.append("required")
         elif schema.get("default") not in (None, "", []):

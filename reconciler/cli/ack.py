@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.completers import complete_addresses
-from reconciler.cli.console import IN_SYNC, handle_errors
+from reconciler.cli.console import IN_SYNC, handle_errors, show
 from reconciler.cli.options import Day, find_state_files, history_option, merge_variables, variable_options
 from reconciler.errors import StateError, did_you_mean
+from reconciler.report.formatting import Line
 
 if TYPE_CHECKING:
     from reconciler.state.loader import StateFile
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
     from reconciler.watch.latest import OpenDifference
 
 
@@ -60,13 +60,12 @@ def ack(
         address=address, field=field, reason=reason.strip(), ticket=ticket.strip(), until=until, fingerprint=fingerprint
     )
     written = write_acknowledgement(path, entry)
-    for difference in covered:
-        click.echo(f"{address}: {difference.text}")
-    click.echo(f"Acknowledged until {until} in {written}; commit the file with the state.")
+    show(Line(f"{address}: {difference.text}") for difference in covered)
+    show([Line(f"Acknowledged until {until} in {written}; commit the file with the state.")])
     return IN_SYNC
 
 
-def _find_table(place: str, state: Path | None, variables: Mapping[str, Scalar]) -> tuple[Path, StateFile, str, str | None]:
+def _find_table(place: str, state: Path | None, variables: Overrides) -> tuple[Path, StateFile, str, str | None]:
     """Return the state file that has the address, its content, the address and the field."""
     from reconciler.state.loader import load
     from reconciler.watch.acknowledgements import parse_place

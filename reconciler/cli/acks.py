@@ -10,6 +10,7 @@ import click
 from reconciler.cli.console import ERROR, IN_SYNC, handle_errors, show
 from reconciler.cli.options import find_state_files, merge_variables, state_arguments
 from reconciler.errors import StateError
+from reconciler.report.formatting import Line
 
 
 @click.command()
@@ -37,6 +38,5 @@ def acks(state: tuple[Path, ...], var_files: tuple[Path, ...], pairs: tuple[str,
         else:
             problems += check_acknowledgements(found, addresses, {}, today)
     show(list_acknowledgements(entries, today))
-    for problem in problems:
-        click.echo(f"error: {problem}", err=True)
+    show((Line(f"error: {problem}") for problem in problems), err=True)
     return ERROR if problems else IN_SYNC

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from reconciler.cli.console import INTERRUPTED, exit_code, handle_errors, report_once, worst_code
 from reconciler.cli.options import (
@@ -14,6 +15,7 @@ from reconciler.cli.options import (
     bulk_options,
     check_combination,
     find_state_files,
+    format_option,
     journal_option,
     merge_variables,
     quiet_option,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from reconciler.cli.apply_command import ApplyOptions
     from reconciler.cli.apply_output import ApplyOutput
     from reconciler.report.run import RunReport
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 
 @click.command()
@@ -62,13 +64,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="State file of a saved plan, if it was moved or changed since. Parts of the plan whose facts changed are refused.",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json", "jsonl"]),
-    default="text",
-    show_default=True,
-    help="Output format; json and jsonl need --yes, and jsonl prints events as they happen.",
+@format_option(
+    "text", "json", "jsonl", "markdown", text="Output format; all but text need --yes, and jsonl prints events as they happen"
 )
 @quiet_option
 @summary_option
@@ -107,7 +104,7 @@ def apply(
     from reconciler.cli.apply_command import ApplyOptions
     from reconciler.cli.apply_output import make_output
 
-    check_combination(only=only, with_needs=with_needs)
+    check_combination(only=only, with_needs=with_needs, deep=deep, quick=quick)
     output = make_output(output_format, ask=not yes, quiet=quiet)
     variables = merge_variables(var_files, pairs)
     options = ApplyOptions(
@@ -143,9 +140,7 @@ def apply(
     return code
 
 
-def _apply(
-    path: Path, variables: dict[str, Scalar], options: ApplyOptions, output: ApplyOutput, planned_state: Path | None
-) -> RunReport:
+def _apply(path: Path, variables: Overrides, options: ApplyOptions, output: ApplyOutput, planned_state: Path | None) -> RunReport:
     from reconciler.cli.apply_command import apply_plan, apply_state
     from reconciler.engine.plan_file import is_plan
 
@@ -153,6 +148,21 @@ def _apply(
         if planned_state is not None:
             raise StateError(f"{path}: --state names the state file of a saved plan, and this is a state file")
         return apply_state(path, variables, options, output)
-    if variables or options.only or options.without or options.prune:
-        raise StateError(f"{path}: a saved plan is applied as it is; give variables, --only, --except and --prune to diff --out")
+    _check_saved_plan(path, variables, options)
     return apply_plan(path, options, output, planned_state)
+
+
+def _check_saved_plan(path: Path, variables: Overrides, options: ApplyOptions) -> None:
+    """Refuse options that select what to plan; variables and the site of the environment don't concern a saved plan."""
+    site = click.get_current_context().get_parameter_source("site") is ParameterSource.COMMANDLINE
+    given = {
+        "--site": site,
+        "--var": bool(variables.values),
+        "--only": bool(options.only),
+        "--except": bool(options.without),
+        "--prune": options.prune,
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if names:
+        text = f"{path}: a saved plan is applied as it is; give {', '.join(names)} to reconcile plan --out"
+        raise click.UsageError(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,7 @@ from reconciler.report import saved_plan
 from reconciler.report.run import RunReport, report_run
 from reconciler.report.summary import summarize
 from reconciler.session import Session, open_session
-from reconciler.state.variables import Scalar
-
-_SIGN = SignOfLife()
+from reconciler.state.variable_sources import Variables
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class ApplyOptions:
     journal: Path | None = None
 
 
-def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions, output: ApplyOutput) -> RunReport:
+def apply_state(path: Path, variables: Variables, options: ApplyOptions, output: ApplyOutput) -> RunReport:
     """Apply one state file; the exit code is that of the run, 2 if the operator declines, 130 after Ctrl-C.
 
     Raises
@@ -76,10 +74,11 @@ def apply_state(path: Path, variables: Mapping[str, Scalar], options: ApplyOptio
         If nothing can be done: the state is wrong, a lock is held, or too much would be removed.
     """
     check_journal(options.journal)
-    with _open(path, variables, options) as session:
+    sign = SignOfLife()
+    with _open(path, variables, options, sign) as session:
         _check_prune_limit(session, options)
         with session.locked(options.lock_timeout):
-            with _SIGN:
+            with sign:
                 plan = session.plan(options.only, options.without, with_needs=options.with_needs, prune=options.prune)
             output.show_plan(session, plan)
             return _confirm_and_run(session, plan, options, output)
@@ -102,10 +101,11 @@ def apply_plan(path: Path, options: ApplyOptions, output: ApplyOutput, state: Pa
     saved = plan_file.load_plan(path)
     chosen = state or Path(saved.state)
     output.show(saved_plan.introduce(saved, chosen))
-    with _open(chosen, saved.variables, options) as session:
+    sign = SignOfLife()
+    with _open(chosen, saved.variables, options, sign) as session:
         plan_file.check_origin(saved, session.state, session.butler_name, session.rucio_name, changed=state is not None)
         with session.locked(options.lock_timeout):
-            with _SIGN:
+            with sign:
                 plan = session.renew(saved, changed=state is not None)
             output.show_plan(session, plan, known=True)
             output.show(saved_plan.report_limits(plan))
@@ -120,8 +120,8 @@ def _check_prune_limit(session: Session, options: ApplyOptions) -> None:
         raise click.UsageError("--prune-limit limits what --prune removes; give --prune too")
 
 
-def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) -> Session:
-    with _SIGN:
+def _open(path: Path, variables: Variables, options: ApplyOptions, sign: SignOfLife) -> Session:
+    with sign:
         session = open_session(
             path,
             variables,
@@ -130,9 +130,9 @@ def _open(path: Path, variables: Mapping[str, Scalar], options: ApplyOptions) ->
             jobs=options.jobs,
             parsl=options.parsl,
             notify=_notice,
-            report_phase=_SIGN.report_phase,
+            report_phase=sign.report_phase,
         )
-    _SIGN.count(address.kind for address in session.state.resources)
+    sign.count(address.kind for address in session.state.resources)
     return session
 
 
@@ -144,10 +144,10 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, output
     state = (str(session.state.path), session.state.name)
     counts = summarize(plan)
     check_removal_limits(plan, options.prune_limit)
-    if plan.actions and output.ask:
+    if plan.permitted_actions and output.ask:
         if not output.confirm(count_removals(plan)):
             code = DIFFERENCES
-            made = report_run(state, counts, (), run=None, seconds=0.0, interrupted=False, exit_code=code)
+            made = report_run(state, counts, (), run=None, seconds=0.0, interrupted=False, exit_code=code, limits=plan.limits)
             output.show_run(made, None)
             return made
         session.context.forget()  # others may have changed something while the operator was reading
@@ -169,6 +169,7 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, output
         seconds=result.seconds,
         interrupted=result.interrupted,
         exit_code=result.exit_code,
+        limits=plan.limits,
     )
     output.show_run(made, result)
     return made

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from reconciler.cli.console import echo, print_json, show
+from reconciler.cli.console import echo, echo_document, print_json, show
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine.executor import Listener
 from reconciler.engine.plan import Plan
@@ -17,6 +17,7 @@ from reconciler.report import apply_summary, text
 from reconciler.report.events import EventListener, PlanEvent, error_event, format_event, summary_event
 from reconciler.report.formatting import Line, plural
 from reconciler.report.json import report
+from reconciler.report.markdown import format_runs
 from reconciler.report.run import RunReport, make_run_document
 from reconciler.session import Session
 
@@ -44,10 +45,15 @@ class ApplyOutput:
 
     def confirm(self, removals: int) -> bool:
         """Ask the operator; removals are confirmed by typing their number."""
-        if not click.confirm(ENTER_MEANS_NO, default=False):
-            return False
         question = f"{plural(removals, 'member')} will be removed. Type the number to continue"
-        return not removals or bool(click.prompt(question, default="") == str(removals))
+        try:
+            if not click.confirm(ENTER_MEANS_NO, default=False):
+                return False
+            return not removals or bool(click.prompt(question, default="") == str(removals))
+        except click.Abort:
+            echo()
+            echo("Standard input has ended, so nobody can answer; --yes applies without a question.", err=True)
+            return False
 
     @contextmanager
     def progress(self) -> Iterator[Listener]:
@@ -143,6 +149,15 @@ class JsonOutput(ApplyOutput):
         print_json(make_run_document(runs, exit_code, error))
 
 
+class MarkdownOutput(ApplyOutput):
+    """A report for a comment or a mail at the end, as ``--summary`` writes it."""
+
+    def end(self, runs: list[RunReport], exit_code: int, error: ReconcileError | None = None) -> None:
+        """Print the report; an error is printed on standard error."""
+        if runs or error is None:
+            echo_document(format_runs(runs))
+
+
 class EventOutput(ApplyOutput):
     """A JSON line for each event, printed at once."""
 
@@ -167,9 +182,11 @@ class EventOutput(ApplyOutput):
 
 
 def make_output(output_format: str, *, ask: bool, quiet: bool) -> ApplyOutput:
-    """Return the output for a format: text, json or jsonl."""
+    """Return the output for a format: text, json, jsonl or markdown."""
     if output_format == "json":
         return JsonOutput(ask=ask)
     if output_format == "jsonl":
         return EventOutput(ask=ask)
+    if output_format == "markdown":
+        return MarkdownOutput(ask=ask)
     return QuietOutput(ask=ask) if quiet else TextOutput(ask=ask)

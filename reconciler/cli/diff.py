@@ -13,11 +13,11 @@ import click
 
 from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, show, worst_code
 from reconciler.cli.options import (
-    ReportFormatName,
     append_summary,
     bulk_options,
     check_combination,
     find_state_files,
+    format_option,
     merge_variables,
     quiet_option,
     selection_options,
@@ -36,14 +36,7 @@ if TYPE_CHECKING:
 @click.command()
 @state_arguments
 @selection_options
-@click.option(
-    "--format",
-    "output_format",
-    type=ReportFormatName(),
-    default="text",
-    show_default=True,
-    help="Output format: text, json, jsonl, markdown (for a merge request), shell, or one of an installed package.",
-)
+@format_option("text", "json", "jsonl", "markdown", "shell", plugins=True, text="Output format")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan to this file, for apply.")
 @click.option("--prune", is_flag=True, help="Show what apply --prune would remove.")
 @quiet_option
@@ -78,7 +71,7 @@ def diff(
     from reconciler.cli.live import SignOfLife
     from reconciler.session import open_session
 
-    check_combination(only=only, with_needs=with_needs, out=out)
+    check_combination(only=only, with_needs=with_needs, deep=deep, quick=quick, out=out)
     variables = merge_variables(var_files, pairs)
     paths = find_state_files(state)
     if out is not None and len(paths) > 1:

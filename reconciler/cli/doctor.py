@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import history_option, journal_option, merge_variables, state_arguments
+from reconciler.cli.options import diagnosis_options, merge_variables, state_arguments
 from reconciler.errors import ReconcileError
 
 if TYPE_CHECKING:
     from reconciler.report.checkup import Check
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 
 @click.command()
 @state_arguments
-@history_option
-@journal_option
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@diagnosis_options
 @handle_errors
 def doctor(
     state: tuple[Path, ...],
@@ -71,14 +69,17 @@ def _check_history(option: str | None) -> Check:
     return make_check("history", check)
 
 
-def _check_state(path: Path, variables: Mapping[str, Scalar]) -> Iterator[Check]:
+def _check_state(path: Path, variables: Overrides) -> Iterator[Check]:
     from reconciler.report.checkup import check_session, failed
+    from reconciler.report.formatting import plural
     from reconciler.session import open_session
 
     try:
         session = open_session(path, variables)
     except ReconcileError as error:
-        yield failed("state file", "; ".join(error.problems), *error.hints)
+        first, *others = error.problems
+        text = first if not others else plural(len(error.problems), "error")
+        yield failed("state file", text, *(error.problems if others else ()), *error.hints)
         return
     with session:
         session.context.forbid_writes()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import echo, handle_errors, show
+from reconciler.cli.console import echo, echo_document, handle_errors, show
 from reconciler.cli.options import (
     Duration,
     append_summary,
     find_state_files,
+    format_option,
     history_option,
     journal_option,
     merge_variables,
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from reconciler.watch.locations import HistoryLocation
     from reconciler.watch.model import StateReport
     from reconciler.watch.page.site import Site
-
-if TYPE_CHECKING:
-    from reconciler.watch.model import StateReport
 
 LOCKED = 75
 
@@ -56,7 +55,7 @@ LOCKED = 75
     show_default=True,
     help="Compare all members one by one if that was last done longer ago than this.",
 )
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@format_option("text", "json", "jsonl", "markdown")
 @click.option(
     "--metrics",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -110,20 +109,17 @@ def drift(
     only states that are left.
     """
     from reconciler.watch.drift import DriftOptions, Skipped, Trouble, watch_states
-    from reconciler.watch.json import as_document, report_as_json
     from reconciler.watch.locations import find_history
     from reconciler.watch.model import worst_code
     from reconciler.watch.observation import CheckOptions
-    from reconciler.watch.text import describe_state, report_state
 
     location = find_history(history)
     measures = _Measures(metrics)
     variables = merge_variables(var_files, pairs)
     check = CheckOptions(variables, journal or _default_journal(), measure=metrics is not None, ledger=ledger)
     options = DriftOptions(location, check, jobs, timeout, deep_every, keep, notify_file)
+    output = _Output(output_format, quiet=quiet, verbose=verbose)
     codes: set[int] = set()
-    documents = []
-    reports: list[StateReport] = []
     pages = _Pages(html, location)
     for item in watch_states(find_state_files(state), options):
         if isinstance(item, Trouble):
@@ -134,32 +130,59 @@ def drift(
             measures.skipped.append(str(item.state))
             echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
         else:
-            codes.add(item.exit_code)
-            codes.add(item.verdict.exit_code)
+            codes |= {item.exit_code, item.verdict.exit_code}
             for problem in (*item.problems, *item.check.ledger_errors):
                 _complain(problem)
             measures.reports.append(item)
             pages.add(item)
-            reports.append(item)
-            if output_format == "json":
-                documents.append(report_as_json(item))
-            elif quiet:
-                show([describe_state(item)])
-            elif verbose or item.changed:
-                show(report_state(item))
-    if output_format == "json":
-        from pydantic_core import to_json
-
-        click.echo(to_json(as_document("states", documents), indent=2))
+            output.add(item)
+    output.finish(summary)
     pages.finish()
-    if summary is not None:
-        from reconciler.watch.markdown import format_summary
-
-        append_summary(summary, format_summary(reports))
     written = measures.write()
     if pages.failed or not written:
         codes.add(1)
     return worst_code(codes)
+
+
+@dataclass
+class _Output:
+    """Prints the report of each state as soon as it is known, or all of them at the end."""
+
+    output_format: str
+    quiet: bool
+    verbose: bool
+    reports: list[StateReport] = field(default_factory=list)
+
+    def add(self, report: StateReport) -> None:
+        from reconciler.watch.text import describe_state_quietly, report_state
+
+        self.reports.append(report)
+        if self.output_format == "jsonl":
+            self._print_json([report])
+        elif self.output_format == "text" and self.quiet:
+            show([describe_state_quietly(report)])
+        elif self.output_format == "text" and (self.verbose or report.changed):
+            show(report_state(report))
+
+    def finish(self, summary: Path | None) -> None:
+        """Print what is printed of all states together, and append the summary to a file."""
+        if self.output_format == "json":
+            self._print_json(self.reports, indent=2)
+        if self.output_format == "markdown" or summary is not None:
+            from reconciler.watch.markdown import format_summary
+
+            text = format_summary(self.reports)
+            if self.output_format == "markdown":
+                echo_document(text)
+            if summary is not None:
+                append_summary(summary, text)
+
+    def _print_json(self, reports: Sequence[StateReport], indent: int | None = None) -> None:
+        from pydantic_core import to_json
+
+        from reconciler.watch.json import as_document, report_as_json
+
+        click.echo(to_json(as_document("states", map(report_as_json, reports)), indent=indent))
 
 
 class _Pages:

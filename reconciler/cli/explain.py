@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import click
 
 from reconciler.cli.completers import complete_addresses
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import find_state_files, history_option, journal_option, merge_variables, variable_options
+from reconciler.cli.options import diagnosis_options, find_state_files, merge_variables, variable_options
 from reconciler.cli.resource_arguments import is_state_file
 from reconciler.errors import ObserveError, StateError
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.report.journal import RecordedAction
     from reconciler.session import Session
     from reconciler.state.loader import StateFile
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 MOST_RUNS = 5
 """Actions of the journal that are shown."""
@@ -30,9 +29,7 @@ MOST_RUNS = 5
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="[STATE] ADDRESS", shell_complete=complete_addresses)
 @variable_options
-@history_option
-@journal_option
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@diagnosis_options
 @handle_errors
 def explain(
     words: tuple[str, ...],
@@ -80,7 +77,7 @@ def _read_arguments(words: tuple[str, ...]) -> tuple[Path | None, str]:
     raise click.UsageError("write reconcile explain [STATE] ADDRESS, with an address in quotes for the shell")
 
 
-def _find_resource(state: Path | None, text: str, variables: Mapping[str, Scalar]) -> tuple[StateFile, Address]:
+def _find_resource(state: Path | None, text: str, variables: Overrides) -> tuple[StateFile, Address]:
     """Return the state file that has the address."""
     from reconciler.engine.address_selection import find_address
     from reconciler.state.loader import load

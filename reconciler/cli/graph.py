@@ -10,28 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.console import ERROR, IN_SYNC, echo, echo_document, handle_errors, show
-from reconciler.cli.options import find_state_files, merge_variables, state_arguments
+from reconciler.cli.options import find_state_files, format_option, merge_variables, state_arguments
 from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reconciler.engine.graph import Graph
     from reconciler.engine.model import Address
     from reconciler.report.entry_status import EntryStatus
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 
 @click.command()
 @state_arguments
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "mermaid", "dot", "svg"]),
-    default="text",
-    show_default=True,
-    help="Output format; svg needs dot, a program of Graphviz.",
-)
+@format_option("text", "mermaid", "dot", "svg", text="Output format; svg needs dot, a program of Graphviz")
 @click.option("--status", "checked", is_flag=True, help="Compare with the live systems, and show the status of each resource.")
 @click.option(
     "--group/--no-group",
@@ -75,7 +66,7 @@ def graph(
     return ERROR if unknown else IN_SYNC
 
 
-def _read(path: Path, variables: Mapping[str, Scalar], *, checked: bool) -> tuple[Graph, dict[Address, EntryStatus]]:
+def _read(path: Path, variables: Overrides, *, checked: bool) -> tuple[Graph, dict[Address, EntryStatus]]:
     """Return the graph of a state, and the status of each resource if it is to be checked."""
     if not checked:
         from reconciler.engine.graph import build_graph

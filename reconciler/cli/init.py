@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import click
@@ -17,16 +18,16 @@ NOTHING = "-"
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".", metavar="[DIR]")
 @click.option("--name", default="first", show_default=True, help="Name of the state, and of its file in the folder state.")
-@click.option("--title", prompt="What is it for, in a few words?", help="Purpose of the state.")
+@click.option("--title", prompt="Purpose of the state, in a few words", help="Purpose of the state.")
 @click.option(
     "--repository",
-    prompt="In which folder or at which URL is the Butler repository, or should it be made? (- for none)",
+    prompt="Folder or URL of the Butler repository (- for none)",
     default="repo",
     help="Location of the Butler repository; - for none.",
 )
 @click.option(
     "--rse",
-    prompt="Which RSE of Rucio is this facility's? (- for no Rucio)",
+    prompt="RSE of this facility in Rucio (- for no Rucio)",
     default=NOTHING,
     help="RSE of this facility in Rucio; - for none.",
 )
@@ -46,6 +47,8 @@ def init(directory: Path, name: str, title: str, repository: str, rse: str) -> i
     repository, rse = ("" if answer.strip() == NOTHING else answer.strip() for answer in (repository, rse))
     if not repository and not rse:
         raise StateError("a state needs a Butler repository or Rucio; give one of them")
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise StateError(f"--name {name}: a name has only letters, digits and _.-; its file is state/NAME.toml")
     folder = directory / "state"
     file, schema = folder / f"{name}.toml", folder / "state.schema.json"
     if file.exists():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, print_error, show, worst_code
-from reconciler.cli.options import Night, VerifyOption, merge_variables, variable_options
+from reconciler.cli.options import Night, VerifyOption, format_option, merge_variables, variable_options
 from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ if TYPE_CHECKING:
     metavar="all|sample:N|none",
     help="Files of each resource to check on storage.",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json", "csv"]),
-    default="text",
-    show_default=True,
-    help="Output format.",
-)
+@format_option("text", "json", "csv")
 @click.option("-v", "--verbose", is_flag=True, help="List every row, not only those that differ.")
 @handle_errors
 def ledger(

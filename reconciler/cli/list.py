@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,22 +10,22 @@ import click
 
 from reconciler.cli.completers import complete_globs_and_files
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import find_state_files, merge_variables, variable_options
+from reconciler.cli.options import find_state_files, format_option, merge_variables, variable_options
 from reconciler.cli.resource_arguments import split_arguments
-from reconciler.errors import StateError, did_you_mean
+from reconciler.errors import StateError
 
 if TYPE_CHECKING:
     from reconciler.engine.model import Address
     from reconciler.report.entry_status import EntryStatus
     from reconciler.state.loader import StateFile
-    from reconciler.state.variables import Scalar
+    from reconciler.state.variable_sources import Overrides
 
 
 @click.command("list")
 @click.argument("words", nargs=-1, metavar="[STATE]... [GLOB]...", shell_complete=complete_globs_and_files)
 @variable_options
 @click.option("--offline", is_flag=True, help="Don't ask the live systems; the status is - then.")
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@format_option("text", "json")
 @handle_errors
 def list_resources(
     words: tuple[str, ...], var_files: tuple[Path, ...], pairs: tuple[str, ...], offline: bool, output_format: str
@@ -55,11 +55,9 @@ def list_resources(
     return ERROR if unknown else IN_SYNC
 
 
-def _choose(
-    states: tuple[Path, ...], patterns: Sequence[str], variables: Mapping[str, Scalar]
-) -> list[tuple[StateFile, set[Address]]]:
+def _choose(states: tuple[Path, ...], patterns: Sequence[str], variables: Overrides) -> list[tuple[StateFile, set[Address]]]:
     """Return each state with the resources that any of the globs matches; a glob must match in one of the states."""
-    from reconciler.engine.address_selection import match_addresses
+    from reconciler.engine.address_selection import match_addresses, suggest_glob
     from reconciler.state.loader import load
 
     loaded = [load(path, variables) for path in find_state_files(states)]
@@ -67,13 +65,12 @@ def _choose(
         return [(state, set(state.resources)) for state in loaded]
     for pattern in patterns:
         if not any(match_addresses(state, pattern) for state in loaded):
-            known = [address.plain for state in loaded for address in state.resources]
-            plain = pattern.replace('"', "")
-            raise StateError(f"no address matches {pattern}{did_you_mean(plain, known)}")
+            known = [address for state in loaded for address in state.resources]
+            raise StateError(f"no address matches {pattern}{suggest_glob(known, pattern)}")
     return [(state, {address for pattern in patterns for address in match_addresses(state, pattern)}) for state in loaded]
 
 
-def _check(state: StateFile, chosen: set[Address], variables: Mapping[str, Scalar]) -> dict[Address, EntryStatus]:
+def _check(state: StateFile, chosen: set[Address], variables: Overrides) -> dict[Address, EntryStatus]:
     from reconciler.report.entry_status import find_status
     from reconciler.session import open_session
 

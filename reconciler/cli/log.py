@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.completers import complete_globs
 from reconciler.cli.console import IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import Moment, journal_option
+from reconciler.cli.options import Moment, format_option, journal_option
 from reconciler.errors import StateError
 
 
@@ -21,7 +21,7 @@ from reconciler.errors import StateError
 @click.option("-n", "--number", type=click.IntRange(0), default=20, show_default=True, help="Show at most so many; 0 for all.")
 @click.option("--since", type=Moment(), metavar="TIME", help="Show what began since then: 2026-11-24, or 7d for the last 7 days.")
 @click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Show the runs of this state file.")
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@format_option("text", "json")
 @journal_option
 @handle_errors
 def log(

@@ -6,9 +6,9 @@ import contextlib
 import datetime
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from reconciler.cli.completers import complete_globs
 from reconciler.errors import ReconcileError, StateError, did_you_mean
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from reconciler.state.variable_sources import Overrides
     from reconciler.state.variables import Scalar
 
@@ -40,24 +42,65 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer version
         return float(match[1]) * self.units[match[2] or "s"]
 
 
-class ReportFormatName(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
-    """The name of a report format: a built-in one, or one of an installed package, which is searched only for other names."""
+class OutputFormat(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
+    """The name of an output format, which means the same for every command that has it.
+
+    Parameters
+    ----------
+    names : `Sequence` [`str`]
+        The formats of the command.
+    plugins : `bool`
+        Whether installed packages may add some; they are searched only for a name that isn't built in.
+    """
 
     name = "format"
-    built_in = ("text", "json", "jsonl", "markdown", "shell")
+    reasons: ClassVar[Mapping[str, str]] = {
+        "shell": "only diff and plan find the commands that an operator could type instead",
+        "markdown": "it is for a comment or a mail on a plan, an apply or a check: diff, plan, show, apply and drift have it",
+        "jsonl": "it is for results that come one after the other: diff, plan, apply and drift have it",
+    }
+    """Why a format isn't one of every command."""
+
+    def __init__(self, names: Sequence[str], *, plugins: bool = False) -> None:
+        self.names, self.plugins = names, plugins
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name if there is such a format."""
-        if value in self.built_in:
+        if value in self.names:
             return value
+        known = [*self.names, *self._find_plugins()]
+        if value not in known:
+            why = f"; {self.reasons[value]}" if value in self.reasons else did_you_mean(value, known)
+            raise click.BadParameter(f'"{value}" is not one of {", ".join(known)}{why}', param=param, ctx=ctx)
+        return value
+
+    def _find_plugins(self) -> list[str]:
+        if not self.plugins:
+            return []
         from reconciler.report.formats import plugin_format_names
 
-        known = (*self.built_in, *plugin_format_names())
-        if value not in known:
-            raise click.BadParameter(
-                f'"{value}" is not one of {", ".join(known)}{did_you_mean(value, known)}', param=param, ctx=ctx
-            )
-        return value
+        return plugin_format_names()
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a format, without searching packages."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+
+
+def format_option(*names: str, text: str = "Output format", plugins: bool = False) -> Callable[[C], C]:
+    """Return a decorator that adds the option for the output format; the first one is the default."""
+    last = "one of an installed package" if plugins else names[-1]
+    listed = f"{', '.join(names if plugins else names[:-1])} or {last}"
+    return click.option(
+        "--format",
+        "output_format",
+        type=OutputFormat(names, plugins=plugins),
+        default=names[0],
+        show_default=True,
+        metavar="NAME",
+        help=f"{text}: {listed}.",
+    )
 
 
 class Day(click.ParamType):  # type: ignore[type-arg]
@@ -275,8 +318,15 @@ def history_option(command: C) -> C:
     return _add(command, click.option("--history", metavar="FILE|URL", help=text))
 
 
-def check_combination(*, only: Sequence[str], with_needs: bool, out: Path | None = None) -> None:
-    """Refuse options that mean nothing without another one, before anything is loaded.
+def diagnosis_options(command: C) -> C:
+    """Add the options of commands that find out what is wrong: where the records of earlier runs are, and the output format."""
+    return _add(command, history_option, journal_option, format_option("text", "json"))
+
+
+def check_combination(
+    *, only: Sequence[str], with_needs: bool, deep: bool = False, quick: bool = False, out: Path | None = None
+) -> None:
+    """Refuse options that mean nothing without another one, or contradict another one, before anything is loaded.
 
     Raises
     ------
@@ -285,6 +335,8 @@ def check_combination(*, only: Sequence[str], with_needs: bool, out: Path | None
     """
     if with_needs and not only:
         raise click.UsageError("--with-needs adds to what --only selects; give --only too")
+    if deep and quick:
+        raise click.UsageError("--deep and --quick: give only one of them")
     if out is not None and not out.parent.is_dir():
         raise click.UsageError(f"--out {out}: there is no folder {out.parent}")
 
@@ -306,7 +358,7 @@ def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> Override
     reconciler.errors.StateError
         If a file can't be read, or an argument of ``--var`` isn't NAME=VALUE.
     """
-    from reconciler.state.variable_sources import Overrides, parse_value, read_variables
+    from reconciler.state.variable_sources import Overrides, parse_value, read_variables, select_environment
 
     merged: dict[str, Scalar] = {}
     origins: dict[str, str] = {}
@@ -321,7 +373,7 @@ def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> Override
         merged[name] = parse_value(value)
         origins[name] = "--var"
     context = click.get_current_context(silent=True)
-    return Overrides(merged, origins, os.environ, context.meta.get(SITE) if context is not None else None)
+    return Overrides(merged, origins, select_environment(os.environ), context.meta.get(SITE) if context is not None else None)
 
 
 def find_state_files(paths: tuple[Path, ...]) -> list[Path]:

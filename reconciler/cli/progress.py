@@ -184,7 +184,7 @@ class WaitingLine:
         if self.now is None:
             parts.append(f"for {plural(self.count, 'resource')}")
         else:
-            parts.append(f"{self.now.here:,} of {self.now.total:,} files here")
+            parts.append(f"{self.now.here:,} of {self.now.total:,} {self.now.noun} here")
             parts += self._rate()
         parts.append(f"checking again in {max(0.0, POLL - (now - self.checked)):.0f} s")
         return "   ".join(parts)
@@ -197,7 +197,7 @@ class WaitingLine:
         if size > 0:
             return [f"{format_size(round(size / minutes))}/min"]
         arrived = self.now.here - self.first.here
-        return [f"{arrived / minutes:,.0f} files/min"] if arrived > 0 else []
+        return [f"{arrived / minutes:,.0f} {self.now.noun}/min"] if arrived > 0 else []
 
 
 def _cut(lines: list[str]) -> list[str]:

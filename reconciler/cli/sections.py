@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -81,4 +82,15 @@ def _exit_code_of_usage() -> Iterator[None]:
         yield
     except click.UsageError as error:
         error.exit_code = USAGE  # type: ignore[misc]
+        error.format_message = functools.partial(_fit_message, error.format_message())  # type: ignore[method-assign]
         raise
+
+
+def _fit_message(message: str) -> str:
+    """Return the message of a usage error so that click's "Error: " and it fit the terminal."""
+    from reconciler.cli.console import screen_width
+    from reconciler.report.layout import fit
+
+    width = screen_width(err=True)
+    title = "Error: "
+    return "\n".join(fit(title + message, width)).removeprefix(title) if width else message

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from reconciler.cli.console import IN_SYNC, echo_document, handle_errors, show
+from reconciler.cli.options import format_option
 
 
 @click.command("show")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@format_option("text", "json", "markdown")
 @handle_errors
 def show_plan(plan: Path, output_format: str) -> int:
     """Show a saved plan, without any live system.
@@ -27,6 +28,10 @@ def show_plan(plan: Path, output_format: str) -> int:
         from reconciler.report.json import format_json
 
         echo_document(format_json(report_saved_plan(saved, plan, state_unchanged=unchanged).model_dump(mode="json")))
+    elif output_format == "markdown":
+        from reconciler.report.saved_plan import format_saved_markdown
+
+        echo_document(format_saved_markdown(saved, plan, state_unchanged=unchanged))
     else:
         show(format_saved_plan(saved, plan, state_unchanged=unchanged))
     return IN_SYNC

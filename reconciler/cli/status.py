@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from reconciler.cli.console import handle_errors, show
-from reconciler.cli.options import Duration, history_option
+from reconciler.cli.options import Duration, format_option, history_option
 
 
 @click.command()
 @click.argument("state", nargs=-1, type=click.Path(path_type=Path))
 @history_option
 @click.option("--max-age", type=Duration(), metavar="DURATION", help="Verdicts that are older, such as 26h, count as unknown.")
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@format_option("text", "json")
 @handle_errors
 def status(state: tuple[Path, ...], history: str | None, max_age: float | None, output_format: str) -> int:
     """Show the latest verdict of every state, from the history alone.

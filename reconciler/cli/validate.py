@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.console import IN_SYNC, echo, handle_errors, print_error
+from reconciler.cli.console import IN_SYNC, echo, handle_errors, print_error, show
 from reconciler.cli.options import find_state_files, merge_variables, state_arguments
 from reconciler.errors import ReconcileError
 from reconciler.redaction import redact
-from reconciler.report.formatting import plural
+from reconciler.report.formatting import Line, plural
 
 if TYPE_CHECKING:
     from reconciler.state.loader import StateFile
@@ -57,5 +57,4 @@ def _list_variables(state: StateFile) -> None:
     """Print the variables in the order of the file; a credential is masked, as everywhere."""
     texts = {name: f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in state.variables.items()}
     width = max((len(redact(text)) for text in texts.values()), default=0)
-    for name, text in texts.items():
-        echo(f"  {redact(text):<{min(width, WIDEST)}}   {state.origins[name]}")
+    show(Line(f"  {redact(text):<{min(width, WIDEST)}}   {state.origins[name]}") for name, text in texts.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from reconciler.engine.model import Address, DesiredState
 from reconciler.errors import StateError, did_you_mean
@@ -23,9 +23,7 @@ def select_addresses(state: DesiredState, patterns: Sequence[str]) -> set[Addres
     for pattern in patterns:
         matched = match_addresses(state, pattern)
         if not matched:
-            plain = pattern.replace('"', "")
-            hint = did_you_mean(plain, [address.plain for address in state.resources])
-            raise StateError(f"{state.path.name}: no address matches {pattern}{hint}")
+            raise StateError(f"{state.path.name}: no address matches {pattern}{suggest_glob(state.resources, pattern)}")
         found |= matched
     return found
 
@@ -34,6 +32,13 @@ def match_addresses(state: DesiredState, pattern: str) -> set[Address]:
     """Return the addresses that match a glob, with or without quotes; none if nothing matches."""
     names = {address.plain: address for address in state.resources}
     return {names[name] for name in fnmatch.filter(names, pattern.replace('"', ""))}
+
+
+def suggest_glob(addresses: Iterable[Address], pattern: str) -> str:
+    """Suggest an address, or a glob for all addresses of a kind, in place of a glob that matches nothing."""
+    known = list(addresses)
+    globs = [f"{address.kind}.*" for address in known] if "*" in pattern else []
+    return did_you_mean(pattern.replace('"', ""), globs or [address.plain for address in known])
 
 
 def find_address(state: DesiredState, text: str) -> Address:

@@ -87,9 +87,9 @@ def _compare_members(address: Address, observed: Observed[Any]) -> Iterator[Diff
             yield Difference(*counts, "not delivered yet", DifferenceKind.WAITING, part.awaited, awaited=True)
         if part.changed:
             text = "present with different properties (never overwritten)"
-            yield Difference(address, part.field, None, None, text, DifferenceKind.BLOCKED, part.changed)
+            yield Difference(address, part.field, None, None, text, DifferenceKind.BLOCKED, part.changed, uncounted=True)
         if part.unwanted:
-            yield Difference(address, part.field, None, None, "unwanted", DifferenceKind.REMOVE, part.unwanted)
+            yield Difference(address, part.field, None, None, "unwanted", DifferenceKind.REMOVE, part.unwanted, uncounted=True)
         if part.unmanaged:
             text = "not in the state; reconcile never removes them"
-            yield Difference(address, part.field, None, None, text, DifferenceKind.DEGRADED, part.unmanaged)
+            yield Difference(address, part.field, None, None, text, DifferenceKind.DEGRADED, part.unmanaged, uncounted=True)

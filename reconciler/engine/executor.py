@@ -8,7 +8,6 @@ A failure is always reported, even if nothing is left to do after it, and blocks
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from reconciler.engine.diff import diff
 from reconciler.engine.kind import Context
 from reconciler.engine.model import Action, Address, Delivery, Difference, DifferenceKind, Made, Outcome, Status
 from reconciler.engine.observe import Observation, observe
+from reconciler.engine.outcome_counts import DONE, HELD_UP, count_acted
 from reconciler.engine.plan import Entry, Plan, plan_resource
 from reconciler.errors import (
     ApplyError,
@@ -34,8 +34,6 @@ PASSES = 3
 """How often a resource is planned again because an action revealed another one; more would be going in circles."""
 POLL = 3.0
 """Seconds between observations of what is waited for."""
-DONE = (Status.OK, Status.CHANGED)
-HELD_UP = (Status.WAITING, Status.BLOCKED, Status.DEGRADED)
 
 REMAINDERS: tuple[tuple[DifferenceKind, Status], ...] = (
     (DifferenceKind.CONFLICT, Status.BLOCKED),
@@ -61,7 +59,7 @@ class Listener:
     """Receives the events of a run; its methods do nothing, so a subclass has only those that it needs."""
 
     def report_bulk(self, what: str, done: int, total: int) -> None:
-        """Some members of a bulk resource have been written."""
+        """An action has written ``done`` of ``total`` members so far; ``what`` is their noun in the plural."""
 
     def started(self, action: Action) -> None:
         """An action begins."""
@@ -73,7 +71,7 @@ class Listener:
         """A resource has a new outcome; called again for each change of it while the run waits."""
 
     def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
-        """The run waits for deliveries."""
+        """The run waits for deliveries, for ``seconds_left`` at most; called before each check, with the outcomes that wait."""
 
 
 @dataclass
@@ -114,11 +112,14 @@ class Executor:
     stop : `Callable`
         Returns True if the run should end before the next action.
     allowed : `Mapping` or `None`
-        For a saved plan, the verbs that it contains by address, `None` for any verb; nothing else is done.
+        If the plan repeats an earlier one, the verbs of that one by address, `None` for any verb; nothing else is done.
+        `None` for all that the plan contains.
     refused : `Mapping` [`Address`, `str`]
-        For a saved plan, why its actions for an address are refused.
+        If the plan repeats an earlier one, why its actions for an address are refused.
     removals : `Mapping` [`Address`, `frozenset` [`str`]] or `None`
         What was confirmed to be removed, by address; nothing else is. `None` for what the plan removes.
+    outcomes : `dict` [`Address`, `Outcome`]
+        Filled by `run`: how each resource ended so far, also after an exception.
     """
 
     plan: Plan
@@ -144,7 +145,7 @@ class Executor:
         Parameters
         ----------
         wait : `float`
-            Seconds to wait for what others deliver.
+            Seconds after the start of the run until which it waits for what others deliver; the time for its actions counts.
 
         Returns
         -------
@@ -461,6 +462,7 @@ def _count_delivered(rest: list[Difference]) -> Delivery | None:
             difference.desired - len(difference.members),
             difference.desired,
             sum(int(member.get("bytes") or 0) for member in difference.members),
+            difference.field or "",
         )
         for difference in rest
         if difference.awaited
@@ -480,21 +482,3 @@ def _count_actions(count: int) -> str:
 def add_made(first: Made, second: Made) -> dict[str, Any]:
     """Return what two actions made together: numbers of the same noun are added up, lists are joined."""
     return {**first, **{noun: first[noun] + made if noun in first else made for noun, made in second.items()}}
-
-
-def count_statuses(outcomes: Collection[Outcome]) -> Counter[Status]:
-    """Return the number of resources by status."""
-    return Counter(outcome.status for outcome in outcomes)
-
-
-def count_acted(outcomes: Collection[Outcome]) -> int:
-    """Return the number of resources on which a run acted, whatever their status."""
-    return sum(bool(outcome.actions) for outcome in outcomes)
-
-
-def exit_code(outcomes: Collection[Outcome]) -> int:
-    """Return the exit code of a run: 0 in sync, 2 something is left undone, 1 a failure, a conflict, or something unchecked."""
-    counts = count_statuses(outcomes)
-    if counts[Status.FAILED] or any(isinstance(outcome.error, ConflictError) for outcome in outcomes):
-        return 1
-    return 2 if any(counts[status] for status in HELD_UP) else 0

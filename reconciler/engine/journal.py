@@ -20,8 +20,8 @@ from typing import IO, Any
 
 from platformdirs import user_state_path
 
-from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Action, JsonObject, Made, Outcome, Status
+from reconciler.engine.outcome_counts import count_acted, count_statuses
 from reconciler.errors import ApplyError, StateError, clean
 from reconciler.printable import escape_json
 from reconciler.run_info import run_info, timestamp
@@ -160,6 +160,8 @@ def read_journal(path: Path) -> Iterator[JsonObject]:
         if path.is_fifo():  # reading one may wait for ever
             raise StateError(f"{path}: no journal: not a regular file")
         text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError as error:
+        raise StateError(f"there is no journal at {path}", ("reconcile apply writes it, or give --journal",)) from error
     except OSError as error:
         raise StateError(f"{path}: no journal: {error.strerror}") from error
     for line in text.splitlines():

@@ -100,10 +100,25 @@ class Spec(BaseModel):
 
 def relative_to_state_file(path: str, info: ValidationInfo) -> str:
     """Return a path that a state names, with the folder of the state file in front if it is relative and not a URI."""
+    if path.partition("/")[0] == "~":
+        raise ValueError(f'"{path}" begins with ~, which only a shell replaces; write the whole path, or use a variable')
     base: Path | None = (info.context or {}).get("base")
     if base is None or "://" in path or os.path.isabs(path):
         return path
     return os.path.normpath(base / path)
+
+
+class NotObserved:
+    """Annotates a key of a spec that determines how something is made and leaves no trace in what exists."""
+
+
+def find_unobserved_keys(spec: Spec) -> tuple[str, ...]:
+    """Return the keys that a table sets and that can't be observed, by their names in the state file."""
+    return tuple(
+        field.alias or name
+        for name, field in type(spec).model_fields.items()
+        if name in spec.model_fields_set and any(isinstance(mark, NotObserved) for mark in field.metadata)
+    )
 
 
 InputPath = Annotated[str, AfterValidator(relative_to_state_file)]
@@ -137,7 +152,7 @@ class DifferenceKind(StrEnum):
     WAITING = "waiting"  # Rucio has not delivered everything yet
     DEGRADED = "degraded"  # it exists but is unhealthy
     FAILED = "failed"  # an expectation fails
-    BLOCKED = "blocked"
+    BLOCKED = "blocked"  # no action can repair it: somebody has to correct the state, an input or a system first
     CONFLICT = "conflict"  # the name or the definition is taken by something else
     LATER = "later"  # known only after another resource has changed
 
@@ -183,6 +198,8 @@ class Difference:
         Whether the members are missing because Rucio has not delivered their files yet.
     listed : `bool`
         Whether reports list the members; False if ``detail`` is enough.
+    uncounted : `bool`
+        Whether ``detail`` lacks the number of members, so that it has to be read after that number.
     """
 
     address: Address
@@ -194,6 +211,7 @@ class Difference:
     members: tuple[JsonObject, ...] = ()
     awaited: bool = False
     listed: bool = True
+    uncounted: bool = False
 
 
 @dataclass(frozen=True)
@@ -253,7 +271,7 @@ class Action(BaseModel):
 
     @property
     def subject(self) -> str:
-        """The part of the resource that it acts on, for reports."""
+        """The part of the resource that it acts on, for reports, such as ``rule DISK × 2``; empty for the whole resource."""
         return ""
 
     @property
@@ -281,14 +299,19 @@ class Delivery:
         Number of members that are here, and of all desired ones.
     bytes_left : `int`
         Size of what is still to come; 0 if unknown.
+    noun : `str`
+        What they are, in the plural, such as files, or members if they are of several sorts.
     """
 
     here: int = 0
     total: int = 0
     bytes_left: int = 0
+    noun: str = ""
 
     def __add__(self, other: Delivery) -> Delivery:
-        return Delivery(self.here + other.here, self.total + other.total, self.bytes_left + other.bytes_left)
+        nouns = {self.noun, other.noun} - {""}
+        noun = nouns.pop() if len(nouns) == 1 else "members" if nouns else ""
+        return Delivery(self.here + other.here, self.total + other.total, self.bytes_left + other.bytes_left, noun)
 
 
 @dataclass(frozen=True)
@@ -481,12 +504,24 @@ class Observed(Generic[S]):
         Circumstances beyond the configuration.
     resolved : `Spec` or `None`
         What is desired, where that depends on what exists, as in a chain that is flattened; compared in place of the table.
+    unobserved : `tuple` [`str`, ...]
+        Keys of the table that can't be observed, so that they are neither equal nor different; those that are annotated with
+        `NotObserved` are added to it.
+    facts : `tuple` [`str`, ...]
+        What else is known of what exists, one phrase each, for ``reconcile explain``.
     """
 
     spec: S | None
     members: tuple[Members, ...] = ()
     conditions: tuple[Condition, ...] = ()
     resolved: S | None = field(default=None, kw_only=True)
+    unobserved: tuple[str, ...] = field(default=(), kw_only=True)
+    facts: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a condition blocks it, so that no action can complete it now."""
+        return any(condition.kind is DifferenceKind.BLOCKED for condition in self.conditions)
 
 
 @dataclass(frozen=True)

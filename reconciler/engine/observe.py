@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.engine.graph import Graph, describe_token
 from reconciler.engine.kind import Context, Kind, System
-from reconciler.engine.model import Address, DesiredState, Observed
+from reconciler.engine.model import Address, DesiredState, Observed, find_unobserved_keys
 from reconciler.errors import ObserveError, PlanError, ReconcileError, StateError, did_you_mean
 
 Groups = dict[tuple[str, tuple[System, ...]], list[Address]]
@@ -150,7 +150,12 @@ class _ObservationPass:
 
     def _ask(self, kind: Kind[Any, Any], group: list[Address]) -> dict[Address, Observed[Any]]:
         found = kind.observe(self.context, {address.name: self.state.resources[address] for address in group})
-        return {address: found.get(address.name, Observed(None)) for address in group}
+        return {address: self._mark(address, found.get(address.name, Observed(None))) for address in group}
+
+    def _mark(self, address: Address, observed: Observed[Any]) -> Observed[Any]:
+        """Add the keys that can't be observed to what was observed."""
+        keys = find_unobserved_keys(self.state.resources[address]) if observed.spec is not None else ()
+        return replace(observed, unobserved=tuple(dict.fromkeys((*observed.unobserved, *keys)))) if keys else observed
 
 
 def _group(state: DesiredState, addresses: Collection[Address]) -> Groups:

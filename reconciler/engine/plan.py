@@ -126,6 +126,14 @@ class Plan:
         return [action for entry in self.entries for action in entry.actions]
 
     @property
+    def permitted_actions(self) -> list[Action]:
+        """The actions that may be executed: all, unless this repeats an earlier plan, of which a part is refused now."""
+        allowed = self.limits.allowed
+        if allowed is None:
+            return self.actions
+        return [action for action in self.actions if _permits(allowed.get(action.address, frozenset()), action.verb)]
+
+    @property
     def differing(self) -> list[Entry]:
         """Resources that differ; those that may only differ after another action don't count."""
         return [entry for entry in self.entries if any(d.kind is not DifferenceKind.LATER for d in entry.differences)]
@@ -156,8 +164,12 @@ class Plan:
 
     @property
     def cost(self) -> Cost:
-        """What all actions move."""
-        return sum((action.cost for action in self.actions), Cost())
+        """What the permitted actions move."""
+        return sum((action.cost for action in self.permitted_actions), Cost())
+
+
+def _permits(verbs: frozenset[str] | None, verb: str) -> bool:
+    return verbs is None or verb in verbs
 
 
 def plan(

@@ -21,6 +21,7 @@ from reconciler.engine.plan import Entry, Plan, PlanLimits
 from reconciler.errors import StateError, clean
 from reconciler.printable import escape_json
 from reconciler.private_files import open_private_file
+from reconciler.readable_files import is_readable
 from reconciler.run_info import run_info
 from reconciler.version import __version__
 
@@ -172,6 +173,8 @@ def _save_entry(entry: Entry, folder: Path) -> SavedEntry:
 def is_plan(path: Path) -> bool:
     """Return True if a file begins as JSON does, as a plan file and unlike a state file."""
     try:
+        if not path.is_file():  # reading another one could wait for ever, and a pipe can be read only once
+            return False
         with path.open("rb") as stream:
             return stream.read(64).lstrip()[:1] == b"{"
     except OSError:
@@ -187,6 +190,8 @@ def load_plan(path: Path) -> SavedPlan:
         If it isn't a plan file, or one of another format.
     """
     try:
+        if not is_readable(path):
+            raise StateError(f"{path}: is not a regular file")
         if path.stat().st_size > LARGEST:
             raise StateError(f"{path}: not a plan file: larger than {LARGEST // 1_000_000} MB")
         document = json.loads(path.read_bytes())
@@ -202,7 +207,8 @@ def load_plan(path: Path) -> SavedPlan:
         where = ".".join(map(str, first["loc"]))
         raise StateError(f"{path}: not a plan file: {where}: {first['msg']}") from error
     except (ValueError, RecursionError) as error:
-        raise StateError(f"{path}: not a plan file: {str(error)[:200]}") from error
+        hints = ("reconcile plan --out saves one; reconcile plan shows what a state file would do",)
+        raise StateError(f"{path}: not a plan file: {str(error)[:200] if is_plan(path) else 'it is not JSON'}", hints) from error
 
 
 def check_origin(saved: SavedPlan, state: DesiredState, butler: str | None, rucio: str | None, *, changed: bool = False) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from reconciler.counts import plural
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import RemovalRefused
 
 LARGEST_SHARE = 0.30
 """Share of the members of one resource."""
 MOST_RESOURCES = 10
+"""Number of resources that lose members."""
 
 
 def count_removals(plan: Plan) -> int:
@@ -28,7 +30,8 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
     plan : `Plan`
         The plan.
     limit : `int` or `None`
-        Members that may be removed in all; `None` for the ordinary limits.
+        Members that may be removed in all; `None` for the usual limits: `LARGEST_SHARE` of the members of a resource,
+        `MOST_RESOURCES`, and nothing that a key of the state asks to remove.
 
     Raises
     ------
@@ -38,7 +41,7 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
     count = count_removals(plan)
     if limit is not None:
         if count > limit:
-            text = f"{count:,} {'member' if count == 1 else 'members'} would be removed, more than --prune-limit {limit:,}"
+            text = f"{plural(count, 'member')} would be removed, more than --prune-limit {limit:,}"
             raise RemovalRefused(text, count, ("nothing was changed",))
         return
     losing = [entry for entry in plan.entries if any(action.removes for action in entry.actions)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.engine.executor import DONE, exit_code
 from reconciler.engine.model import Outcome, Status
+from reconciler.engine.outcome_counts import DONE, exit_code
 from reconciler.errors import ApplyError
 
 

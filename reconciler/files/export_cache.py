@@ -52,7 +52,11 @@ def read_cached(content: bytes) -> Any:
 
 
 def store(content: bytes, document: Any, *, is_json: bool) -> None:
-    """Store the parsed document of an export file of at least `MIN_BYTES`; does nothing if JSON or the disk can't hold it."""
+    """Store the parsed document of an export file of at least `MIN_BYTES`; does nothing if JSON or the disk can't hold it.
+
+    ``is_json`` promises that the document consists of JSON values and of keys without a leading ``!``, so it is stored as it is.
+    The least recently used entries beyond `MAX_ENTRIES` are deleted.
+    """
     if len(content) < MIN_BYTES:
         return
     with contextlib.suppress(OSError, ValueError, RecursionError):

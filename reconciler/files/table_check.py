@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.counts import plural
 from reconciler.errors import StateError, did_you_mean
 from reconciler.files.text import read_text
 from reconciler.printable import escape
@@ -98,7 +99,7 @@ def check_table(path: str, dimensions: Iterable[str] | None, dataset_type: str) 
     names = table.names[1:]
     problems = [f"{path}:{table.header_line}: {text}" for text in _find_missing_columns(names, dimensions, dataset_type)]
     ragged = [
-        (line, f"{_count(len(row), 'cell')}, where the table has {_count(len(table.names), 'column')}")
+        (line, f"{plural(len(row), 'cell')}, where the table has {plural(len(table.names), 'column')}")
         for line, row in zip(table.lines, table.rows, strict=True)
         if len(row) != len(table.names)
     ]
@@ -250,7 +251,3 @@ def _list(path: str, problems: Sequence[tuple[int, str]]) -> list[str]:
     if len(problems) > MOST_PROBLEMS:
         texts[-1] += f" (and {len(problems) - MOST_PROBLEMS:,} more rows like these)"
     return texts
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -8,20 +8,26 @@ import stat
 from pathlib import Path
 
 from reconciler.errors import MissingFile, StateError, did_you_mean
+from reconciler.readable_files import is_readable
+
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors write at the beginning of a UTF-8 file."""
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file.
+    """Read a UTF-8 text file, or a pipe such as ``/dev/stdin`` that the shell has connected.
 
     Raises
     ------
     reconciler.errors.MissingFile
         If the file doesn't exist.
     reconciler.errors.StateError
-        If it can't be read or isn't UTF-8.
+        If it can't be read, isn't UTF-8, or is a pipe or a device, which may never end.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        if not is_readable(path):
+            raise StateError(f"{path}: is not a regular file")
+        return path.read_text(encoding="utf-8").removeprefix(BYTE_ORDER_MARK)
     except FileNotFoundError as error:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise MissingFile(str(path), did_you_mean(path.name, siblings)) from error
@@ -66,4 +72,6 @@ def get_file_version(path: str) -> tuple[int, int]:
         raise StateError(f"{path}: can't be read: {error.strerror}") from error
     if stat.S_ISDIR(status.st_mode):
         raise StateError(f"{path}: is a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise StateError(f"{path}: is not a regular file")
     return status.st_mtime_ns, status.st_size

@@ -130,7 +130,7 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
             yield RedefineChain(address=address, children=children, flatten=flatten, doc=doc, reason=reason)
         if not isinstance(observed, ObservedChain):
             return  # the chain is absent, or its name is taken
-        circular = any(condition.kind is DifferenceKind.BLOCKED for condition in observed.conditions)
+        circular = observed.is_blocked
         redefinition = _redefine(change, observed) if not circular else None
         if redefinition is not None:
             yield redefinition

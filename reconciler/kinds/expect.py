@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
@@ -19,8 +20,7 @@ from reconciler.kinds.shared.names import check_expressions, explain_unknown_typ
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
-    from reconciler.patterns import Glob
-from reconciler.systems.context import Context
+    from reconciler.systems.context import Context
 
 
 class ExpectSpec(Spec):
@@ -69,6 +69,10 @@ class ExpectKind(Kind[ExpectSpec, Action]):
             yield 'has both "count" and "did"; set only one of them'
         if spec.min is not None and spec.max is not None and spec.min > spec.max:
             yield f"min: {spec.min} is greater than max, {spec.max}"
+        if spec.count is not None and spec.min is not None and spec.count < spec.min:
+            yield f"count: {spec.count} is less than min, {spec.min}"
+        if spec.count is not None and spec.max is not None and spec.count > spec.max:
+            yield f"count: {spec.count} is greater than max, {spec.max}"
 
     def observe(self, context: Context, desired: Mapping[str, ExpectSpec]) -> Mapping[str, Observed[ExpectSpec]]:
         check_expressions(context, desired)
@@ -90,13 +94,19 @@ def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectS
     count = context.butler.count(spec.dataset_type, spec.collections, spec.where)
     expected = spec.count if spec.did is None else _count_files(context, spec.did, spec.files)
     text = ": ".join(filter(None, (_explain_failure(spec, count, expected), explain_unknown_type(context, spec.dataset_type))))
+    found = (f"{count:,} {'dataset' if count == 1 else 'datasets'}, {_describe_expected(spec, expected)}",)
     if not text:
-        return Observed(spec)
+        return Observed(spec, facts=found)
     shortfall = (expected if expected is not None else spec.min or 0) - count
     members = tuple(_find_missing_datasets(context, spec)) if shortfall > 0 else ()
     if len(members) != shortfall:
         members = ()  # some of these exposures never had all detectors
-    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, members, "count"),))
+    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, members, "count"),), facts=found)
+
+
+def _describe_expected(spec: ExpectSpec, expected: int | None) -> str:
+    limits = [f"at least {spec.min:,}" if spec.min is not None else "", f"at most {spec.max:,}" if spec.max is not None else ""]
+    return " and ".join(filter(None, [f"{expected:,}" if expected is not None else "", *limits])) + " expected"
 
 
 def _count_files(context: Context, did: str, pattern: str) -> int:
@@ -108,11 +118,11 @@ def _count_files(context: Context, did: str, pattern: str) -> int:
 def _explain_failure(spec: ExpectSpec, count: int, expected: int | None) -> str:
     """Return why an expectation fails; nothing if it holds."""
     if expected is not None and count != expected:
-        return f"{count:,} datasets, {expected:,} expected"
+        return f"{plural(count, 'dataset')}, {expected:,} expected"
     if spec.min is not None and count < spec.min:
-        return f"{count:,} datasets, at least {spec.min:,} expected"
+        return f"{plural(count, 'dataset')}, at least {spec.min:,} expected"
     if spec.max is not None and count > spec.max:
-        return f"{count:,} datasets, at most {spec.max:,} expected"
+        return f"{plural(count, 'dataset')}, at most {spec.max:,} expected"
     return ""
 
 

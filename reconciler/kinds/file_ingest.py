@@ -7,10 +7,11 @@ never overwritten: only a person knows which of the two is right.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SkipValidation
 
+from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import (
     REPO,
@@ -25,6 +26,7 @@ from reconciler.engine.model import (
     JsonObject,
     Made,
     Members,
+    NotObserved,
     Observed,
     Spec,
 )
@@ -32,7 +34,7 @@ from reconciler.errors import StateError
 from reconciler.files import table
 from reconciler.files.table_check import check_table, find_table_problems, find_value_problems, required_columns
 from reconciler.kinds.dataset_type import DatasetTypeSpec
-from reconciler.kinds.shared.data_id_check import is_blocked, split_resolvable
+from reconciler.kinds.shared.data_id_check import has_unresolvable, split_resolvable
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, split_delivered, systems_for
@@ -60,7 +62,7 @@ class FileIngestSpec(Spec):
         examples=["${data}/raw/refcats/the_monster_20240904/"],
     )
     transfer: Transfer = TRANSFER
-    formatter: str | None = Field(
+    formatter: Annotated[str | None, NotObserved()] = Field(
         None,
         description="Class that reads the files. By default the formatter of the dataset type's storage class.",
         examples=["lsst.obs.base.formatters.fitsGeneric.FitsGenericFormatter"],
@@ -124,8 +126,8 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
 
     def plan(self, change: Change[FileIngestSpec]) -> Iterable[IngestFiles]:
         (members,) = change.observed.members
-        blocked = is_blocked(change.observed)
-        if not members.missing and (members.awaited or change.exists or blocked):
+        unresolvable = has_unresolvable(change.observed)
+        if not members.missing and (members.awaited or change.exists or unresolvable):
             return
         spec, count = change.desired, len(members.missing)
         yield IngestFiles(
@@ -136,8 +138,8 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             transfer=spec.transfer,
             formatter=spec.formatter,
             files=members.missing,
-            whole=not (members.present or members.unmanaged or members.awaited or blocked),
-            reason=f"{count:,} files not ingested",
+            whole=not (members.present or members.unmanaged or members.awaited or unresolvable),
+            reason=f"{plural(count, 'file')} not ingested",
             cost=Cost(count),
         )
 
@@ -171,7 +173,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         )  # fmt: skip
 
     def list_deliveries(self, context: Context, name: str, spec: FileIngestSpec) -> Deliveries:
-        """Return the files of the table; a file that only Rucio has, or only the Butler, is not one of them."""
+        """Return all files of the table, whether or not Rucio or the Butler has them, and no others."""
         definition = context.butler.dataset_types().get(spec.dataset_type)
         rows = table.read(spec.table)
         dimensions = definition.dimensions if definition is not None else tuple(sorted(table.columns(rows)))

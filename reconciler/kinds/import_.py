@@ -32,7 +32,7 @@ from reconciler.engine.model import (
 )
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
-from reconciler.kinds.shared.data_id_check import is_blocked
+from reconciler.kinds.shared.data_id_check import has_unresolvable
 from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, systems_for
 from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
@@ -190,7 +190,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         datasets = tuple(member["id"] for member in parts.datasets.missing)
         awaited = {member["id"] for member in parts.datasets.awaited}
         conflicts = any(condition.kind is DifferenceKind.CONFLICT for condition in change.observed.conditions)
-        if conflicts or is_blocked(change.observed) or (awaited and not datasets):
+        if conflicts or has_unresolvable(change.observed) or (awaited and not datasets):
             return
         spec = change.desired
         action = ImportDatasets(
@@ -215,7 +215,9 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             cost=Cost(len(datasets)),
         )
         if action.contents:
-            reason = "lacks " + ", ".join(f"{count:,} {noun}" for noun, count in action.contents.items())
+            reason = "lacks " + ", ".join(
+                f"{count:,} {noun.removesuffix('s') if count == 1 else noun}" for noun, count in action.contents.items()
+            )
             yield action.model_copy(update={"reason": reason})
 
     def apply(self, context: Context, action: ImportDatasets) -> Made:
@@ -266,7 +268,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
 
     def list_deliveries(self, context: Context, name: str, spec: ImportSpec) -> Deliveries:
-        """Return the files of the export file; a file that only Rucio has, or only the Butler, is not one of them."""
+        """Return all files of the export file, whether or not Rucio or the Butler has them, and no others."""
         content = export_file.read(spec.export_file)
         locate = _to_source(spec).locate
         paths: dict[Hashable, str] = {dataset_id: locate(dataset.path) for dataset_id, dataset in content.datasets.items()}

@@ -58,7 +58,7 @@ class InstrumentKind(Kind[InstrumentSpec, RegisterInstrument]):
             if spec.detectors is not None:
                 found["detectors"] = detectors.count(name)
             elif not detectors.count(name):
-                found["detectors"] = 0
+                found["detectors"] = 0  # its record alone, without its detectors, is an incomplete registration
             if spec.filters is not None:
                 found["filters"] = min(spec.filters, filters.count(name))  # additional filters are no difference
             observed[name] = Observed(spec.model_copy(update=found))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from reconciler.engine.model import (
     Condition,
     DifferenceKind,
     InputPath,
+    NotObserved,
     Observed,
     RepositoryLocation,
     Spec,
@@ -42,7 +43,7 @@ class RepositorySpec(Spec):
         description="Location of the repository, relative to this file, or its label in the Butler repository index.",
         examples=["${repo}"],
     )
-    seed_config: InputPath | None = Field(
+    seed_config: Annotated[InputPath | None, NotObserved()] = Field(
         None,
         description="Butler seed configuration, used only to create the repository: datastore root and name, registry database "
         "and namespace.",
@@ -54,7 +55,7 @@ class RepositorySpec(Spec):
         "error if there is no repository.",
         examples=[True],
     )
-    override: bool = Field(
+    override: Annotated[bool, NotObserved()] = Field(
         False,
         description="Use the datastore root and the registry database of the seed configuration, even where they would be "
         "derived from the location of the repository.",

@@ -88,7 +88,7 @@ class RucioContainerKind(Kind[RucioContainerSpec, RucioContainerAction]):
         return observed
 
     def plan(self, change: Change[RucioContainerSpec]) -> Iterable[RucioContainerAction]:
-        if any(condition.kind is DifferenceKind.BLOCKED for condition in change.observed.conditions):
+        if change.observed.is_blocked:
             return  # its scope doesn't exist
         if not change.exists:
             yield CreateContainer(address=change.address, reason="no such container")

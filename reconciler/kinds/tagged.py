@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_serializer
 
+from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
     REPO,
@@ -76,6 +77,7 @@ class TaggedSpec(Spec):
 
     @property
     def dataset_types(self) -> tuple[str, ...]:
+        """The dataset types of the members, also if the table names a single one."""
         return (self.dataset_type,) if isinstance(self.dataset_type, str) else self.dataset_type
 
     @property
@@ -158,19 +160,16 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
             return
         (members,) = change.observed.members
         spec, existing = change.desired, change.observed.spec
-        blocked = any(condition.kind is DifferenceKind.BLOCKED for condition in change.observed.conditions)
-        if members.missing or (existing is None and not blocked):
+        if members.missing or (existing is None and not change.observed.is_blocked):
             ids = tuple(member["id"] for member in members.missing)
-            reason = (
-                "no such collection" if existing is None else f"{len(ids):,} {'member' if len(ids) == 1 else 'members'} missing"
-            )
+            reason = "no such collection" if existing is None else f"{plural(len(ids), 'member')} missing"
             yield AssociateMembers(address=change.address, spec=spec, ids=ids, reason=reason)
         if members.unwanted and change.prune and not spec.protect:
             yield DisassociateMembers(
                 address=change.address,
                 dataset_types=spec.dataset_types,
                 ids=tuple(member["id"] for member in members.unwanted),
-                reason=f"{len(members.unwanted):,} unwanted members",
+                reason=plural(len(members.unwanted), "unwanted member"),
                 removes=tuple(member["id"] for member in members.unwanted),
             )
         if existing is not None and spec.doc is not None and existing.doc != spec.doc:

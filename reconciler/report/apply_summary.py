@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
-from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
+from reconciler.engine.outcome_counts import count_acted, count_statuses
 from reconciler.engine.plan import Plan
 from reconciler.errors import ConflictError
 from reconciler.report.formatting import Line, format_seconds, format_size, plural, without_name
 from reconciler.report.run import RunReport
 
+MOST_NAMES = 10
+"""Refused resources that a quiet apply names."""
 RECAP = (Status.OK, Status.CHANGED, Status.WAITING, Status.DEGRADED, Status.BLOCKED, Status.FAILED)
 COLOURS = {Status.FAILED: "red", Status.BLOCKED: "magenta", Status.WAITING: "cyan", Status.DEGRADED: "magenta"}
 """Statuses that are listed one by one at the end."""
@@ -19,7 +21,7 @@ COLOURS = {Status.FAILED: "red", Status.BLOCKED: "magenta", Status.WAITING: "cya
 
 def summarize_plan(plan: Plan) -> Line:
     """Return one line such as ``Plan: 4 actions, 12 datasets to ingest or register (0.3 GB), nothing to remove.``"""
-    cost, actions = plan.cost, plan.actions
+    cost, actions = plan.cost, plan.permitted_actions
     parts = [plural(len(actions), "action")]
     if cost.datasets:
         size = f" ({format_size(cost.size)})" if cost.size else ""
@@ -55,7 +57,13 @@ def describe_run(run: RunReport) -> str:
     done = "CHANGED" if run.acted else "OK"
     word = "INTERRUPTED" if run.interrupted else {0: done, 2: "DRIFT"}.get(run.exit_code, "FAILED")
     counts = ", ".join(f"{status} {run.counts[status]:,}" for status in RECAP)
-    return f"{word} {run.name}: {counts}"
+    refused = f"; refused, because it changed since the plan was made: {_join(run.refused)}" if run.refused else ""
+    return f"{word} {run.name}: {counts}{refused}"
+
+
+def _join(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def _list_unfinished(outcomes: Collection[Outcome]) -> Iterator[Line]:

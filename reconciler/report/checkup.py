@@ -155,7 +155,7 @@ def _is_built_in(session: Session, kind: str) -> bool:
 
 
 def _check_repository(session: Session) -> Iterator[Check]:
-    from reconciler.systems.butler.permissions import find_write_problems
+    from reconciler.systems.butler.permissions import check_write_access
     from reconciler.systems.lock import find_holder
 
     repository = session.context.butler
@@ -171,10 +171,13 @@ def _check_repository(session: Session) -> Iterator[Check]:
         return
 
     def check_writing() -> Check:
-        problems = find_write_problems(repository)
-        if problems:
-            return failed("writing", "; ".join(problems), "run apply as a user who may write, or ask for the permission")
-        return passed("writing", "the registry may be written")
+        access = check_write_access(repository)
+        if access.problems:
+            return failed("writing", "; ".join(access.problems), "run apply as a user who may write, or ask for the permission")
+        if access.unchecked:
+            text = f"the registry may be written; not checked, because only a write shows it: {', '.join(access.unchecked)}"
+            return passed("writing", text)
+        return passed("writing", "the registry and the datastore may be written")
 
     def check_lock() -> Check:
         holder = find_holder(repository, state_folder())

@@ -114,6 +114,8 @@ class SummaryEvent(Event):
     seconds: float
     interrupted: bool
     exit_code: int
+    done_since: list[str]
+    refused: list[str]
 
 
 class ErrorEvent(Event):

@@ -16,6 +16,7 @@ from reconciler.engine.plan import Entry, Plan, plan_once_delivered
 from reconciler.engine.proof_store import ProofStore
 from reconciler.report.entry_status import EntryStatus, find_status
 from reconciler.report.journal import RecordedAction
+from reconciler.report.json import ActionReport, report_action
 from reconciler.report.shell import format_command
 from reconciler.version import __version__
 
@@ -67,7 +68,9 @@ class LiveState(_Report):
     statements: int = Field(description="SQL statements for all of them.")
     calls: int = Field(description="HTTP requests to Rucio for all of them.")
     seconds: float
+    facts: list[str] = Field(description="What else is known of what exists, one phrase each.")
     members: list[ObservedMembers]
+    unobserved: list[str] = Field(description="Keys of the table that can't be observed, so that they were not compared.")
     error: list[str] = Field(default_factory=list, description="Why it could not be checked, and what to do.")
 
 
@@ -87,14 +90,9 @@ class ExplainedDifference(_Report):
     cause: str | None = Field(None, description="Its cause at the last check, such as drifted or unapplied.")
 
 
-class ExplainedAction(_Report):
-    """One action."""
+class ExplainedAction(ActionReport):
+    """One action, with its risk and its commands."""
 
-    verb: str
-    reason: str
-    datasets: int
-    bytes: int
-    removes: int
     risk: str
     once_delivered: bool = Field(description="Whether it is for what Rucio has not delivered yet.")
     commands: list[str] = Field(description="The closest commands, for a shell.")
@@ -176,12 +174,12 @@ def explain_schema() -> dict[str, Any]:
 
 
 def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
-    """Return what is known of one resource.
+    """Return what is known of one resource: from a plan, other facts, and the stored proof of when its members were listed.
 
     Parameters
     ----------
     plan : `Plan`
-        A plan that contains the resource and all that it needs.
+        A plan that was made just now and contains the resource and all that it needs.
     address : `Address`
         The resource.
     facts : `KnownFacts`
@@ -217,7 +215,7 @@ def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
         manage=spec.manage,
         protect=spec.protect,
         note=spec.note,
-        desired={key: value for key, value in canonical(spec).items() if value not in (None, "", [], {})},
+        desired={key: _drop_nulls(value) for key, value in canonical(spec).items() if value not in (None, "", [], {})},
         needs=needs,
         unprovided=unprovided,
         needed_by=needed_by,
@@ -228,6 +226,12 @@ def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
         blocked_by=list(dict.fromkeys(_find_hindrances(plan, entry, statuses, unprovided))),
         runs=list(facts.runs),
     )
+
+
+def _drop_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _drop_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_drop_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _describe_need(token: str) -> str:
@@ -270,7 +274,9 @@ def _describe_live(plan: Plan, entry: Entry, facts: KnownFacts) -> LiveState:
         statements=facts.statements,
         calls=facts.calls,
         seconds=round(facts.seconds, 3),
+        facts=list(entry.observed.facts) if entry.observed is not None else [],
         members=members,
+        unobserved=list(entry.observed.unobserved) if entry.observed is not None else [],
         error=[] if entry.error is None else [*entry.error.problems, *entry.error.hints],
     )
 
@@ -317,11 +323,7 @@ def _explain_actions(plan: Plan, entry: Entry) -> Iterator[ExplainedAction]:
 
 def _explain_action(plan: Plan, action: Action, *, once_delivered: bool) -> ExplainedAction:
     return ExplainedAction(
-        verb=action.verb,
-        reason=action.reason,
-        datasets=action.cost.datasets,
-        bytes=action.cost.size,
-        removes=len(action.removes),
+        **report_action(action).model_dump(),
         risk=action.risk,
         once_delivered=once_delivered,
         commands=[format_command(command) for command in plan.state.kind_of(action.address).commands(action)],

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.engine.model import Comparison
 from reconciler.engine.plan import Entry, Plan
 from reconciler.report.entry_status import COLOURS, EntryStatus
 from reconciler.report.explanation import ExplainedDifference, ExplainReport, LiveState, ObservedMembers, RelatedResource
-from reconciler.report.formatting import Line, format_seconds, format_size, plural
+from reconciler.report.formatting import Line, count_of, format_seconds, format_size, plural
+from reconciler.report.kind_help import format_toml
 from reconciler.report.text import report_entry
 
 LABEL = 14
@@ -36,7 +36,7 @@ def format_explanation(report: ExplainReport, plan: Plan, now: datetime.datetime
     entry = next(entry for entry in plan.entries if str(entry.address) == report.address)
     yield Line(f"{report.address}   {report.status}: {MEANING[report.status]}", COLOURS.get(report.status), bold=True)
     yield from _section("asked for by", [f"{report.state}:{report.line}", report.source])
-    yield from _section("note", report.note.splitlines() if report.note else ())
+    yield from _section("note", [" ".join(report.note.split())] if report.note else ())
     yield from _section("keys", _list_keys(report))
     yield from _section("needs", _cut([*map(_describe_related, report.needs), *_describe_unprovided(report)]), "nothing")
     yield from _section("needed by", _cut(list(map(_describe_related, report.needed_by))), "nothing")
@@ -61,7 +61,7 @@ def _cut(texts: Sequence[str]) -> list[str]:
 
 def _list_keys(report: ExplainReport) -> Iterator[str]:
     for key, value in report.desired.items():
-        text = json.dumps(value, ensure_ascii=False)
+        text = format_toml(value)
         yield f"{key} = {text}" if len(text) <= LONGEST_VALUE else f"{key} = {text[:LONGEST_VALUE]} …"
     if report.manage != "full":
         yield f'manage = "{report.manage}"'
@@ -86,9 +86,14 @@ def _describe_live(live: LiveState) -> Iterator[str]:
         yield "unknown"
         yield from live.error
         return
-    yield "exists" if live.exists else "doesn't exist"
+    if not live.facts or not live.exists:
+        yield "exists" if live.exists else "doesn't exist"
+    yield from live.facts
     for part in live.members:
-        yield f"{part.present:,} of {part.desired:,} {part.field} present, {_describe_comparison(part)}"
+        if part.present or part.desired:
+            yield f"{part.present:,} of {count_of(part.desired, part.field)} present, {_describe_comparison(part)}"
+    if live.unobserved:
+        yield f"not compared, because nothing live shows it: {', '.join(live.unobserved)}"
 
 
 def _describe_comparison(part: ObservedMembers) -> str:

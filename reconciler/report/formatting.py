@@ -1,9 +1,12 @@
-"""Sizes, durations and counts as text for operators, and the lines that reports are made of."""
+"""Sizes and durations as text for operators, and the lines that reports are made of."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+
+from reconciler.counts import count_of as count_of  # reports import all their formats from here
+from reconciler.counts import plural as plural
 
 
 class Line(NamedTuple):
@@ -58,17 +61,3 @@ def format_clock(value: float) -> str:
     minutes, seconds = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def count_of(count: int, words: str) -> str:
-    """Format a count of members, whose noun is known as a plural, as in ``1 dataset type`` and ``12 children``.
-
-    A word that is no plural, such as ``attached``, stays as it is.
-    """
-    singular = "child" if words == "children" else words.removesuffix("s")
-    return f"{count:,} {singular if count == 1 else words}"
-
-
-def plural(count: int, word: str) -> str:
-    """Format a count with its noun, as in ``1 dataset`` and ``12 datasets``."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

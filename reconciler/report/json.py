@@ -73,6 +73,7 @@ class ResourceReport(BaseModel):
     error: str | None = None
     differences: list[DifferenceReport]
     compared: list[ComparedReport]
+    unobserved: list[str] = Field(description="Keys of the table that can't be observed, so that they were not compared.")
     actions: list[ActionReport]
 
 
@@ -219,7 +220,8 @@ def _report_resource(plan: Plan, entry: Entry) -> ResourceReport:
             ComparedReport(field=part.field, desired=part.desired, present=part.present, compared=part.compared)
             for part in (entry.observed.members if entry.observed else ())
         ],
-        actions=[_report_action(action) for action in entry.actions],
+        unobserved=list(entry.observed.unobserved) if entry.observed else [],
+        actions=[report_action(action) for action in entry.actions],
     )
 
 
@@ -235,7 +237,8 @@ def _report_difference(difference: Difference) -> DifferenceReport:
     )
 
 
-def _report_action(action: Action) -> ActionReport:
+def report_action(action: Action) -> ActionReport:
+    """Return an action as JSON."""
     return ActionReport(
         verb=action.verb,
         reason=action.reason,

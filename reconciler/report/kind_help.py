@@ -168,21 +168,32 @@ def _flatten(annotation: Any) -> Iterator[Any]:
         yield from _flatten(part)
 
 
-def describe_type(schema: Mapping[str, Any]) -> str:
-    """Return the type of a key as a short phrase, such as "list of strings" or "full, create or observe"."""
+def describe_type(schema: Mapping[str, Any], *, markdown: bool = False) -> str:
+    """Return the type of a key as a short phrase, such as "list of strings" or "full, create or observe".
+
+    In Markdown, values are code, and a table is named by the section that describes its keys.
+    """
     if "anyOf" in schema:
         options = [one for one in schema["anyOf"] if one.get("type") != "null" and one.get("title") != "variable"]
-        return " or ".join(dict.fromkeys(map(describe_type, options)))
+        return " or ".join(dict.fromkeys(describe_type(option, markdown=markdown) for option in options))
+    code = "`" if markdown else ""
     if "enum" in schema:
-        *first, last = map(str, schema["enum"])
+        *first, last = (f"{code}{choice}{code}" for choice in schema["enum"])
         return f"{', '.join(first)} or {last}" if first else last
     if "const" in schema:
-        return f"always {schema['const']}"
+        return f"always {code}{schema['const']}{code}"
     if "$ref" in schema:
-        return "table"
+        return f"table{_name_section(schema, markdown=markdown)}"
     if schema.get("type") == "array":
-        return f"list of {describe_type(schema['items'])}s"
+        items = schema["items"]
+        if "$ref" in items:
+            return f"list of tables{_name_section(items, markdown=markdown)}"
+        return f"list of {describe_type(items, markdown=markdown)}s"
     return "table of strings" if schema.get("type") == "object" else str(schema.get("type", "any"))
+
+
+def _name_section(schema: Mapping[str, Any], *, markdown: bool) -> str:
+    return f" of {str(schema['$ref']).rpartition('.')[2]} keys" if markdown else ""
 
 
 def format_toml(value: Any) -> str:

@@ -12,6 +12,8 @@ HANGING = 4
 """Columns by which a continuation is further to the right than its line, unless it continues the text after a label."""
 GAP = 3
 """Spaces between columns."""
+ROW = 5
+"""Columns from which a line is a row of a table, whose columns stay below their titles."""
 NARROWEST = 40
 """Width below which lines are left to the terminal: nothing readable fits."""
 
@@ -50,6 +52,10 @@ def _break(line: str, width: int, hanging: int) -> list[str]:
         return [line]
     indent = len(line) - len(line.lstrip(" "))
     first, *others = re.split(r" {3,}", line.strip(" "))
+    if len(others) >= ROW - 1:
+        before = line.rstrip(" ").removesuffix(others[-1]).rstrip(" ")
+        if cell_len(before) <= width:
+            return [before, *_wrap(" " * (indent + hanging) + others[-1], width, hanging)]
     current = " " * indent + first
     lines: list[str] = []
     for number, column in enumerate(others):

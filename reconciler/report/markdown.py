@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reconciler.engine.executor import DONE
 from reconciler.engine.model import DifferenceKind
+from reconciler.engine.outcome_counts import DONE
 from reconciler.engine.plan import Plan
 from reconciler.printable import escape
 from reconciler.redaction import redact

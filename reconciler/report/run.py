@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.engine.executor import count_acted, count_statuses
 from reconciler.engine.model import Outcome, Status
+from reconciler.engine.outcome_counts import count_acted, count_statuses
+from reconciler.engine.plan import PlanLimits
 from reconciler.errors import ReconcileError
 from reconciler.report.json import FORMAT, ErrorReport, report_error
 from reconciler.report.summary import PlanSummary
@@ -43,6 +44,8 @@ class RunReport(BaseModel):
     seconds: float
     interrupted: bool
     exit_code: int
+    done_since: list[str] = Field(description="Addresses of a saved plan whose work was done since it was made.")
+    refused: list[str] = Field(description="Addresses of a saved plan that changed since it was made; they count as blocked.")
     outcomes: list[OutcomeReport]
 
 
@@ -80,6 +83,7 @@ def report_run(
     seconds: float,
     interrupted: bool,
     exit_code: int,
+    limits: PlanLimits | None = None,
 ) -> RunReport:
     """Return a run as JSON.
 
@@ -99,7 +103,10 @@ def report_run(
         Whether it was asked to stop.
     exit_code : `int`
         Exit code of the command line for this state.
+    limits : `PlanLimits`, optional
+        What became of a saved plan since it was made.
     """
+    limits = limits or PlanLimits()
     return RunReport(
         state=state[0],
         name=state[1],
@@ -110,6 +117,8 @@ def report_run(
         seconds=round(seconds, 3),
         interrupted=interrupted,
         exit_code=exit_code,
+        done_since=[str(address) for address in limits.done],
+        refused=[str(address) for address in limits.refused],
         outcomes=[report_outcome(outcome) for outcome in outcomes],
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from reconciler.engine.model import Address
 from reconciler.engine.plan import Plan
 from reconciler.engine.plan_file import SavedAction, SavedEntry, SavedPlan
 from reconciler.report.formatting import Line, format_seconds, plural
+from reconciler.report.markdown import format_checks
 
 MOST_NAMES = 10
 
@@ -94,14 +96,34 @@ def format_saved_plan(saved: SavedPlan, path: Path, *, state_unchanged: bool | N
     systems = [f"Butler  {saved.butler}" if saved.butler else "", f"Rucio  {saved.rucio}" if saved.rucio else ""]
     yield Line("     ".join(part for part in systems if part))
     if saved.variables:
-        yield Line("Variables: " + ", ".join(f"{name} = {value}" for name, value in saved.variables.items()))
+        yield Line("Variables")
+        yield from (Line(f"  {name} = {json.dumps(value, ensure_ascii=False)}") for name, value in saved.variables.items())
     yield Line("")
     for entry in saved.entries:
         yield Line(str(_address(entry)), bold=True)
-        yield from (Line(f"  {_describe(action)}", "red" if action.removes else None) for action in entry.actions)
-        if entry.later:
-            yield Line("  planned again once what it needs has changed or was delivered", "cyan")
+        yield from _list_actions(entry)
     yield Line("")
+    yield from _conclude(path, state_unchanged=state_unchanged)
+
+
+def format_saved_markdown(saved: SavedPlan, path: Path, *, state_unchanged: bool | None) -> str:
+    """Return a saved plan as Markdown, for the comment of somebody who asks for its review."""
+    rows = [(Path(saved.state).stem, " ".join(line.text for line in introduce(saved, Path(saved.state))))]
+    sections = [(str(_address(entry)), list(_list_actions(entry))) for entry in saved.entries]
+    removed = sum(action.removes for entry in saved.entries for action in entry.actions)
+    title = f"reconcile plan: {plural(removed, 'member')} to remove" if removed else "reconcile plan: nothing to remove"
+    rows += [("", line.text) for line in _conclude(path, state_unchanged=state_unchanged)]
+    return format_checks(title, rows, sections)
+
+
+def _list_actions(entry: SavedEntry) -> Iterator[Line]:
+    yield from (Line(f"  {_describe(action)}", "red" if action.removes else None) for action in entry.actions)
+    if entry.later:
+        yield Line("  planned again once what it needs has changed or was delivered", "cyan")
+
+
+def _conclude(path: Path, *, state_unchanged: bool | None) -> Iterator[Line]:
+    """Yield whether the plan still fits its state file, and how to apply it."""
     if state_unchanged is False:
         yield Line(
             "The state file was changed since, so apply refuses this plan; make a new one, or see apply --state.", "yellow"

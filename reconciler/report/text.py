@@ -70,19 +70,27 @@ def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: boo
             yield from map(_in_sync, plan.entries)
         yield summarize(plan, elapsed)
         return
-    yield from _report_each(plan) if verbose else _report_alike(plan)
-    yield from report_removals(plan, prune=prune)
-    yield from report_risks(plan)
-    yield from report_unknown(plan)
+    differing = list(_report_each(plan) if verbose else _report_alike(plan))
+    rest = list(_report_rest(plan, prune=prune))
+    yield from differing
+    yield from rest if differing else rest[1:]  # an empty line follows the header already
     yield Line("")
     yield summarize(plan, elapsed)
 
 
-def report_known_plan(plan: Plan, elapsed: float, *, prune: bool = False) -> Iterator[Line]:
-    """Yield what an operator should see again of a plan that was shown earlier: removals, risks, what is unknown, the summary."""
+def _report_rest(plan: Plan, *, prune: bool) -> Iterator[Line]:
+    """Yield removals, risks and what is unknown, each after an empty line."""
     yield from report_removals(plan, prune=prune)
     yield from report_risks(plan)
     yield from report_unknown(plan)
+
+
+def report_known_plan(plan: Plan, elapsed: float, *, prune: bool = False) -> Iterator[Line]:
+    """Yield what an operator should see again of a plan that was shown earlier: removals, risks, what is unknown, the summary."""
+    shown = list(_report_rest(plan, prune=prune))
+    yield from shown[1:]  # without the empty line that separates it from a diff
+    if shown:
+        yield Line("")
     yield summarize(plan, elapsed)
 
 
@@ -99,7 +107,7 @@ def _report_each(plan: Plan) -> Iterator[Line]:
         table = (entry.address.kind, plan.state.lines.get(entry.address, 1))
         if entry.spec.note and table not in noted and (entry.differences or entry.in_sync):
             noted.add(table)
-            yield from (Line(f"  note: {line}") for line in entry.spec.note.splitlines())
+            yield Line(f"  note: {' '.join(entry.spec.note.split())}")
 
 
 def _report_alike(plan: Plan) -> Iterator[Line]:
@@ -189,6 +197,8 @@ def stats(counts: Stats) -> Iterator[Line]:
 
 def _in_sync(entry: Entry) -> Line:
     compared = [_compared(part) for part in (entry.observed.members if entry.observed else ())]
+    if entry.observed and entry.observed.unobserved:
+        compared.append(f"not compared: {', '.join(entry.observed.unobserved)}")
     return Line(f"  = {entry.address}" + (f"   {', '.join(compared)}" if compared else ""))
 
 
@@ -296,7 +306,9 @@ def list_changes(before: Sequence[str], after: Sequence[str]) -> list[str]:
     kept_after = [item for item in after if item in before]
     if kept_before != kept_after:
         moved = [item for item in kept_after if kept_before.index(item) != kept_after.index(item)]
-        lines += [f"↕ {item} from {before.index(item) + 1} to {after.index(item) + 1}" for item in moved]
+        places = [(item, before.index(item) + 1, after.index(item) + 1) for item in moved]
+        # An item that others pass may keep its position, as one before it is removed.
+        lines += [f"↕ {item} from {old} to {new}" for item, old, new in places if old != new]
     return lines
 
 
@@ -343,8 +355,8 @@ def report_unknown(plan: Plan) -> Iterator[Line]:
         yield Line(f"? error: {names}: {first}", "red", bold=True)
         error = entries[0].error
         yield from (Line(f"  {text}", "red") for text in (*others, *(error.hints if error is not None else ())))
-    if causes:
-        known = len(plan.entries) - len(plan.unknown)
+    known = len(plan.entries) - len(plan.unknown)
+    if causes and known:
         differ = len(plan.differing)
         count = f"{plural(known, 'resource')}, {differ:,} {'differs' if differ == 1 else 'differ'}"
         yield Line(f"  The rest was checked: {count}. {plural(len(plan.unknown), 'resource')} unknown.")

@@ -20,8 +20,8 @@ from reconciler.state.line_numbers import KeyPath, find_line, find_lines
 from reconciler.state.schema import find_kind, find_kinds, state_schema
 from reconciler.state.settings import Header, RucioSettings
 from reconciler.state.toml import parse
-from reconciler.state.variable_sources import Overrides
-from reconciler.state.variables import Problems, Scalar, resolve_variables, substitute
+from reconciler.state.variable_sources import Overrides, Variables
+from reconciler.state.variables import Problems, resolve_variables, substitute
 
 CREDENTIAL_IN_URI = (
     "the URI contains a credential; credentials belong in the environment, ~/.pgpass, ~/.lsst/db-auth.yaml, ~/.aws/credentials "
@@ -45,16 +45,15 @@ class StateFile(DesiredState):
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def load(path: Path, variables: Mapping[str, Scalar] | None = None) -> StateFile:
+def load(path: Path, variables: Variables | None = None) -> StateFile:
     """Load and validate a state file, without using any live system.
 
     Parameters
     ----------
     path : `pathlib.Path`
         The file.
-    variables : mapping, optional
-        Values that override those of its ``[vars]`` table; as `reconciler.state.variable_sources.Overrides`, they also name the
-        environment and the site to use.
+    variables : mapping or `reconciler.state.variable_sources.Overrides`, optional
+        Values that override those of its ``[vars]`` table; an `Overrides` also names the environment and the site to use.
 
     Returns
     -------

@@ -42,7 +42,19 @@ def _explain_unknown_keys(error: Any) -> Iterator[SchemaProblem]:
     what = "key" if path else "table"
     for key in error.instance:
         if key not in known:
-            yield SchemaProblem(path or (key,), f'unknown {what} "{key}"{did_you_mean(key, known)}', key)
+            hint = did_you_mean(key, known) or _suggest_quotes(path, key, error.instance[key])
+            yield SchemaProblem(path or (key,), f'unknown {what} "{key}"{hint}', key)
+
+
+def _suggest_quotes(path: KeyPath, key: str, value: Any) -> str:
+    """Return what to write if a name with dots was taken for tables in one another: ``[chain.a.b]``."""
+    names = [*map(str, path[1:]), key]
+    while isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), dict):
+        key, value = next(iter(value.items()))
+        names.append(key)
+    if len(path) != 2 or not isinstance(value, dict):
+        return ""
+    return f'; a name with dots is in quotes: [{path[0]}."{".".join(names)}"]'
 
 
 def _explain_missing_keys(error: Any) -> Iterator[SchemaProblem]:

@@ -8,6 +8,7 @@ from typing import Any
 import tomli
 
 from reconciler.errors import StateError
+from reconciler.state.toml_mistakes import explain_toml_error
 
 
 def parse(text: str, path: Path) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def parse(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        raise StateError(f"{path.name}:{error.lineno}: invalid TOML: {error.msg}") from error
+        cause = explain_toml_error(text, error.lineno) or error.msg
+        raise StateError(f"{path.name}:{error.lineno}: invalid TOML: {cause}") from error
     except RecursionError as error:
         raise StateError(f"{path.name}: invalid TOML: nested too deeply") from error

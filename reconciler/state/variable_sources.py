@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,32 +33,26 @@ class SourcedValue(NamedTuple):
     origin: str
 
 
-class Overrides(dict[str, Scalar]):
+@dataclass(frozen=True)
+class Overrides:
     """The values of variables that a caller sets, and where others come from.
 
     Parameters
     ----------
     values : mapping
         Values that win over all others; each must be a variable of the state.
-    origins : mapping, optional
+    origins : mapping
         Where each of them comes from.
-    environment : mapping, optional
-        Environment variables to use; none by default.
-    site : `str`, optional
+    environment : mapping
+        Environment variables to use; only those that `select_environment` selects matter.
+    site : `str` or `None`
         Name of a site, whose file is ``sites/NAME.toml`` next to the state.
     """
 
-    def __init__(
-        self,
-        values: Mapping[str, Scalar],
-        origins: Mapping[str, str] | None = None,
-        environment: Mapping[str, str] | None = None,
-        site: str | None = None,
-    ) -> None:
-        super().__init__(values)
-        self.origins = dict(origins or {})
-        self.environment = {name: value for name, value in (environment or {}).items() if name.startswith(PREFIX)}
-        self.site = site
+    values: Mapping[str, Scalar] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    site: str | None = None
 
     def resolve(self, state: Path, declared: Collection[str]) -> dict[str, SourcedValue]:
         """Return the values for a state: the caller's own, which win, then those of the environment, its var-file, and the site.
@@ -76,12 +71,21 @@ class Overrides(dict[str, Scalar]):
         if path := self.environment.get(VAR_FILE):
             origin = f"{VAR_FILE}, {path}"
             found |= {name: SourcedValue(value, origin) for name, value in read_variables(Path(path)).items()}
-        for name, text in self.environment.items():
+        for name, text in select_environment(self.environment).items():
             if name != VAR_FILE:
                 found[name.removeprefix(PREFIX)] = SourcedValue(parse_value(text), name)
         if declared:
             found = {name: sourced for name, sourced in found.items() if name in declared}
-        return found | {name: SourcedValue(value, self.origins.get(name, "the caller")) for name, value in self.items()}
+        return found | {name: SourcedValue(value, self.origins.get(name, "the caller")) for name, value in self.values.items()}
+
+
+Variables = Mapping[str, Scalar] | Overrides
+"""What a caller may pass for variables: values alone, or with an environment and a site."""
+
+
+def select_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return those of some environment variables that set variables of a state."""
+    return {name: value for name, value in environment.items() if name.startswith(PREFIX)}
 
 
 def site_file(state: Path, site: str) -> Path:

@@ -100,6 +100,16 @@ def hold(lock: Lock, name: str, timeout: float, notify: Callable[[str], None]) -
         lock.release()
 
 
+def _refuse_file_in_path(folder: Path) -> None:
+    """Raise ApplyError if a folder can't be created because something above it is a file."""
+    for parent in (folder, *folder.parents):
+        if parent.is_dir():
+            return
+        if os.path.lexists(parent):
+            text = f"the folder {folder} of the registry can't be created: {parent} is not a folder"
+            raise ApplyError(text, ("correct uri in [repository], or registry.db in its seed configuration",))
+
+
 class _RepositoryLock:
     """The lock of a repository, which may not exist yet: one on its name, and one at the place of its registry.
 
@@ -123,9 +133,14 @@ class _RepositoryLock:
     def _acquire_place(self, *, creating: bool) -> None:
         place = _translate(self.repository, self.find_place)
         if isinstance(place, FileLock) and not place.path.parent.is_dir():
+            _refuse_file_in_path(place.path.parent)
             if not creating:
                 return
-            place.path.parent.mkdir(parents=True, exist_ok=True)  # as the Butler would make it
+            try:
+                place.path.parent.mkdir(parents=True, exist_ok=True)  # as the Butler would make it
+            except OSError as error:
+                text = f"the folder {place.path.parent} of the registry can't be created: {error.strerror}"
+                raise ApplyError(text) from error
         if place is not None:
             place.acquire()
             self.place = place

@@ -107,7 +107,7 @@ def _text(difference: Difference, actions: Iterable[Action], table: Kind[Any, An
             return f"{lead}{_compare_values(difference.observed, difference.desired, table)}"
         case DifferenceKind.WAITING if difference.awaited:
             return f"{lead}{len(difference.members):,} of {difference.desired:,} {difference.detail}"
-        case _ if difference.members and difference.listed and not difference.detail[:1].isdigit():
+        case _ if difference.uncounted:
             return f"{lead}{len(difference.members):,} {difference.detail}"
         case _:
             return f"{lead}{difference.detail}"

@@ -38,7 +38,25 @@ _FAULTS = (
 
 
 def open_engine(location: HistoryLocation, patience: float) -> Any:
-    """Return a `sqlalchemy.engine.Engine` for a history whose tables are those of this version; `HistoryError` if that fails."""
+    """Open a history; create its file and its tables if they are absent, and bring older tables to this version.
+
+    Parameters
+    ----------
+    location : `HistoryLocation`
+        The history.
+    patience : `float`
+        Seconds to wait for another process that holds a lock on it.
+
+    Returns
+    -------
+    engine : `sqlalchemy.engine.Engine`
+        An engine that keeps no connection.
+
+    Raises
+    ------
+    reconciler.watch.locations.HistoryError
+        If it can't be used, or was written by a newer version or another program.
+    """
     with translate_errors(location):
         engine = _connect_file(location.file, patience) if location.file is not None else _connect_server(location, patience)
         with engine.begin() as connection:

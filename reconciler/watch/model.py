@@ -34,6 +34,18 @@ class Cause(StrEnum):
     ACKNOWLEDGED = "acknowledged"  # an acknowledgement covers it
 
 
+CAUSE_ORDER = (
+    Cause.UNKNOWN,
+    Cause.DRIFTED,
+    Cause.DEGRADED,
+    Cause.UNAPPLIED,
+    Cause.NEW,
+    Cause.WAITING,
+    Cause.ACKNOWLEDGED,
+)
+"""The order in which reports list differences: what most needs somebody comes first."""
+
+
 class Verdict(StrEnum):
     """The result of checking one state."""
 
@@ -245,7 +257,7 @@ class AcknowledgedBy:
 
     @property
     def about_to_end(self) -> bool:
-        """Whether it ends soon."""
+        """Whether it ends within `ABOUT_TO_END` days."""
         return self.days_left <= ABOUT_TO_END
 
 
@@ -383,7 +395,10 @@ class StateReport:
 
     @property
     def changed(self) -> bool:
-        """Whether there is something that the check before did not report; the second unknown in a row counts, too."""
+        """Whether there is something that the check before did not report.
+
+        What could not be checked counts at the first and at the second check in a row.
+        """
         unknown_again = any(f.cause is Cause.UNKNOWN and f.times_seen == 2 for f in self.findings)
         news = unknown_again or any(finding.changed for finding in self.findings) or bool(self.resolved)
         return news or (self.previous is not None and self.previous is not self.verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from reconciler.kinds.rucio_dataset import ObservedDataset
 from reconciler.kinds.shared.delivery import measure_awaited
 from reconciler.report.formatting import plural
 from reconciler.session import open_session
-from reconciler.state.variables import Scalar
+from reconciler.state.variable_sources import Variables
 from reconciler.watch.digests import TableDigests
 from reconciler.watch.found_differences import find_differences, list_own_differences
 from reconciler.watch.last_applies import read_last_applies
@@ -50,7 +50,7 @@ class CheckOptions:
         Whether to make the ledgers of what Rucio delivers, with a sample of the files on storage.
     """
 
-    variables: Mapping[str, Scalar]
+    variables: Variables
     journal: Path | None = None
     measure: bool = False
     ledger: bool = False

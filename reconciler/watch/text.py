@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.report.formatting import Line, format_seconds, plural
 from reconciler.watch.latest import LatestVerdict
-from reconciler.watch.model import ABOUT_TO_END, Cause, Finding, StateReport, Verdict
+from reconciler.watch.model import ABOUT_TO_END, CAUSE_ORDER, Cause, Finding, StateReport, Verdict
 
 if TYPE_CHECKING:
     from reconciler.watch.acknowledgements import Acknowledgement
@@ -22,22 +22,13 @@ WORDS = {
     Verdict.DRIFT: "has drift",
     Verdict.UNKNOWN: "could not be checked",
 }
-ORDER = (
-    Cause.UNKNOWN,
-    Cause.DRIFTED,
-    Cause.DEGRADED,
-    Cause.UNAPPLIED,
-    Cause.NEW,
-    Cause.WAITING,
-    Cause.ACKNOWLEDGED,
-)
 MOST_COMMANDS = 5
 
 
 def report_state(report: StateReport) -> Iterator[Line]:
     """Yield the report of one state: its verdict, what differs by cause, what is gone, and what to run."""
     yield describe_state(report)
-    for cause in ORDER:
+    for cause in CAUSE_ORDER:
         found = [finding for finding in report.findings if finding.cause is cause]
         yield from _list_unknown(found) if cause is Cause.UNKNOWN else _list_findings(found)
     for gone in report.resolved:
@@ -62,20 +53,36 @@ def list_commands(report: StateReport) -> list[str]:
 def describe_state(report: StateReport) -> Line:
     """Return the verdict of one state in one line."""
     check, verdict = report.check, report.verdict
+    if verdict is Verdict.UNKNOWN and not check.error:
+        return Line(f"{check.name} could not be checked completely: {_count_findings(report)}", "red", bold=True)
+    text = f"{check.name} {WORDS[verdict]}: {_count_findings(report)}"
+    return Line(text, COLOURS[verdict], bold=verdict is not Verdict.IN_SYNC)
+
+
+def describe_state_quietly(report: StateReport) -> Line:
+    """Return the verdict of one state as ``-q`` prints it, such as ``DRIFT ccms1: 3 drifted (61 resources, checked in 2.2 s)``.
+
+    The first word is OK, EXPECTED, DRIFT or UNKNOWN, as `reconciler.report.summary.describe` has it for a diff.
+    """
+    verdict = report.verdict
+    word = "OK" if verdict is Verdict.IN_SYNC else verdict.name
+    return Line(f"{word} {report.check.name}: {_count_findings(report)}", COLOURS[verdict], bold=verdict is not Verdict.IN_SYNC)
+
+
+def _count_findings(report: StateReport) -> str:
+    """Return the number of differences by cause, and what was checked."""
+    check = report.check
+    if check.error:
+        return f"after {format_seconds(check.seconds)}"
     counts = [
         f"{sum(finding.cause is cause for finding in report.findings):,} {cause.value}"
-        for cause in ORDER
+        for cause in CAUSE_ORDER
         if any(finding.cause is cause for finding in report.findings)
     ]
     by_count = sum(resource.by_count for resource in check.resources)
     counted = f", {by_count:,} of them by count only" if by_count else ""
     scope = f"{plural(len(check.addresses), 'resource')}{counted}, checked in {format_seconds(check.seconds)}"
-    if check.error:
-        scope = f"after {format_seconds(check.seconds)}"
-    elif verdict is Verdict.UNKNOWN:
-        return Line(f"{check.name} could not be checked completely: {', '.join(counts)} ({scope})", "red", bold=True)
-    text = f"{check.name} {WORDS[verdict]}: " + (f"{', '.join(counts)} ({scope})" if counts and not check.error else scope)
-    return Line(text, COLOURS[verdict], bold=verdict is not Verdict.IN_SYNC)
+    return f"{', '.join(counts)} ({scope})" if counts else scope
 
 
 def _list_findings(findings: Sequence[Finding]) -> Iterator[Line]:
@@ -85,7 +92,7 @@ def _list_findings(findings: Sequence[Finding]) -> Iterator[Line]:
         news = "first seen now" if finding.times_seen == 1 else f"for {format_seconds(finding.age.total_seconds())}"
         lead = f"{finding.cause.value}{overdue}"
         yield Line(f"  {lead:<18} {difference.address}: {difference.text} ({news})", "red" if finding.exit_code else None)
-        notes = [finding.explanation, *_describe_progress(finding), *_describe_acknowledgement(finding)]
+        notes = [finding.explanation, *_describe_progress(finding), *describe_acknowledgement(finding)]
         yield from (Line(f"      {note}") for note in notes if note)
 
 
@@ -94,7 +101,8 @@ def _describe_progress(finding: Finding) -> Iterator[str]:
         yield f"{finding.per_hour:,.1f} an hour; all expected by {finding.expected_at:%Y-%m-%dT%H:%MZ}"
 
 
-def _describe_acknowledgement(finding: Finding) -> Iterator[str]:
+def describe_acknowledgement(finding: Finding) -> Iterator[str]:
+    """Yield until when and why a difference is acknowledged; nothing if it isn't."""
     accepted = finding.acknowledged_by
     if accepted is not None:
         ticket = f" ({accepted.ticket})" if accepted.ticket else ""
@@ -127,7 +135,7 @@ def report_latest(latest: Iterable[LatestVerdict], now: datetime.datetime) -> It
         stale = ", which is too old" if row.stale else ""
         parts = [f"{row.name:<{width}}", f"{row.verdict.value:<9}", f"checked {age} ago{stale}"]
         if row.differences:
-            causes = [f"{sum(d.cause is c for d in row.differences):,} {c.value}" for c in ORDER]
+            causes = [f"{sum(d.cause is c for d in row.differences):,} {c.value}" for c in CAUSE_ORDER]
             parts.append(", ".join(text for text in causes if not text.startswith("0 ")))
             oldest = datetime.datetime.fromisoformat(row.differences[0].first_seen)
             parts.append(f"oldest for {format_seconds((now - oldest).total_seconds())}")
@@ -137,14 +145,16 @@ def report_latest(latest: Iterable[LatestVerdict], now: datetime.datetime) -> It
 
 
 def list_acknowledgements(entries: Sequence[tuple[str, Acknowledgement]], today: datetime.date) -> Iterator[Line]:
-    """Yield one line for each acknowledgement of a state, those that end first at the top."""
+    """Yield one line for each acknowledgement, given with the name of its state, those that end first at the top.
+
+    If there are none, one line reports that.
+    """
     if not entries:
         yield Line("No difference is acknowledged.")
     for state, entry in sorted(entries, key=lambda item: item[1].until):
         left = (entry.until - today).days
-        note = (
-            "ended" if left < 0 else f"about to end, {plural(left, 'day')} left" if left <= ABOUT_TO_END else f"{left} days left"
-        )
+        note = "ended" if left < 0 else f"{plural(left, 'day')} left"
+        note = f"about to end, {note}" if 0 <= left <= ABOUT_TO_END else note
         parts = [f"{entry.until}", note, state, entry.place, entry.reason, entry.ticket]
         colour = "red" if left < 0 else "yellow" if left <= ABOUT_TO_END else None
         yield Line("   ".join(part for part in parts if part), colour)

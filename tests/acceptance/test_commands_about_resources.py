@@ -58,7 +58,7 @@ def test_a_glob_of_a_list_may_match_in_one_of_several_states(sqlite_bench: Bench
     one, two = sqlite_bench.state(STATE), sqlite_bench.state('[collection.x]\ntype = "RUN"\n', name="other.toml")
     assert sqlite_bench.run("list", "--offline", one, two, "chain.*", expect=0).output.count("\n") == 1
     assert (
-        'no address matches chian.*; did you mean "chain.c"?'
+        'no address matches chian.*; did you mean "chain.*"?'
         in sqlite_bench.run(*("list", "--offline", one, two, "chian.*"), expect=1).output
     )
 

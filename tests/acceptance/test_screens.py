@@ -12,13 +12,18 @@ import re
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, STACK
+from inputs import register_nights
 from screens import Screen, mask, run_on_terminal
+
+from reconciler.playground.world import Sizes, World
 
 SNAPSHOTS = ROOT / "tests" / "cases" / "screens"
 PICTURES = ROOT / "docs" / "images" / "screens"
@@ -58,6 +63,30 @@ type = "RUNN"
 """
 
 
+RAWS = """\
+[reconcile]
+version = 1
+[repository]
+uri = "repo"
+[rucio]
+rse = "IN2P3_RAW_DISK"
+[raw."LSSTComCam/raw/all"]
+instrument = "LSSTComCam"
+locations = ["LSSTComCam"]
+sidecars = 1
+delivered_by = ["{scope}:Dataset/*"]
+"""
+ACK = (
+    *("ack", "chain.u/survey", "--state", "survey.toml", "--until", "2999-12-31", "--ticket", "DM-48746"),
+    *("--reason", "The third night is reprocessed first"),
+)
+INIT = {"few words": "Survey of the southern sky\n", "[repo]": "\n", "[-]": "MY_RSE\n"}
+
+
+PROGRAM = "import sys; sys.argv[0] = 'reconcile'; from reconciler.__main__ import run; run()"
+"""The program, run by a Python whose path is that of the desk."""
+
+
 @dataclass
 class Desk:
     """An operator's folder with state files."""
@@ -66,7 +95,7 @@ class Desk:
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, columns: int, *words: str, typed: dict[str, str] | None = None) -> Screen:
-        command = [str(Path(sys.executable).with_name("reconcile")), *words]
+        command = [str(self.folder / "venv" / "bin" / "python"), "-c", PROGRAM, *words]
         return run_on_terminal(command, columns=columns, folder=self.folder, environment=self.environment, typed=typed)
 
 
@@ -80,8 +109,12 @@ def make_desk() -> Iterator[Callable[[], Desk]]:
         made.append(folder)
         (folder / "survey.toml").write_text(NIGHTS)
         (folder / "wrong.toml").write_text(WRONG)
-        home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "xdg"), "PYTHONPATH": str(ROOT)}
-        return Desk(folder, {**STACK, **home})
+        # Links, because some screens show the paths of Python and of its modules, whose length decides where lines break.
+        (folder / "venv").symlink_to(sys.prefix)
+        (folder / "src").symlink_to(ROOT)
+        home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "xdg"), "PYTHONPATH": str(folder / "src")}
+        plugins = Path(STACK["DAF_BUTLER_PLUGINS"]).relative_to(ROOT)
+        return Desk(folder, {"DAF_BUTLER_PLUGINS": str(folder / "src" / plugins), **home})
 
     yield make
     for folder in made:
@@ -94,10 +127,71 @@ def empty(make_desk: Callable[[], Desk]) -> Desk:
     return make_desk()
 
 
+@pytest.fixture
+def fresh(make_desk: Callable[[], Desk]) -> Desk:
+    """A desk for one test, which may change it."""
+    return make_desk()
+
+
 @pytest.fixture(scope="module")
 def built(make_desk: Callable[[], Desk]) -> Desk:
-    """A desk with a repository of which a chain has drifted and been watched."""
+    """A desk with a repository of which a chain has drifted and been watched, and with a saved plan."""
     desk = make_desk()
+    build(desk)
+    desk.run(80, "plan", "--out", "plan.json", "survey.toml")
+    return desk
+
+
+@pytest.fixture(scope="module")
+def acknowledged(make_desk: Callable[[], Desk]) -> Desk:
+    """A desk whose drift has been acknowledged."""
+    desk = make_desk()
+    build(desk)
+    assert desk.run(80, *ACK).code == 0
+    return desk
+
+
+@pytest.fixture
+def outdated(fresh: Desk) -> Desk:
+    """A desk with a saved plan, of which a part was done since and another part changed."""
+    from lsst.daf.butler import Butler, CollectionType
+
+    build(fresh, drifted=False)
+    butler = Butler.from_config(str(fresh.folder / "repo"), writeable=True)
+    butler.collections.redefine_chain("u/survey", ["u/survey/night2"])
+    for name in ("u/survey/night10", "u/survey/night11"):
+        butler.registry.removeCollection(name)
+    fresh.run(80, "plan", "--out", "plan.json", "survey.toml")
+    butler.collections.redefine_chain("u/survey", ["u/survey/night3"])
+    butler.collections.register("u/survey/night10", CollectionType.RUN)
+    return fresh
+
+
+@pytest.fixture(scope="module")
+def delivered(make_desk: Callable[[], Desk], world: World, client: Any, comcam_template: Path) -> Desk:
+    """A desk with a state of raws that Rucio delivers, of which one isn't on storage and one isn't ingested."""
+    desk = make_desk()
+    desk.environment = {**world.environment(), **desk.environment}
+    desk.environment["PYTHONPATH"] += f":{STACK['PYTHONPATH']}"
+    shutil.copytree(comcam_template, desk.folder / "repo")
+    scope = f"t{uuid.uuid4().hex[:10]}"
+    client.add_scope("root", scope)
+    raws = register_nights(world, client, scope, Sizes(nights=1, exposures=2))
+    (desk.folder / "LSSTComCam").symlink_to(raws)
+    (desk.folder / "raws.toml").write_text(RAWS.format(scope=scope))
+    applied = desk.run(80, "apply", "--yes", "raws.toml")
+    assert applied.code == 0, applied.text
+    first, second, *_ = sorted(raws.rglob("*.fits"))
+    first.unlink()
+    second.write_text("cut")
+    return desk
+
+
+def build(desk: Desk, *, drifted: bool = True) -> None:
+    """Apply the state of a desk, and let a chain drift while it is watched."""
+    desk.run(80, "apply", "--yes", "survey.toml")
+    if not drifted:
+        return
     desk.run(80, "apply", "--yes", "survey.toml")
     desk.run(80, "drift", "survey.toml")
     from lsst.daf.butler import Butler
@@ -106,7 +200,6 @@ def built(make_desk: Callable[[], Desk]) -> Desk:
         "u/survey", ["u/survey/night2", "u/survey/night1"]
     )
     desk.run(80, "drift", "survey.toml")
-    return desk
 
 
 @dataclass(frozen=True)
@@ -127,6 +220,7 @@ CASES = (
     Case("help", "empty", ("--help",)),
     Case("diff-help", "empty", ("diff", "--help")),
     Case("wrong-option", "empty", ("diff", "--onyl", "x")),
+    Case("wrong-format", "empty", ("log", "--format", "markdown")),
     Case("validate", "empty", ("validate", "survey.toml")),
     Case("validate-wrong", "empty", ("validate", "wrong.toml")),
     Case("diff-nothing-there", "empty", ("diff", "survey.toml")),
@@ -144,13 +238,23 @@ CASES = (
     Case("explain", "built", ("explain", "survey.toml", "chain.u/survey"), timed=True),
     Case("graph", "built", ("graph", "survey.toml")),
     Case("status", "built", ("status",)),
+    Case("init", "fresh", ("init",), INIT),
+    Case("apply", "fresh", ("apply", "survey.toml"), {"[y/N]": "y\n"}, timed=True),
+    Case("show", "built", ("show", "plan.json"), timed=True),
+    Case("apply-plan", "outdated", ("apply", "--yes", "plan.json"), timed=True),
+    Case("ack", "acknowledged", ACK),
+    Case("acks", "acknowledged", ("acks", "survey.toml")),
+    Case("doctor", "built", ("doctor", "survey.toml")),
+    Case("doctor-wrong", "fresh", ("doctor", "wrong.toml")),
+    Case("timer", "built", ("timer", "survey.toml")),
+    Case("ledger", "delivered", ("ledger", "raws.toml")),
     Case("help-raw", "empty", ("help", "raw")),
     Case("help-key", "empty", ("help", "chain.mode")),
     Case("help-unknown", "empty", ("help", "chian")),
 )
 
 
-PLAIN = ("wrong-option",)
+PLAIN = ("wrong-option", "wrong-format")
 """Screens of click, which has no colours."""
 
 

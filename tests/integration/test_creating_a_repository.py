@@ -58,6 +58,18 @@ def test_a_repository_is_created_if_a_key_asks_for_it_and_the_plan_says_so(empty
     assert "is in sync" in empty_bench.diff(state_of(empty_bench, f'uri = "{empty_bench.repo}"'), 0)
 
 
+def test_a_registry_whose_path_runs_through_a_file_is_refused_before_anything_is_created(empty_bench: Bench) -> None:
+    wrong = empty_bench.folder / "notes.txt"
+    wrong.write_text("")
+    (empty_bench.folder / "seed.yaml").write_text(f"registry:\n  db: sqlite:///{wrong}/registry/gen3.sqlite3\n")
+    state = state_of(empty_bench, f'uri = "{empty_bench.repo}"\nseed_config = "seed.yaml"\noverride = true')
+    output = empty_bench.apply(state, 1)
+    assert f"error: the folder {wrong}/registry of the registry can't be created: {wrong} is not a folder" in output
+    assert "bug in reconcile" not in output
+    assert not empty_bench.repo.exists()
+    assert "registry of the registry" not in empty_bench.apply(state_of(empty_bench, f'uri = "{wrong}/repo"\ncreate = true'), 1)
+
+
 def test_the_risks_of_a_saved_plan_are_shown(empty_bench: Bench) -> None:
     state = state_of(empty_bench, f'uri = "{empty_bench.repo}"\ncreate = true')
     plan = empty_bench.folder / "plan.json"

@@ -42,6 +42,7 @@ def test_a_healthy_machine_and_state_pass_all_checks(bench: Bench) -> None:
     }
     assert output.endswith("No problem found.\n")
     assert lines["repository"] == f"✓ {bench.repo} opens, 0 collections"
+    assert lines["writing"] == "✓ the registry and the datastore may be written"
     assert lines["history"].startswith("✓ none yet at ")
 
 
@@ -85,6 +86,15 @@ def test_a_database_file_that_may_not_be_written_is_a_problem(sqlite_bench: Benc
     lines = lines_of(sqlite_bench.run("doctor", sqlite_bench.state(RUN), expect=1).output)
     assert lines["writing"].startswith(f"✗ no permission to write {database}; no permission to write {sqlite_bench.repo}")
     assert "the datastore" in lines["writing"]
+
+
+def test_a_datastore_on_a_server_is_reported_as_not_checked(sqlite_bench: Bench) -> None:
+    config = sqlite_bench.repo / "butler.yaml"
+    config.write_text(config.read_text().replace("root: <butlerRoot>", "root: https://user:pass@dav.example.org/ccms1"))
+    line = lines_of(sqlite_bench.run("doctor", sqlite_bench.state(RUN)).output)["writing"]
+    assert line.startswith("✓ the registry may be written; not checked, because only a write shows it: https://")
+    assert line.endswith("dav.example.org/ccms1/")
+    assert "pass" not in line
 
 
 def test_a_database_user_who_may_only_read_is_a_problem(postgres_bench: Bench, world: World) -> None:

@@ -333,4 +333,4 @@ def test_only_selected_resources_are_applied(bench: Bench) -> None:
     state = bench.state(RUNS)
     bench.apply(state, 0, "--only", "collection.a")
     assert list(bench.butler.collections.query("*")) == ["a"]
-    assert "no address matches" in bench.diff(state, 1, "--only", "chian.*")
+    assert 'no address matches colection.*; did you mean "collection.*"?' in bench.diff(state, 1, "--only", "colection.*")

@@ -49,6 +49,13 @@ def test_a_quiet_apply_that_asks_shows_the_plan(sqlite_bench: Bench) -> None:
     assert output.endswith("DECLINED test: 2 to change, nothing was changed\n")
 
 
+def test_a_question_that_nobody_can_answer_changes_nothing_and_names_the_option_that_asks_none(sqlite_bench: Bench) -> None:
+    output = sqlite_bench.run("apply", sqlite_bench.state(STATE), typed="", expect=2).output
+    assert "Standard input has ended, so nobody can answer; --yes applies without a question.\nNothing was changed.\n" in output
+    assert "Aborted" not in output
+    assert not sqlite_bench.butler.collections.query("*")
+
+
 def test_a_summary_is_appended_by_diff_and_by_apply(sqlite_bench: Bench) -> None:
     state, summary = sqlite_bench.state(STATE), sqlite_bench.folder / "summary.md"
     summary.write_text("before\n")
@@ -94,7 +101,35 @@ def test_the_events_of_a_diff_are_its_states_and_a_summary(sqlite_bench: Bench) 
     assert [check("events", line)["event"] for line in lines] == ["diff", "diff", "diff summary"]
 
 
-@pytest.mark.parametrize("output_format", ["json", "jsonl"])
+def test_the_markdown_of_an_apply_is_what_summary_appends(sqlite_bench: Bench) -> None:
+    state, summary = sqlite_bench.state(STATE), sqlite_bench.folder / "summary.md"
+    output = sqlite_bench.run("apply", "--yes", "--format", "markdown", "--summary", summary, state, expect=0).output
+    assert output.startswith("### reconcile apply: acted on 2 resources\n")
+    assert summary.read_text() == output
+
+
+def test_the_markdown_of_a_saved_plan_has_its_origin_and_a_section_for_each_resource(sqlite_bench: Bench) -> None:
+    state, plan = sqlite_bench.state(STATE), sqlite_bench.folder / "plan.json"
+    sqlite_bench.run("plan", state, "--out", plan, expect=2)
+    output = sqlite_bench.run("show", plan, "--format", "markdown", expect=0).output
+    assert output.startswith("### reconcile plan: nothing to remove\n")
+    assert "2 actions for 2 resources" in output
+    assert output.count("<details>") == 2
+    assert "redefine: no such chain" in output
+
+
+def test_a_check_is_a_json_line_for_each_state_or_one_report_in_markdown(sqlite_bench: Bench) -> None:
+    state = sqlite_bench.state(STATE)
+    other = state.with_name("other.toml")
+    other.write_text(state.read_text())
+    lines = sqlite_bench.run("drift", "--format", "jsonl", state, other, expect=2).output.splitlines()
+    assert [len(check("drift", line)["states"]) for line in lines] == [1, 1]
+    output = sqlite_bench.run("drift", "--format", "markdown", state, other, expect=2).output
+    assert output.startswith("### reconcile drift: 2 of 2 states not in sync\n")
+    assert "<details>" in output
+
+
+@pytest.mark.parametrize("output_format", ["json", "jsonl", "markdown"])
 def test_a_program_can_not_be_asked(sqlite_bench: Bench, output_format: str) -> None:
     result = sqlite_bench.run("apply", "--format", output_format, sqlite_bench.state(STATE), expect=64)
     assert f"--format {output_format} needs --yes" in result.output

@@ -297,3 +297,31 @@ def test_raws_have_the_same_ids_in_each_repository(tmp_path: Path, comcam_templa
         found.append({ref.id for ref in Butler.from_config(str(tmp_path / name)).query_datasets("raw", RUN)})
     assert found[0] == found[1]
     assert {id.version for id in found[0]} == {5}
+
+
+def test_each_exposure_is_one_call_of_the_butler(repo: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lsst.daf.butler import Butler
+
+    sizes: list[int] = []
+    kind = type(Butler.from_config(str(repo)))
+    real = kind.ingest
+
+    def count(self: Any, *datasets: Any, **options: Any) -> None:
+        sizes.append(len(datasets))
+        real(self, *datasets, **options)
+
+    monkeypatch.setattr(kind, "ingest", count)
+    assert ingest(repo, *write(folder, *TWO)).code == 0
+    assert sizes == [9, 9]
+
+
+def test_a_sidecar_file_describes_a_raw_that_no_index_names(repo: Path, folder: Path) -> None:
+    first, second, *_ = write(folder, TWO[0])
+    content = campaign.index_content(TWO[0])
+    sidecar = {"__CONTENT__": content["__CONTENT__"], **content["__COMMON__"], **content[first.name]}
+    first.with_suffix(".json").write_text(json.dumps(sidecar))
+    first.with_name("_index.json").unlink()
+    outcome = ingest(repo, first, second)
+    assert outcome.code == 1
+    assert str(second) in outcome.text
+    assert count_raws(repo) == 1

@@ -78,6 +78,43 @@ def test_stale_entries_of_a_saved_plan_are_refused_and_the_others_are_executed(b
     assert {"c", "d", "e", "f"} <= set(bench.butler.collections.query("*"))
 
 
+def test_a_quiet_apply_of_a_saved_plan_names_what_is_refused_and_json_also_what_is_done_since(bench: Bench, plan: Path) -> None:
+    from lsst.daf.butler import CollectionType
+
+    state = bench.state(RUNS + CHAIN)
+    bench.diff(state, 2, "--out", str(plan))
+    for name in "ab":
+        bench.butler.collections.register(name)
+    bench.butler.collections.register("top", CollectionType.CHAINED)
+    bench.butler.collections.redefine_chain("top", ["b", "a"])
+    (made,) = json.loads(bench.run("apply", plan, "--yes", "--format", "json", expect=2).output)["states"]
+    assert made["refused"] == ["chain.top"]
+    assert made["done_since"] == ["collection.a", "collection.b"]
+    (line,) = bench.run("apply", "-q", plan, "--yes", expect=2).output.splitlines()
+    assert line.endswith(", blocked 1, failed 0; refused, because it changed since the plan was made: chain.top")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--site", "here"), ("--var", "a=1"), ("--only", "x"), ("--except", "x"), ("--prune",)],
+)
+def test_options_that_would_change_a_saved_plan_are_refused(bench: Bench, plan: Path, option: tuple[str, ...]) -> None:
+    state = bench.state(RUNS)
+    bench.diff(state, 2, "--out", str(plan))
+    output = bench.run("apply", plan, "--yes", *option, expect=64).output
+    assert f"a saved plan is applied as it is; give {option[0]} to reconcile plan --out" in output
+    assert not bench.butler.collections.query("*")
+
+
+def test_the_site_of_the_environment_does_not_concern_a_saved_plan(
+    bench: Bench, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = bench.state(RUNS)
+    bench.diff(state, 2, "--out", str(plan))
+    monkeypatch.setenv("RECONCILE_SITE", "elsewhere")
+    bench.run("apply", plan, "--yes", expect=0)
+
+
 def test_a_difference_that_is_not_in_the_saved_plan_is_not_fixed(bench: Bench, plan: Path) -> None:
     state = bench.state(RUNS + CHAIN)
     bench.apply(state)

@@ -48,6 +48,7 @@ def test_a_wrong_duration_exits_as_a_usage_error_and_not_as_differences() -> Non
         (["apply", "s.toml", "--prune-limit", "5"], "--prune-limit limits what --prune removes; give --prune too"),
         (["apply", "s.toml", "--with-needs"], "--with-needs adds to what --only selects; give --only too"),
         (["diff", "s.toml", "--with-needs", "--except", "chain.*"], "--with-needs adds to what --only selects"),
+        (["apply", "s.toml", "--deep", "--quick"], "--deep and --quick: give only one of them"),
         (["diff", "s.toml", "--out", "plans/p.json"], "--out plans/p.json: there is no folder plans"),
     ],
 )
@@ -56,6 +57,25 @@ def test_an_option_that_means_nothing_by_itself_is_a_usage_error(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.toml").write_text("[reconcile]\nversion = 1\n")
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 64
+    assert text in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (
+            ["apply", "--format", "shell"],
+            '"shell" is not one of text, json, jsonl, markdown; only diff and plan find',
+        ),
+        (["log", "--format", "markdown"], '"markdown" is not one of text, json; it is for a comment or a mail'),
+        (["list", "--format", "jsonl"], '"jsonl" is not one of text, json; it is for results that come one after the other'),
+        (["graph", "--format", "mermiad"], '"mermiad" is not one of text, mermaid, dot, svg; did you mean "mermaid"?'),
+        (["diff", "--format", "jsno"], '"jsno" is not one of text, json, jsonl, markdown, shell; did you mean "json"?'),
+    ],
+)
+def test_a_format_that_a_command_lacks_is_explained(words: list[str], text: str) -> None:
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 64
     assert text in result.output
@@ -100,3 +120,12 @@ def test_a_command_that_another_program_adds_is_listed_last() -> None:
 @pytest.mark.parametrize(("codes", "expected"), [([], 0), ([0, 0], 0), ([0, 2], 2), ([2, 1], 1), ([130, 2], 130), ([130, 1], 1)])
 def test_an_error_outranks_differences(codes: list[int], expected: int) -> None:
     assert worst_code(codes) == expected
+
+
+def test_the_variables_of_validate_fit_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    state = tmp_path / "s.toml"
+    state.write_text(f'[reconcile]\nversion = 1\n[vars]\ndata = "{"/data" * 10}"\n')
+    monkeypatch.setattr("reconciler.cli.console.screen_width", lambda *, err=False: 60)
+    lines = CliRunner().invoke(main, ["validate", "-v", str(state)]).output.splitlines()[1:]
+    assert lines
+    assert all(len(line) <= 60 for line in lines), lines

@@ -125,7 +125,7 @@ def test_each_part_of_the_members_is_one_difference(part: str) -> None:
     kind, detail, present, desired = PARTS[part]
     its = ({"id": 1}, {"id": 2})
     (found,) = compare(FakeSpec(), Observed(FakeSpec(), (Members("datasets", 5, 3, **{part: its}),)))
-    assert found == Difference(A, "datasets", present, desired, detail, kind, its, awaited=part == "awaited")
+    assert found == Difference(A, "datasets", present, desired, detail, kind, its, part == "awaited", uncounted=present is None)
 
 
 def test_all_parts_of_all_members_are_reported_in_order() -> None:

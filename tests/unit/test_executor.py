@@ -7,8 +7,9 @@ import pytest
 from fakes import FakeCall, FakeClock, FakeContext, FakeKind, FakeSpec, Recorder, Thing, address, fail, make_plan, make_state
 
 from reconciler.engine import executor
-from reconciler.engine.executor import DONE, POLL, REASONS, Executor, add_made, count_acted, count_statuses, exit_code
+from reconciler.engine.executor import POLL, REASONS, Executor, add_made
 from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
+from reconciler.engine.outcome_counts import DONE, count_acted, count_statuses, exit_code
 from reconciler.engine.plan import Plan
 from reconciler.errors import (
     ApplyError,

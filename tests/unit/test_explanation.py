@@ -120,6 +120,21 @@ def test_it_is_explained_why_nothing_is_done_about_a_difference(manage: Any, rea
     assert "  to do         nothing\n" in text
 
 
+def test_what_exists_is_explained_by_facts_members_and_keys_that_nothing_shows() -> None:
+    kind = GivenKind()
+    parts = (Members("chains", 1, 1), Members("tags", 0, 0), Members("raws", 3, 2, missing=({"id": 1},)))
+    kind.given = {"a": Observed(FakeSpec(), parts, facts=("7 datasets, 7 expected",), unobserved=("transfer",))}
+    report = report_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
+    text = text_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
+    assert (report.live.facts, report.live.unobserved) == (["7 datasets, 7 expected"], ["transfer"])
+    assert text.partition("  live          ")[2].startswith(
+        "7 datasets, 7 expected\n"
+        "                1 of 1 chain present, compared one by one\n"
+        "                2 of 3 raws present, compared one by one\n"
+        "                not compared, because nothing live shows it: transfer\n"
+    )
+
+
 def test_nothing_hinders_what_is_in_sync() -> None:
     kind = FakeKind()
     kind.things["a"] = Thing()

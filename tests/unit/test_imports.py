@@ -37,3 +37,27 @@ def test_the_engine_imports_no_live_system_and_deepdiff_only_when_needed() -> No
 def test_the_tests_of_the_engine_run_without_any_live_system() -> None:
     files = [str(TESTS / "unit" / f"test_{name}.py") for name in ("requirements", "removal_limits")]
     run(f"import pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', *{files}]))")
+
+
+VALIDATE = """
+sys.argv = ["reconcile", "validate", "state/ccms1.toml"]
+import importlib.metadata, os
+
+searches = []
+search = importlib.metadata.entry_points
+importlib.metadata.entry_points = lambda **group: searches.append(group) or search(**group)
+from reconciler.cli.main import main
+
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+needless = {"reconciler.systems.context", "reconciler.systems.workers", "reconciler.engine.executor", "reconciler.engine.plan"}
+needless |= {"multiprocessing", "concurrent.futures.process", "rich", "deepdiff", "sqlalchemy", "asyncio"}
+assert not needless & set(sys.modules), needless & set(sys.modules)
+assert searches == [{"group": "rubin_reconciler.kinds"}], searches
+"""
+
+
+def test_validate_imports_nothing_that_only_a_live_system_needs_and_searches_for_plugins_once() -> None:
+    run(VALIDATE)

@@ -239,7 +239,7 @@ def test_an_event_after_a_line_that_a_crash_cut_is_read(journal: Journal) -> Non
 
 
 def test_a_journal_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="gone: no journal: No such file or directory"):
+    with pytest.raises(StateError, match=r"there is no journal at .*gone"):
         list(read_journal(tmp_path / "gone"))
 
 

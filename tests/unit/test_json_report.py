@@ -51,6 +51,7 @@ def test_a_state_in_sync_is_reported_with_how_its_members_were_compared() -> Non
                     {"field": "raws", "desired": 12, "present": 12, "compared": "count"},
                     {"field": "tags", "desired": 2, "present": 2, "compared": "members"},
                 ],
+                "unobserved": [],
                 "actions": [],
             }
         ],
@@ -106,7 +107,7 @@ def test_what_could_not_be_observed_is_not_in_sync_and_has_its_error() -> None:
     assert made.model_dump(mode="json")["resources"] == [
         {
             "address": "box.a", "kind": "box", "name": "a", "line": 10, "in_sync": False, "error": "the server is down",
-            "differences": [], "compared": [], "actions": [],
+            "differences": [], "compared": [], "unobserved": [], "actions": [],
         }
     ]  # fmt: skip
     assert not made.in_sync

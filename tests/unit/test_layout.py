@@ -49,6 +49,14 @@ def test_a_command_is_not_broken_so_that_it_can_be_copied() -> None:
     assert fit(command, 60) == [command]
 
 
+def test_the_columns_of_a_row_stay_below_their_titles() -> None:
+    row = "  20241108  0                 2           2       1 of 2   registered in the Butler but not on storage"
+    assert fit(row, 80) == [
+        "  20241108  0                 2           2       1 of 2",
+        "            registered in the Butler but not on storage",
+    ]
+
+
 def test_a_long_word_is_on_a_line_of_its_own_and_not_cut() -> None:
     uri = "davs://ccdavrubinint.in2p3.fr:2880/pnfs/in2p3.fr/data/rubin/ccms1/raw/20241108"
     lines = fit(f"  missing on storage: {uri}", 60)

@@ -1,12 +1,14 @@
 """Observation asks each kind once, and keeps what is known when a part can't be."""
 
 import threading
+from typing import Annotated
 
 import pytest
 from fakes import FakeContext, FakeKind, FakeSpec, Thing, address, make_state
+from pydantic import Field
 
 from reconciler.engine.graph import build_graph
-from reconciler.engine.model import DesiredState, Observed
+from reconciler.engine.model import DesiredState, NotObserved, Observed
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.errors import ObserveError, PlanError, StateError
 
@@ -35,6 +37,21 @@ def test_a_kind_observes_all_of_its_resources_in_one_call() -> None:
 def test_a_resource_that_its_kind_leaves_out_is_absent() -> None:
     observation = observe_all(make_state(boxes("a")))
     assert observation.observed == {address("box.a"): Observed(None)}
+
+
+class LabelledSpec(FakeSpec):
+    """A spec with keys that leave no trace."""
+
+    how: Annotated[str, NotObserved()] = "gently"
+    where: Annotated[str | None, NotObserved()] = Field(None, alias="in")
+
+
+def test_a_key_that_leaves_no_trace_is_marked_where_a_table_sets_it_and_the_resource_exists() -> None:
+    kind = FakeKind()
+    kind.things = {"a": Thing(7), "b": Thing(7)}
+    tables = {"box.a": LabelledSpec(**{"how": "gently", "in": "x"}), "box.b": LabelledSpec(), "box.gone": LabelledSpec(how="x")}
+    found = {its.name: observed.unobserved for its, observed in observe_all(make_state(tables, kind)).observed.items()}
+    assert found == {"a": ("how", "in"), "b": (), "gone": ()}
 
 
 def test_only_the_chosen_resources_are_observed() -> None:

@@ -56,6 +56,20 @@ def test_bash_reads_quoted_words_as_they_were(words: list[str]) -> None:
     assert done.stdout.decode().split("\0")[:-1] == words
 
 
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("a", "a"),
+        ("a b", "'a b'"),
+        ("f(['a'])", """"f(['a'])\""""),
+        ("f('$HOME')", """'f('"'"'$HOME'"'"')'"""),
+        ("it's!", """'it'"'"'s!'"""),
+    ],
+)
+def test_a_word_with_single_quotes_is_in_double_quotes_if_bash_replaces_nothing_in_it(word: str, quoted: str) -> None:
+    assert quote(word) == quoted
+
+
 def test_a_file_name_that_is_not_utf8_keeps_its_bytes() -> None:
     done = subprocess.run(["bash", "-c", "printf %s " + quote("a\udcff")], capture_output=True, check=True)
     assert done.stdout == b"a\xff"

@@ -101,4 +101,4 @@ def test_a_value_is_written_as_toml_on_one_line(value: Any, text: str) -> None:
     ],
 )
 def test_a_type_is_described_in_words(schema: dict[str, Any], text: str) -> None:
-    assert describe_type(schema) == text
+    assert describe_type(schema, markdown=True) == text

@@ -161,6 +161,11 @@ def test_each_state_of_a_rule_has_its_message() -> None:
     assert found[1][1] == "stuck for 3 d: rule A × 1, 4 of 90 files (MissingSourceReplica)"
 
 
+def test_locks_of_a_rule_with_several_copies_are_not_called_files() -> None:
+    rules = [existing("A", 2, state="REPLICATING", locks_ok=6, locks_replicating=14)]
+    assert [condition.text for condition in rule_conditions(rules, NOW)] == ["replicating: rule A × 2, 6 of 20 copies of files"]
+
+
 def test_a_rule_that_is_being_moved_is_waited_for_whatever_its_state() -> None:
     (condition,) = rule_conditions([existing("A", state="STUCK", child_rule_id="x"), existing("B")], NOW)
     assert (condition.kind, condition.field) == ("waiting", "rules")

@@ -103,6 +103,6 @@ def test_members_that_are_awaited_get_the_commands_for_when_they_are_delivered()
 
 
 def test_words_are_quoted_but_the_repository_stays_a_variable() -> None:
-    words = "butler x \"$REPO\" '$REPO' '$REPO/y' 'it'\"'\"'s' ''"
+    words = "butler x \"$REPO\" '$REPO' '$REPO/y' \"it's\" ''"
     assert format_command(Command("butler", "x", REPO, "$REPO", "$REPO/y", "it's", "")) == words
     assert format_command(Comment("by hand")) == "# by hand"

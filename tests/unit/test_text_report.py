@@ -283,8 +283,7 @@ def test_unwanted_members_are_a_section_of_their_own_that_depends_on_prune() -> 
     )
     tables = {"a": FakeSpec(), "b": FakeSpec(protect=True)}
     kept = lines(kind, **tables)
-    assert kept[:8] == [
-        Line(""),
+    assert kept[:7] == [
         Line("Unwanted, and kept without --prune:", "red", bold=True),
         Line(f"{'box.a':<72} fake.toml:10", bold=True),
         Line("  - 2 tags", "red"),
@@ -294,7 +293,7 @@ def test_unwanted_members_are_a_section_of_their_own_that_depends_on_prune() -> 
         Line("  - 2 tags   (protected: kept)", "red"),
     ]
     assert kept[-1].text == "2 of 2 resources differ. 2 resources contain unwanted members (see --prune).       1.0 s"
-    assert lines(kind, prune=True, **tables)[1] == Line("To be removed:", "red", bold=True)
+    assert lines(kind, prune=True, **tables)[0] == Line("To be removed:", "red", bold=True)
     assert lines(kind, a=FakeSpec())[-1].text.startswith("1 of 1 resource differs. 1 resource contains unwanted members")
 
 
@@ -302,7 +301,6 @@ def test_one_resource_that_could_not_be_checked_is_named_with_its_hints() -> Non
     kind = given(a=Observed(FakeSpec()))
     kind.unobservable["b"] = ObserveError("no answer", ("Is it up?", "Run again."))
     assert lines(kind, a=FakeSpec(), b=FakeSpec()) == [
-        Line(""),
         Line("? error: box.b: no answer", "red", bold=True),
         Line("  Is it up?", "red"),
         Line("  Run again.", "red"),
@@ -378,6 +376,7 @@ def test_statistics_are_counts_and_the_phases_the_longest_first() -> None:
         (["a", "b"], [], ["- a", "- b"]),
         (["a", "b"], ["b"], ["- a"]),
         (["a", "b", "c"], ["c", "b", "a"], ["↕ c from 3 to 1", "↕ a from 1 to 3"]),
+        (["x", "a", "b"], ["b", "a"], ["- x", "↕ b from 3 to 1"]),
     ],
 )
 def test_a_list_changes_by_additions_removals_and_moves(before: list[str], after: list[str], expected: list[str]) -> None:

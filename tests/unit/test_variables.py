@@ -34,17 +34,17 @@ def texts(problems: Problems) -> list[str]:
 
 def test_a_later_var_file_overrides_an_earlier_one(tmp_path: Path) -> None:
     first, second = write(tmp_path / "1.toml", "a = 'first'\nb = 1\n"), write(tmp_path / "2.toml", "a = 'second'\nc = 2\n")
-    assert merge_command_line((first, second), ()) == {"a": "second", "b": 1, "c": 2}
-    assert merge_command_line((second, first), ()) == {"a": "first", "b": 1, "c": 2}
+    assert merge_command_line((first, second), ()).values == {"a": "second", "b": 1, "c": 2}
+    assert merge_command_line((second, first), ()).values == {"a": "first", "b": 1, "c": 2}
 
 
 def test_var_overrides_every_var_file(tmp_path: Path) -> None:
     file = write(tmp_path / "site.toml", "a = 'file'\nb = 'file'\n")
-    assert merge_command_line((file,), ("a=option",)) == {"a": "option", "b": "file"}
+    assert merge_command_line((file,), ("a=option",)).values == {"a": "option", "b": "file"}
 
 
 def test_a_later_var_overrides_an_earlier_one() -> None:
-    assert merge_command_line((), ("a=first", "a=second")) == {"a": "second"}
+    assert merge_command_line((), ("a=first", "a=second")).values == {"a": "second"}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_later_var_overrides_an_earlier_one() -> None:
     [("a=true", True), ("a=false", False), ("a=-3", -3), ("a=12", 12), ("a=1.5", "1.5"), ("a=x=y", "x=y"), ("a=", "")],
 )
 def test_the_value_of_var_is_a_boolean_an_integer_or_a_string(pair: str, value: Scalar) -> None:
-    merged = merge_command_line((), (pair,))
+    merged = merge_command_line((), (pair,)).values
     assert merged == {"a": value}
     assert type(merged["a"]) is type(value)
 

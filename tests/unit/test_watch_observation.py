@@ -105,12 +105,15 @@ def test_a_change_is_described_by_its_actions_where_they_are_clearer_than_two_va
 
 
 def test_a_number_of_members_is_not_repeated() -> None:
-    def text(detail: str) -> str:
-        members = ({"visit": 1}, {"visit": 2})
-        return merge(Difference(DATASET, "members", detail=detail, kind=DifferenceKind.WAITING, members=members), field="").text
+    members = ({"visit": 1}, {"visit": 2})
+
+    def text(detail: str, **facts: bool) -> str:
+        found = Difference(DATASET, "members", detail=detail, kind=DifferenceKind.WAITING, members=members, **facts)
+        return merge(found, field="").text
 
     assert text("2 listed visits have no raw") == "members: 2 listed visits have no raw"
-    assert text("unwanted") == "members: 2 unwanted"
+    assert text("no raw for 2 listed visits") == "members: no raw for 2 listed visits"
+    assert text("unwanted", uncounted=True) == "members: 2 unwanted"
 
 
 def test_a_state_file_with_several_errors_shows_the_first_and_their_number() -> None:

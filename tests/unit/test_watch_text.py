@@ -8,7 +8,7 @@ from watch_data import CHAIN, RAW, check, difference, night, resource, unknown
 from reconciler.watch.acknowledgements import Acknowledgements
 from reconciler.watch.evaluation import DifferenceMemory, Memory, evaluate
 from reconciler.watch.model import Cause, CheckResult
-from reconciler.watch.text import report_state
+from reconciler.watch.text import describe_state_quietly, report_state
 
 DATASETS = tuple(f"rucio_dataset.d{number}" for number in range(13))
 
@@ -25,6 +25,20 @@ def command(address: str) -> str:
 def test_a_state_in_sync_is_one_line_that_says_what_was_compared_by_count() -> None:
     counted = check(resources=(resource(by_count=True), resource(CHAIN)), seconds=1.9)
     assert lines(counted) == ["ccms1 is in sync: 2 resources, 1 of them by count only, checked in 1.9 s"]
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        (check(seconds=1.9), "OK ccms1: 2 resources, checked in 1.9 s"),
+        (check(difference(), seconds=2.0), "DRIFT ccms1: 1 unapplied (2 resources, checked in 2.0 s)"),
+        (check(difference(kind="waiting"), seconds=2.0), "EXPECTED ccms1: 1 waiting (2 resources, checked in 2.0 s)"),
+        (check(unknown(RAW, "no answer"), seconds=2.0), "UNKNOWN ccms1: 1 unknown (2 resources, checked in 2.0 s)"),
+    ],
+)
+def test_the_quiet_line_of_a_check_begins_with_a_word_as_that_of_a_diff(found: CheckResult, line: str) -> None:
+    report = evaluate(found, Memory(), Acknowledgements(Path("a")), night(3))
+    assert describe_state_quietly(report).text == line
 
 
 def test_a_difference_has_its_cause_its_age_and_its_command() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.model import Address, Condition, DifferenceKind, JsonObject, Members
@@ -66,10 +67,14 @@ def _counts_agree(context: Context, name: str, spec: RawSpec, files: RawFiles) -
 
 def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tuple[Members, Sequence[Condition]]:
     """Compare raws by member with what is ingested."""
-    sizes = files.sizes()
     if spec.data_id is None:
-        return _compare_by_path(context, name, sizes, files.excluded()), ()
+        return _compare_by_path(context, name, files.sizes(), files.excluded()), ()
     pattern = DataIdPattern.compile(spec.data_id)
+    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler lists the raws
+        listing = pool.submit(files.sizes)
+        if not context.policy.compares_records(files.count):
+            _list_data_ids(context, name)
+    sizes = listing.result()
     if not context.policy.compares_records(len(sizes)) and _agree(context, name, spec, pattern, sizes):
         return Members("raws", len(sizes), len(sizes)), ()
     found: dict[Hashable, list[JsonObject]] = defaultdict(list)
@@ -102,12 +107,17 @@ def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tup
     return members, conditions
 
 
+def _list_data_ids(context: Context, name: str) -> Set[tuple[Any, ...]]:
+    """Return instrument, exposure and detector of each ingested raw."""
+    return context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+
+
 def _agree(context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, paths: Collection[str]) -> bool:
     """Return True if each file is one ingested raw and each raw one file; quicker than to find out which are not."""
     keys = pattern.find_keys(paths)
     if len(keys) < len(paths):
         return False
-    rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+    rows = _list_data_ids(context, name)
     if len(rows) != len(keys):
         return False
     obs_ids, full_names = pattern.read_names(context, spec.instrument)
@@ -123,7 +133,7 @@ def _list_present(
 ) -> tuple[Set[tuple[Any, ...]], list[JsonObject]]:
     """Return the data IDs of ingested raws as the pattern has them, and the members whose records in the datastore are wrong."""
     if not context.policy.compares_records(len(desired)):
-        rows = context.butler.data_ids("raw", [name], ["instrument", "exposure", "detector"])
+        rows = _list_data_ids(context, name)
         return set(pattern.convert(context, spec.instrument, rows).values()), []
     refs = context.butler.refs("raw", [name])
     by_number = {(ref.dataId["instrument"], ref.dataId["exposure"], ref.dataId["detector"]): ref for ref in refs}

@@ -60,7 +60,7 @@ def split_resolvable(context: Context, members: Members, source: str) -> tuple[M
     return dataclasses.replace(members, missing=tuple(kept)), tuple(conditions)
 
 
-def is_blocked(observed: Observed[Any]) -> bool:
+def has_unresolvable(observed: Observed[Any]) -> bool:
     """Return True if `split_resolvable` left out members."""
     return any(condition.field == FIELD for condition in observed.conditions)
 

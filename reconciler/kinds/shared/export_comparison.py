@@ -53,15 +53,15 @@ class ExportSource:
         Patterns of the Rucio datasets that deliver the files.
     verify : `str`
         Which files to check on storage, as in `VERIFY`.
-    spec : `str`
-        Digest of its table.
+    table_digest : `str`
+        Digest of its table in the state file.
     """
 
     path: str
     locate: Callable[[str], str]
     delivered_by: tuple[str, ...] = ()
     verify: str = "none"
-    spec: str = ""
+    table_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,14 @@ class ExportParts:
 
 
 def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> dict[str, ExportParts]:
-    """Compare export files with the repository; they share one query for each dataset type.
+    """Compare export files with the repository, each under the same name as its source.
+
+    They share one query for each dataset type. If all datasets of a type were listed and are there, a proof of that is recorded.
 
     Raises
     ------
+    reconciler.errors.ObserveError
+        If the repository can't be queried.
     reconciler.errors.StateError
         If a file can't be read, was written with a dimension universe that the repository doesn't have, or contains exposures or
         visits in a form that can't be inserted.
@@ -167,7 +171,7 @@ def _prepare_pool(
         for name, content in contents.items()
     }
     names = [name for name in sorted(ids) if ids[name]]
-    specs = digest([[name, sources[name].spec] for name in names])
+    specs = digest([[name, sources[name].table_digest] for name in names])
     inputs = digest_inputs([sources[name].path for name in names])
     address = f"{dataset_type} of {', '.join(str(Address('import', name)) for name in names)}"
     datasets = ProvenDatasets.prepare(context, address, specs, inputs, dataset_type, runs)

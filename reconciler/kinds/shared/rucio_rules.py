@@ -299,11 +299,12 @@ def describe_missing_locks(
 def _describe_state(rule: RuleFacts, now: datetime.datetime) -> Condition:
     name = f"rule {rule.rse_expression} × {rule.copies}"
     total = rule.locks_ok + rule.locks_replicating + rule.locks_stuck
+    noun = "files" if rule.copies == 1 else "copies of files"  # a rule has a lock for each copy of each file
     counts = {"rule": rule.id, "ok": rule.locks_ok, "stuck": rule.locks_stuck, "files": total, "state": rule.state}
     kind = DifferenceKind.DEGRADED
     match rule.state:
         case "REPLICATING":
-            kind, text = DifferenceKind.WAITING, f"replicating: {name}, {rule.locks_ok:,} of {total:,} files"
+            kind, text = DifferenceKind.WAITING, f"replicating: {name}, {rule.locks_ok:,} of {total:,} {noun}"
         case "INJECT":
             kind, text = DifferenceKind.WAITING, f"being injected: {name}"
         case "WAITING_APPROVAL":
@@ -312,7 +313,7 @@ def _describe_state(rule: RuleFacts, now: datetime.datetime) -> Condition:
             since = rule.stuck_at or rule.updated_at
             age = f" for {format_duration((now - since).total_seconds())}" if since else ""
             why = (rule.error or "no reason given").split(":")[0].strip()[:100]
-            text = f"stuck{age}: {name}, {rule.locks_stuck:,} of {total:,} files ({why})"
+            text = f"stuck{age}: {name}, {rule.locks_stuck:,} of {total:,} {noun} ({why})"
         case "SUSPENDED":
             text = f"suspended: {name}; Rucio has stopped trying, and files added later get no copies"
         case other:

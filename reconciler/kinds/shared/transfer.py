@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-Transfer = Literal["auto", "link", "symlink", "hardlink", "copy", "move", "relsymlink", "direct"]
+from reconciler.engine.model import NotObserved
+
+Transfer = Annotated[
+    Literal["auto", "link", "symlink", "hardlink", "copy", "move", "relsymlink", "direct"],
+    NotObserved(),
+]
+"""How an ingest brings files into the datastore; the registry doesn't record it."""
 
 TRANSFER: Transfer = Field(
     "direct",

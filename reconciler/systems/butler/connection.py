@@ -232,7 +232,7 @@ class ButlerConnection:
 
     @property
     def many_writers(self) -> bool:
-        """Whether several processes may write at the same time; SQLite allows one writer."""
+        """Whether several processes may write at the same time; SQLite allows one writer. Raises what `config` raises."""
         return bool(registry_of(self.config())[0].get_backend_name() != "sqlite")
 
     def analyze(self, added: int) -> None:

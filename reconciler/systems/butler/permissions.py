@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from reconciler.redaction import redact
 from reconciler.systems.butler.connection import open_database, registry_of
 from reconciler.systems.butler.errors import translate_read_errors
 
@@ -13,8 +16,24 @@ if TYPE_CHECKING:
     from reconciler.systems.butler.repository import Repository
 
 
-def find_write_problems(repository: Repository) -> list[str]:
-    """Return why this user can't write to a repository that exists; a datastore on a server is not checked.
+@dataclass(frozen=True)
+class WriteAccess:
+    """What is known of the permission to write to a repository.
+
+    Parameters
+    ----------
+    problems : `tuple` [`str`, ...]
+        Why this user can't write.
+    unchecked : `tuple` [`str`, ...]
+        Datastores on servers, of which only a write shows whether it is allowed.
+    """
+
+    problems: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
+def check_write_access(repository: Repository) -> WriteAccess:
+    """Check whether this user may write to a repository that exists.
 
     Raises
     ------
@@ -30,11 +49,25 @@ def find_write_problems(repository: Repository) -> list[str]:
             problems += [f"no permission to write {path}" for path in (database, database.parent) if not os.access(path, os.W_OK)]
         else:
             problems += _find_missing_privileges(url, namespace)
-        root = str(config.get(("datastore", "root"), "")).replace("<butlerRoot>", str(config.configDir or ""))
-        folder = root.removeprefix("file://")
-        if folder.startswith("/") and os.path.isdir(folder) and not os.access(folder, os.W_OK):
-            problems.append(f"no permission to write in the datastore {folder}")
-    return problems
+        roots = list(_find_datastore_roots(config))
+    folders = [root for root in roots if root.startswith("/")]
+    problems += [
+        f"no permission to write in the datastore {folder}"
+        for folder in folders
+        if os.path.isdir(folder) and not os.access(folder, os.W_OK)
+    ]
+    return WriteAccess(tuple(problems), tuple(root for root in roots if root not in folders))
+
+
+def _find_datastore_roots(config: Any) -> Iterator[str]:
+    """Yield the roots of a datastore, or of those in a chain: absolute paths, and URLs without credentials."""
+    from lsst.resources import ResourcePath
+
+    parts = [config.get("datastore", {}), *(part.get("datastore", part) for part in config.get(("datastore", "datastores"), []))]
+    for root in dict.fromkeys(str(part.get("root", "")) for part in parts):
+        if root:
+            place = ResourcePath(root.replace("<butlerRoot>", str(config.configDir or "")), forceDirectory=True)
+            yield place.ospath if place.isLocal else redact(str(place))
 
 
 def _find_missing_privileges(url: object, namespace: str | None) -> list[str]:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.report.formatting import format_seconds, plural
+from reconciler.report.formatting import format_seconds
 from reconciler.watch.json import to_plain
 from reconciler.watch.latest import LatestVerdict
-from reconciler.watch.model import Cause, CheckedCollection, Finding, StateReport, Verdict
+from reconciler.watch.model import CAUSE_ORDER, Cause, CheckedCollection, Finding, StateReport, Verdict
 from reconciler.watch.page.ledger_data import LedgerRow, LedgerView, view_ledgers
-from reconciler.watch.text import ORDER, WORDS, list_commands
+from reconciler.watch.text import WORDS, describe_acknowledgement, list_commands
 from reconciler.watch.timeline import PastVerdict, ResolvedDifference
 
 MOST_FINDINGS = 300
@@ -115,7 +115,24 @@ class TreeNode:
 
 @dataclass(frozen=True)
 class RuleProgress:
-    """How far a rule, or the delivery of a resource, is."""
+    """How far a rule, or the delivery of a resource, is.
+
+    Parameters
+    ----------
+    address : `str`
+        The resource.
+    name : `str`
+        ``rule`` with its ID, or ``delivery``.
+    state : `str`
+        The state of the rule in Rucio, or the cause of the difference, in lower case.
+    done, total : `int`
+        For a rule, number of replica locks that are OK and of all: its files, each as often as it has copies. For a delivery,
+        number of members that have arrived and of all desired ones.
+    stuck : `int`
+        Number of locks that are stuck.
+    note : `str`
+        What else is known, such as when all are expected.
+    """
 
     address: str
     name: str
@@ -163,7 +180,7 @@ class StatePage:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One state of the index; the page is empty if there is none."""
+    """One state of the index; ``page`` is the file name of its page, empty if it has none, and ``oldest`` the largest age."""
 
     name: str
     repository: str
@@ -177,7 +194,10 @@ class IndexRow:
 
 
 def page_name(state: str) -> str:
-    """Return the file name of a state's page. Its digest keeps states of the same name apart, and is the same on every run."""
+    """Return the file name of the page of a state file, given its path.
+
+    A digest of the path keeps states of the same name apart, and is the same on every run.
+    """
     stem = state.rpartition("/")[2].removesuffix(".toml")
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip(".-")[:80] or "state"
     return f"{plain}-{hashlib.sha256(state.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}.html"
@@ -276,12 +296,12 @@ def _oldest(ages: Iterable[datetime.timedelta]) -> str:
 
 
 def _count_causes(causes: Sequence[Cause]) -> str:
-    return ", ".join(f"{causes.count(cause):,} {cause.value}" for cause in ORDER if cause in causes)
+    return ", ".join(f"{causes.count(cause):,} {cause.value}" for cause in CAUSE_ORDER if cause in causes)
 
 
 def _group_findings(findings: Sequence[Finding]) -> Iterator[CauseGroup]:
     number = 0
-    for cause in ORDER:
+    for cause in CAUSE_ORDER:
         found = [finding for finding in findings if finding.cause is cause]
         if found:
             views = [_view_finding(finding, number + place) for place, finding in enumerate(found[:MOST_FINDINGS])]
@@ -317,10 +337,7 @@ def _list_notes(finding: Finding) -> Iterator[str]:
         yield finding.explanation
     if finding.per_hour is not None and finding.expected_at is not None:
         yield f"{finding.per_hour:,.1f} an hour; all expected by {finding.expected_at:%Y-%m-%d %H:%M} UTC"
-    accepted = finding.acknowledged_by
-    if accepted is not None:
-        ticket = f" ({accepted.ticket})" if accepted.ticket else ""
-        yield f"until {accepted.until}, {plural(accepted.days_left, 'day')} left: {accepted.reason}{ticket}"
+    yield from describe_acknowledgement(finding)
     yield from finding.difference.hints
 
 
@@ -376,7 +393,7 @@ class _TreeBuilder:
     def _mark(self, collection: CheckedCollection, found: Sequence[Finding]) -> tuple[str, str]:
         if any(address not in self.checked for address in collection.addresses):
             return MARKS["unknown"]
-        worst = min(found, key=lambda finding: ORDER.index(finding.cause), default=None)
+        worst = min(found, key=lambda finding: CAUSE_ORDER.index(finding.cause), default=None)
         return IN_SYNC_MARK if worst is None else MARKS.get(worst.difference.kind, ("~", worst.difference.kind))
 
 
@@ -408,7 +425,7 @@ def _list_rules(findings: Iterable[Finding]) -> Iterator[RuleProgress]:
 
 def _draw_timeline(past: Sequence[PastVerdict]) -> dict[str, Any]:
     """Return the checks as arrays for the script: times, verdicts, and numbers of differences by cause."""
-    causes = [cause.value for cause in ORDER if any(check.causes.get(cause.value) for check in past)]
+    causes = [cause.value for cause in CAUSE_ORDER if any(check.causes.get(cause.value) for check in past)]
     return {
         "times": [to_plain(check.checked) for check in past],
         "verdicts": [check.verdict.value for check in past],

@@ -1,0 +1,58 @@
+"""A file that an operator names is read only if that ends: a pipe that nobody writes to is refused at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from reconciler.cli import main
+from reconciler.engine.plan_file import is_plan, load_plan
+from reconciler.errors import StateError
+from reconciler.files.text import get_file_version, read_text
+
+STATE = '[reconcile]\nversion = 1\n[repository]\nuri = "repo"\n'
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+def test_a_pipe_in_a_folder_is_not_read(pipe: Path) -> None:
+    with pytest.raises(StateError, match="pipe: is not a regular file"):
+        read_text(pipe)
+    with pytest.raises(StateError, match="pipe: is not a regular file"):
+        get_file_version(str(pipe))
+    with pytest.raises(StateError, match="pipe: is not a regular file"):
+        load_plan(pipe)
+    assert not is_plan(pipe)
+
+
+@pytest.mark.parametrize("words", [("validate",), ("show",), ("validate", "--var-file")])
+def test_a_command_refuses_a_pipe_as_a_file(pipe: Path, words: tuple[str, ...]) -> None:
+    state = pipe.with_name("s.toml")
+    state.write_text(STATE)
+    result = CliRunner().invoke(main, [*words, str(pipe), *([str(state)] if len(words) > 1 else [])])
+    assert result.exit_code == 1
+    assert result.output == f"error: {pipe}: is not a regular file\n"
+
+
+def test_standard_input_may_be_a_pipe(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "reconciler", "validate", "/dev/stdin"]
+    done = subprocess.run(command, input=STATE, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "/dev/stdin: valid, 1 resource\n"
+
+
+def test_a_pipe_of_the_shell_may_be_a_var_file(tmp_path: Path) -> None:
+    state = tmp_path / "s.toml"
+    state.write_text(STATE + "[vars]\nname = 'a'\n")
+    line = f"{sys.executable} -m reconciler validate -v {state} --var-file <(echo 'name = \"b\"')"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    assert 'name = "b"' in done.stdout, done.stderr
