@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -120,4 +121,4 @@ def _quote_for_systemd(word: str, *, dollar: bool = True) -> str:
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     if dollar:
         text = text.replace("$", "$$")
-    return text if text == word and word and word.replace("/", "").replace(".", "").replace("-", "").isalnum() else f'"{text}"'
+    return text if re.fullmatch(r"[\w/.-]+", word, re.ASCII) else f'"{text}"'

@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from reconciler.engine.executor import Executor, exit_code
+from reconciler.engine.executor import Executor
 from reconciler.engine.graph import build_graph
 from reconciler.engine.observe import observe
+from reconciler.engine.outcome_counts import exit_code
 from reconciler.engine.plan import plan
 from reconciler.state.loader import load
 from reconciler.systems.butler.repository import Repository

@@ -102,7 +102,7 @@ def test_drift_is_reported_once_with_its_cause_and_status_keeps_it(watched: Benc
     assert "test is in sync: 3 resources" in watched.run("drift", state, "-v", expect=0).output
     summary = watched.folder / "summary.md"
     output = watched.run("drift", state, "-q", "--summary", summary, expect=0).output
-    assert output.startswith("test is in sync: 3 resources")
+    assert output.startswith("OK test: 3 resources")
     assert output.count("\n") == 1
     assert summary.read_text().startswith("### reconcile drift: 0 of 1 state not in sync\n")
     watched.butler.collections.redefine_chain("top", [])

@@ -113,7 +113,7 @@ class Loads:
 
     def raws(self, count: int) -> dict[str, Callable[[], Usage]]:
         """Return runs that ingest so many raws: a loop of ``butler ingest-raws``, and applies with one process and with two."""
-        folder = self.folder / "raw" / "LSSTComCam"
+        folder = self.folder / f"raw-{count}" / "LSSTComCam"
         if not folder.exists():
             written = 0
             for exposure in exposures(1):

@@ -7,7 +7,7 @@ import pytest
 from reconciler.errors import ReconcileError
 from reconciler.watch.schedule import InvalidInterval, select_variables, write_schedule
 
-WORDS = ["/opt/python", "-m", "reconciler", "drift", "--history", "/data/history.sqlite", "/data/a.toml"]
+WORDS = ["/opt/python", "-m", "reconciler", "drift", "--history", "/data/history.sqlite", "/data/a_1.toml"]
 
 
 @pytest.mark.parametrize(
