@@ -73,7 +73,7 @@ def run_in_batches(
 
 
 def _list_reasons(failures: Sequence[ItemFailure]) -> Iterator[str]:
-    """Yield the reasons up to that of the first outage, each once: one of them, such as a full disk, may be why the registry fails."""
+    """Yield the reasons up to that of the first outage, each once: one of them may be why the registry fails."""
     seen: set[str] = set()
     for failure in failures:
         if (failure.reason not in seen and len(seen) < MOST_REASONS) or failure.is_outage:
