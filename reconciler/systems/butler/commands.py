@@ -144,10 +144,11 @@ def list_options(name: str) -> list[str]:
     It imports the packages that the subcommand needs, so it is called in a worker.
     """
     import click
-    from lsst.daf.butler.cli.butler import cli
+    from lsst.daf.butler.cli.butler import ButlerCLI
 
+    group = ButlerCLI()  # the one that is ready-made keeps the subcommands of its first use
     with _captured_errors():
-        command = cli.get_command(click.Context(cli), name)
+        command = group.get_command(click.Context(group), name)
     parameters = command.params if command is not None else []
     return [option for one in parameters for option in (*one.opts, *one.secondary_opts) if option.startswith("-")]
 
