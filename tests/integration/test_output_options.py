@@ -50,9 +50,10 @@ def test_a_quiet_apply_that_asks_shows_the_plan(sqlite_bench: Bench) -> None:
 
 
 def test_a_question_that_nobody_can_answer_changes_nothing_and_names_the_option_that_asks_none(sqlite_bench: Bench) -> None:
-    output = sqlite_bench.run("apply", sqlite_bench.state(STATE), typed="", expect=2).output
-    assert "Standard input has ended, so nobody can answer; --yes applies without a question.\nNothing was changed.\n" in output
-    assert "Aborted" not in output
+    result = sqlite_bench.run("apply", sqlite_bench.state(STATE), typed="", expect=2)
+    assert "Standard input has ended, so nobody can answer; --yes applies without a question.\n" in result.stderr
+    assert "\nNothing was changed.\n" in result.stdout
+    assert "Aborted" not in result.stdout + result.stderr
     assert not sqlite_bench.butler.collections.query("*")
 
 
