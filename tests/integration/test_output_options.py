@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import jsonschema
@@ -49,6 +50,9 @@ def test_a_quiet_apply_that_asks_shows_the_plan(sqlite_bench: Bench) -> None:
     assert output.endswith("DECLINED test: 2 to change, nothing was changed\n")
 
 
+@pytest.mark.skipif(
+    version("click").startswith("8.1"), reason="this version's test runner takes an ended input for an empty line"
+)
 def test_a_question_that_nobody_can_answer_changes_nothing_and_names_the_option_that_asks_none(sqlite_bench: Bench) -> None:
     result = sqlite_bench.run("apply", sqlite_bench.state(STATE), typed="", expect=2)
     assert "Standard input has ended, so nobody can answer; --yes applies without a question.\n" in result.stderr
