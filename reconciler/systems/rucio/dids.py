@@ -221,8 +221,9 @@ class DidCatalog:
         opened = [did for did in datasets if did in facts and facts[did].length is None]
         counts = {did: facts[did].length for did in datasets if did in facts} | self._count_files(opened)
         for did, count in counts.items():
-            if count is not None and len(listed.get(did, ())) != count:
-                raise IncompleteAnswer(f"{did}: {len(listed.get(did, ())):,} files listed, {count:,} recorded")
+            found = len(set(listed.get(did, ())))  # a file that is listed twice must not make up for one that is left out
+            if count is not None and found != count:
+                raise IncompleteAnswer(f"{did}: {found:,} files listed, {count:,} recorded")
         return listed
 
     def _list_files(self, datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
@@ -235,7 +236,7 @@ class DidCatalog:
     def _count_files(self, datasets: Sequence[str]) -> dict[str, int]:
         """Count the files of open datasets, which have no recorded length: many by a second list, in the opposite order."""
         if len(datasets) > MOST_COUNTED_ALONE:
-            return {did: len(files) for did, files in self._list_files(datasets[::-1]).items()}
+            return {did: len(set(files)) for did, files in self._list_files(datasets[::-1]).items()}
         client = self._connection.client
         return {did: client.get_did(*split_did(did), dynamic_depth="FILE")["length"] or 0 for did in datasets}
 
