@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from reconciler.counts import plural
 from reconciler.patterns import is_glob
 from reconciler.systems.rucio.connection import RucioConnection
 from reconciler.systems.rucio.errors import IncompleteAnswer, translate_read_errors
@@ -223,7 +224,7 @@ class DidCatalog:
         for did, count in counts.items():
             found = len(set(listed.get(did, ())))  # a file that is listed twice must not make up for one that is left out
             if count is not None and found != count:
-                raise IncompleteAnswer(f"{did}: {found:,} files listed, {count:,} recorded")
+                raise IncompleteAnswer(f"{did}: {plural(found, 'file')} listed, {count:,} recorded")
         return listed
 
     def _list_files(self, datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
