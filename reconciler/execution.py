@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.engine.executor import Executor, Listener
 from reconciler.engine.journal import Journal, state_folder
 from reconciler.engine.model import DifferenceKind
-from reconciler.engine.plan import Plan
+from reconciler.engine.plan import Entry, Plan
 from reconciler.engine.recording import RecordingListener
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import Interrupted, LockHeld, LockLost, ObserveError, ReconcileError, RegistryNeedsRecovery
@@ -126,6 +126,8 @@ def run_plan(
     )
     if isinstance(stop, StopRequest):
         stop.record = lambda: journal.end(list(executor.outcomes.values()), interrupted=True)
+    if any(entry.actions and _runs_butler_commands(plan, entry) for entry in plan.entries):
+        context.workers.prepare()
     lost: ReconcileError | None = None
     try:
         outcomes = executor.run(wait)
@@ -140,3 +142,7 @@ def run_plan(
     if lost is not None:
         raise lost
     return ApplyResult(tuple(outcomes), journal.run, time.monotonic() - started, interrupted)
+
+
+def _runs_butler_commands(plan: Plan, entry: Entry) -> bool:
+    return bool(plan.state.kind_of(entry.address).requirements(entry.spec).butler_commands)

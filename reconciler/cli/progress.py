@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.cli import console
 from reconciler.cli.console import show
-from reconciler.engine.executor import POLL, Listener
+from reconciler.engine.executor import Listener
 from reconciler.engine.model import Action, Delivery, Made, Outcome
 from reconciler.errors import ReconcileError
 from reconciler.printable import escape
@@ -114,7 +114,7 @@ class ConsoleProgress(Listener):
         show([Line(in_columns(self.done[0][0].address, ", ".join(texts), f"{seconds:.1f} s"), "green")])
         self.done = []
 
-    def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
+    def waiting(self, outcomes: Collection[Outcome], seconds_left: float, pause: float) -> None:
         """The run waits for deliveries."""
         lines = [f"… {outcome.address}: {outcome.detail}" for outcome in outcomes]
         fresh = [line for line in lines if line not in self.shown]
@@ -123,14 +123,14 @@ class ConsoleProgress(Listener):
         if self.bars is not None:
             if first:
                 show(Line(line, "cyan") for line in _cut(fresh))
-            self._show_wait(outcomes, seconds_left)
+            self._show_wait(outcomes, seconds_left, pause)
             return
         shown = _cut(fresh)
         if shown:
             shown[-1] += f"   ({format_seconds(seconds_left)} left to wait)"
         show(Line(line, "cyan") for line in shown)
 
-    def _show_wait(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
+    def _show_wait(self, outcomes: Collection[Outcome], seconds_left: float, pause: float) -> None:
         """Draw the live line about a wait; it replaces the bars, of which there are none then."""
         from rich.progress import RenderableColumn
 
@@ -138,7 +138,7 @@ class ConsoleProgress(Listener):
             self.wait = WaitingLine(seconds_left)
             self.task = self.bars.add_task("", total=None)
             self.columns, self.bars.columns = self.bars.columns, (RenderableColumn(self.wait),)
-        self.wait.update([outcome.delivery for outcome in outcomes], seconds_left)
+        self.wait.update([outcome.delivery for outcome in outcomes], pause)
 
     def _end_wait(self) -> None:
         if self.wait is not None:
@@ -162,11 +162,12 @@ class WaitingLine:
         self.first: Delivery | None = None
         self.now: Delivery | None = None
         self.checked = self.begun
+        self.pause = 0.0
 
-    def update(self, deliveries: Sequence[Delivery | None], seconds_left: float) -> None:
-        """Note what has been delivered."""
+    def update(self, deliveries: Sequence[Delivery | None], pause: float) -> None:
+        """Note what has been delivered, and after how many seconds it is checked again."""
         known = [delivery for delivery in deliveries if delivery is not None]
-        self.count, self.checked = len(deliveries), time.monotonic()
+        self.count, self.checked, self.pause = len(deliveries), time.monotonic(), pause
         self.now = sum(known, Delivery()) if known else None
         if self.first is None or self.now is None or self.now.total != self.first.total:
             self.first = self.now
@@ -186,7 +187,7 @@ class WaitingLine:
         else:
             parts.append(f"{self.now.here:,} of {self.now.total:,} {self.now.noun} here")
             parts += self._rate()
-        parts.append(f"checking again in {max(0.0, POLL - (now - self.checked)):.0f} s")
+        parts.append(f"checking again in {max(0.0, self.pause - (now - self.checked)):.0f} s")
         return "   ".join(parts)
 
     def _rate(self) -> list[str]:

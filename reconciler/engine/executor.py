@@ -32,8 +32,10 @@ from reconciler.errors import (
 
 PASSES = 3
 """How often a resource is planned again because an action revealed another one; more would be going in circles."""
-POLL = 3.0
-"""Seconds between observations of what is waited for."""
+FIRST_PAUSE = 0.5
+"""Seconds before what is waited for is observed the first time; the pause doubles each time."""
+LONGEST_PAUSE = 3.0
+"""Seconds between observations of what is waited for, at most."""
 
 REMAINDERS: tuple[tuple[DifferenceKind, Status], ...] = (
     (DifferenceKind.CONFLICT, Status.BLOCKED),
@@ -70,8 +72,11 @@ class Listener:
     def settled(self, outcome: Outcome) -> None:
         """A resource has a new outcome; called again for each change of it while the run waits."""
 
-    def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
-        """The run waits for deliveries, for ``seconds_left`` at most; called before each check, with the outcomes that wait."""
+    def waiting(self, outcomes: Collection[Outcome], seconds_left: float, pause: float) -> None:
+        """The run waits for deliveries, for ``seconds_left`` at most; called ``pause`` seconds before each check.
+
+        The outcomes are those that wait.
+        """
 
 
 @dataclass
@@ -160,6 +165,7 @@ class Executor:
             If the lock of the run is lost, or that of the repository to create is held by another run.
         """
         deadline = time.monotonic() + wait
+        pause = FIRST_PAUSE
         self._creating = self._creates_repository()
         entries = {entry.address: entry for entry in self.plan.entries}
         for entry in entries.values():
@@ -168,8 +174,9 @@ class Executor:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            self.listener.waiting([self.outcomes[address] for address in waiting], left)
-            self._sleep(min(POLL, left))
+            self.listener.waiting([self.outcomes[address] for address in waiting], left, min(pause, left))
+            self._sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE)
             self.context.forget()
             affected = self._find_affected(waiting)
             with suppress(StateError):  # reported for the resource that it concerns, when that is observed alone

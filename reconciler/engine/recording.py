@@ -50,7 +50,7 @@ class RecordingListener(Listener):
         if self.listener is not None:
             self.listener.settled(outcome)
 
-    def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
+    def waiting(self, outcomes: Collection[Outcome], seconds_left: float, pause: float) -> None:
         """Pass on that the run waits."""
         if self.listener is not None:
-            self.listener.waiting(outcomes, seconds_left)
+            self.listener.waiting(outcomes, seconds_left, pause)

@@ -265,9 +265,8 @@ def _query_facts(context: Context, desired: Mapping[str, RucioDatasetSpec]) -> d
     datasets = {name: did for name, did in dids.items() if did.type == "DATASET"}
     sources = {name: build_source(spec.register_from) for name, spec in desired.items() if spec.register_from is not None}
     existing = {name for name in sources if name in datasets}
-    contents = query_sources(
-        counted=[source for name, source in sources.items() if name not in existing], listed=[sources[name] for name in existing]
-    )
+    new = [source for name, source in sources.items() if name not in existing]
+    contents = query_sources(context.sources, counted=new, listed=[sources[name] for name in existing])
     # The number of files of an open dataset is not recorded.
     counted = {name for name, did in datasets.items() if did.length is None and desired[name].files is not None}
     files = context.rucio.files_by_dataset(counted | {name for name in existing if sources[name] in contents.paths})

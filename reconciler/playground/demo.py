@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from reconciler.playground.up import down
@@ -54,7 +55,7 @@ class Tour:
         TourError
             If its exit code isn't `expect`.
         """
-        print(f"$ {command}", flush=True)
+        print(f"$ {command}\n", end="", flush=True)  # one write: two commands may run at the same time
         words = [os.path.expandvars(word) for word in shlex.split(command)]
         program = Path(sys.executable).with_name(words[0])
         words[0] = str(program) if program.exists() else words[0]
@@ -131,18 +132,21 @@ def build(guide: Tour) -> None:
 
 
 def break_things(guide: Tour) -> None:
-    """Remove a chain child, raws and a rule with ordinary butler and rucio commands."""
+    """Remove a chain child, raws and a rule with ordinary butler and rucio commands, at the same time as two people might."""
     guide.say("Somebody breaks a few things by hand.")
-    guide.run(f"butler collection-chain --mode=remove $REPO LSSTComCam/calib {TICKET}", quiet=True)
-    guide.run(
+    butler = [
+        f"butler collection-chain --mode=remove $REPO LSSTComCam/calib {TICKET}",
         "butler prune-datasets $REPO LSSTComCam/raw/all --datasets raw --purge LSSTComCam/raw/all"
         " --where \"instrument='LSSTComCam' AND exposure.seq_num = 4 AND detector IN (4, 7)\" --no-confirm",
-        quiet=True,
-    )
-    did = "raw:Dataset/refcats/the_monster_20240904"
-    listed = guide.run(f"rucio rule list --did {did} --csv", quiet=True)
-    rules = [line.partition(",")[0] for line in listed.splitlines() if did in line]
-    guide.run(f"rucio rule remove {rules[0]}", quiet=True)
+    ]
+    with ThreadPoolExecutor() as side_by_side:
+        running = [side_by_side.submit(guide.run, command, quiet=True) for command in butler]
+        did = "raw:Dataset/refcats/the_monster_20240904"
+        listed = guide.run(f"rucio rule list --did {did} --csv", quiet=True)
+        rules = [line.partition(",")[0] for line in listed.splitlines() if did in line]
+        guide.run(f"rucio rule remove {rules[0]}", quiet=True)
+        for command in running:
+            command.result()
 
 
 def say_goodbye(folder: Path, world: World, seconds: float) -> None:

@@ -149,7 +149,7 @@ def start_webdav(world: World) -> str:
     return f"dav://127.0.0.1:{port}"
 
 
-def start_mover(world: World, interval: float = 1.0) -> None:
+def start_mover(world: World, interval: float = 0.5) -> None:
     """Start the mover in the background, with a pause of `interval` seconds between rounds; it needs a running Rucio server."""
     spawn(
         world, "mover", [sys.executable, "-m", "reconciler.playground.mover", str(world.root), str(interval)], world.environment()

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from reconciler.playground import campaign, catalog, processes, services, site
@@ -40,43 +41,64 @@ def up(world: World, sizes: Sizes, *, mover: bool = True, rucio_processes: int =
         folder.mkdir(parents=True, exist_ok=True)
     if not world.read_record().get("sizes"):
         world.set_sizes(sizes)
-    sizes = world.sizes
     os.environ.update(world.environment())
-    say("starting PostgreSQL …")
-    services.start_postgres(world)
-    if not processes.is_running(world, "rucio-server"):
-        say("starting Rucio …")
-        services.start_rucio(world, rucio_processes, say)
-    if sizes.like_production and not processes.is_running(world, "webdav"):
-        say("starting WebDAV …")
-        services.start_webdav(world)
-    if not world.read_record().get("complete"):
-        create_data(world, sizes, say)
+    if world.read_record().get("complete"):
+        start_services(world, rucio_processes, say)
+    else:
+        create_data(world, rucio_processes, say)
     if mover and not processes.is_running(world, "mover"):
         services.start_mover(world)
     site.write_site(world)
 
 
-def create_data(world: World, sizes: Sizes, say: Callable[[str], None]) -> None:
-    """Create the data and register it in Rucio.
+def create_data(world: World, rucio_processes: int, say: Callable[[str], None]) -> None:
+    """Create the data while the services start, and register it in Rucio.
 
     Raises
     ------
     reconciler.playground.processes.PlaygroundError
-        If USDF's repository can't be created.
+        If a service doesn't start, or USDF's repository can't be created.
     """
-    client = catalog.connect(world)
-    catalog.create_rses_and_scopes(client, world)
+    sizes = world.sizes
     say(f"creating {sizes.nights} nights of {sizes.exposures} exposures, {sizes.shards} shards of each reference catalog …")
+    with ThreadPoolExecutor() as beside:
+        raws = beside.submit(write_raws, world)
+        usdf = beside.submit(lambda: raws.result() and build_usdf_repository(world))
+        start_services(world, rucio_processes, say)
+        register_files(world, raws.result())
+        usdf.result()
+    world.update_record(complete=True)
+
+
+def start_services(world: World, rucio_processes: int, say: Callable[[str], None]) -> None:
+    """Start what doesn't run yet of PostgreSQL, the Rucio server and, if the sizes say so, WebDAV."""
+    say("starting PostgreSQL …")
+    services.start_postgres(world)
+    if not processes.is_running(world, "rucio-server"):
+        say("starting Rucio …")
+        services.start_rucio(world, rucio_processes, say)
+    if world.sizes.like_production and not processes.is_running(world, "webdav"):
+        say("starting WebDAV …")
+        services.start_webdav(world)
+
+
+def write_raws(world: World) -> dict[str, list[Path]]:
+    """Write the raws and their index files at SLAC, and return their paths by the name of their Rucio dataset."""
     by_night: dict[str, list[Path]] = {}
-    for exposure in campaign.list_exposures(sizes):
+    for exposure in campaign.list_exposures(world.sizes):
         files = campaign.write_exposure(world.storage(SLAC) / "raw" / INSTRUMENT, exposure)
         by_night.setdefault(f"Dataset/{INSTRUMENT}/raw/{exposure.night}", []).extend(files)
-    catalog.register(client, world, "raw", by_night, close=True)
-    catalog.register(client, world, "raw", site.write_catalogs(world), close=True)
-    catalog.replicate(client, "raw", by_night)
-    site.write_inputs(world)
-    say("creating the repository of USDF …")
+    return by_night
+
+
+def build_usdf_repository(world: World) -> None:
+    """Create the repository of USDF from the raws at SLAC.
+
+    Raises
+    ------
+    reconciler.playground.processes.PlaygroundError
+        If it can't be created.
+    """
     built = subprocess.run(
         [sys.executable, "-m", "reconciler.playground.usdf", str(world.root)],
         env=os.environ | world.environment(),
@@ -85,7 +107,16 @@ def create_data(world: World, sizes: Sizes, say: Callable[[str], None]) -> None:
     )
     if built.returncode:
         raise processes.PlaygroundError(f"USDF's repository could not be created\n{built.stderr[-2000:]}")
-    world.update_record(complete=True)
+
+
+def register_files(world: World, raws: dict[str, list[Path]]) -> None:
+    """Register the raws and the shards of the reference catalogs in Rucio, and write the inputs of the procedure."""
+    client = catalog.connect(world)
+    catalog.create_rses_and_scopes(client, world)
+    catalog.register(client, world, "raw", raws, close=True)
+    catalog.register(client, world, "raw", site.write_catalogs(world), close=True)
+    catalog.replicate(client, "raw", raws)
+    site.write_inputs(world)
 
 
 def down(world: World) -> list[str]:

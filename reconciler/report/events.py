@@ -213,7 +213,7 @@ class EventListener(Listener):
         """Report the outcome of a resource."""
         self.emit(SettledEvent(outcome=report_outcome(outcome)))
 
-    def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
+    def waiting(self, outcomes: Collection[Outcome], seconds_left: float, pause: float) -> None:
         """Report what the run waits for."""
         addresses = [str(outcome.address) for outcome in outcomes]
         self.emit(WaitingEvent(addresses=addresses, seconds_left=round(seconds_left, 1)))

@@ -21,6 +21,7 @@ from reconciler.systems.workers import Workers
 if TYPE_CHECKING:
     from reconciler.systems.butler.commands import CommandReport
     from reconciler.systems.butler.repository import Repository
+    from reconciler.systems.butler.sources import SourceRepositories
     from reconciler.systems.lock import Lock
     from reconciler.systems.rucio.server import RucioServer
     from reconciler.systems.worker_link import Steps
@@ -96,6 +97,7 @@ class Context:
     locks: list[Lock] = field(default_factory=list)
     _found_files: dict[tuple[tuple[str, ...], str], list[str]] = field(default_factory=dict)
     _command_options: dict[str, frozenset[str]] = field(default_factory=dict)
+    _sources: SourceRepositories | None = None
 
     @property
     def butler(self) -> Repository:
@@ -122,6 +124,15 @@ class Context:
         if self.server is None:
             raise ObserveError("the state has no [rucio] table")
         return self.server
+
+    @property
+    def sources(self) -> SourceRepositories:
+        """The repositories whose datasets are registered in Rucio."""
+        if self._sources is None:
+            from reconciler.systems.butler.sources import SourceRepositories
+
+            self._sources = SourceRepositories()
+        return self._sources
 
     def find_existing(self, tokens: Collection[str]) -> set[str]:
         """Return the tokens that exist live; see `reconciler.systems.existence`."""
@@ -287,11 +298,14 @@ class Context:
             self.repository.forget()
         if self.server is not None and (not systems or "rucio" in systems):
             self.server.forget()
+        if self._sources is not None and (not systems or "rucio" in systems):
+            self._sources.forget()
         if not systems:
             self._found_files.clear()
 
     def close(self) -> None:
         """Close connections and workers."""
         self.workers.close()
-        if self.repository is not None:
-            self.repository.close()
+        for opened in (self.repository, self._sources):
+            if opened is not None:
+                opened.close()

@@ -17,10 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.errors import ApplyError, ReconcileError, StateError, WorkerDied
 from reconciler.systems.worker_link import Steps, WorkerLink, connect
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
 
 T = TypeVar("T")
 BATCH = 16
@@ -49,6 +52,7 @@ class Workers:
     def __post_init__(self) -> None:
         self._pool: Executor | None = None
         self._link: WorkerLink | None = None
+        self._prepared = False
 
     @property
     def width(self) -> int:
@@ -137,11 +141,18 @@ class Workers:
             raise ApplyError(*failure)
         return result
 
+    def prepare(self) -> None:
+        """Begin to import what workers need, in the process from which they are forked; it takes a second."""
+        if self.parsl is None and self._pool is None:
+            _forkserver_context()
+            with _blocked_interrupts():
+                forkserver.ensure_running()
+            self._prepared = True
+
     def _start(self) -> Executor:
         if self.parsl is not None:
             return _parsl_executor(self.parsl)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["lsst.daf.butler.cli.butler"])  # importing it is the slowest part of a worker
+        context = _forkserver_context()
         self._link = WorkerLink(context)
         arguments = (self._link, dict(os.environ))
         return ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_initialize, initargs=arguments)
@@ -151,6 +162,15 @@ class Workers:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             pool.shutdown(wait=True, cancel_futures=True)
+        elif self._prepared:
+            end_forkserver()
+        self._prepared = False
+
+
+def _forkserver_context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lsst.daf.butler.cli.butler"])  # importing it is the slowest part of a worker
+    return context
 
 
 def _parsl_executor(path: str) -> Executor:

@@ -306,8 +306,8 @@ class Recorder:
     def settled(self, outcome: Outcome) -> None:
         self.events.append(("settled", str(outcome.address), outcome.status))
 
-    def waiting(self, outcomes: Collection[Outcome], seconds_left: float) -> None:
-        self.events.append(("waiting", [str(outcome.address) for outcome in outcomes], seconds_left))
+    def waiting(self, outcomes: Collection[Outcome], seconds_left: float, pause: float) -> None:
+        self.events.append(("waiting", [str(outcome.address) for outcome in outcomes], seconds_left, pause))
 
     def of(self, event: str) -> list[tuple[Any, ...]]:
         """Return what was heard of one event, without its name."""

@@ -7,7 +7,7 @@ import pytest
 from fakes import FakeCall, FakeClock, FakeContext, FakeKind, FakeSpec, Recorder, Thing, address, fail, make_plan, make_state
 
 from reconciler.engine import executor
-from reconciler.engine.executor import POLL, REASONS, Executor, add_made
+from reconciler.engine.executor import REASONS, Executor, add_made
 from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
 from reconciler.engine.outcome_counts import DONE, count_acted, count_statuses, exit_code
 from reconciler.engine.plan import Plan
@@ -872,17 +872,19 @@ def test_a_delivery_ends_the_waiting(clock: FakeClock) -> None:
     run = waiting_run()
     clock.at = {4.0: run.kind.conditions.clear}
     assert run.statuses(wait=60) == {"box.s": Status.OK, "box.a": Status.CHANGED, "box.free": Status.CHANGED}
-    assert clock.now - 1000 == pytest.approx(2 * POLL, abs=0.2)
-    assert [heard[0] for heard in run.recorder.of("waiting")] == [["box.s", "box.a"], ["box.s", "box.a"]]
-    assert [heard[1] for heard in run.recorder.of("waiting")] == pytest.approx([60, 60 - POLL], abs=0.2)
-    assert run.context.forgotten.count(()) == 2
+    assert clock.now - 1000 == pytest.approx(0.5 + 1 + 2 + 3, abs=0.4)
+    waits = run.recorder.of("waiting")
+    assert [heard[0] for heard in waits] == 4 * [["box.s", "box.a"]]
+    assert [heard[1] for heard in waits] == pytest.approx([60, 59.5, 58.5, 56.5], abs=0.4)
+    assert [heard[2] for heard in waits] == [0.5, 1, 2, 3]
+    assert run.context.forgotten.count(()) == 4
 
 
 def test_waiting_ends_when_the_time_is_over(clock: FakeClock) -> None:
     run = waiting_run()
     assert run.statuses(wait=7.5)["box.s"] is Status.WAITING
     assert clock.now - 1000 == pytest.approx(7.5, abs=0.2)
-    assert len(run.recorder.of("waiting")) == 3
+    assert [heard[2] for heard in run.recorder.of("waiting")] == pytest.approx([0.5, 1, 2, 3, 1], abs=0.4)
 
 
 def test_an_unchanged_outcome_is_reported_once(clock: FakeClock) -> None:
@@ -901,7 +903,7 @@ def test_what_is_waited_for_is_observed_in_one_batch_and_nothing_else_is(clock: 
     hold(run, "t", DifferenceKind.WAITING)
     run.kind.things["free"] = Thing()
     run.make_plan()
-    run.execute(wait=1)
+    run.execute(wait=0.4)
     assert run.kind.observed == [("s",), ("t",), ("s", "t"), ("s",), ("t",), ("free",)]  # the last one checks it again
 
 
@@ -919,7 +921,7 @@ def test_what_was_blocked_by_something_that_waited_is_tried_again(clock: FakeClo
     run = Run({**tables, "box.deep": FakeSpec(requires=("box.a",))})
     hold(run, "s", DifferenceKind.WAITING)
     hold(run, "stuck")
-    clock.at = {1.0: run.kind.conditions.clear}
+    clock.at = {0.25: run.kind.conditions.clear}
     statuses = run.statuses(wait=60)
     assert statuses["box.s"] is Status.OK
     assert statuses["box.stuck"] is Status.DEGRADED
@@ -940,7 +942,7 @@ def test_what_was_held_up_is_tried_again_at_any_distance_and_the_rest_is_left_al
     hold(run, "a", DifferenceKind.CONFLICT)
     hold(run, "stuck", DifferenceKind.CONFLICT)
     run.make_plan()
-    clock.at = {1.0: lambda: (run.kind.conditions.clear(), run.kind.observed.clear())}
+    clock.at = {0.25: lambda: (run.kind.conditions.clear(), run.kind.observed.clear())}
     statuses = run.statuses(wait=60)
     assert statuses == {
         "box.s": Status.OK,
@@ -962,7 +964,7 @@ def test_what_was_in_sync_is_observed_again_after_what_it_waited_for(clock: Fake
         run.kind.conditions.clear()
         run.kind.things["a"].value = 9
 
-    clock.at = {1.0: deliver}
+    clock.at = {0.25: deliver}
     assert run.statuses(wait=60) == {"box.s": Status.OK, "box.a": Status.CHANGED}
 
 
@@ -976,7 +978,7 @@ def test_what_was_done_before_the_waiting_is_kept(clock: FakeClock) -> None:
 def test_what_was_acted_on_and_then_delivered_is_changed(clock: FakeClock) -> None:
     run = one(FakeSpec(members=("x",)), Thing())
     run.kind.conditions["a"] = (Condition(DifferenceKind.WAITING, "1 file to come"),)
-    clock.at = {1.0: run.kind.conditions.clear}
+    clock.at = {0.25: run.kind.conditions.clear}
     assert run.execute(wait=60) == {"box.a": Outcome(A, Status.CHANGED, "", 1, {"members": 1})}
     assert run.recorder.of("settled") == [("box.a", Status.WAITING), ("box.a", Status.CHANGED)]
 
@@ -989,7 +991,7 @@ def test_actions_before_and_after_the_waiting_are_counted_together(clock: FakeCl
         run.kind.conditions.clear()
         run.kind.things["a"].value = 0
 
-    clock.at = {1.0: deliver}
+    clock.at = {0.25: deliver}
     assert run.execute(wait=60) == {"box.a": Outcome(A, Status.CHANGED, "", 2, {"members": 1})}
 
 
@@ -1002,7 +1004,7 @@ def test_a_wrong_input_during_the_waiting_is_a_failure_and_ends_no_run(clock: Fa
         run.kind.conditions.clear()
         run.kind.unobservable["s"] = StateError("list was deleted")
 
-    clock.at = {1.0: deliver}
+    clock.at = {0.25: deliver}
     assert run.statuses(wait=60) == {"box.s": Status.FAILED, "box.t": Status.OK}
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.engine.model import Comparison, Condition, DifferenceKind, Members
+from reconciler.errors import ApplyError
 from reconciler.kinds.shared.delivery import match_name_suffix
 from reconciler.kinds.shared.registration_check import compare_registration, describe_added, find_unregistered
 from reconciler.kinds.shared.rucio_dataset_actions import Register, RegisterDatasets, close_command, register_command
@@ -153,8 +154,12 @@ def register_missing(context: Context, action: RegisterDatasets) -> int:
 
     did = action.address.name
     names = {file.name for file in context.rucio.files_by_dataset([did])[did]}
+    repository = context.sources.get(action.source.repo)
+    if repository is None:
+        raise ApplyError(f"register at the source: {action.source.repo} can't be opened here any more")
     return register_datasets(
         context.rucio,
+        repository,
         build_source(action.source),
         config=action.source.config,
         dataset=did,

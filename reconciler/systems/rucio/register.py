@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ApplyError, ObserveError, StateError, did_you_mean
+from reconciler.errors import ApplyError, StateError, did_you_mean
 from reconciler.systems.butler.collection_catalog import WILDCARDS
 from reconciler.systems.butler.repository import Repository
+from reconciler.systems.butler.sources import SourceRepositories
 from reconciler.systems.rucio.server import RucioServer
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ class SourceContents:
     lacking: Mapping[RegistrationSource, tuple[str, ...]]
 
 
-def query_sources(counted: Iterable[RegistrationSource], listed: Iterable[RegistrationSource]) -> SourceContents:
-    """Count the datasets of some sources, and list the files of others. Each repository is opened once.
+def query_sources(
+    sources: SourceRepositories, counted: Iterable[RegistrationSource], listed: Iterable[RegistrationSource]
+) -> SourceContents:
+    """Count the datasets of some sources, and list the files of others.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def query_sources(counted: Iterable[RegistrationSource], listed: Iterable[Regist
     lacking: dict[RegistrationSource, tuple[str, ...]] = {}
     to_count, to_list = set(counted), set(listed)
     for uri in sorted({source.repo for source in to_count | to_list}):
-        repository = _open_if_possible(uri)
+        repository = sources.get(uri)
         if repository is None:
             continue
         here = [source for source in to_count | to_list if source.repo == uri]
@@ -83,7 +86,6 @@ def query_sources(counted: Iterable[RegistrationSource], listed: Iterable[Regist
         paths |= {
             source: frozenset(known[str(ref.id)] for ref in listed if str(ref.id) in known) for source, listed in refs.items()
         }
-        repository.close()
     return SourceContents(counts, paths, lacking)
 
 
@@ -101,20 +103,13 @@ def _find_lacking(source: RegistrationSource, numbers: Mapping[str, int]) -> Ite
             yield pattern
 
 
-def _open_if_possible(uri: str) -> Repository | None:
-    repository = Repository(uri)
-    try:
-        return repository if repository.ready else None
-    except ObserveError:
-        return None
-
-
 def _matching_types(repository: Repository, patterns: Sequence[str]) -> list[str]:
     return sorted({name for pattern in patterns for name in fnmatch.filter(repository.dataset_types(), pattern)})
 
 
 def register_datasets(
     rucio: RucioServer,
+    repository: Repository,
     source: RegistrationSource,
     *,
     config: str,
@@ -129,6 +124,8 @@ def register_datasets(
     ----------
     rucio : `reconciler.systems.rucio.server.RucioServer`
         The server.
+    repository : `reconciler.systems.butler.repository.Repository`
+        The repository of the source.
     source : `RegistrationSource`
         What to register.
     config : `str`
@@ -153,7 +150,6 @@ def register_datasets(
         If it failed; what was registered stays, and a repetition completes it.
     """
     scope, _, name = dataset.partition(":")
-    repository = Repository(source.repo)
     refs: dict[Any, Any] = {}
     for dataset_type in _matching_types(repository, source.dataset_types):
         refs |= {ref.id: ref for ref in repository.refs(dataset_type, source.collections, with_records=True)}
@@ -167,7 +163,6 @@ def register_datasets(
         rucio.connection.write(f"register files in {dataset}", functools.partial(_register_chunk, interface, name, chunk))
         done += len(chunk)
         progress(done, len(refs))
-    repository.close()
     if not found:
         types = ", ".join(source.dataset_types)
         raise ApplyError(f"nothing to register: {', '.join(source.collections)} in {source.repo} contain no {types}")
