@@ -55,6 +55,22 @@ def load(path: str) -> Any:
         raise StateError(f"{path}: not an export file: {str(error)[:200]}") from error
 
 
+def parse(content: bytes) -> Any:
+    """Return the document of an export file, given its content; as `load`, without the cache.
+
+    Raises
+    ------
+    ValueError
+        If it isn't YAML, or contains other tags.
+    """
+    import yaml
+
+    try:
+        return _parse(content)[0]
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+
+
 def _parse(content: bytes) -> tuple[Any, bool]:
     """Return the document, and whether it consists of JSON values only."""
     loader = _loader()(content)

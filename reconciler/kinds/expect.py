@@ -17,6 +17,8 @@ from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirem
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.names import check_expressions, explain_unknown_type
+from reconciler.kinds.shared.nightly_counts import count_by_night, count_files_by_night
+from reconciler.kinds.shared.nights import Nights, resolve_nights
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
@@ -46,6 +48,18 @@ class ExpectSpec(Spec):
         "or in all that match.",
         examples=["raw:Dataset/LSSTComCam/raw/*"],
     )
+    nights: str | None = Field(
+        None,
+        description=(
+            "Check these nights one by one: `last 30`, `20250415..20250514`, `20250415..` or `20250415`. The files of did belong "
+            "to the night that is a folder in their names."
+        ),
+        examples=["last 30"],
+    )
+    instrument: str | None = Field(None, description="Short name of the instrument whose nights these are.", examples=["LSSTCam"])
+    distinct: str | None = Field(
+        None, description="Count the different values of this dimension in place of the datasets.", examples=["exposure"]
+    )
     files: str = Field("*", description="Which files of did to count, as a pattern of file names.", examples=["*.fits"])
 
 
@@ -67,6 +81,13 @@ class ExpectKind(Kind[ExpectSpec, Action]):
             yield 'needs "count", "min", "max" or "did"'
         if spec.count is not None and spec.did is not None:
             yield 'has both "count" and "did"; set only one of them'
+        if (spec.nights is None) != (spec.instrument is None):
+            yield "needs both nights and instrument, or neither"
+        if spec.nights is not None:
+            try:
+                resolve_nights(spec.nights)
+            except ValueError as error:
+                yield f"nights: {error}"
         if spec.min is not None and spec.max is not None and spec.min > spec.max:
             yield f"min: {spec.min} is greater than max, {spec.max}"
         if spec.count is not None and spec.min is not None and spec.count < spec.min:
@@ -85,23 +106,52 @@ class ExpectKind(Kind[ExpectSpec, Action]):
         return None
 
     def describe(self, member: JsonObject) -> MemberText:
+        if "problem" in member:
+            return MemberText(f"{member['day_obs']}  {member['problem']}")
         if "exposure" in member and "detector" in member:
             return describe_exposure_member(member)
         return super().describe(member)
 
 
 def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectSpec]:
-    count = context.butler.count(spec.dataset_type, spec.collections, spec.where)
+    if spec.nights is not None and spec.instrument is not None:
+        return _observe_nights(context, spec, spec.instrument, resolve_nights(spec.nights))
+    if spec.distinct is not None:
+        count = len(context.butler.data_ids(spec.dataset_type, spec.collections, [spec.distinct], spec.where))
+    else:
+        count = context.butler.count(spec.dataset_type, spec.collections, spec.where)
     expected = spec.count if spec.did is None else _count_files(context, spec.did, spec.files)
     text = ": ".join(filter(None, (_explain_failure(spec, count, expected), explain_unknown_type(context, spec.dataset_type))))
-    found = (f"{count:,} {'dataset' if count == 1 else 'datasets'}, {_describe_expected(spec, expected)}",)
+    found = (f"{_count(spec, count)}, {_describe_expected(spec, expected)}",)
     if not text:
         return Observed(spec, facts=found)
     shortfall = (expected if expected is not None else spec.min or 0) - count
-    members = tuple(_find_missing_datasets(context, spec)) if shortfall > 0 else ()
+    members = tuple(_find_missing_datasets(context, spec)) if shortfall > 0 and not spec.distinct else ()
     if len(members) != shortfall:
         members = ()  # some of these exposures never had all detectors
     return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, members, "count"),), facts=found)
+
+
+def _observe_nights(context: Context, spec: ExpectSpec, instrument: str, nights: Nights) -> Observed[ExpectSpec]:
+    """Check the number of datasets of each night that has any, or for which Rucio has files."""
+    counts = count_by_night(context, spec.dataset_type, spec.collections, instrument, nights, spec.where, spec.distinct)
+    files = None if spec.did is None else count_files_by_night(context, spec.did, spec.files, nights)
+    wrong = []
+    for night in sorted(counts.keys() | (files or {}).keys()):
+        expected = spec.count if files is None else files[night]
+        if problem := _explain_failure(spec, counts[night], expected):
+            wrong.append({"day_obs": night, "problem": problem})
+    checked = len(counts.keys() | (files or {}).keys())
+    facts = (f"{plural(checked, 'night')} from {nights}, {sum(counts.values()):,} {_name_counted(spec)}",)
+    unknown = explain_unknown_type(context, spec.dataset_type)
+    if not wrong and not (unknown and checked):
+        return Observed(spec, facts=facts)
+    text = ": ".join(filter(None, (f"{len(wrong):,} of {plural(checked, 'night')} differ", unknown)))
+    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, tuple(wrong), "count"),), facts=facts)
+
+
+def _name_counted(spec: ExpectSpec) -> str:
+    return f"{spec.distinct}s" if spec.distinct else "datasets"
 
 
 def _describe_expected(spec: ExpectSpec, expected: int | None) -> str:
@@ -115,14 +165,18 @@ def _count_files(context: Context, did: str, pattern: str) -> int:
     return sum(fnmatch.fnmatchcase(file.name, pattern) for file in files)
 
 
+def _count(spec: ExpectSpec, count: int) -> str:
+    return plural(count, spec.distinct or "dataset")
+
+
 def _explain_failure(spec: ExpectSpec, count: int, expected: int | None) -> str:
     """Return why an expectation fails; nothing if it holds."""
     if expected is not None and count != expected:
-        return f"{plural(count, 'dataset')}, {expected:,} expected"
+        return f"{_count(spec, count)}, {expected:,} expected"
     if spec.min is not None and count < spec.min:
-        return f"{plural(count, 'dataset')}, at least {spec.min:,} expected"
+        return f"{_count(spec, count)}, at least {spec.min:,} expected"
     if spec.max is not None and count > spec.max:
-        return f"{plural(count, 'dataset')}, at most {spec.max:,} expected"
+        return f"{_count(spec, count)}, at most {spec.max:,} expected"
     return ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 FILES_PER_CHECK = 2_000
 """Files in one chunk of a worker."""
 BYTES_PER_READ = 1 << 20
+IN_ZIP = "#zip-path="
+"""Precedes the name of a file within a zip, in the URI that a datastore has for it."""
 MISSING = "missing"
+NOT_IN_ZIP = "not in its zip"
+BROKEN_ZIP = "its zip is incomplete; was it truncated?"
 NO_RECORDED_CHECKSUM = "no checksum recorded in Rucio"
 NO_STORED_CHECKSUM = "the storage returns no Adler-32 checksum"
 REQUESTS_AT_ONCE = 16
@@ -82,6 +86,12 @@ def check(files: Sequence[StoredFile], adler32: Mapping[str, str] | None = None)
     """
     from concurrent.futures import ThreadPoolExecutor
 
+    zipped, files = _group_by_zip(files)
+
+    def check_zip(uri: str) -> list[FileProblem]:
+        with translate_read_errors(uri, "storage"):
+            return list(_check_zip(uri, zipped[uri], adler32))
+
     def check_one(file: StoredFile) -> FileProblem | None:
         with translate_read_errors(file.uri, "storage"):
             problem, size = _find_problem(file)
@@ -90,7 +100,52 @@ def check(files: Sequence[StoredFile], adler32: Mapping[str, str] | None = None)
         return FileProblem(file.id, file.uri, problem, size) if problem else None
 
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as threads:
-        return [found for found in threads.map(check_one, files) if found is not None]
+        single = [found for found in threads.map(check_one, files) if found is not None]
+        return single + [found for problems in threads.map(check_zip, zipped) for found in problems]
+
+
+def find_container(uri: str) -> str:
+    """Return the URI of the zip that contains a file, or the URI itself."""
+    return uri.partition(IN_ZIP)[0]
+
+
+def _group_by_zip(files: Sequence[StoredFile]) -> tuple[dict[str, list[StoredFile]], list[StoredFile]]:
+    """Return the files in zips, by the URI of the zip, and the other files."""
+    zipped: dict[str, list[StoredFile]] = {}
+    others = []
+    for file in files:
+        if IN_ZIP in file.uri:
+            zipped.setdefault(find_container(file.uri), []).append(file)
+        else:
+            others.append(file)
+    return zipped, others
+
+
+def _check_zip(uri: str, files: Sequence[StoredFile], adler32: Mapping[str, str] | None) -> Iterator[FileProblem]:
+    """Check that a zip contains files with their recorded sizes; its checksum is compared as a whole."""
+    import zipfile
+
+    from lsst.resources import ResourcePath
+
+    try:
+        with ResourcePath(uri).open("rb") as stream, zipfile.ZipFile(stream) as opened:
+            sizes = {member.filename: member.file_size for member in opened.infolist()}
+    except FileNotFoundError:
+        yield from (FileProblem(file.id, file.uri, MISSING) for file in files)
+        return
+    except (zipfile.BadZipFile, EOFError):
+        yield from (FileProblem(file.id, file.uri, BROKEN_ZIP) for file in files)
+        return
+    for file in files:
+        size = sizes.get(unquote(file.uri.partition(IN_ZIP)[2]))
+        if size is None:
+            yield FileProblem(file.id, file.uri, NOT_IN_ZIP)
+        elif 0 <= file.size != size:
+            yield FileProblem(file.id, file.uri, f"{size:,} bytes, {file.size:,} recorded", size)
+    if adler32 is not None:
+        problem = _compare_checksum(files[0]._replace(uri=uri), adler32.get(uri, ""))
+        if problem:
+            yield FileProblem(files[0].id, uri, problem)
 
 
 def _find_problem(file: StoredFile) -> tuple[str, int | None]:

@@ -10,7 +10,11 @@ from reconciler.kinds.dataset_type import DatasetTypeSpec
 from reconciler.kinds.import_ import ImportSpec
 from reconciler.systems.context import ComingNames
 
-INSERTED_ELEMENTS = {"raw": ("exposure", "group", "day_obs"), "visits": ("visit", "visit_system")}
+INSERTED_ELEMENTS = {
+    "raw": ("exposure", "group", "day_obs"),
+    "raw_zip": ("exposure", "group", "day_obs", "visit"),
+    "visits": ("visit", "visit_system"),
+}
 """Dimensions of which the resources of a kind insert records, by the kind."""
 OWN_KINDS = "reconciler.kinds."
 

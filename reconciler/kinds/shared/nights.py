@@ -14,8 +14,8 @@ from pydantic import Field
 
 NIGHTS = Field(
     description=(
-        "Nights to keep: `last 30` for the running night and the 29 before it, `20250415..20250514` for a range, `20250415..` for "
-        "all from a night on, or `20250415` for one. Others are left alone."
+        "Nights to keep: `last 30` for the running night and the 29 before it, `20250415..20250514` for a range, `20250415..` "
+        "for all from a night on, or `20250415` for one. Others are left alone."
     ),
     examples=["last 30"],
 )
@@ -42,7 +42,12 @@ class Nights:
         return self.first <= night <= self.last
 
     def __str__(self) -> str:
-        return f"{self.first}..{'' if self.last == _ALWAYS else self.last}"
+        return f"{self.first}..{self.last if self.is_bounded else ''}"
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether there is a last night."""
+        return self.last != _ALWAYS
 
 
 def resolve_nights(text: str, tonight: int | None = None) -> Nights:

@@ -130,7 +130,9 @@ def check_refs(
     from reconciler.systems import storage
 
     files = context.butler.files(refs)
-    checksums = None if patterns is None else query_checksums(context, patterns, [file.uri for file in files])
+    checksums = (
+        None if patterns is None else query_checksums(context, patterns, {storage.find_container(file.uri) for file in files})
+    )
     starts = range(0, len(files), storage.FILES_PER_CHECK)
     chunks = [(files[start : start + storage.FILES_PER_CHECK], checksums) for start in starts]
     results = context.workers.each(storage.check, chunks) if len(chunks) > 1 else (storage.check(*chunk) for chunk in chunks)

@@ -70,6 +70,11 @@ def on_nights(instrument: str, nights: Iterable[int], where: str = "") -> str:
     return with_values(instrument, "exposure.day_obs", nights, where)
 
 
+def between_nights(instrument: str, first: int, last: int) -> str:
+    """Return the expression for datasets of an instrument from one day of observation to another."""
+    return f"instrument = '{instrument}' AND exposure.day_obs >= {first} AND exposure.day_obs <= {last}"
+
+
 def suggest_identifier(where: str, universe: Any) -> str:
     """Return what was probably meant by the first identifier of an expression that a dimension universe doesn't have.
 

@@ -1,0 +1,150 @@
+"""Compare zips with the repository, night by night: by a proof, or by the UUIDs in their indexes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.engine.model import Address, Condition, Members
+from reconciler.kinds.raw_zip.arrivals import find_arrivals
+from reconciler.kinds.raw_zip.contents import read_contents
+from reconciler.kinds.raw_zip.findings import check_places, describe_damaged, describe_states, describe_unusable, find_state
+from reconciler.kinds.raw_zip.ingested import IngestedNights
+from reconciler.kinds.raw_zip.listing import ZipDatasets, find_night
+from reconciler.kinds.raw_zip.spec import RawZipSpec
+from reconciler.kinds.shared.nights import Nights
+from reconciler.kinds.shared.proven_datasets import Growth, ProvenDatasets, digest_spec
+
+if TYPE_CHECKING:
+    from reconciler.systems.context import Context
+
+RAW, GUIDER = "raw", "guider_raw"
+MOST_READ = 2_000
+"""Zips that aren't ingested whose indexes are read to name what is wrong with them; of more, apply names it."""
+WINDOW = "nights"
+"""Input of a proof: the nights that the table is about."""
+
+
+def compare_with_zips(
+    context: Context, name: str, spec: RawZipSpec, nights: Nights, datasets: ZipDatasets
+) -> tuple[Members, tuple[Condition, ...]]:
+    """Compare what is ingested of some nights with the zips that Rucio has of them."""
+    proofs = _Proofs.prepare(context, name, spec, nights, datasets)
+    if proofs.hold():
+        return Members.proven("raws", proofs.count), ()
+    compare = functools.partial(_compare_nights, context, name, spec, datasets)
+    changed = proofs.find_changed_nights()
+    result = compare(changed) if changed is not None else None
+    if result is None or not result.listed.issuperset(proofs.added):
+        result = compare(nights)
+    if result.members.agree and not result.conditions:
+        proofs.record()
+    proven = len(datasets.list_zips(nights).zips) - result.members.desired  # the zips of nights that have not changed
+    members = dataclasses.replace(
+        result.members, desired=result.members.desired + proven, present=result.members.present + proven
+    )
+    return members, result.conditions
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a comparison of some nights gave; ``listed`` are the UUIDs of the datasets that were compared."""
+
+    members: Members
+    conditions: tuple[Condition, ...]
+    listed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Proofs:
+    """The proofs of the datasets of a table: its raws and, if it names their RUN collection, its guiders."""
+
+    datasets: tuple[ProvenDatasets, ...]
+    counts: tuple[int, ...]
+    inputs: Mapping[str, str]
+    added: set[str] = field(default_factory=set)
+
+    @classmethod
+    def prepare(cls, context: Context, name: str, spec: RawZipSpec, nights: Nights, datasets: ZipDatasets) -> _Proofs:
+        inputs = {WINDOW: str(nights), **datasets.digest()}
+        digest = digest_spec(spec.model_copy(update={"nights": ""}))
+        address = str(Address("raw_zip", name))
+        claims = [(address, RAW, name)] + ([(f"{address} guiders", GUIDER, spec.guiders)] if spec.guiders else [])
+        proven = tuple(ProvenDatasets.prepare(context, about, digest, inputs, what, [run]) for about, what, run in claims)
+        return cls(proven, tuple(context.butler.count(what, [run]) for _, what, run in claims), inputs)
+
+    @property
+    def count(self) -> int:
+        """Number of raws."""
+        return self.counts[0]
+
+    def hold(self) -> bool:
+        """Return True if everything is as it was when it was listed and agreed."""
+        return all(proven.hold(count) for proven, count in zip(self.datasets, self.counts, strict=True))
+
+    def record(self) -> None:
+        """Record that everything was listed and agrees."""
+        for proven, count in zip(self.datasets, self.counts, strict=True):
+            proven.record(count, count)
+
+    def find_changed_nights(self) -> set[int] | None:
+        """Return the nights whose Rucio datasets have changed since a proof; None if that isn't all that can have changed.
+
+        ``added`` are then the datasets that came to the repository since.
+        """
+        changed: set[int] = set()
+        for proven, count in zip(self.datasets, self.counts, strict=True):
+            growth = proven.find_growth(count)
+            nights = None if growth is None else self._compare_inputs(growth)
+            if growth is None or nights is None:
+                return None
+            self.added.update(str(ref.id) for ref in growth.added)
+            changed |= nights
+        return changed
+
+    def _compare_inputs(self, growth: Growth) -> set[int] | None:
+        names = [did for did in {*growth.inputs, *self.inputs} if growth.inputs.get(did) != self.inputs.get(did)]
+        nights = [find_night(did) for did in names if did != WINDOW]
+        return None if None in nights else {night for night in nights if night is not None}
+
+
+def _compare_nights(
+    context: Context, name: str, spec: RawZipSpec, datasets: ZipDatasets, nights: Collection[int] | Nights
+) -> _Result:
+    """Compare all zips of some nights with all that is ingested of them."""
+    listing = datasets.list_zips(nights)
+    ingested = IngestedNights.select(context, spec.instrument, nights)
+    raws = ingested.list_datasets(RAW, name)
+    by_exposure = ingested.group_by_exposure(raws)
+    known = ingested.name_exposures()
+    present = [zipped for obs_id, zipped in listing.zips.items() if obs_id in by_exposure]
+    arrivals = find_arrivals(
+        context, datasets, [listing.zips[obs_id] for obs_id in listing.zips.keys() - by_exposure.keys()], known
+    )
+    read = [*present, *(arrivals.here if len(arrivals.here) <= MOST_READ else ())]
+    contents = read_contents(read, spec.instrument, name, known)
+    everything = set(raws)
+    for dataset_type, run in sorted(contents.find_types() - {(RAW, name)}):
+        everything |= ingested.list_datasets(dataset_type, run).keys()
+    states = {
+        zipped.obs_id: find_state(contents.usable[zipped.obs_id], by_exposure[zipped.obs_id], everything)
+        for zipped in present
+        if zipped.obs_id in contents.usable
+    }
+    conditions = (
+        *listing.conditions,
+        *arrivals.conditions,
+        *describe_unusable(arrivals.here, contents.problems),
+        *describe_damaged(present, contents.problems),
+        *describe_states(present, states, name, spec.instrument),
+        *(check_places(context, spec, present, raws, by_exposure)),
+    )
+    night_of = ingested.find_nights()
+    unmanaged = tuple({"exposure": obs_id, "day_obs": night_of[obs_id]} for obs_id in sorted(by_exposure.keys() - listing.names))
+    missing = tuple(zipped.to_member() for zipped in arrivals.here if zipped.obs_id not in contents.problems)
+    awaited = tuple(zipped.to_member() for zipped in arrivals.awaited)
+    members = Members("exposures", len(listing.zips), len(present), missing, unmanaged=unmanaged, awaited=awaited)
+    return _Result(members, conditions, frozenset(everything))

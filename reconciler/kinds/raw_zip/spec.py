@@ -1,0 +1,40 @@
+"""The keys of a ``raw_zip`` table."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from reconciler.engine.model import InputPath, Spec
+from reconciler.kinds.shared.nights import NIGHTS
+from reconciler.kinds.shared.storage_check import VERIFY
+from reconciler.kinds.shared.transfer import TRANSFER, Transfer
+
+
+class RawZipSpec(Spec):
+    """Raw exposures that are delivered as zips, one for each exposure; the key is the name of their RUN collection."""
+
+    instrument: str = Field(description="Short name of the instrument that took the raws.", examples=["LSSTCam"])
+    nights: str = NIGHTS
+    delivered_by: tuple[str, ...] = Field(
+        min_length=1,
+        description=(
+            "Rucio datasets that deliver the zips `INSTRUMENT/NIGHT/OBS_ID.zip` and, beside them, the dimension records "
+            "`OBS_ID_dimensions.yaml`: DIDs scope:name with wildcards. Those whose name contains another night are left out."
+        ),
+        examples=[["raw:Dataset/LSSTCam/raw/*/*"]],
+    )
+    locations: tuple[InputPath, ...] = Field(
+        min_length=1,
+        description="Folders that contain the zips, as URIs or as paths, relative to this file.",
+        examples=[["${data}/raw/LSSTCam"]],
+    )
+    guiders: str | None = Field(
+        None,
+        description=(
+            "RUN collection of the guider files (dataset type `guider_raw`) that zips contain besides the raws; with it, their "
+            "removal is noticed by a proof, too."
+        ),
+        examples=["LSSTCam/raw/guider"],
+    )
+    transfer: Transfer = TRANSFER
+    verify: str = VERIFY

@@ -1,0 +1,75 @@
+"""Numbers of datasets and of files in Rucio by night."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from reconciler.errors import StateError, did_you_mean
+from reconciler.kinds.shared.nights import Nights
+from reconciler.systems.butler.queries import between_nights
+
+if TYPE_CHECKING:
+    from reconciler.systems.context import Context
+
+_NIGHT = re.compile(r"(?:^|/)(\d{8})/")
+
+
+def count_by_night(
+    context: Context,
+    dataset_type: str,
+    collections: Sequence[str],
+    instrument: str,
+    nights: Nights,
+    where: str = "",
+    distinct: str | None = None,
+) -> Counter[int]:
+    """Count datasets by day of observation.
+
+    Parameters
+    ----------
+    context : `reconciler.systems.context.Context`
+        The live systems.
+    dataset_type : `str`
+        Dataset type, which has the dimension exposure.
+    collections : sequence of `str`
+        Collections to count in.
+    instrument : `str`
+        Short name of the instrument.
+    nights : `Nights`
+        The nights.
+    where : `str`
+        Butler query expression that selects the datasets.
+    distinct : `str`, optional
+        Dimension whose different values are counted in place of the datasets.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If the dataset type doesn't have a dimension that this needs.
+    """
+    definition = context.butler.dataset_types().get(dataset_type)
+    if definition is None:
+        return Counter()
+    for dimension in ("exposure", distinct):
+        if dimension is not None and dimension not in definition.dimensions:
+            raise StateError(f"{dataset_type} has no dimension {dimension}{did_you_mean(dimension, definition.dimensions)}")
+    chosen = between_nights(instrument, nights.first, nights.last)
+    night_of = context.butler.record_values("exposure", "day_obs", chosen, instrument=instrument)
+    names = list(dict.fromkeys(["exposure", *([distinct] if distinct else definition.dimensions)]))
+    rows = context.butler.data_ids(dataset_type, collections, names, f"{chosen} AND ({where})" if where else chosen)
+    counted = slice(1, None) if distinct not in (None, "exposure") else slice(None)
+    return Counter(night for night, *_ in {(night_of[row[0]], *row[counted]) for row in rows})
+
+
+def count_files_by_night(context: Context, did: str, pattern: str, nights: Nights) -> Counter[int]:
+    """Count the files of Rucio datasets whose names match a pattern by the night that is a folder in their names."""
+    counts: Counter[int] = Counter()
+    for file in context.rucio.files(context.rucio.matching(did)):
+        found = _NIGHT.findall(file.name)
+        if found and int(found[-1]) in nights and fnmatch.fnmatchcase(file.name, pattern):
+            counts[int(found[-1])] += 1
+    return counts

@@ -1,0 +1,214 @@
+"""Zips of datasets: what one contains, and its ingest together with the dimension records that lie beside it.
+
+A zip is what `Butler.retrieve_artifacts_zip` writes: the files of the datasets, and an index of them. Its datasets keep their
+UUIDs, and it is ingested as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.systems import worker_link
+from reconciler.systems.butler.errors import explain, translate_read_errors, translate_write_errors
+from reconciler.systems.butler.repository import Repository
+from reconciler.systems.worker_link import Steps
+
+if TYPE_CHECKING:
+    from lsst.daf.butler import Butler
+
+INDEX = "_butler_zip_index.json"
+"""Member of a zip that lists its datasets; `lsst.daf.butler` has no public name for it."""
+
+
+class ZippedDataset(NamedTuple):
+    """A dataset in a zip."""
+
+    dataset_type: str
+    run: str
+    data_id: Mapping[str, Any]
+
+
+class UnusableZip(Exception):
+    """A zip that can't be ingested; the message says why."""
+
+
+class ZipJob(NamedTuple):
+    """A zip to ingest: the exposure's name, the URIs of the zip and of its records, the latter empty if they aren't needed."""
+
+    obs_id: str
+    path: str
+    records: str
+
+
+class ZipTarget(NamedTuple):
+    """How zips are ingested: the instrument and the RUN collection of the raws in them, and the Butler's transfer mode."""
+
+    instrument: str
+    run: str
+    transfer: str
+
+
+@dataclass(frozen=True)
+class ZipContent:
+    """The datasets in a zip by UUID."""
+
+    datasets: Mapping[str, ZippedDataset]
+
+    @property
+    def exposures(self) -> set[tuple[Any, Any]]:
+        """The instruments and exposures of its datasets."""
+        return {(found.data_id.get("instrument"), found.data_id.get("exposure")) for found in self.datasets.values()}
+
+
+def read_content(uri: str) -> ZipContent:
+    """Read the index of a zip.
+
+    Raises
+    ------
+    UnusableZip
+        If there is no such zip, or it is incomplete or has no index.
+    reconciler.errors.ObserveError
+        If the storage can't be asked.
+    """
+    import pydantic
+    from lsst.daf.butler.datastores.file_datastore.retrieve_artifacts import ZipIndex
+    from lsst.resources import ResourcePath
+
+    with translate_read_errors(uri, "storage"):
+        try:
+            with ResourcePath(uri).open("rb") as stream, zipfile.ZipFile(stream) as opened:
+                index = ZipIndex.model_validate_json(opened.read(INDEX))
+        except FileNotFoundError as error:
+            raise UnusableZip("is missing") from error
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise UnusableZip("is no complete zip; was it truncated?") from error
+        except KeyError as error:
+            raise UnusableZip(f"has no {INDEX}, so it isn't a zip of datasets") from error
+        except pydantic.ValidationError as error:
+            raise UnusableZip(f"has an index that the installed Butler can't read: {error.errors()[0]['msg']}") from error
+    refs: Any = index.refs
+    return ZipContent(
+        {str(id): ZippedDataset(ref.dataset_type_name, ref.run, dict(ref.data_id)) for id, ref in refs.compact_refs.items()}
+    )
+
+
+def read_exposures(uri: str) -> dict[int, str]:
+    """Return the names of the exposures whose dimension records a file contains, by number.
+
+    Raises
+    ------
+    UnusableZip
+        If there is no such file, or it doesn't contain dimension records.
+    reconciler.errors.ObserveError
+        If the storage can't be asked.
+    """
+    return _find_exposures(_read_text(uri))
+
+
+def _read_text(uri: str) -> bytes:
+    from lsst.resources import ResourcePath
+
+    with translate_read_errors(uri, "storage"):
+        try:
+            content: bytes = ResourcePath(uri).read()
+        except FileNotFoundError as error:
+            raise UnusableZip("its dimension records are missing") from error
+    return content
+
+
+def _find_exposures(content: bytes) -> dict[int, str]:
+    from reconciler.files import export_yaml
+
+    try:
+        document = export_yaml.parse(content)
+        parts = [part for part in document["data"] if part.get("type") == "dimension" and part.get("element") == "exposure"]
+        return {int(record["id"]): str(record["obs_id"]) for part in parts for record in part["records"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnusableZip(f"its dimension records can't be read: {error}") from error
+
+
+def check_content(content: ZipContent, instrument: str, obs_id: str, run: str, names: Mapping[int, str]) -> None:
+    """Check that a zip contains datasets of one exposure alone, some of them in a RUN collection, given exposures by number.
+
+    Raises
+    ------
+    UnusableZip
+        If it doesn't.
+    """
+    if not content.datasets:
+        raise UnusableZip("contains no datasets")
+    runs = {found.run for found in content.datasets.values()}
+    if run not in runs:
+        raise UnusableZip(f"contains datasets of {', '.join(sorted(runs))} and none of {run}")
+    for found_instrument, exposure in sorted(content.exposures, key=str):
+        if found_instrument != instrument:
+            raise UnusableZip(f"contains datasets of {found_instrument}")
+        found = names.get(exposure)
+        if found is None:
+            raise UnusableZip(f"contains datasets of exposure {exposure}, which isn't {obs_id} or has no dimension record")
+        if found != obs_id:
+            raise UnusableZip(f"contains datasets of {found}")
+
+
+def ingest_zips(uri: str, jobs: Sequence[ZipJob], target: ZipTarget) -> list[tuple[str, str]]:
+    """Ingest zips in a worker, until all are done or a stop is requested.
+
+    Returns
+    -------
+    ended : `list` [`tuple` [`str`, `str`]]
+        Each exposure that was handled, and why its zip could not be ingested; empty if it could.
+    """
+    ended = []
+    for job in jobs:
+        if worker_link.is_stop_requested():
+            break
+        ended.append((job.obs_id, ingest_zip(_repository(uri), job, target)))
+        worker_link.count(Steps(done=1))
+    return ended
+
+
+@functools.cache
+def _repository(uri: str) -> Repository:
+    """Open a repository once for all chunks of a worker."""
+    return Repository(uri)
+
+
+def ingest_zip(repository: Repository, job: ZipJob, target: ZipTarget) -> str:
+    """Insert the dimension records of an exposure and ingest its zip; return why that can't be done, or nothing.
+
+    Raises
+    ------
+    reconciler.errors.ApplyError
+        If the repository can't be written.
+    """
+    from lsst.daf.butler.registry import ConflictingDefinitionError
+
+    with translate_write_errors():
+        butler = repository.open(writeable=True)
+        try:
+            content = read_content(job.path)
+            records = _read_text(job.records) if job.records else b""
+            names = _find_exposures(records) if records else _query_names(butler, target.instrument, content)
+            check_content(content, target.instrument, job.obs_id, target.run, names)
+            if records:
+                butler.import_(filename=io.StringIO(records.decode()), format="yaml")
+            butler.ingest_zip(job.path, transfer=target.transfer)
+        except UnusableZip as error:
+            return str(error)
+        except (ValueError, ConflictingDefinitionError, FileExistsError) as error:
+            return explain(error)[0]
+    return ""
+
+
+def _query_names(butler: Butler, instrument: str, content: ZipContent) -> dict[int, str]:
+    names = {}
+    for found, exposure in content.exposures:
+        if found == instrument and exposure is not None:
+            records = butler.query_dimension_records("exposure", instrument=found, exposure=exposure, explain=False)
+            names |= {record.id: record.obs_id for record in records}
+    return names
