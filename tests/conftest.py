@@ -86,15 +86,16 @@ def world(worlds: Path) -> World:
     return shared
 
 
-def make_repository(folder: Path, config: Any = None, *, instrument: bool) -> Path:
-    """Make an empty repository, or one with the instrument registered."""
+def make_repository(folder: Path, config: Any = None, *, instrument: bool | str) -> Path:
+    """Make an empty repository, or one with an instrument registered: the class that is given, or ComCam."""
     from lsst.daf.butler import Butler
     from lsst.pipe.base import Instrument
 
     Butler.makeRepo(str(folder), config=config)
     butler = Butler.from_config(str(folder), writeable=True)
     if instrument:
-        Instrument.from_string("lsst.obs.lsst.LsstComCam").register(butler.registry)
+        name = instrument if isinstance(instrument, str) else "lsst.obs.lsst.LsstComCam"
+        Instrument.from_string(name).register(butler.registry)
     getattr(butler, "close", lambda: None)()  # lsst-daf-butler 29 has no close
     return folder
 

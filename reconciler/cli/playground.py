@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,12 +28,17 @@ def playground() -> None:
 @click.option(
     "--shards", default=28, show_default=True, type=click.IntRange(1, 131072), help="Number of files of each reference catalog."
 )
+@click.option("--lsstcam-nights", default=0, show_default=True, type=click.IntRange(0), help="Number of nights of LSSTCam.")
+@click.option("--lsstcam-exposures", default=4, show_default=True, type=click.IntRange(1), help="Exposures per night of LSSTCam.")
+@click.option(
+    "--lsstcam-detectors", default=9, show_default=True, type=click.IntRange(1, 189), help="Raws per exposure of LSSTCam."
+)
 @click.option("--like-production", is_flag=True, help="Use a PostgreSQL registry, and serve files by WebDAV.")
 @click.option(
     "--mover/--no-mover", default=True, show_default=True, help="Copy files in the background as replication rules require."
 )
 @handle_errors
-def up(directory: Path, nights: int, exposures: int, shards: int, like_production: bool, mover: bool) -> int:
+def up(directory: Path, mover: bool, **sizes: Any) -> int:
     """Create a playground in DIRECTORY, or restart the one that exists there."""
     from reconciler.playground.processes import PlaygroundError
     from reconciler.playground.up import up as start_playground
@@ -41,7 +46,7 @@ def up(directory: Path, nights: int, exposures: int, shards: int, like_productio
 
     world = _open_world(directory)
     try:
-        start_playground(world, Sizes(nights, exposures, shards, like_production), mover=mover, say=click.echo)
+        start_playground(world, Sizes(**sizes), mover=mover, say=click.echo)
     except ImportError as error:
         raise ReconcileError(str(error), ("pip install 'rubin-reconciler[playground]'",)) from error
     except PlaygroundError as error:
@@ -49,6 +54,8 @@ def up(directory: Path, nights: int, exposures: int, shards: int, like_productio
     click.echo(
         f"The playground is up. For butler and rucio:  . {world.environment_file}\nFor reconcile:  --var-file {world.site}"
     )
+    if world.sizes.lsstcam_nights:
+        click.echo(f"For reconcile with the nights of LSSTCam:  --var-file {world.lsstcam_site}")
     return IN_SYNC
 
 

@@ -43,31 +43,51 @@ def write_catalogs(world: World) -> dict[str, list[Path]]:
     return datasets
 
 
-def seed_config(world: World) -> str:
-    """Return the seed configuration of the repository as YAML."""
+def seed_config(world: World, name: str) -> str:
+    """Return the seed configuration of a repository as YAML."""
     facts = world.read_record()
     if world.sizes.like_production:
-        registry = f"  db: postgresql://postgres@/lsstprod?host={facts['postgres']}\n  namespace: ccms1\n"
+        registry = f"  db: postgresql://postgres@/lsstprod?host={facts['postgres']}\n  namespace: {name}\n"
     else:
-        registry = f"  db: sqlite:///{world.repository}/gen3.sqlite3\n"
-    root = repository_uri(world)
-    return f'datastore:\n  name: "ccms1"\n  root: "{root}"\nregistry:\n{registry}'
+        registry = f"  db: sqlite:///{world.repository_named(name)}/gen3.sqlite3\n"
+    root = repository_uri(world, name)
+    return f'datastore:\n  name: "{name}"\n  root: "{root}"\nregistry:\n{registry}'
 
 
-def repository_uri(world: World) -> str:
-    """Return the URI of the repository to build: a path, or a ``dav://`` URL."""
+def write_seed(world: World, name: str) -> None:
+    """Write the seed configuration of a repository, and create the folder of its registry if that is a file."""
+    folder = world.repository_named(name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not world.sizes.like_production:
+        folder.mkdir(exist_ok=True)
+    seed_path(world, name).write_text(seed_config(world, name))
+
+
+def seed_path(world: World, name: str) -> Path:
+    """Return the path of the seed configuration of a repository."""
+    return world.inputs / f"butler-seed_{name}.yaml"
+
+
+def repository_uri(world: World, name: str = "ccms1") -> str:
+    """Return the URI of a repository to build: a path, or a ``dav://`` URL."""
     if world.sizes.like_production:
-        return f"dav://127.0.0.1:{world.read_record()['webdav_port']}/butler/ccms1"
-    return str(world.repository)
+        return f"dav://127.0.0.1:{world.read_record()['webdav_port']}/butler/{name}"
+    return str(world.repository_named(name))
+
+
+def storage_uri(world: World) -> str:
+    """Return the URI of the storage at IN2P3: a path, or a ``dav://`` URL."""
+    if world.sizes.like_production:
+        return f"dav://127.0.0.1:{world.read_record()['webdav_port']}/storage/{IN2P3}"
+    return str(world.storage(IN2P3))
 
 
 def write_inputs(world: World) -> None:
-    """Write the repository's seed, the sky map's configuration, the list of visits and the configuration of rucio-register."""
+    """Write the repositories' seeds, the sky map's configuration, the list of visits and the configuration of rucio-register."""
     world.inputs.mkdir(parents=True, exist_ok=True)
-    world.repository.parent.mkdir(parents=True, exist_ok=True)
-    if not world.sizes.like_production:
-        world.repository.mkdir(exist_ok=True)
-    (world.inputs / "butler-seed_ccms1.yaml").write_text(seed_config(world))
+    write_seed(world, "ccms1")
+    if world.sizes.lsstcam_nights:
+        write_seed(world, "lsstcam")
     (world.inputs / "lsst_cells_v1.skymap.config").write_text(
         'config.name = "lsst_cells_v1"\nconfig.skyMap = "rings"\nconfig.skyMap["rings"].numRings = 3\n'
     )
@@ -83,15 +103,11 @@ def site_variables(world: World) -> dict[str, str | int]:
     """Return the content of ``site.toml``: variables that make ``state/ccms1.toml`` describe this playground."""
     from reconciler.playground.campaign import list_exposures
 
-    facts = world.read_record()
-    data = str(world.storage(IN2P3))
-    if world.sizes.like_production:
-        data = f"dav://127.0.0.1:{facts['webdav_port']}/storage/{IN2P3}"
     everything = list(list_exposures(world.sizes))
     return {
         "repo": repository_uri(world),
-        "data": data,
-        "seed": str(world.inputs / "butler-seed_ccms1.yaml"),
+        "data": storage_uri(world),
+        "seed": str(seed_path(world, "ccms1")),
         "main_repo": str(world.usdf),
         "register_config": str(world.inputs / "main-calib-config.yaml"),
         "skymap_config": str(world.inputs / "lsst_cells_v1.skymap.config"),
@@ -104,9 +120,20 @@ def site_variables(world: World) -> dict[str, str | int]:
     }
 
 
+def lsstcam_variables(world: World) -> dict[str, str]:
+    """Return the content of ``site-lsstcam.toml``: variables that make ``state/lsstcam-raw.toml`` describe this playground."""
+    return {
+        "repo": repository_uri(world, "lsstcam"),
+        "seed": str(seed_path(world, "lsstcam")),
+        "data": storage_uri(world),
+    }
+
+
 def write_site(world: World) -> None:
-    """Write ``site.toml`` and ``env.sh``."""
+    """Write ``site.toml``, ``env.sh`` and, if there are nights of LSSTCam, ``site-lsstcam.toml``."""
     world.site.write_text(tomli_w.dumps(site_variables(world)))
+    if world.sizes.lsstcam_nights:
+        world.lsstcam_site.write_text(tomli_w.dumps(lsstcam_variables(world)))
     lines = ["# source this: then butler and rucio mean this playground"]
     for name, value in world.environment().items():
         lines.append(f"export {name}={shlex.quote(value)}")

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from reconciler.playground import campaign, catalog, processes, services, site
+from reconciler.playground import campaign, catalog, lsstcam, processes, services, site
+from reconciler.playground.lsstcam_exposures import list_exposures
 from reconciler.playground.world import INSTRUMENT, SLAC, Sizes, World
 
 
@@ -57,15 +58,22 @@ def create_data(world: World, rucio_processes: int, say: Callable[[str], None]) 
     Raises
     ------
     reconciler.playground.processes.PlaygroundError
-        If a service doesn't start, or USDF's repository can't be created.
+        If a service doesn't start, or a repository of USDF can't be created.
     """
     sizes = world.sizes
     say(f"creating {sizes.nights} nights of {sizes.exposures} exposures, {sizes.shards} shards of each reference catalog …")
+    zipped = list_exposures(world)
+    if zipped:
+        say(f"creating {sizes.lsstcam_nights} nights of {sizes.lsstcam_exposures} exposures of LSSTCam …")
     with ThreadPoolExecutor() as beside:
         raws = beside.submit(write_raws, world)
-        usdf = beside.submit(lambda: raws.result() and build_usdf_repository(world))
+        usdf = beside.submit(lambda: raws.result() and build_repository(world, "usdf"))
+        zips = beside.submit(lambda: zipped and build_repository(world, "embargo"))
         start_services(world, rucio_processes, say)
         register_files(world, raws.result())
+        zips.result()
+        if zipped:
+            lsstcam.register(catalog.connect(world), world, zipped)
         usdf.result()
     world.update_record(complete=True)
 
@@ -91,8 +99,8 @@ def write_raws(world: World) -> dict[str, list[Path]]:
     return by_night
 
 
-def build_usdf_repository(world: World) -> None:
-    """Create the repository of USDF from the raws at SLAC.
+def build_repository(world: World, module: str) -> None:
+    """Create a repository of USDF in a process of its own: ``usdf`` from the raws at SLAC, or ``embargo`` with its zips.
 
     Raises
     ------
@@ -100,13 +108,13 @@ def build_usdf_repository(world: World) -> None:
         If it can't be created.
     """
     built = subprocess.run(
-        [sys.executable, "-m", "reconciler.playground.usdf", str(world.root)],
+        [sys.executable, "-m", f"reconciler.playground.{module}", str(world.root)],
         env=os.environ | world.environment(),
         capture_output=True,
         text=True,
     )
     if built.returncode:
-        raise processes.PlaygroundError(f"USDF's repository could not be created\n{built.stderr[-2000:]}")
+        raise processes.PlaygroundError(f"USDF's repository ({module}) could not be created\n{built.stderr[-2000:]}")
 
 
 def register_files(world: World, raws: dict[str, list[Path]]) -> None:

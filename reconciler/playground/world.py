@@ -29,12 +29,21 @@ class Sizes:
         Files of each reference catalog; the real ones have 131,072.
     like_production : `bool`
         Whether the repository's registry is on PostgreSQL and its files are behind WebDAV.
+    lsstcam_nights : `int`
+        Number of nights of LSSTCam, of which the last is the last complete one when the playground is created.
+    lsstcam_exposures : `int`
+        Exposures per night of LSSTCam.
+    lsstcam_detectors : `int`
+        Raws of each exposure of LSSTCam, at most 189.
     """
 
     nights: int = 3
     exposures: int = 12
     shards: int = 28
     like_production: bool = False
+    lsstcam_nights: int = 0
+    lsstcam_exposures: int = 4
+    lsstcam_detectors: int = 9
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,11 @@ class World:
         return self.root / "usdf" / "main"
 
     @property
+    def embargo(self) -> Path:
+        """The repository at USDF from which the zips of LSSTCam are made."""
+        return self.root / "usdf" / "embargo"
+
+    @property
     def inputs(self) -> Path:
         """Export files, tables and lists that the procedure takes as given."""
         return self.root / "inputs"
@@ -78,12 +92,21 @@ class World:
     @property
     def repository(self) -> Path:
         """The repository that the procedure builds."""
-        return self.root / "butler" / "ccms1"
+        return self.repository_named("ccms1")
+
+    def repository_named(self, name: str) -> Path:
+        """Return the folder of a repository to build; the one of LSSTCam is ``lsstcam``."""
+        return self.root / "butler" / name
 
     @property
     def site(self) -> Path:
         """The file with the values that the variables of ``state/ccms1.toml`` have in this playground."""
         return self.root / "site.toml"
+
+    @property
+    def lsstcam_site(self) -> Path:
+        """The file with the values for ``state/lsstcam-raw.toml``; it exists only if there are nights of LSSTCam."""
+        return self.root / "site-lsstcam.toml"
 
     @property
     def environment_file(self) -> Path:

@@ -1,4 +1,4 @@
-"""The geometry of ComCam: where its detectors are in the focal plane, and which part of the sky each of them sees.
+"""The geometry of the cameras: where their detectors are in the focal plane, and which part of the sky each of them sees.
 
 The variable ``STANDIN_CAMERA_SHIFT`` moves all detectors by so many millimetres, as a later version of obs_lsst may.
 """
@@ -14,6 +14,14 @@ from lsst.sphgeom import LonLat, UnitVector3d
 SHIFT = "STANDIN_CAMERA_SHIFT"
 PITCH, HALF = 41.4, 19.8
 """Distance of the centres of neighbouring detectors, and half the side of one, in millimetres."""
+RAFT_PITCH = 127.0
+"""Distance of the centres of neighbouring rafts in millimetres; raft R22 is in the middle of the focal plane."""
+CENTRAL_RAFT = ("R22",)
+SCIENCE_RAFTS = tuple(f"R{row}{column}" for row in range(5) for column in range(5) if (row % 4, column % 4) != (0, 0))
+CORNER_RAFTS = ("R00", "R04", "R40", "R44")
+CORNER_SLOTS = {"SG0": (0, 1), "SG1": (1, 0), "SW0": (0, 0), "SW1": (1, 1)}
+"""Row and column of the guiders and the wavefront sensors in a corner raft."""
+PURPOSES = {"S": "SCIENCE", "SG": "GUIDER", "SW": "WAVEFRONT"}
 DEGREES_PER_MM = 1 / 180
 
 
@@ -35,6 +43,11 @@ class Detector:
     name: str
     x: float
     y: float
+
+    @property
+    def purpose(self) -> str:
+        """What it is for: science, guiding or wavefront sensing."""
+        return PURPOSES[self.name.partition("_")[2].rstrip("0123456789")]
 
     def corners(self, ra: float, dec: float) -> list[UnitVector3d]:
         """Return the positions of its corners on the sky if the camera points at a position in degrees."""
@@ -63,13 +76,24 @@ class Camera:
         return iter(self.detectors)
 
 
-def make_camera(name: str) -> Camera:
-    """Return the camera of nine detectors as the installed software has it."""
+def make_camera(name: str, rafts: tuple[str, ...] = CENTRAL_RAFT, corners: tuple[str, ...] = ()) -> Camera:
+    """Return a camera as the installed software has it.
+
+    Parameters
+    ----------
+    name : `str`
+        Name of the instrument.
+    rafts : `tuple` [`str`, ...]
+        Rafts of nine science detectors each, in the order of the detectors' numbers.
+    corners : `tuple` [`str`, ...]
+        Corner rafts, whose guiders and wavefront sensors are numbered after the science detectors.
+    """
     shift = float(os.environ.get(SHIFT, "0"))
-    return Camera(
-        name,
-        tuple(
-            Detector(number, f"R22_S{number // 3}{number % 3}", PITCH * (number % 3 - 1) + shift, PITCH * (number // 3 - 1))
-            for number in range(9)
-        ),
-    )
+    slots = [(f"{raft}_S{row}{column}", row, column) for raft in rafts for row in range(3) for column in range(3)]
+    slots += [(f"{raft}_{slot}", row, column) for raft in corners for slot, (row, column) in CORNER_SLOTS.items()]
+    return Camera(name, tuple(_place(number, *slot, shift) for number, slot in enumerate(slots)))
+
+
+def _place(number: int, name: str, row: int, column: int, shift: float) -> Detector:
+    raft_x, raft_y = (RAFT_PITCH * (int(digit) - 2) for digit in (name[2], name[1]))
+    return Detector(number, name, raft_x + PITCH * (column - 1) + shift, raft_y + PITCH * (row - 1))
