@@ -89,6 +89,7 @@ faults: $(VENV)/.made
 
 kill: $(VENV)/.made
 	$(BIN)/python tests/kill.py 50
+	$(BIN)/python tests/kill.py 50 --zips
 
 # The first run builds its worlds below build/scale, which takes about ten minutes.
 bench: $(VENV)/.made

@@ -1,7 +1,7 @@
 """Kill `reconcile apply` with SIGKILL at random moments, apply again, and compare with an undisturbed run.
 
-``python tests/kill.py 50``, which ``make kill`` runs, repeats this 50 times on each database and prints how many results were
-equal.
+``python tests/kill.py 50`` repeats this 50 times on each database and prints how many results were equal; with ``--zips``, the
+state ingests zips of exposures, and moments are those of the ingest. ``make kill`` runs both.
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from inputs import make_export
 
 from reconciler.playground import campaign
-from reconciler.playground.world import OBSERVATORY, Sizes, World
+from reconciler.playground.world import IN2P3, OBSERVATORY, SLAC, Sizes, World
 
 SIZES = Sizes(nights=1, exposures=5)
+NIGHT = 20260227
+ZIPS = 100
+FIRST_MOMENT, FIRST_MOMENT_OF_ZIPS = 0.2, 0.4
+"""Part of the duration of an undisturbed run before which no run is killed: before it, nothing is written."""
 
 
 @dataclass
@@ -46,6 +50,8 @@ class Trial:
         Client with the root account.
     postgres : `bool`
         Whether the registry is on PostgreSQL rather than SQLite.
+    zips : `bool`
+        Whether the state ingests zips, and nothing else.
     """
 
     folder: Path
@@ -53,6 +59,7 @@ class Trial:
     world: World
     client: Any
     postgres: bool
+    zips: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -66,8 +73,20 @@ class Trial:
             )
             seed = 'seed_config = "seed.yaml"\n'
         self.state = self.folder / "s.toml"
-        self.state.write_text(
-            f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.folder}/repo"\n{seed}[rucio]\nrse = "IN2P3_RAW_DISK"\n'
+        head = f'[reconcile]\nversion = 1\n[repository]\nuri = "{self.folder}/repo"\n{seed}[rucio]\nrse = "IN2P3_RAW_DISK"\n'
+        self.state.write_text(head + (self._describe_zips() if self.zips else self._describe_all()))
+        self.environment = os.environ | {"XDG_STATE_HOME": str(self.folder / "xdg")}
+
+    def _describe_zips(self) -> str:
+        folder = self.world.storage(SLAC) / "raw" / "LSSTCam"
+        return (
+            '[instrument.LSSTCam]\nclass = "lsst.obs.lsst.LsstCam"\n[raw_zip."LSSTCam/raw/all"]\ninstrument = "LSSTCam"\n'
+            f'nights = "{NIGHT}"\nguiders = "LSSTCam/raw/guider"\nlocations = ["{folder}"]\n'
+            'delivered_by = ["raw:Dataset/LSSTCam/raw/*Tract*/*"]\n'
+        )
+
+    def _describe_all(self) -> str:
+        return (
             f'[rucio_dataset."{self.scope}:d{{1..4}}"]\nopen = true\nrules = [{{ rse_expression = "IN2P3_RAW_DISK" }}]\n'
             '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
             f'[raw."LSSTComCam/raw/all"]\ninstrument = "LSSTComCam"\nlocations = ["{self.inputs}/raw/LSSTComCam"]\n'
@@ -80,7 +99,6 @@ class Trial:
             "where = \"instrument = 'LSSTComCam' AND detector = 3\"\n"
             '[chain.top]\nchildren = ["chosen", "chain", "refcat", "LSSTComCam/raw/all"]\n'
         )
-        self.environment = os.environ | {"XDG_STATE_HOME": str(self.folder / "xdg")}
 
     def start(self, command: str = "apply") -> subprocess.Popen[str]:
         """Start the program in a new process."""
@@ -111,7 +129,7 @@ class Trial:
                     )
             for element in ("instrument", "detector", "physical_filter", "exposure", "visit", "visit_detector_region"):
                 found[element] = query.dimension_records(element).count()
-        rules = [rule for n in range(1, 5) for rule in self.client.list_did_rules(self.scope, f"d{n}")]
+        rules = [rule for n in range(1, 1 if self.zips else 5) for rule in self.client.list_did_rules(self.scope, f"d{n}")]
         found["rules"] = sorted((r["name"], r["rse_expression"], r["copies"], str(r["expires_at"])) for r in rules)
         return found
 
@@ -129,8 +147,30 @@ def make_inputs(folder: Path) -> Path:
     return folder
 
 
+def add_zips(world: World) -> None:
+    """Register a night of zips, which are here already."""
+    from reconciler.playground import catalog
+    from reconciler.playground.lsstcam import make_night
+    from reconciler.playground.mover import adler32
+
+    made = make_night(world, NIGHT, range(1, ZIPS + 1), n_detectors=3, replicate=False)
+    files = []
+    for name in (name for exposure in made for name in (exposure.zip_path, exposure.dimensions_path)):
+        path = world.storage(SLAC) / "raw" / name
+        files.append({"scope": "raw", "name": name, "bytes": path.stat().st_size, "adler32": adler32(path)})
+    catalog.connect(world).add_replicas(IN2P3, files)
+
+
 def kill_and_compare(
-    place: Path, world: World, client: Any, *, postgres: bool, times: int, seed: int, say: Callable[[str], None]
+    place: Path,
+    world: World,
+    client: Any,
+    *,
+    postgres: bool,
+    times: int,
+    seed: int,
+    say: Callable[[str], None],
+    zips: bool = False,
 ) -> int:
     """Kill applies at random moments, and compare the results of the applies after them with that of an undisturbed one.
 
@@ -142,7 +182,7 @@ def kill_and_compare(
     moments = random.Random(seed)
     inputs = place / "inputs"
     name = "postgresql" if postgres else "sqlite"
-    undisturbed = Trial(place / f"{name}-undisturbed", inputs, world, client, postgres)
+    undisturbed = Trial(place / f"{name}-undisturbed", inputs, world, client, postgres, zips)
     begun = time.monotonic()
     process = undisturbed.start()
     output, _ = process.communicate()
@@ -150,11 +190,11 @@ def kill_and_compare(
     if process.returncode:
         raise RuntimeError(output)
     expected = undisturbed.content()
-    equal = 0
+    equal, first = 0, FIRST_MOMENT_OF_ZIPS if zips else FIRST_MOMENT
     for number in range(times):
-        trial = Trial(place / f"{name}-{number}", inputs, world, client, postgres)
+        trial = Trial(place / f"{name}-{number}", inputs, world, client, postgres, zips)
         process = trial.start()
-        moment = moments.uniform(0.2, 1.0) * duration
+        moment = moments.uniform(first, 1.0) * duration
         time.sleep(moment)
         process.kill()
         process.communicate()
@@ -167,7 +207,7 @@ def kill_and_compare(
         if not same or quiet.returncode:
             say(f"{name} {number}: killed after {moment:.2f} s: exit code {again.returncode}\n{output}")
         shutil.rmtree(trial.folder)
-    say(f"{name}: {equal} of {times} equal (killed between {0.2 * duration:.1f} and {duration:.1f} s)")
+    say(f"{name}: {equal} of {times} equal (killed between {first * duration:.1f} and {duration:.1f} s)")
     return equal
 
 
@@ -176,7 +216,8 @@ def main() -> int:
     from reconciler.playground import catalog
     from reconciler.playground.up import down, up
 
-    times = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    zips = "--zips" in sys.argv
+    times = int(next(iter(set(sys.argv[1:]) - {"--zips"}), 50))
     place = Path(tempfile.mkdtemp(prefix="kill-"))
     place.chmod(0o755)
     world = World(place / "w")
@@ -186,10 +227,12 @@ def main() -> int:
     try:
         (place / "inputs").mkdir()
         make_inputs(place / "inputs")
+        if zips:
+            add_zips(world)
 
         def trials(postgres: bool) -> int:
             client = catalog.connect(world)
-            return kill_and_compare(place, world, client, postgres=postgres, times=times, seed=times, say=print)
+            return kill_and_compare(place, world, client, postgres=postgres, times=times, seed=times, say=print, zips=zips)
 
         with ThreadPoolExecutor(2) as both:  # one mostly waits while the other one works
             counts = list(both.map(trials, (False, True)))
