@@ -25,6 +25,7 @@ from build import ROOT, SCOPE, build, further, reconcile
 from campaign import FURTHER
 from loads import Loads
 from measure import Usage, measure, measure_medians
+from zips import Zips
 
 from reconciler.playground.site import repository_uri
 from reconciler.playground.up import down, up
@@ -33,6 +34,7 @@ from reconciler.playground.world import OBSERVATORY, Sizes, World
 sys.path.insert(0, str(OBSERVATORY))
 
 PYTHON = sys.executable
+ZIPS = 1_000
 TIMEOUT = 20
 """Seconds after which the watch stops the check of a state that hangs."""
 FLOOR = """\
@@ -137,6 +139,28 @@ class Bench:
         up(world, Sizes(1, 1, 1), mover=False, say=lambda text: None)
         try:
             self.measure_raws(self._loads(world), times, raws)
+        finally:
+            down(world)
+
+    def measure_zips(self, times: int) -> None:
+        """Measure the ingest of zips of exposures, and a diff of those of three hundred nights: rows (k) and (l)."""
+        world = World(self.place / f"{self.name.lower()}-small")
+        up(world, Sizes(1, 1, 1), mover=False, say=lambda text: None)
+        try:
+            zips = Zips(world, self.place / f"{self.name.lower()}-zips", postgres=self.postgres)
+            runs = zips.ingest(ZIPS)
+            if not self.postgres:
+                del runs["two"]  # SQLite has one writer
+            found = {name: usage.seconds for name, usage in measure_medians(times, runs).items()}
+            what = f"(k) ingest of {ZIPS:,} zips ÷ loop of import_ and ingest_zip"
+            self.row(what, found["one"] / found["loop"], "≤ 1.2", f"{found['one']:.1f} s ÷ {found['loop']:.1f} s")
+            if "two" in found:
+                figures = f"{found['two']:.1f} s ÷ {found['one']:.1f} s"
+                self.row("(k) with --jobs 2 ÷ with one process", found["two"] / found["one"], "≤ 0.8", figures)
+            found = {name: usage.seconds for name, usage in measure_medians(times, zips.compare(ZIPS)).items()}
+            figures = f"{found['diff']:.2f} s ÷ {found['floor']:.2f} s"
+            what = f"(l) no-drift diff of 300 nights, {ZIPS:,} zips ÷ import, open, one query"
+            self.row(what, found["diff"] / found["floor"], "≤ 2", figures)
         finally:
             down(world)
 
@@ -321,7 +345,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5, help="runs of each command")
     parser.add_argument("--times-raws", type=int, default=5, help="runs of the ingest of raws")
     parser.add_argument("--raws", type=int, default=9_000, help="number of those raws")
-    parser.add_argument("--only", choices=["reads", "loads", "raws", "proofs", "watch"])
+    parser.add_argument("--only", choices=["reads", "loads", "raws", "zips", "proofs", "watch"])
     parser.add_argument("--database", choices=["sqlite", "postgresql"])
     asked = parser.parse_args()
     place = asked.folder.resolve()
@@ -340,6 +364,8 @@ def main() -> None:
                 bench.measure_loads(asked.times_raws, asked.raws)
             if asked.only == "raws":
                 bench.measure_raws_alone(asked.times_raws, asked.raws)
+            if asked.only in (None, "zips"):
+                bench.measure_zips(asked.times)
             if asked.only == "proofs":
                 bench.measure_proofs()
             if asked.only == "watch":
