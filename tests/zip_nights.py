@@ -72,8 +72,7 @@ class ZipNights:
 
     def remove(self, refs: Iterable[Any]) -> None:
         """Remove datasets, and leave their zips where they are."""
-        butler = self.bench.butler
-        butler.registry.removeDatasets(list(refs))
+        self.bench.butler.pruneDatasets(list(refs), disassociate=True, unstore=True, purge=True)
 
     def detach(self, exposure: Exposure, name: str) -> None:
         """Remove a file of an exposure from all its datasets."""

@@ -24,6 +24,9 @@ from reconciler.patterns import Glob
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
+MOST_NAMED = 3
+"""Nights that a text names; the members are all of them."""
+
 
 class ExpectSpec(Spec):
     """An expected number of datasets; the key is a name of your choice."""
@@ -146,7 +149,9 @@ def _observe_nights(context: Context, spec: ExpectSpec, instrument: str, nights:
     unknown = explain_unknown_type(context, spec.dataset_type)
     if not wrong and not (unknown and checked):
         return Observed(spec, facts=facts)
-    text = ": ".join(filter(None, (f"{len(wrong):,} of {plural(checked, 'night')} differ", unknown)))
+    named = [f"{night['day_obs']} has {night['problem']}" for night in wrong[:MOST_NAMED]]
+    more = f", and {len(wrong) - MOST_NAMED:,} more" if len(wrong) > MOST_NAMED else ""
+    text = f"{len(wrong):,} of {plural(checked, 'night')} {'differs' if checked == 1 else 'differ'}: {unknown or '; '.join(named) + more}"
     return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, tuple(wrong), "count"),), facts=facts)
 
 

@@ -20,7 +20,7 @@ IN_ZIP = "#zip-path="
 """Precedes the name of a file within a zip, in the URI that a datastore has for it."""
 MISSING = "missing"
 NOT_IN_ZIP = "not in its zip"
-BROKEN_ZIP = "its zip is incomplete; was it truncated?"
+BROKEN_ZIP = "its zip is not intact; was it truncated?"
 NO_RECORDED_CHECKSUM = "no checksum recorded in Rucio"
 NO_STORED_CHECKSUM = "the storage returns no Adler-32 checksum"
 REQUESTS_AT_ONCE = 16

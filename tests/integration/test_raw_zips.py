@@ -33,7 +33,7 @@ def state(nights: ZipNights) -> Path:
 def test_zips_are_ingested_as_they_are_with_the_records_of_their_exposures(nights: ZipNights) -> None:
     state = nights.state()
     output = nights.bench.diff(state, 2)
-    assert "6 exposures not ingested" in output
+    assert "missing: 6 exposures" in output
     nights.bench.apply_and_check(state)
     butler = nights.bench.butler
     assert len(butler.query_datasets("raw", RUN)) == 18
@@ -49,7 +49,7 @@ def test_a_zip_in_the_datasets_of_two_tracts_is_one_zip(nights: ZipNights) -> No
     nights.remove([*nights.refs(twice), *nights.refs(twice, "guider_raw", GUIDERS)])
     output = nights.bench.diff(nights.state(), 2)
     assert output.count(twice.name) == 1
-    assert "1 exposure not ingested" in output
+    assert "missing: 1 of 6 exposures" in output
 
 
 def test_a_zip_that_is_missing_is_named(nights: ZipNights, state: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_truncated_zip_is_named_and_the_others_are_ingested(nights: ZipNights)
     truncate(nights.place(broken))
     state = nights.state()
     output = nights.bench.diff(state, 2)
-    assert f"{SECOND}  {broken.name}  is no complete zip; was it truncated?" in output
+    assert f"{SECOND}  {broken.name}  is no intact zip; was it truncated?" in output
     assert "1 zip can't be ingested" in output
     nights.bench.apply(state, 2)
     assert len(nights.bench.butler.query_datasets("raw", RUN)) == 15
@@ -233,7 +233,7 @@ def test_a_proof_takes_the_place_of_reading_zips_and_a_new_night_is_compared_alo
     assert "18 raws by proof" in nights.bench.diff(state, 0, "-v")
     assert reads == []
     (late,) = nights.take(SECOND, [4])
-    assert "1 exposure not ingested" in nights.bench.diff(state, 2)
+    assert "missing: 1 of 7 exposures" in nights.bench.diff(state, 2)
     assert {Path(uri).parent.name for uri in reads} == {str(SECOND)}
     nights.bench.apply_and_check(state)
     assert len(nights.refs(late)) == 3
@@ -258,7 +258,7 @@ def test_a_zip_that_left_rucio_is_noticed_despite_a_proof(few: None, nights: Zip
 @pytest.mark.parametrize("nights_text", ["last 0", "20260228..20260227", "tomorrow"])
 def test_nights_that_are_none_are_a_mistake_of_the_file(empty_bench: Bench, nights_text: str) -> None:
     state = empty_bench.state(
-        f'[rucio]\n[instrument.LSSTCam]\nclass = "a.B"\n[raw_zip.x]\ninstrument = "LSSTCam"\nnights = "{nights_text}"\n'
+        f'[rucio]\nrse = "x"\n[instrument.LSSTCam]\nclass = "a.B"\n[raw_zip.x]\ninstrument = "LSSTCam"\nnights = "{nights_text}"\n'
         'delivered_by = ["raw:d"]\nlocations = ["/x"]\n'
     )
     output = empty_bench.run("validate", state, expect=1).output
@@ -284,6 +284,6 @@ def test_expectations_compare_nights_with_rucio(nights: ZipNights) -> None:
     late = nights.take(SECOND, [4], deliver=False)
     output = nights.bench.diff(state, 2)
     assert "1 of 2 nights differ" in output
-    assert f"{SECOND}  3 exposures, 4 expected" in output
+    assert f"{SECOND} has 3 exposures, 4 expected" in output
     nights.deliver(late)
     nights.bench.apply_and_check(state)

@@ -68,7 +68,7 @@ class RawZipKind(Kind[RawZipSpec, IngestZips]):
         return list_commands(action)
 
     def describe(self, member: JsonObject) -> MemberText:
-        if {"exposure", "day_obs"} > member.keys():
+        if not {"exposure", "day_obs"} <= member.keys():
             return super().describe(member)
         rest = [str(member[key]) for key in ("problem", "existing_path") if key in member]
         return MemberText("  ".join([str(member["day_obs"]), str(member["exposure"]), *rest]))

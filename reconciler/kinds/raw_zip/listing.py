@@ -26,7 +26,7 @@ MOST_MONTHS = 12
 """Months of a window for each of which Rucio is searched; more are searched for year by year."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class ExposureZip:
     """A zip in Rucio.
 

@@ -204,6 +204,8 @@ class DefinitionReader:
                 return {}
             with self.connection.open().query() as query:
                 chosen = query.where(data_id, where) if where else query.where(data_id)
+                if field in self.connection.open().dimensions.dimensions.names:  # such as the day_obs of an exposure
+                    return {row[element]: row[field] for row in chosen.general([element, field], find_first=False)}
                 rows = chosen.general([element], dimension_fields={element: {field}}, find_first=False)
                 return {row[element]: row[f"{element}.{field}"] for row in rows}
 

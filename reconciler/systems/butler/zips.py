@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.errors import ReconcileError
 from reconciler.systems import worker_link
 from reconciler.systems.butler.errors import explain, translate_read_errors, translate_write_errors
 from reconciler.systems.butler.repository import Repository
@@ -33,7 +35,7 @@ class ZippedDataset(NamedTuple):
     data_id: Mapping[str, Any]
 
 
-class UnusableZip(Exception):
+class UnusableZip(ReconcileError):
     """A zip that can't be ingested; the message says why."""
 
 
@@ -85,8 +87,8 @@ def read_content(uri: str) -> ZipContent:
                 index = ZipIndex.model_validate_json(opened.read(INDEX))
         except FileNotFoundError as error:
             raise UnusableZip("is missing") from error
-        except (zipfile.BadZipFile, EOFError) as error:
-            raise UnusableZip("is no complete zip; was it truncated?") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise UnusableZip("is no intact zip; was it truncated?") from error
         except KeyError as error:
             raise UnusableZip(f"has no {INDEX}, so it isn't a zip of datasets") from error
         except pydantic.ValidationError as error:
