@@ -111,12 +111,15 @@ def test_zips_can_be_ingested_into_an_empty_repository(offline: World, cam_templ
     ]
     uri = butler.getURI(raws[0])
     assert uri.fragment.startswith(f"zip-path={str(raws[0].id)[:8]}-MC_O_20260227_")
+    (tmp_path / "unpacked").mkdir()
     (unpacked,) = butler.retrieveArtifacts([raws[0]], tmp_path / "unpacked", transfer="copy", preserve_path=False)
     assert unpacked.read().startswith(b"made-up pixels of MC_O_20260227_")
     records = butler.query_dimension_records("exposure", instrument="LSSTCam", order_by="exposure")
     assert [(record.obs_id, record.can_see_sky) for record in records] == [
         (exposure.name, exposure.is_science) for exposure in exposures
     ]
+    visits = butler.query_dimension_records("visit", instrument="LSSTCam", order_by="visit")
+    assert [visit.id for visit in visits] == [exposure.id for exposure in exposures if exposure.is_science]
 
 
 def test_every_playground_has_the_same_datasets(offline: World, tmp_path: Path) -> None:
