@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,11 @@ DATASET_TYPES = (
     ("guider_raw", "Stamps", GUIDER_RUN, GUIDER_FORMATTER),
 )
 """Each dataset type with its storage class, its RUN and the formatter of its files."""
+RECORDS = (
+    "exposure", "day_obs", "group",
+    "visit", "visit_definition", "visit_detector_region", "visit_system", "visit_system_membership",
+)  # fmt: skip
+"""Dimensions whose records are exported with an exposure."""
 EXPOSURE_TIME = 30.0
 """Seconds."""
 
@@ -78,19 +84,22 @@ class EmbargoRepository:
 
     def add(self, exposures: list[Exposure], folder: Path) -> None:
         """Add exposures of one night, and write their zips and dimension records below a folder."""
-        records = {exposure: self._insert_records(exposure) for exposure in exposures}
+        self._insert_records(exposures)
         refs = self._ingest(exposures)
         for exposure in exposures:
             self._write_zip(refs[exposure], folder / exposure.zip_path)
-            self._write_records(records[exposure], folder / exposure.dimensions_path)
+            self._write_records(exposure, folder / exposure.dimensions_path)
 
-    def _insert_records(self, exposure: Exposure) -> dict[str, Any]:
-        """Insert the dimension records of an exposure unless they exist, and return them by dimension."""
-        universe = self.butler.dimensions
-        records = {name: universe[name].RecordClass(**fields) for name, fields in _record_fields(exposure).items()}
-        for name, record in records.items():
-            self.butler.registry.insertDimensionData(name, record, skip_existing=True)
-        return records
+    def _insert_records(self, exposures: list[Exposure]) -> None:
+        """Insert the dimension records of exposures and of their visits, unless they exist."""
+        records: dict[str, list[Any]] = defaultdict(list)
+        for exposure in exposures:
+            for name, fields in _record_fields(exposure).items():
+                records[name].append(self.butler.dimensions[name].RecordClass(**fields))
+        self.butler.registry.insertDimensionData("day_obs", records["day_obs"][0], skip_existing=True)
+        for name in ("group", "exposure"):
+            self.butler.registry.insertDimensionData(name, *records[name], skip_existing=True)
+        define_visits(self.butler, records["exposure"], {exposure.id: exposure.n_detectors for exposure in exposures})
 
     def _ingest(self, exposures: list[Exposure]) -> dict[Exposure, list[Any]]:
         """Write and ingest the files of exposures that aren't known, and return the datasets of each exposure."""
@@ -131,12 +140,32 @@ class EmbargoRepository:
             made = self.butler.retrieve_artifacts_zip(refs, staging)
             Path(made.ospath).replace(path)
 
-    def _write_records(self, records: dict[str, Any], path: Path) -> None:
+    def _write_records(self, exposure: Exposure, path: Path) -> None:
         partial = path.with_suffix(".part")
         with self.butler.export(filename=str(partial), format="yaml", transfer=None) as export:
-            for name in ("exposure", *(name for name in records if name != "exposure")):
-                export.saveDimensionData(name, [records[name]])
+            for name in RECORDS:
+                records = self.butler.query_dimension_records(name, exposure=exposure.id, instrument=INSTRUMENT, explain=False)
+                if records:
+                    export.saveDimensionData(name, records)
         partial.replace(path)
+
+
+def define_visits(butler: Any, records: list[Any], n_detectors: dict[int, int]) -> None:
+    """Define the visits of exposures that are on the sky and have none.
+
+    A visit has regions of the detectors that have raws, because those of all 205 would take most of the time.
+    """
+    from lsst.obs.lsst import LsstCam
+    from standin.camera import Camera
+    from standin.visits import DefineVisitsTask
+
+    camera = LsstCam.getCamera()
+
+    class DefineSmallVisitsTask(DefineVisitsTask):  # type: ignore[misc]
+        def load_camera(self, exposure: Any, collections: Any) -> Camera:
+            return Camera(camera.name, camera.detectors[: n_detectors[exposure.id]])
+
+    DefineSmallVisitsTask(butler=butler).run(records, prefilter=True)
 
 
 def _record_fields(exposure: Exposure) -> dict[str, dict[str, Any]]:

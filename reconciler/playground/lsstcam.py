@@ -128,14 +128,14 @@ def _describe_files(world: World, scope: str, exposures: Iterable[Exposure]) -> 
 
 def _create_datasets(client: Any, scope: str, names: Collection[str]) -> dict[str, bool]:
     """Create the datasets that don't exist, and return for each whether it is open."""
-    found = {}
+    found: dict[str, bool] = {}
     for some in _chunks(names, CHUNK):
         found |= {
             did["name"]: did["is_open"] for did in client.get_metadata_bulk([{"scope": scope, "name": name} for name in some])
         }
     for some in _chunks([name for name in names if name not in found], CHUNK):
         client.add_datasets([{"scope": scope, "name": name, "statuses": {"monotonic": True}} for name in some])
-    return {name: bool(found.get(name, True)) for name in names}
+    return {name: found.get(name, True) for name in names}
 
 
 def _replicate(client: Any, world: World, scope: str, names: Collection[str]) -> None:

@@ -49,12 +49,15 @@ def copy_checked(source: Path, target: Path, replica: dict[str, Any]) -> bool:
     return False
 
 
-def deliver(client: Any, world: World) -> dict[str, int]:
-    """Copy the files of all rules that aren't satisfied, and return the numbers of files ``delivered`` and ``failed``."""
+def deliver(client: Any, world: World, scope: str | None = None) -> dict[str, int]:
+    """Copy the files of the rules that aren't satisfied, and return the numbers of files ``delivered`` and ``failed``.
+
+    With a `scope`, only rules of DIDs in that scope count.
+    """
     counts = {"delivered": 0, "failed": 0}
     locks: dict[tuple[str, str], set[str]] = defaultdict(set)
     for state in ("R", "S"):
-        for rule in client.list_replication_rules({"state": state}):
+        for rule in client.list_replication_rules({"state": state} | ({"scope": scope} if scope else {})):
             for lock in client.list_replica_locks(rule["id"]):
                 if lock["state"] != "OK":
                     locks[lock["scope"], lock["name"]].add(lock["rse"])

@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from reconciler.playground import campaign, catalog, lsstcam, processes, services, site
 from reconciler.playground.lsstcam_exposures import list_exposures
@@ -67,12 +68,12 @@ def create_data(world: World, rucio_processes: int, say: Callable[[str], None]) 
         say(f"creating {sizes.lsstcam_nights} nights of {sizes.lsstcam_exposures} exposures of LSSTCam …")
     with ThreadPoolExecutor() as beside:
         raws = beside.submit(write_raws, world)
-        usdf = beside.submit(lambda: raws.result() and build_repository(world, "usdf"))
-        zips = beside.submit(lambda: zipped and build_repository(world, "embargo"))
+        usdf = beside.submit(build_repository, world, "usdf", after=raws)
+        zips = beside.submit(build_repository, world, "embargo") if zipped else None
         start_services(world, rucio_processes, say)
         register_files(world, raws.result())
-        zips.result()
-        if zipped:
+        if zips:
+            zips.result()
             lsstcam.register(catalog.connect(world), world, zipped)
         usdf.result()
     world.update_record(complete=True)
@@ -99,14 +100,25 @@ def write_raws(world: World) -> dict[str, list[Path]]:
     return by_night
 
 
-def build_repository(world: World, module: str) -> None:
+def build_repository(world: World, module: str, after: Future[Any] | None = None) -> None:
     """Create a repository of USDF in a process of its own: ``usdf`` from the raws at SLAC, or ``embargo`` with its zips.
+
+    Parameters
+    ----------
+    world : `World`
+        The playground.
+    module : `str`
+        Name of the module that creates it.
+    after : `concurrent.futures.Future`, optional
+        What must be done first.
 
     Raises
     ------
     reconciler.playground.processes.PlaygroundError
         If it can't be created.
     """
+    if after is not None:
+        after.result()
     built = subprocess.run(
         [sys.executable, "-m", f"reconciler.playground.{module}", str(world.root)],
         env=os.environ | world.environment(),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import make_repository
+from observing import butler as run_butler
 
 from reconciler.kinds.shared.nights import resolve_nights
 from reconciler.playground import catalog, embargo, lsstcam, mover
@@ -111,12 +112,15 @@ def test_zips_can_be_ingested_into_an_empty_repository(offline: World, cam_templ
     ]
     uri = butler.getURI(raws[0])
     assert uri.fragment.startswith(f"zip-path={str(raws[0].id)[:8]}-MC_O_20260227_")
+    (tmp_path / "unpacked").mkdir()
     (unpacked,) = butler.retrieveArtifacts([raws[0]], tmp_path / "unpacked", transfer="copy", preserve_path=False)
     assert unpacked.read().startswith(b"made-up pixels of MC_O_20260227_")
     records = butler.query_dimension_records("exposure", instrument="LSSTCam", order_by="exposure")
     assert [(record.obs_id, record.can_see_sky) for record in records] == [
         (exposure.name, exposure.is_science) for exposure in exposures
     ]
+    visits = butler.query_dimension_records("visit", instrument="LSSTCam", order_by="visit")
+    assert [visit.id for visit in visits] == [exposure.id for exposure in exposures if exposure.is_science]
 
 
 def test_every_playground_has_the_same_datasets(offline: World, tmp_path: Path) -> None:
@@ -127,7 +131,13 @@ def test_every_playground_has_the_same_datasets(offline: World, tmp_path: Path) 
     for world in (offline, World(tmp_path / "other")):
         embargo.write_zips(world, [exposure])
         butler = Butler.from_config(str(world.embargo))
-        ids.append({ref.id for name in ("raw", "guider_raw") for ref in butler.query_datasets(name, collections="LSSTCam/raw/*")})
+        ids.append(
+            {
+                ref.id
+                for name in ("raw", "guider_raw")
+                for ref in butler.query_datasets(name, collections=["LSSTCam/raw/all", "LSSTCam/raw/guider"])
+            }
+        )
     assert ids[0] == ids[1]
     assert len(ids[0]) == 4
 
@@ -177,7 +187,7 @@ def deliver(world: World, client: Any, scope: str) -> set[str]:
     """Deliver, and return the files of the scope that arrived."""
     root = world.storage(IN2P3) / scope
     before = set(root.rglob("*.*"))
-    mover.deliver(client, world)
+    mover.deliver(client, world, scope)
     return {str(path.relative_to(root)) for path in set(root.rglob("*.*")) - before}
 
 
@@ -250,10 +260,8 @@ class TestPlayground:
         client = catalog.connect(playground)
         assert mover.deliver(client, playground)["failed"] == 0
         values = tomllib.loads(playground.lsstcam_site.read_text())
-        Butler.makeRepo(values["repo"], config=Config(values["seed"]), override=True)
-        from lsst.pipe.base import Instrument
-
-        Instrument.from_string("lsst.obs.lsst.LsstCam").register(Butler.from_config(values["repo"], writeable=True).registry)
+        Butler.makeRepo(values["repo"], config=Config(values["seed"]), forceConfigRoot=False)
+        assert run_butler("register-instrument", values["repo"], "lsst.obs.lsst.LsstCam").code == 0
         butler = ingest(Path(values["repo"]), Path(values["data"]) / "raw", list_exposures(playground))
         assert len(butler.query_datasets("raw", collections="LSSTCam/raw/all")) == 24
 

@@ -170,7 +170,7 @@ class DefineVisitsTask(Task):
             self.registry.insertDimensionData("visit_detector_region", *records["visit_detector_region"], replace=True)
         counts.updated += 1
 
-    def _load_camera(self, exposure: Any, collections: Sequence[str]) -> Camera:
+    def load_camera(self, exposure: Any, collections: Sequence[str]) -> Camera:
         """Return the camera that a collection has for an exposure, or else that of the installed software."""
         if collections:
             try:
@@ -183,7 +183,7 @@ class DefineVisitsTask(Task):
     def _make_records(self, visit: Visit, collections: Sequence[str]) -> dict[str, list[Any]]:
         """Compute the records of a visit by dimension element; the regions are those of its first exposure."""
         first, exposures = visit.exposures[0], visit.exposures
-        camera = self._load_camera(first, collections)
+        camera = self.load_camera(first, collections)
         corners = {detector.id: detector.corners(first.tracking_ra, first.tracking_dec) for detector in camera}
         key = {"instrument": first.instrument, "visit": visit.id}
         fields = {
