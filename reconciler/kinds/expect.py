@@ -151,7 +151,8 @@ def _observe_nights(context: Context, spec: ExpectSpec, instrument: str, nights:
         return Observed(spec, facts=facts)
     named = [f"{night['day_obs']} has {night['problem']}" for night in wrong[:MOST_NAMED]]
     more = f", and {len(wrong) - MOST_NAMED:,} more" if len(wrong) > MOST_NAMED else ""
-    text = f"{len(wrong):,} of {plural(checked, 'night')} {'differs' if checked == 1 else 'differ'}: {unknown or '; '.join(named) + more}"
+    differ = "differs" if checked == 1 else "differ"
+    text = f"{len(wrong):,} of {plural(checked, 'night')} {differ}: {unknown or '; '.join(named) + more}"
     return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, tuple(wrong), "count"),), facts=facts)
 
 
