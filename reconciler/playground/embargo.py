@@ -72,7 +72,7 @@ class EmbargoRepository:
             Butler.makeRepo(str(world.embargo))
         self.butler = Butler.from_config(str(world.embargo), writeable=True)
         camera = LsstCam()
-        if not list(self.butler.registry.queryDimensionRecords("instrument", instrument=INSTRUMENT)):
+        if not list(self.butler.registry.queryDimensionRecords("instrument")):
             camera.register(self.butler.registry)
         self.detectors = {detector.id: detector.name for detector in camera.getCamera()}
         dimensions = ("instrument", "exposure", "detector")

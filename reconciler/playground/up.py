@@ -80,7 +80,7 @@ def create_data(world: World, rucio_processes: int, say: Callable[[str], None]) 
 
 
 def start_services(world: World, rucio_processes: int, say: Callable[[str], None]) -> None:
-    """Start what doesn't run yet of PostgreSQL, the Rucio server and, if the sizes say so, WebDAV."""
+    """Start what doesn't run yet of PostgreSQL, the Rucio server and, with `like_production`, WebDAV."""
     say("starting PostgreSQL …")
     services.start_postgres(world)
     if not processes.is_running(world, "rucio-server"):

@@ -39,9 +39,13 @@ def offline(tmp_path: Path) -> World:
 
 def ingest(repo: Path, folder: Path, exposures: list[Exposure]) -> Any:
     """Ingest zips as an operator does, and return the Butler."""
-    from lsst.daf.butler import Butler
+    from lsst.daf.butler import Butler, DatasetType
 
     butler = Butler.from_config(str(repo), writeable=True)
+    for name, storage_class in (("raw", "Exposure"), ("guider_raw", "Stamps")):
+        # ingest_zip of lsst-daf-butler 29 can't register dataset types, because it does all in a transaction.
+        dimensions = ("instrument", "exposure", "detector")
+        butler.registry.registerDatasetType(DatasetType(name, dimensions, storage_class, universe=butler.dimensions))
     for exposure in exposures:
         butler.import_(filename=str(folder / exposure.dimensions_path), format="yaml", transfer=None)
         butler.ingest_zip(str(folder / exposure.zip_path), transfer="direct")
