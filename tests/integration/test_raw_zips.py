@@ -103,7 +103,7 @@ def test_a_zip_without_records_is_named(nights: ZipNights) -> None:
     nights.detach(bare, bare.dimensions_path)
     state = nights.state()
     output = nights.bench.diff(state, 2)
-    assert "Rucio has no dimension records OBS_ID_dimensions.yaml beside it" in output
+    assert "Rucio has no dimension records OBS_ID_dimensions.yaml next to it" in output
     assert f"{SECOND}  {bare.name}" in output
     nights.bench.apply(state, 2)
     assert nights.refs(bare) == []
@@ -259,8 +259,8 @@ def test_a_zip_that_left_rucio_is_noticed_despite_a_proof(few: None, nights: Zip
 @pytest.mark.parametrize("nights_text", ["last 0", "20260228..20260227", "tomorrow"])
 def test_nights_that_are_none_are_a_mistake_of_the_file(empty_bench: Bench, nights_text: str) -> None:
     state = empty_bench.state(
-        f'[rucio]\nrse = "x"\n[instrument.LSSTCam]\nclass = "a.B"\n[raw_zip.x]\ninstrument = "LSSTCam"\nnights = "{nights_text}"\n'
-        'delivered_by = ["raw:d"]\nlocations = ["/x"]\n'
+        f'[rucio]\nrse = "x"\n[instrument.LSSTCam]\nclass = "a.B"\n[raw_zip.x]\ninstrument = "LSSTCam"\n'
+        f'nights = "{nights_text}"\ndelivered_by = ["raw:d"]\nlocations = ["/x"]\n'
     )
     output = empty_bench.run("validate", state, expect=1).output
     assert "nights:" in output

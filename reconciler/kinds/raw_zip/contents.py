@@ -45,7 +45,7 @@ def read_contents(zips: Iterable[ExposureZip], instrument: str, run: str, names:
     instrument, run : `str`
         What their raws are of.
     names : `Mapping` [`int`, `str`]
-        The exposures that the repository knows. The records beside a zip name its exposure if the repository doesn't know it.
+        The exposures that the repository knows. The records next to a zip name its exposure if the repository doesn't know it.
     """
     from reconciler.systems.butler.zips import UnusableZip, check_content, read_content, read_exposures
 

@@ -71,10 +71,10 @@ def ingest(context: Context, action: IngestZips) -> Made:
 
 def _ingest_each(context: Context, jobs: list[ZipJob], target: ZipTarget) -> Iterator[tuple[str, str]]:
     """Ingest zips, in parallel if there are workers and the database allows several writers; yield each with its problem."""
-    from reconciler.systems.butler.zips import ingest_zip, ingest_zips
+    from reconciler.systems.butler.zips import ingest_zip
 
     if context.workers.width > 1 and context.butler.many_writers and len(jobs) > 1:
-        yield from _ingest_in_workers(context, ingest_zips, jobs, target)
+        yield from _ingest_in_workers(context, jobs, target)
         return
     for number, job in enumerate(jobs, 1):
         yield job.obs_id, ingest_zip(context.butler, job, target)
@@ -83,7 +83,9 @@ def _ingest_each(context: Context, jobs: list[ZipJob], target: ZipTarget) -> Ite
             context.cancellation.check()
 
 
-def _ingest_in_workers(context: Context, work: object, jobs: list[ZipJob], target: ZipTarget) -> Iterator[tuple[str, str]]:
+def _ingest_in_workers(context: Context, jobs: list[ZipJob], target: ZipTarget) -> Iterator[tuple[str, str]]:
+    from reconciler.systems.butler.zips import ingest_zips
+
     ended = 0
 
     def show(steps: Steps) -> None:
@@ -92,7 +94,7 @@ def _ingest_in_workers(context: Context, work: object, jobs: list[ZipJob], targe
     size = min(ZIPS_PER_CHUNK, -(-len(jobs) // (2 * context.workers.width)))
     chunks = [(context.butler.uri, jobs[start : start + size], target) for start in range(0, len(jobs), size)]
     stop = context.cancellation.requested
-    for handled in context.workers.each(work, chunks, on_steps=show, stop=stop):  # type: ignore[arg-type]
+    for handled in context.workers.each(ingest_zips, chunks, on_steps=show, stop=stop):
         ended += len(handled)
         yield from handled
     if ended < len(jobs):

@@ -1,4 +1,4 @@
-"""The zips that Rucio has of some nights, and the dimension records beside them."""
+"""The zips that Rucio has of some nights, and the dimension records next to them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class RawZipSpec(Spec):
     delivered_by: tuple[str, ...] = Field(
         min_length=1,
         description=(
-            "Rucio datasets that deliver the zips `INSTRUMENT/NIGHT/OBS_ID.zip` and, beside them, the dimension records "
+            "Rucio datasets that deliver the zips `INSTRUMENT/NIGHT/OBS_ID.zip` and, next to them, the dimension records "
             "`OBS_ID_dimensions.yaml`: DIDs scope:name with wildcards. Those whose name contains another night are left out."
         ),
         examples=[["raw:Dataset/LSSTCam/raw/*/*"]],

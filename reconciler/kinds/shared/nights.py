@@ -63,22 +63,21 @@ def resolve_nights(text: str, tonight: int | None = None) -> Nights:
     Raises
     ------
     ValueError
-        If the text isn't understood; the message says what it should be.
+        If the text isn't understood; the message is what it should be.
     """
     if window := _WINDOW.fullmatch(text):
-        last = _parse_day(str(tonight or find_running_night()))
-        first = last - datetime.timedelta(days=int(window[1]) - 1)
-        return Nights(_to_night(first), _to_night(last))
+        day = _parse_day(str(tonight or find_running_night()))
+        return Nights(_to_night(day - datetime.timedelta(days=int(window[1]) - 1)), _to_night(day))
     found = _RANGE.fullmatch(text)
     if found is None:
         raise ValueError(f'"{text}": write "last 30", "20250415..20250514", "20250415.." or "20250415"')
     first = _to_night(_parse_day(found[1]))
     if found[2] is None:
         return Nights(first, first)
-    last_night = _ALWAYS if found[3] is None else _to_night(_parse_day(found[3]))
-    if last_night < first:
+    last = _ALWAYS if found[3] is None else _to_night(_parse_day(found[3]))
+    if last < first:
         raise ValueError(f'"{text}": the last night is before the first')
-    return Nights(first, last_night)
+    return Nights(first, last)
 
 
 def find_running_night(now: datetime.datetime | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Zips of datasets: what one contains, and its ingest together with the dimension records that lie beside it.
+"""Zips of datasets: what one contains, and its ingest together with the dimension records that lie next to it.
 
 A zip is what `Butler.retrieve_artifacts_zip` writes: the files of the datasets, and an index of them. Its datasets keep their
 UUIDs, and it is ingested as a whole or not at all.
@@ -36,7 +36,7 @@ class ZippedDataset(NamedTuple):
 
 
 class UnusableZip(ReconcileError):
-    """A zip that can't be ingested; the message says why."""
+    """A zip that can't be ingested; the message is the reason."""
 
 
 class ZipJob(NamedTuple):
@@ -57,9 +57,10 @@ class ZipTarget(NamedTuple):
 
 @dataclass(frozen=True)
 class ZipContent:
-    """The datasets in a zip by UUID."""
+    """The datasets in a zip by UUID, and their dataset types as the Butler serializes them, by name."""
 
     datasets: Mapping[str, ZippedDataset]
+    dataset_types: Mapping[str, Any]
 
     @property
     def exposures(self) -> set[tuple[Any, Any]]:
@@ -94,9 +95,10 @@ def read_content(uri: str) -> ZipContent:
         except pydantic.ValidationError as error:
             raise UnusableZip(f"has an index that the installed Butler can't read: {error.errors()[0]['msg']}") from error
     refs: Any = index.refs
-    return ZipContent(
-        {str(id): ZippedDataset(ref.dataset_type_name, ref.run, dict(ref.data_id)) for id, ref in refs.compact_refs.items()}
-    )
+    datasets = {
+        str(id): ZippedDataset(ref.dataset_type_name, ref.run, dict(ref.data_id)) for id, ref in refs.compact_refs.items()
+    }
+    return ZipContent(datasets, dict(refs.dataset_types))
 
 
 def read_exposures(uri: str) -> dict[int, str]:
@@ -197,6 +199,7 @@ def ingest_zip(repository: Repository, job: ZipJob, target: ZipTarget) -> str:
             records = _read_text(job.records) if job.records else b""
             names = _find_exposures(records) if records else _query_names(butler, target.instrument, content)
             check_content(content, target.instrument, job.obs_id, target.run, names)
+            _register_types(butler, content)
             if records:
                 butler.import_(filename=io.StringIO(records.decode()), format="yaml")
             butler.ingest_zip(job.path, transfer=target.transfer)
@@ -207,8 +210,17 @@ def ingest_zip(repository: Repository, job: ZipJob, target: ZipTarget) -> str:
     return ""
 
 
+def _register_types(butler: Butler, content: ZipContent) -> None:
+    """Register the dataset types of a zip: the `ingest_zip` of lsst-daf-butler 29 can't do that within its transaction."""
+    from lsst.daf.butler import DatasetType
+
+    for name, found in content.dataset_types.items():
+        if not butler.registry.queryDatasetTypes(name):
+            butler.registry.registerDatasetType(DatasetType.from_simple(found, universe=butler.dimensions))
+
+
 def _query_names(butler: Butler, instrument: str, content: ZipContent) -> dict[int, str]:
-    names = {}
+    names: dict[int, str] = {}
     for found, exposure in content.exposures:
         if found == instrument and exposure is not None:
             records = butler.query_dimension_records("exposure", instrument=found, exposure=exposure, explain=False)
