@@ -161,9 +161,11 @@ class DatasetReader:
         """
         found: list[StoredFile] = []
         asked = list(refs)
+        if not asked:
+            return []
         with translate_read_errors(self.connection.uri):
             butler = self.connection.open()
-            for data in butler._datastore.export_records(asked).values() if asked else ():
+            for data in butler._datastore.export_records(asked).values():
                 for id, tables in data.records.items():
                     for info in (info for table in tables.values() for info in table):
                         found.append(StoredFile(str(id), str(info.path), info.file_size, info.checksum))
