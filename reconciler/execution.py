@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -65,6 +66,26 @@ def acquire_locks(
 def check_journal(path: Path | None) -> None:
     """Check that the journal can be written: nothing is done without a record; raise `ApplyError` if it can't."""
     Journal(path or state_folder() / "journal.jsonl").check()
+
+
+def check_writable(plan: Plan, context: Context) -> None:
+    """Refuse a plan that changes a repository that is a Butler server.
+
+    Raises
+    ------
+    reconciler.errors.RepositoryReadOnly
+        If it does; a plan that changes Rucio only may be executed.
+    """
+    systems = [plan.state.kind_of(action.address).traits.writes_to for action in plan.permitted_actions]
+    if context.repository is None or "butler" not in systems or not context.repository.is_server:
+        return
+    from reconciler.systems.butler.server import refuse_writing
+
+    kinds = Counter(
+        action.address.kind for action, system in zip(plan.permitted_actions, systems, strict=True) if system == "butler"
+    )
+    more = ("what concerns Rucio alone can be applied: --only 'rucio_*'",) if "rucio" in systems else ()
+    raise refuse_writing(context.repository.uri, kinds, more)
 
 
 def run_plan(
