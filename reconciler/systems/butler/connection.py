@@ -140,10 +140,11 @@ class ButlerConnection:
         place = find_config_file(self.uri)
         if place.scheme not in server.WEB_SCHEMES:
             return bool(place.exists())
+        self._check_silence()
         try:
             self.config()
         except Exception as error:  # whatever reading YAML from a web server raises
-            if server.has_web_config(place, self.uri):
+            if server.check_web_config(place, self.uri, error):
                 raise
             return False
         return True
@@ -185,9 +186,7 @@ class ButlerConnection:
         """
         if writeable and self.read_only:
             raise WriteRefused(f"Butler {self.uri} was to be opened for writing in a check that only reads")
-        if self._silent is not None and time.monotonic() < self._silent_until:
-            raise self._silent  # the wait for it would be the same for each of many resources
-        self._silent = None
+        self._check_silence()
         if True in self._butlers:
             return self._butlers[True]
         if writeable not in self._butlers:
@@ -205,7 +204,7 @@ class ButlerConnection:
             if server.is_server(self.config()):
                 if writeable:
                     raise server.refuse_writing(self.uri)
-                return server.open_client(self.config())
+                return server.open_client(self.config(), self.uri)
             return self._open_direct(writeable)
         except ReconcileError:
             raise
@@ -233,12 +232,17 @@ class ButlerConnection:
         """Return the error about a universe that the installed Butler can't read, if opening the repository failed over it."""
         from sqlalchemy.exc import SQLAlchemyError
 
-        if self._config is None or isinstance(error, SQLAlchemyError | OSError) or server.explain_failure(error):
+        if self._config is None or isinstance(error, SQLAlchemyError | OSError) or server.is_server(self._config):
             return None
         with contextlib.suppress(Exception):  # the failure that is explained here is the one to report
-            read = server.read_universe if server.is_server(self._config) else _read_universe
-            return find_unreadable_universe(self.uri, read(self._config))
+            return find_unreadable_universe(self.uri, _read_universe(self._config))
         return None
+
+    def _check_silence(self) -> None:
+        """Raise the failure of a short time ago again: the wait for it would be the same for each of many resources."""
+        if self._silent is not None and time.monotonic() < self._silent_until:
+            raise self._silent
+        self._silent = None
 
     def _note_silent_server(self, failure: ObserveError) -> None:
         """Let questions fail at once for some time if a server didn't answer one in time."""

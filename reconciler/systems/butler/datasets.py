@@ -168,7 +168,7 @@ class DatasetReader:
         if not self.connection.is_server:
             return self.paths(refs)
         with translate_read_errors(self.connection.uri):
-            return server.read_recorded_paths(self.connection.open(), [ref.id for ref in refs])
+            return server.read_recorded_paths(self.connection.open(), [ref.id for ref in refs], self.connection.uri)
 
     def comparable_path(self, uri: str) -> str:
         """Return a URI in the form of those that `recorded_paths` returns: a server omits its scheme and host."""

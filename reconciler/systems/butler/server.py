@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from reconciler import redaction
 from reconciler.counts import plural
 from reconciler.errors import ObserveError, RepositoryReadOnly, clean
+from reconciler.systems.butler.universe import find_unreadable_universe
 from reconciler.systems.postgresql import find_statement_limit
 
 if TYPE_CHECKING:
@@ -60,38 +61,56 @@ def remember_tokens() -> None:
         redaction.remember(os.environ.get(name, ""))
 
 
-def open_client(config: Any) -> Butler:
-    """Open the client of a server, and check that the server answers.
+def open_client(config: Any, uri: str) -> Butler:
+    """Open the client of a server, which asks it for its universe.
 
     An answer is waited for as long as for one of a database, but never longer than the client would by itself.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If the installed Butler can't read the universe. If the server can't be asked, the client's own exception is raised.
     """
-    from lsst.daf.butler import Butler
-    from lsst.daf.butler.remote_butler import _http_connection
+    from lsst.daf.butler.remote_butler._factory import RemoteButlerFactory  # whose client can be set up before it asks
 
     remember_tokens()
-    butler = Butler.from_config(config, writeable=False)
-    limit = find_statement_limit()
-    library = getattr(_http_connection, "httpx2", None) or _http_connection.httpx  # lsst-daf-butler 29 uses httpx
-    client = butler._connection._client  # it has no public setting for its limits
-    client.timeout = library.Timeout(min(limit, LONGEST_SILENCE), connect=min(limit, CONNECT_LIMIT))
-    _ = butler.dimensions
+    factory = RemoteButlerFactory.create_factory_from_config(config)
+    limit = min(find_statement_limit(), LONGEST_SILENCE)
+    factory.http_client.timeout = (min(limit, CONNECT_LIMIT), limit, limit, limit)
+    answers: list[Any] = []
+    factory.http_client.event_hooks = {"response": [answers.append]}
+    try:
+        butler = factory.create_butler_with_credentials_from_environment()
+        _ = butler.dimensions
+    except Exception as error:
+        unreadable = next((found for answer in answers if (found := _find_unreadable_universe(uri, answer))), None)
+        if unreadable is not None:
+            raise unreadable from error
+        raise
+    factory.http_client.event_hooks = {}
     return butler
 
 
-def read_universe(config: Any) -> str:
-    """Return the definition of the universe that a server serves, as JSON, without making sense of it."""
-    from lsst.daf.butler import Butler
+def _find_unreadable_universe(uri: str, answer: Any) -> ObserveError | None:
+    """Return the error about the universe in an answer of a server, if the answer has one that this Butler can't read."""
+    if answer.status_code != HTTPStatus.OK or not answer.url.path.endswith("/universe"):
+        return None
+    try:
+        return find_unreadable_universe(uri, json.dumps(answer.json()["universe"]))
+    except (ValueError, KeyError, TypeError):  # it isn't an answer of a Butler server
+        return None
 
-    answer = Butler.from_config(config, writeable=False)._connection.get("universe")
-    return json.dumps(answer.json()["universe"])
 
-
-def read_recorded_paths(butler: Butler, ids: Sequence[UUID]) -> dict[str, str]:
+def read_recorded_paths(butler: Butler, ids: Sequence[UUID], uri: str) -> dict[str, str]:
     """Return the path of the file of each dataset by UUID, without those that have no file or several.
 
-    It is relative to the root of the datastore, or to that of the file system or server on which the file is.
+    It is relative to the root of the datastore, or to that of the file system or server on which the file is. ``uri`` is the
+    repository, for messages.
     """
-    source = butler._file_transfer_source  # the public way asks for each dataset by itself, and for a signed URL
+    # The public way asks for each dataset by itself, and for a signed URL; lsst-daf-butler 29 has neither way.
+    source = getattr(butler, "_file_transfer_source", None)
+    if source is None:
+        raise describe_unavailable(uri, "records of the datastore")
     found = source.get_file_info_for_transfer(ids)
     return {str(id): unquote(str(files[0].file_info.path)) for id, files in found.items() if len(files) == 1}
 
@@ -112,10 +131,19 @@ def refuse_writing(uri: str, actions: Mapping[str, int] = NOTHING, hints: Sequen
     return RepositoryReadOnly(text, actions, (NEEDS_DIRECT, *hints))
 
 
-def has_web_config(place: ResourcePath, uri: str) -> bool:
-    """Return True if there is a configuration file on a web server, which could not be read.
+def check_web_config(place: ResourcePath, uri: str, error: Exception) -> bool:
+    """Return False if there is no configuration file on a web server, and True if it exists and is wrong.
 
     A Butler server answers only GET, and `lsst.resources` takes each answer but 200 for a missing file.
+
+    Parameters
+    ----------
+    place : `lsst.resources.ResourcePath`
+        The file.
+    uri : `str`
+        The repository, for messages.
+    error : `Exception`
+        What was raised when it was read.
 
     Raises
     ------
@@ -126,12 +154,16 @@ def has_web_config(place: ResourcePath, uri: str) -> bool:
 
     failure = f"Butler {clean(uri)} could not be read: the server {place.netloc.rpartition('@')[2]}"
     try:
+        if isinstance(error, requests.exceptions.RequestException):
+            raise error
+        if not isinstance(error, FileNotFoundError):
+            return True
         with place.data_session as session:
             code = session.get(place.geturl(), stream=False, timeout=(CONNECT_LIMIT, LONGEST_SILENCE)).status_code
-    except requests.exceptions.Timeout as error:
-        raise ObserveError(f"{failure} did not answer in time", ("is it overloaded? Run again later",)) from error
-    except requests.exceptions.RequestException as error:
-        raise ObserveError(f"{failure} can't be reached", ("is it up, and is its URL right?",)) from error
+    except requests.exceptions.Timeout as late:
+        raise ObserveError(f"{failure} did not answer in time", ("is it overloaded? Run again later",)) from late
+    except requests.exceptions.RequestException as lost:
+        raise ObserveError(f"{failure} can't be reached", ("is it up, and is its URL right?",)) from lost
     if code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         return False
     if code != HTTPStatus.OK:
@@ -160,6 +192,10 @@ def explain_failure(error: BaseException) -> tuple[str, tuple[str, ...]] | None:
 
 def is_silence(error: BaseException | None) -> bool:
     """Return True if a server can't be reached or sent no answer in time, so that the next question would wait as long."""
+    import requests
+
+    if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
+        return True
     return error is not None and _is_failure(error) and not getattr(error, "status_code", None)
 
 
