@@ -16,7 +16,7 @@ import pytest
 import truth
 from butler_server import TOKEN, ButlerServer, running_server
 from conftest import STACK, Bench
-from faultproxy import FaultProxy
+from faultproxy import FaultProxy, Handler
 from test_doctor import lines_of
 from test_truth import Template
 from truth import CASES, Broken, Case
@@ -273,6 +273,29 @@ def test_a_repository_that_a_server_does_not_have_is_an_error(
     elsewhere = f"{butler_server.url}/elsewhere"
     assert f"no repository at {elsewhere}" in sqlite_bench.diff(state_of(sqlite_bench, elsewhere), 1)
     assert f"no repository at {elsewhere}" in sqlite_bench.apply(state_of(sqlite_bench, elsewhere), 1)
+
+
+def test_a_universe_that_the_installed_butler_cannot_read_is_named_through_a_server(
+    butler_server: ButlerServer, sqlite_bench: Bench, token: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server of a newer release sends its universe, which this client can't read."""
+    proxy = FaultProxy(butler_server.url)
+    url = serve(butler_server, sqlite_bench).replace(butler_server.url, proxy.url)
+    forward = Handler._forward
+
+    def change(handler: Handler, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        status, headers, content = forward(handler, body)
+        if handler.path.endswith("/universe"):
+            answer = json.loads(content)
+            answer["universe"]["version"] = 7100
+            answer["universe"]["elements"]["visit"]["metadata"].append({"name": "spin", "type": "quaternion"})
+            content = json.dumps(answer).encode()
+        return status, headers, content
+
+    monkeypatch.setattr(Handler, "_forward", change)
+    output = " ".join(sqlite_bench.diff(state_of(sqlite_bench, url), 1).split())
+    assert "can't read its dimension universe, version 7100 of daf_butler" in output
+    assert "set up a newer stack" in output
 
 
 def test_a_label_may_be_that_of_a_server(butler_server: ButlerServer, sqlite_bench: Bench, token: None) -> None:

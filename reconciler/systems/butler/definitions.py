@@ -191,7 +191,7 @@ class DefinitionReader:
         universe = self.universe()
         if name not in universe.elements.names:
             text = f"its dimension universe, version {universe.version} of {universe.namespace}, has no dimension {name}"
-            hint = "only tables about collections and dataset types work with the universe of another project"
+            hint = "only tables about dimensions that it has can be compared with this repository"
             raise ObserveError(f"Butler {self.connection.uri}: {text}", (hint,))
         return universe[name]
 
