@@ -137,7 +137,7 @@ class RepositoryReadOnly(PlanError):
         Further lines: what is known, and what to do.
     """
 
-    def __init__(self, message: str, actions: Mapping[str, int], hints: Sequence[str] = ()) -> None:
+    def __init__(self, message: str | Sequence[str], actions: Mapping[str, int], hints: Sequence[str] = ()) -> None:
         self.actions = dict(actions)
         super().__init__(message, hints)
 

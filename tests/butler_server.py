@@ -1,8 +1,8 @@
 """The real Butler server of lsst-daf-butler, in a process of its own and over real HTTP, for tests of its real client.
 
 Only what stands in front of it at a facility is played: an ingress, as Gafaelfawr's, that checks the bearer token and adds the
-headers with the user's name and token, and the answer about the groups of that user. Run as a program, this is the server; it takes
-the file descriptor of a socket that listens.
+headers with the user's name and token, and the answer about the groups of that user. Run as a program, this is the server; it
+takes the file descriptor of a socket that listens.
 """
 
 from __future__ import annotations

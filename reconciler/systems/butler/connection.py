@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from reconciler import redaction
-from reconciler.errors import ObserveError, ReconcileError, RepositoryReadOnly, WriteRefused, clean
+from reconciler.errors import ObserveError, ReconcileError, WriteRefused, clean
 from reconciler.systems.butler import server
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
 from reconciler.systems.butler.repository_index import describe_absence, find_config_file

@@ -37,7 +37,7 @@ TOKEN_VARIABLES = ("BUTLER_RUBIN_ACCESS_TOKEN", "ACCESS_TOKEN", "CADC_TOKEN")
 CONNECT_LIMIT = 10.0
 """Seconds within which a server has to accept a connection, as for PostgreSQL."""
 LONGEST_SILENCE = 120.0
-"""Seconds without any data after which an answer is given up, the client's own default; a server sends signs of life each 15 s."""
+"""Seconds without any data after which an answer is given up, the client's own default;"""
 NEEDS_DIRECT = (
     "name a direct Butler of the same repository instead: the folder or URL of its own butler.yaml, or a label of the repository "
     "index for that"
@@ -127,7 +127,7 @@ def refuse_writing(uri: str, actions: Mapping[str, int] = NOTHING, hints: Sequen
     if actions:
         count = sum(actions.values())
         tables = ", ".join(f"{kind} {number:,}" for kind, number in actions.items())
-        text += f"; {plural(count, 'action')} need{'s' if count == 1 else ''} a direct Butler ({tables}); nothing was changed"
+        text += f"; {plural(count, 'action')} need{'s' if count == 1 else ''} a direct Butler ({tables})"
     return RepositoryReadOnly(text, actions, (NEEDS_DIRECT, *hints))
 
 
@@ -209,7 +209,9 @@ def _explain_status(code: int) -> tuple[str, tuple[str, ...]]:
         hint = "is the token in BUTLER_RUBIN_ACCESS_TOKEN (or ACCESS_TOKEN) one of this server, and still valid?"
         return f"the Butler server refused the access token ({name})", (hint,)
     if code == HTTPStatus.FORBIDDEN:
-        return f"the Butler server refused access to this repository ({name})", ("ask for membership in a group that may read it",)
+        return f"the Butler server refused access to this repository ({name})", (
+            "ask for membership in a group that may read it",
+        )
     if code == HTTPStatus.NOT_FOUND:
         hint = "is the name at the end of the URL right? It is the server's own label of the repository"
         return f"the Butler server doesn't know this repository ({name})", (hint,)
