@@ -37,7 +37,7 @@ TOKEN_VARIABLES = ("BUTLER_RUBIN_ACCESS_TOKEN", "ACCESS_TOKEN", "CADC_TOKEN")
 CONNECT_LIMIT = 10.0
 """Seconds within which a server has to accept a connection, as for PostgreSQL."""
 LONGEST_SILENCE = 120.0
-"""Seconds without any data after which an answer is given up, the client's own default;"""
+"""Seconds without any data after which an answer is given up, the client's own default."""
 NEEDS_DIRECT = (
     "name a direct Butler of the same repository instead: the folder or URL of its own butler.yaml, or a label of the repository "
     "index for that"
