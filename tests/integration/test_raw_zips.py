@@ -250,6 +250,19 @@ def test_a_dataset_that_was_removed_is_noticed_despite_a_proof(
     assert f"{guided.name}  lacks {dataset_type}" in nights.bench.diff(state, 2)
 
 
+def test_a_window_that_rolls_on_leaves_the_night_before_it_alone(
+    few: None, nights: ZipNights, state: Path, reads: list[str]
+) -> None:
+    reads.clear()
+    nights.take(20260301, [1, 2])
+    state = nights.state(nights=f"{SECOND}..20260301")
+    output = nights.bench.diff(state, 2)
+    assert "exposures: 2 of 5 missing" in output
+    assert str(FIRST) not in output
+    assert {Path(uri).parent.name for uri in reads} == {"20260301"}
+    nights.bench.apply_and_check(state)
+
+
 def test_a_zip_that_left_rucio_is_noticed_despite_a_proof(few: None, nights: ZipNights, state: Path) -> None:
     gone = nights.exposures[0]
     nights.detach(gone, gone.zip_path)

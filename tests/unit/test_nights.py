@@ -46,3 +46,21 @@ def test_a_night_begins_at_noon_utc() -> None:
     before = datetime.datetime(2025, 4, 16, 11, 59, tzinfo=datetime.UTC)
     assert find_running_night(before) == 20250415
     assert find_running_night(before + datetime.timedelta(minutes=1)) == 20250416
+
+
+@pytest.mark.parametrize(
+    ("nights", "others", "rest"),
+    [
+        ("20250228..20250302", "20250227..20250301", {20250302}),
+        ("20250226..20250301", "20250228..20250301", {20250226, 20250227}),
+        ("20250228..20250301", "20250228..20250301", set()),
+        ("20250228..20250301", "20240101..20260101", set()),
+        ("20250228..20250301", "20260101..20260102", {20250228, 20250301}),
+        ("20250228..", "20250301..", {20250228}),
+        ("20250301..", "20250228..", set()),
+        ("20250228..", "20250301..20250401", None),
+        ("20000101..20250301", "20250228..20250301", None),
+    ],
+)
+def test_nights_without_others_are_listed_if_they_are_few(nights: str, others: str, rest: set[int] | None) -> None:
+    assert resolve_nights(nights).subtract(resolve_nights(others)) == rest

@@ -15,7 +15,7 @@ from reconciler.kinds.raw_zip.findings import check_places, describe_damaged, de
 from reconciler.kinds.raw_zip.ingested import IngestedNights
 from reconciler.kinds.raw_zip.listing import ZipDatasets, find_night
 from reconciler.kinds.raw_zip.spec import RawZipSpec
-from reconciler.kinds.shared.nights import Nights
+from reconciler.kinds.shared.nights import Nights, resolve_nights
 from reconciler.kinds.shared.proven_datasets import Growth, ProvenDatasets, digest_spec
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class _Proofs:
 
     datasets: tuple[ProvenDatasets, ...]
     counts: tuple[int, ...]
+    nights: Nights
     inputs: Mapping[str, str]
     added: set[str] = field(default_factory=set)
 
@@ -74,7 +75,7 @@ class _Proofs:
         address = str(Address("raw_zip", name))
         claims = [(address, RAW, name)] + ([(f"{address} guiders", GUIDER, spec.guiders)] if spec.guiders else [])
         proven = tuple(ProvenDatasets.prepare(context, about, digest, inputs, what, [run]) for about, what, run in claims)
-        return cls(proven, tuple(context.butler.count(what, [run]) for _, what, run in claims), inputs)
+        return cls(proven, tuple(context.butler.count(what, [run]) for _, what, run in claims), nights, inputs)
 
     @property
     def count(self) -> int:
@@ -91,7 +92,7 @@ class _Proofs:
             proven.record(count, count)
 
     def find_changed_nights(self) -> set[int] | None:
-        """Return the nights whose Rucio datasets have changed since a proof; None if that isn't all that can have changed.
+        """Return the nights that are new or whose Rucio datasets have changed since a proof; None if more can have changed.
 
         ``added`` are then the datasets that came to the repository since.
         """
@@ -107,8 +108,11 @@ class _Proofs:
 
     def _compare_inputs(self, growth: Growth) -> set[int] | None:
         names = [did for did in {*growth.inputs, *self.inputs} if growth.inputs.get(did) != self.inputs.get(did)]
-        nights = [find_night(did) for did in names if did != WINDOW]
-        return None if None in nights else {night for night in nights if night is not None}
+        changed = [find_night(did) for did in names if did != WINDOW]
+        added = self.nights.subtract(resolve_nights(growth.inputs[WINDOW]))
+        if added is None or None in changed:
+            return None
+        return added | {night for night in changed if night is not None and night in self.nights}
 
 
 def _compare_nights(

@@ -23,6 +23,8 @@ NIGHTS = Field(
 _WINDOW = re.compile(r"last +([1-9]\d{0,4})")
 _RANGE = re.compile(r"(\d{8})(?:(\.\.)(\d{8})?)?")
 _ALWAYS = 99991231
+MOST_LISTED = 2_000
+"""Nights that `Nights.subtract` lists."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,20 @@ class Nights:
     def is_bounded(self) -> bool:
         """Whether there is a last night."""
         return self.last != _ALWAYS
+
+    def subtract(self, others: Nights) -> set[int] | None:
+        """Return these nights without others; None if they are more than a few years, or have no end."""
+        if self.last == others.last:
+            last = min(self.last, others.first)
+        elif self.is_bounded:
+            last = self.last
+        else:
+            return None
+        first, end = _parse_day(str(self.first)), _parse_day(str(last))
+        if (end - first).days > MOST_LISTED:
+            return None
+        days = (first + datetime.timedelta(days=number) for number in range((end - first).days + 1))
+        return {night for night in map(_to_night, days) if night in self and night not in others}
 
 
 def resolve_nights(text: str, tonight: int | None = None) -> Nights:
