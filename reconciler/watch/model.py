@@ -306,7 +306,7 @@ class Finding:
 
     @property
     def age(self) -> datetime.timedelta:
-        """How long it has been there."""
+        """The time between its first and its last observation; zero at the first."""
         return self.last_seen - self.first_seen
 
     @property
@@ -404,6 +404,6 @@ class StateReport:
         return news or (self.previous is not None and self.previous is not self.verdict)
 
 
-def worst_code(codes: set[int]) -> int:
+def worst_check_code(codes: set[int]) -> int:
     """Return the exit code of several checks: could not check (1), drift (2), locked (75), in sync (0), the first that occurs."""
     return next((code for code in (1, 2, 75) if code in codes), 0)
