@@ -73,7 +73,7 @@ class FoundDifference:
     field : `str`
         The key, or the noun of the members, that differs; empty for the resource as a whole.
     text : `str`
-        One line for operators.
+        What differs, for operators, in one line; for what could not be checked, a line for each problem.
     fingerprint : `str`
         SHA-256 of the difference without anything that changes by itself, such as its age.
     count : `int`
@@ -85,7 +85,7 @@ class FoundDifference:
     line : `int`
         Line of the table in the state file; 0 if unknown.
     commands : `tuple` [`str`, ...]
-        Commands that remove the difference, for a shell.
+        Commands that remove the differences of the resource, for a shell.
     hints : `tuple` [`str`, ...]
         What to do about what could not be checked.
     """
