@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.watch.locations import HistoryError, HistoryLocation
+from reconciler.watch.locations import HistoryError, HistoryLocation, MissingHistory
 from reconciler.watch.migrations import HEAD
 from reconciler.watch.model import Cause, Verdict
 
@@ -187,8 +187,10 @@ def open_reading(location: HistoryLocation) -> Iterator[Query]:
 
     Raises
     ------
+    reconciler.watch.locations.MissingHistory
+        If there is no file yet.
     reconciler.watch.locations.HistoryError
-        If there is none, it was written by a newer version or another program, or a statement fails.
+        If it can't be read, was written by a newer version or another program, or a statement fails.
     """
     opened = _read_file(location.file) if location.file is not None else _read_server(location)
     with opened as query:
@@ -205,7 +207,7 @@ def _read_file(path: Path) -> Iterator[Query]:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise HistoryError(f"there is no history at {path}", ("run reconcile drift, or give --history",)) from error
+        raise MissingHistory(f"there is no history at {path}", ("run reconcile drift, or give --history",)) from error
     except OSError as error:
         raise HistoryError(f"the history {path} can't be read: {error.strerror}") from error
     try:

@@ -151,3 +151,10 @@ def test_a_history_in_a_folder_without_permission_cannot_be_read(tmp_path: Path,
     forbid_access(monkeypatch, path)
     with pytest.raises(HistoryError, match="can't be read: Permission denied"):
         read_latest(HistoryLocation(path), now=night(1))
+
+
+def test_doctor_reports_a_history_in_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.sqlite"
+    forbid_access(monkeypatch, path)
+    output = CliRunner().invoke(main, ["doctor", "--history", str(path), str(tmp_path / "none.toml")]).output
+    assert f"the history {path} can't be read: Permission denied" in " ".join(output.split())
