@@ -9,7 +9,8 @@
     │   └── RegistryNeedsRecovery    a killed writer left a journal, which only an apply may roll back
     ├── PlanError                the desired state can't be ordered or can't be reached
     │   ├── ConflictError            the state contradicts what exists; only an operator knows which is right
-    │   └── RemovalRefused           more would be removed than was allowed
+    │   ├── RemovalRefused           more would be removed than was allowed
+    │   └── RepositoryReadOnly       the repository is a Butler server, which can't be changed
     ├── PluginError              the kind or the report format of another package doesn't work
     ├── LockHeld                 another apply is running
     ├── LockLost                 the lock was lost during a run, which has stopped
@@ -120,6 +121,24 @@ class RemovalRefused(PlanError):
 
     def __init__(self, message: str | Sequence[str], count: int, hints: Sequence[str] = ()) -> None:
         self.count = count
+        super().__init__(message, hints)
+
+
+class RepositoryReadOnly(PlanError):
+    """A plan changes a repository that is a Butler server, which only answers questions; nothing was changed.
+
+    Parameters
+    ----------
+    message : `str`
+        Which repository.
+    actions : `Mapping` [`str`, `int`]
+        Number of actions that need a direct Butler, by table.
+    hints : sequence of `str`
+        Further lines: what is known, and what to do.
+    """
+
+    def __init__(self, message: str | Sequence[str], actions: Mapping[str, int], hints: Sequence[str] = ()) -> None:
+        self.actions = dict(actions)
         super().__init__(message, hints)
 
 

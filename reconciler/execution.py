@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from reconciler.engine.model import DifferenceKind
 from reconciler.engine.plan import Entry, Plan
 from reconciler.engine.recording import RecordingListener
 from reconciler.engine.result import ApplyResult
-from reconciler.errors import Interrupted, LockHeld, LockLost, ObserveError, ReconcileError, RegistryNeedsRecovery
+from reconciler.errors import (
+    Interrupted,
+    LockHeld,
+    LockLost,
+    ObserveError,
+    ReconcileError,
+    RegistryNeedsRecovery,
+    RepositoryReadOnly,
+)
 from reconciler.systems.bulk import Cancellation, StopRequest
 from reconciler.systems.context import Context
 
@@ -65,6 +74,33 @@ def acquire_locks(
 def check_journal(path: Path | None) -> None:
     """Check that the journal can be written: nothing is done without a record; raise `ApplyError` if it can't."""
     Journal(path or state_folder() / "journal.jsonl").check()
+
+
+def check_writable(plan: Plan, context: Context) -> None:
+    """Refuse a plan that changes a repository that is a Butler server; one that changes Rucio only may be executed.
+
+    Raises
+    ------
+    reconciler.errors.RepositoryReadOnly
+        If it does.
+    """
+    refusal = find_refusal(plan, context)
+    if refusal is not None:
+        raise RepositoryReadOnly(refusal.problems, refusal.actions, (*refusal.hints, "nothing was changed"))
+
+
+def find_refusal(plan: Plan, context: Context) -> RepositoryReadOnly | None:
+    """Return why a plan can't be executed, if it changes a repository that is a Butler server."""
+    systems = [plan.state.kind_of(action.address).traits.writes_to for action in plan.permitted_actions]
+    if context.repository is None or "butler" not in systems or not context.repository.is_server:
+        return None
+    from reconciler.systems.butler.server import refuse_writing
+
+    kinds = Counter(
+        action.address.kind for action, system in zip(plan.permitted_actions, systems, strict=True) if system == "butler"
+    )
+    more = ("what concerns Rucio alone can be applied: reconcile apply --only 'rucio_*'",) if "rucio" in systems else ()
+    return refuse_writing(context.repository.uri, kinds, more)
 
 
 def run_plan(

@@ -312,6 +312,8 @@ class Session:
             If the lock was lost during the run; what is done stays, and is in the journal.
         reconciler.errors.RemovalRefused
             If the plan removes unwanted members and ``prune`` is False, or more than the limits allow; nothing was changed.
+        reconciler.errors.RepositoryReadOnly
+            If the plan changes a repository that is a Butler server; nothing was changed.
         reconciler.errors.StateError
             If the plan was made by another session, or an input file is invalid.
         reconciler.errors.PlanError
@@ -332,6 +334,7 @@ class Session:
             if time.monotonic() - self._decided > FRESH:
                 self.context.forget()  # the lock doesn't keep out other programs
             check_removal_limits(current, prune_limit)
+            execution.check_writable(current, self.context)
             return execution.run_plan(
                 replace(current, prune=current.prune and prune),
                 self.context,
@@ -410,7 +413,8 @@ def open_session(
     repository = find_repository(state)
     if repository is not None:
         from reconciler.systems.butler.connection import import_butler
-        from reconciler.systems.butler.repository import Repository, locate_repository
+        from reconciler.systems.butler.repository import Repository
+        from reconciler.systems.butler.repository_index import locate_repository
         from reconciler.systems.postgresql import find_statement_limit
 
         find_statement_limit()  # a wrong value is an error of its own, not one of opening the repository

@@ -15,7 +15,7 @@ from reconciler.cli.live import SignOfLife
 from reconciler.engine import plan_file
 from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
-from reconciler.execution import check_journal
+from reconciler.execution import check_journal, check_writable
 from reconciler.report import saved_plan
 from reconciler.report.run import RunReport, report_run
 from reconciler.report.summary import summarize
@@ -144,6 +144,7 @@ def _confirm_and_run(session: Session, plan: Plan, options: ApplyOptions, output
     state = (str(session.state.path), session.state.name)
     counts = summarize(plan)
     check_removal_limits(plan, options.prune_limit)
+    check_writable(plan, session.context)
     if plan.permitted_actions and output.ask:
         if not output.confirm(count_removals(plan)):
             code = DIFFERENCES

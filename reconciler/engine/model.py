@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Na
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
+from reconciler.index_variables import REPOSITORY_INDEXES
+
 if TYPE_CHECKING:
     from reconciler.engine.kind import Kind
     from reconciler.errors import ReconcileError
@@ -141,9 +143,6 @@ def resolve_unless_label(place: str, info: ValidationInfo) -> str:
     may_be_label = "/" not in place and any(os.environ.get(name) for name in REPOSITORY_INDEXES)
     return place if may_be_label else resolve_from_state_folder(place, info)
 
-
-REPOSITORY_INDEXES = ("DAF_BUTLER_REPOSITORY_INDEX", "DAF_BUTLER_REPOSITORIES")
-"""Environment variables that give the Butler its labels of repositories."""
 
 RepositoryLocation = Annotated[str, AfterValidator(resolve_unless_label)]
 """The location of a repository: a relative path as `InputPath`, or a name that may be a label of the Butler's index."""

@@ -256,12 +256,12 @@ def _find_moved_files(
     if spec.transfer != "direct":
         return find_wrong_records(context, refs, desired)
     chosen = {key: ref for key, ref in refs.items() if key in desired}
-    paths = context.butler.paths(chosen.values())
+    paths = context.butler.recorded_paths(chosen.values())
     existing = {key: paths.get(str(ref.id)) for key, ref in chosen.items()}
     return [
         {**desired[key], "existing_path": path or NO_RECORD}
         for key, path in existing.items()
-        if not _is_same_file(path, desired[key]["path"])
+        if path is None or path != context.butler.comparable_path(desired[key]["path"])
     ]
 
 
@@ -286,12 +286,6 @@ def _find_desired_files(
             raise StateError(f"{spec.table}: two files for {dict(row.data_id)}: {desired[key]['path']} and {path}")
         desired[key] = {**row.data_id, "path": path}
     return desired
-
-
-def _is_same_file(existing: str | None, path: str) -> bool:
-    from reconciler.systems.storage import normalize_uri
-
-    return existing is not None and existing == normalize_uri(path)
 
 
 def _check_storage(context: Context, name: str, spec: FileIngestSpec) -> tuple[Condition, ...]:

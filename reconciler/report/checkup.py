@@ -185,8 +185,32 @@ def _check_repository(session: Session) -> Iterator[Check]:
             return failed("lock", holder, "wait for that run, or give --lock-timeout 10m to apply")
         return passed("lock", "no apply is running")
 
+    if repository.is_server:
+        yield _check_server(session)
+        return
     yield make_check("writing", check_writing)
     yield make_check("lock", check_lock)
+
+
+def _check_server(session: Session) -> Check:
+    """Check that a state whose repository is a Butler server changes nothing in it."""
+    from reconciler.systems.butler.server import refuse_writing
+
+    refusal = refuse_writing(session.context.butler.uri)
+    tables = [
+        address.kind
+        for address, spec in session.state.resources.items()
+        if spec.manage != "observe" and address.kind != "repository" and _writes_to_butler(session, address.kind)
+    ]
+    if not tables:
+        return passed("writing", f"{refusal}; no table of this state needs more")
+    count = plural(len(tables), "resource")
+    text = f"{refusal}: diff and drift work, and apply can't change {count} ({', '.join(dict.fromkeys(tables))})"
+    return failed("writing", text, *refusal.hints, 'or set manage = "observe" for what is only watched here')
+
+
+def _writes_to_butler(session: Session, kind: str) -> bool:
+    return session.state.kinds[kind].traits.writes_to == "butler" and kind != "expect"
 
 
 def _check_rucio(session: Session) -> Iterator[Check]:

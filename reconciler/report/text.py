@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.engine.kind import Kind
 from reconciler.engine.model import Action, Difference, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
+from reconciler.errors import ReconcileError
 from reconciler.report import summary
 from reconciler.report.formatting import Line, count_of, format_seconds, format_size, in_columns, plural, without_name
 from reconciler.report.members import list_members
@@ -360,6 +361,13 @@ def report_unknown(plan: Plan) -> Iterator[Line]:
         differ = len(plan.differing)
         count = f"{plural(known, 'resource')}, {differ:,} {'differs' if differ == 1 else 'differ'}"
         yield Line(f"  The rest was checked: {count}. {plural(len(plan.unknown), 'resource')} unknown.")
+
+
+def report_refusal(refusal: ReconcileError | None) -> Iterator[Line]:
+    """Yield why an apply would refuse this plan, and what to do."""
+    if refusal is not None:
+        yield Line(f"An apply is refused: {refusal}.", "yellow")
+        yield from (Line(f"  {hint}") for hint in refusal.hints)
 
 
 def summarize(plan: Plan, elapsed: float) -> Line:

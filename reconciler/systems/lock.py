@@ -149,6 +149,8 @@ class _RepositoryLock:
         """Return the lock at the place of the registry that the repository has, or will have; None if that can't be found out."""
         from lsst.daf.butler import Config
 
+        if self.repository.is_server:
+            return None  # it is never changed
         exists = self.repository.status != "absent"
         url, namespace = registry_of(self.repository.config() if exists else Config(self.seed))
         if url.get_backend_name() == "postgresql":

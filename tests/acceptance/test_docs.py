@@ -28,8 +28,9 @@ def needs_a_playground(page: Path) -> bool:
 
 
 def page_parameters(*, slow: bool) -> list[object]:
-    """The pages that have commands or files, each with its path as its name."""
-    pages = [page for page in PAGES if needs_a_playground(page) is slow and any(read_steps(page.read_text()))]
+    """The pages that have commands or files, each with its path as its name, but those that another test follows."""
+    followed = [page for page in PAGES if not page.read_text().startswith("<!-- followed by: tests/")]
+    pages = [page for page in followed if needs_a_playground(page) is slow and any(read_steps(page.read_text()))]
     return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
 
 

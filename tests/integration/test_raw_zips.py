@@ -288,3 +288,12 @@ def test_expectations_compare_nights_with_rucio(nights: ZipNights) -> None:
     assert f"{SECOND} has 3 exposures, 4 expected" in output
     nights.deliver(late)
     nights.bench.apply_and_check(state)
+
+
+def test_zips_are_compared_before_the_repository_exists(empty_bench: Bench, world: World, client: Any, fresh_scope: str) -> None:
+    empty_bench.environment |= world.environment()
+    nights = ZipNights(empty_bench, world, client, fresh_scope)
+    nights.take(FIRST, [1, 2])
+    state = nights.state(more='verify = "sample:2"\n')
+    assert "missing: 2 exposures" in empty_bench.diff(state, 2)
+    empty_bench.apply_and_check(state)

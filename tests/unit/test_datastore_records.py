@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from reconciler.kinds.shared.datastore_records import NO_RECORD, compare_paths
+from reconciler.systems.storage import normalize_uri
 
 DESIRED = {key: {"id": key, "path": f"file:///data/{key}.fits"} for key in "ab"}
 
@@ -25,10 +26,10 @@ DESIRED = {key: {"id": key, "path": f"file:///data/{key}.fits"} for key in "ab"}
 def test_records_that_are_missing_or_of_another_file_are_found(
     recorded: Mapping[str, str | None], wrong: Mapping[str, str]
 ) -> None:
-    found = compare_paths({**recorded}, {**DESIRED})
+    found = compare_paths({**recorded}, {**DESIRED}, normalize_uri)
     assert {member["id"]: member["existing_path"] for member in found} == wrong
 
 
 def test_datasets_that_share_one_file_as_desired_are_not_wrong() -> None:
     desired = {key: {"id": key, "path": "/data/all.fits"} for key in "ab"}
-    assert not list(compare_paths({"a": "davs://x/all.fits", "b": "davs://x/all.fits"}, {**desired}))
+    assert not list(compare_paths({"a": "davs://x/all.fits", "b": "davs://x/all.fits"}, {**desired}, normalize_uri))

@@ -103,13 +103,11 @@ def check_places(
     """Describe raws without a record in the datastore, or with one of another file than their zip."""
     if not raws or not context.policy.compares_records(len(raws)):
         return
-    from reconciler.systems.storage import normalize_uri
-
-    paths = context.butler.paths(raws.values())
+    paths = context.butler.recorded_paths(raws.values())
     members = []
     for zipped in present:
         places = {paths.get(id, NO_RECORD).partition("#")[0] for id in by_exposure[zipped.obs_id]}
-        wrong = places - {normalize_uri(zipped.path)} if spec.transfer == "direct" else places & {NO_RECORD}
+        wrong = places - {context.butler.comparable_path(zipped.path)} if spec.transfer == "direct" else places & {NO_RECORD}
         if wrong:
             members.append({"exposure": zipped.obs_id, "day_obs": zipped.night, "existing_path": ", ".join(sorted(wrong))})
     if members:

@@ -7,7 +7,7 @@ another protocol or path is no difference here, since that depends on how each d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from reconciler.engine.model import JsonObject
@@ -24,15 +24,19 @@ def find_wrong_records(
 ) -> Iterator[JsonObject]:
     """Yield the desired members, each with its ``path``, whose datasets have no record or one of another dataset's file."""
     chosen = {key: ref for key, ref in refs.items() if key in desired}
-    paths = context.butler.paths(chosen.values())
-    yield from compare_paths({key: paths.get(str(ref.id)) for key, ref in chosen.items()}, desired)
+    paths = context.butler.recorded_paths(chosen.values())
+    recorded = {key: paths.get(str(ref.id)) for key, ref in chosen.items()}
+    yield from compare_paths(recorded, desired, context.butler.comparable_path)
 
 
-def compare_paths(recorded: Mapping[Hashable, str | None], desired: Mapping[Hashable, JsonObject]) -> Iterator[JsonObject]:
-    """Yield the desired members whose recorded path is missing, or is the path of another member."""
-    from reconciler.systems.storage import normalize_uri
+def compare_paths(
+    recorded: Mapping[Hashable, str | None], desired: Mapping[Hashable, JsonObject], comparable: Callable[[str], str]
+) -> Iterator[JsonObject]:
+    """Yield the desired members whose recorded path is missing, or is the path of another member.
 
-    own = {key: normalize_uri(member["path"]) for key, member in desired.items()}
+    ``comparable`` returns a URI in the form of the recorded ones.
+    """
+    own = {key: comparable(member["path"]) for key, member in desired.items()}
     owned = set(own.values())
     users: dict[str | None, set[str]] = defaultdict(set)
     for key, path in recorded.items():

@@ -208,7 +208,7 @@ def _compare(
     paths: Paths,
 ) -> ExportParts:
     """Compare one export file with the repository."""
-    datasets, conflicts = _compare_datasets(content, source, existing, paths)
+    datasets, conflicts = _compare_datasets(context, content, source, existing, paths)
     datasets, unknown = split_resolvable(context, datasets, source.path)
     datasets, waiting = split_delivered(context, source.delivered_by, datasets)
     collections, dataset_types = context.butler.collections(), context.butler.dataset_types()
@@ -255,7 +255,7 @@ def _find_definition_conflicts(context: Context, content: ExportFile) -> Iterato
 
 
 def _compare_datasets(
-    content: ExportFile, source: ExportSource, existing: Existing, paths: Paths
+    context: Context, content: ExportFile, source: ExportSource, existing: Existing, paths: Paths
 ) -> tuple[Members, tuple[Condition, ...]]:
     """Compare datasets by UUID, and find data IDs that belong to another UUID."""
     known = {dataset_type: found for dataset_type, found in existing.items() if isinstance(found, Comparison)}
@@ -279,7 +279,7 @@ def _compare_datasets(
         desired[dataset_id] = {**member, "path": source.locate(dataset.path)}
     present = {dataset_id for found in refs.values() for dataset_id in found}
     present |= {dataset_id for dataset_id, dataset in content.datasets.items() if dataset.dataset_type in known}
-    changed = _find_wrong_records(desired, paths)
+    changed = _find_wrong_records(context, desired, paths)
     members = dataclasses.replace(Members.compare("datasets", desired, present, changed=changed), compared=compared)
     if not conflicts:
         return members, ()
@@ -294,18 +294,18 @@ def _list_paths(context: Context, pools: Mapping[str, _Pool], existing: Existing
         for dataset_type, found in existing.items()
         if not isinstance(found, Comparison) and context.policy.compares_records(len(pools[dataset_type].desired))
     }
-    paths = context.butler.paths(ref for refs in chosen.values() for ref in refs.values())
+    paths = context.butler.recorded_paths(ref for refs in chosen.values() for ref in refs.values())
     return {dataset_type: {dataset_id: paths.get(dataset_id) for dataset_id in refs} for dataset_type, refs in chosen.items()}
 
 
-def _find_wrong_records(desired: Mapping[Hashable, JsonObject], paths: Paths) -> Iterator[JsonObject]:
+def _find_wrong_records(context: Context, desired: Mapping[Hashable, JsonObject], paths: Paths) -> Iterator[JsonObject]:
     """Find the datasets whose records in the datastore are missing or wrong."""
     for dataset_type in sorted({member["dataset_type"] for member in desired.values()} & paths.keys()):
         own = {dataset_id: member for dataset_id, member in desired.items() if member["dataset_type"] == dataset_type}
         recorded: dict[Hashable, str | None] = {
             dataset_id: path for dataset_id, path in paths[dataset_type].items() if dataset_id in own
         }
-        yield from compare_paths(recorded, own)
+        yield from compare_paths(recorded, own, context.butler.comparable_path)
 
 
 def _compare_certifications(content: ExportFile, certified: set[Certification]) -> Members:

@@ -111,8 +111,12 @@ class CollectionCatalog(Mapping[str, CollectionFacts]):
         butler = self.connection.open()
         # A name with a bracket is a pattern to the Butler unless it is escaped; it takes compiled expressions too.
         words: list[Any] = [name if WILDCARDS.isdisjoint(name) else re.compile(re.escape(name)) for name in names]
+        if self.connection.is_server and not all(isinstance(word, str) for word in words):
+            words = ["*"]  # a server takes no expressions
+        asked = frozenset(names)
         infos = butler.collections.query_info(words, include_chains=True, include_summary=True, include_doc=True)
         return {
             info.name: CollectionFacts(info.type.name, tuple(info.children), info.doc or "", frozenset(info.dataset_types or ()))
             for info in infos
+            if info.name in asked
         }

@@ -16,8 +16,11 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from reconciler import redaction
-from reconciler.errors import ObserveError, WriteRefused, clean, did_you_mean
+from reconciler.errors import ObserveError, ReconcileError, WriteRefused, clean
+from reconciler.systems.butler import server
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
+from reconciler.systems.butler.repository_index import describe_absence, find_config_file
+from reconciler.systems.butler.universe import ATTRIBUTE, find_unreadable_universe
 from reconciler.systems.postgresql import DEFAULT_LIMITS, Limits, Silence, find_statement_limit, limit_waits, limited_waits
 
 if TYPE_CHECKING:
@@ -34,8 +37,6 @@ MOST_SILENCES = 3
 """Statements without an answer in time after which it is not asked again; the Butler repeats some writes."""
 MISSING_ATTRIBUTE_ERRORS = ("LookupError", "MissingManagerError")
 """Exceptions that the Butler raises when attributes of a registry are missing."""
-LAST_ATTRIBUTE = "config:dimensions.json"
-"""The attribute that creating a registry writes last, after all tables; each attribute is written in its own transaction."""
 
 
 class ButlerConnection:
@@ -66,8 +67,12 @@ class ButlerConnection:
     def cached(self, key: Hashable, read: Callable[[], T]) -> T:
         """Return the cached answer to a question, reading it the first time; raises ObserveError if that fails."""
         if key not in self._answers:
-            with translate_read_errors(self.uri):
-                self._answers[key] = read()
+            try:
+                with translate_read_errors(self.uri):
+                    self._answers[key] = read()
+            except ObserveError as error:
+                self._note_silent_server(error)
+                raise
         answer: T = self._answers[key]
         return answer
 
@@ -117,9 +122,9 @@ class ButlerConnection:
 
     def _read_status(self) -> Status:
         silence_loggers()
-        if not _has_config(self.uri):
+        if not self._has_config():
             if not self.may_create:
-                raise _describe_absence(self.uri, self.label)
+                raise describe_absence(self.uri, self.label)
             return "absent"
         try:
             self.open()
@@ -130,13 +135,29 @@ class ButlerConnection:
             return "half-made"
         return "ready"
 
+    def _has_config(self) -> bool:
+        """Return True if there is a ``butler.yaml``."""
+        place = find_config_file(self.uri)
+        if place.scheme not in server.WEB_SCHEMES:
+            return bool(place.exists())
+        self._check_silence()
+        try:
+            self.config()
+        except Exception as error:  # whatever reading YAML from a web server raises
+            if server.check_web_config(place, self.uri, error):
+                raise
+            return False
+        return True
+
     def _is_half_made(self, cause: BaseException | None) -> bool:
         """Return True if the repository can't be opened because tables or attributes of its registry are missing."""
         from sqlalchemy.exc import OperationalError, ProgrammingError
 
         if isinstance(cause, OperationalError | ProgrammingError) and _reports_missing_tables(clean(cause)):
             return True
-        return type(cause).__name__ in MISSING_ATTRIBUTE_ERRORS and not _has_all_attributes(self.config())
+        if type(cause).__name__ not in MISSING_ATTRIBUTE_ERRORS or server.is_server(self.config()):
+            return False
+        return _read_universe(self.config()) is None
 
     def config(self) -> Any:
         """Return the complete `lsst.daf.butler.ButlerConfig`, read once: merging its defaults takes a quarter of opening.
@@ -165,9 +186,7 @@ class ButlerConnection:
         """
         if writeable and self.read_only:
             raise WriteRefused(f"Butler {self.uri} was to be opened for writing in a check that only reads")
-        if self._silent is not None and time.monotonic() < self._silent_until:
-            raise self._silent  # the wait for it would be the same for each of many resources
-        self._silent = None
+        self._check_silence()
         if True in self._butlers:
             return self._butlers[True]
         if writeable not in self._butlers:
@@ -181,24 +200,54 @@ class ButlerConnection:
         return self._butlers[writeable]
 
     def _open(self, writeable: bool) -> Butler:
-        from lsst.daf.butler import Butler
-
         try:
-            with warnings.catch_warnings(), _statements_of_opening(self.on_statement), limited_waits(self._limits):
-                warnings.simplefilter("ignore")
-                butler = Butler.from_config(self.config(), writeable=writeable)
-            engine = butler._registry._db._engine  # a Butler has no public attribute for its engine
-            limit_waits(engine, self._limits)
-            if self.on_statement is not None:
-                import sqlalchemy
-
-                sqlalchemy.event.listen(engine, "before_cursor_execute", _without_arguments(self.on_statement))
+            if server.is_server(self.config()):
+                if writeable:
+                    raise server.refuse_writing(self.uri)
+                return server.open_client(self.config(), self.uri)
+            return self._open_direct(writeable)
+        except ReconcileError:
+            raise
         except Exception as error:
-            failure = as_observe_error(f"Butler {self.uri} could not be opened", error)
+            failure = self._explain_universe(error) or as_observe_error(f"Butler {self.uri} could not be opened", error)
             if self._silent_until > time.monotonic():
                 self._silent = failure
             raise failure from error
+
+    def _open_direct(self, writeable: bool) -> Butler:
+        from lsst.daf.butler import Butler
+
+        with warnings.catch_warnings(), _statements_of_opening(self.on_statement), limited_waits(self._limits):
+            warnings.simplefilter("ignore")
+            butler = Butler.from_config(self.config(), writeable=writeable)
+        engine = butler._registry._db._engine  # a Butler has no public attribute for its engine
+        limit_waits(engine, self._limits)
+        if self.on_statement is not None:
+            import sqlalchemy
+
+            sqlalchemy.event.listen(engine, "before_cursor_execute", _without_arguments(self.on_statement))
         return butler
+
+    def _explain_universe(self, error: Exception) -> ObserveError | None:
+        """Return the error about a universe that the installed Butler can't read, if opening the repository failed over it."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if self._config is None or isinstance(error, SQLAlchemyError | OSError) or server.is_server(self._config):
+            return None
+        with contextlib.suppress(Exception):  # the failure that is explained here is the one to report
+            return find_unreadable_universe(self.uri, _read_universe(self._config))
+        return None
+
+    def _check_silence(self) -> None:
+        """Raise the failure of a short time ago again: the wait for it would be the same for each of many resources."""
+        if self._silent is not None and time.monotonic() < self._silent_until:
+            raise self._silent
+        self._silent = None
+
+    def _note_silent_server(self, failure: ObserveError) -> None:
+        """Let questions fail at once for some time if a server didn't answer one in time."""
+        if failure is not self._silent and server.is_silence(failure.__cause__):
+            self._silent, self._silent_until = failure, time.monotonic() + SILENCE
 
     def _note_silence(self, silence: Silence) -> None:
         """Let questions fail at once for some time if the database accepts no connection, or left several statements unanswered.
@@ -221,8 +270,15 @@ class ButlerConnection:
             self._collection_caches.enter_context(butler.registry.caching_context())
 
     @property
+    def is_server(self) -> bool:
+        """Whether the repository is a Butler server, which only answers questions."""
+        return self.ready and server.is_server(self.config())
+
+    @property
     def identity(self) -> str:
-        """The location of the registry and its namespace, without credentials; empty while it is absent or half-made.
+        """The location of the registry and its namespace, or of the Butler server, without credentials.
+
+        It is empty while the repository is absent or half-made.
 
         Raises
         ------
@@ -231,6 +287,8 @@ class ButlerConnection:
         """
         if not self.ready:
             return ""
+        if self.is_server:
+            return server.find_place(self.config())
         url, namespace = registry_of(self.config())
         database = os.path.realpath(url.database) if url.get_backend_name() == "sqlite" and url.database else url.database
         host = url.host or url.query.get("host")
@@ -239,7 +297,7 @@ class ButlerConnection:
     @property
     def many_writers(self) -> bool:
         """Whether several processes may write at the same time; SQLite allows one writer. Raises what `config` raises."""
-        return bool(registry_of(self.config())[0].get_backend_name() != "sqlite")
+        return server.is_server(self.config()) or bool(registry_of(self.config())[0].get_backend_name() != "sqlite")
 
     def analyze(self, added: int) -> None:
         """Refresh SQLite's table statistics, without which some queries are planned badly.
@@ -292,30 +350,6 @@ def _without_arguments(call: Callable[[], None]) -> Callable[..., None]:
     return before_cursor_execute
 
 
-def _has_config(uri: str) -> bool:
-    """Return True if there is a ``butler.yaml``; ``uri`` may be a folder, the file itself, or a label of the repository index."""
-    from lsst.daf.butler import Butler
-    from lsst.resources import ResourcePath
-
-    place = ResourcePath(Butler.get_repo_uri(uri, return_label=True))
-    if place.getExtension() not in (".yaml", ".yml"):
-        place = ResourcePath(place, forceDirectory=True).join("butler.yaml")
-    return bool(place.exists())
-
-
-def _describe_absence(uri: str, name: str) -> ObserveError:
-    """Return the error about a location without a repository, or about a label that the repository index doesn't know."""
-    from lsst.daf.butler import Butler
-
-    hint = "to create one there, set `create = true` or `seed_config` in [repository]"
-    known = Butler.get_known_repos()
-    if uri in known:
-        place = Butler.get_repo_uri(uri)
-        return ObserveError(f"no repository at {place}, the location of {uri} in the repository index", (hint,))
-    label = f', and the repository index has no label "{name}"' if known and name else ""
-    return ObserveError(f"no repository at {uri}{label}{did_you_mean(name or uri, known)}", (hint,))
-
-
 def registry_of(config: Any) -> tuple[Any, str | None]:
     """Return the `sqlalchemy.engine.URL` (with credentials, as the Butler finds them) and the schema of a registry.
 
@@ -341,15 +375,16 @@ def open_database(url: Any, limits: Limits = DEFAULT_LIMITS, **options: Any) -> 
     return engine
 
 
-def _has_all_attributes(config: Any) -> bool:
-    """Return True if the registry has the attribute that its creation writes last."""
+def _read_universe(config: Any) -> str | None:
+    """Return the definition of the universe in a registry: the attribute that its creation writes last, after all tables."""
     import sqlalchemy
 
     url, namespace = registry_of(config)
-    attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), schema=namespace)
+    attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), sqlalchemy.column("value"), schema=namespace)
     with open_database(url).connect() as connection:
-        found = connection.execute(sqlalchemy.select(attributes.c.name).where(attributes.c.name == LAST_ATTRIBUTE))
-        return found.first() is not None
+        found = connection.execute(sqlalchemy.select(attributes.c.value).where(attributes.c.name == ATTRIBUTE))
+        value = found.scalar()
+        return None if value is None else str(value)
 
 
 def _check_interrupted_creation(uri: str, config: Any) -> None:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.systems.butler import server
 from reconciler.systems.butler.errors import translate_read_errors
 from reconciler.systems.butler.queries import registered_after, with_bound_values
 
@@ -140,12 +141,20 @@ class DatasetReader:
         return self.connection.cached(("members", dataset_type, names), read)
 
     def paths(self, refs: Iterable[DatasetRef]) -> dict[str, str]:
-        """Return the URI of each dataset by UUID, without those that the datastore doesn't know or stores in several parts."""
+        """Return the URI of each dataset by UUID, without those that the datastore doesn't know or stores in several parts.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If they can't be read; a server doesn't return them.
+        """
         from reconciler.systems.storage import normalize_uri
 
         asked = list(refs)
         if not asked:
             return {}
+        if self.connection.is_server:
+            raise server.describe_unavailable(self.connection.uri, "the locations of files")
         with translate_read_errors(self.connection.uri):
             butler = self.connection.open()
             ask = getattr(butler, "get_many_uris", None) or butler._datastore.getManyURIs  # 29.2025 has only the latter
@@ -154,16 +163,38 @@ class DatasetReader:
                 str(ref.id): normalize_uri(str(uris.primaryURI)) for ref, uris in found.items() if uris.primaryURI is not None
             }
 
+    def recorded_paths(self, refs: Iterable[DatasetRef]) -> dict[str, str]:
+        """Return the path of each dataset by UUID, as `comparable_path` has it, without those of `paths`."""
+        if not self.connection.is_server:
+            return self.paths(refs)
+        with translate_read_errors(self.connection.uri):
+            return server.read_recorded_paths(self.connection.open(), [ref.id for ref in refs], self.connection.uri)
+
+    def comparable_path(self, uri: str) -> str:
+        """Return a URI in the form of those that `recorded_paths` returns: a server omits its scheme and host."""
+        from reconciler.systems.storage import normalize_uri
+
+        return server.strip_host(normalize_uri(uri)) if self.connection.is_server else normalize_uri(uri)
+
     def files(self, refs: Iterable[DatasetRef]) -> list[StoredFile]:
         """Return what the datastore recorded of the files of datasets.
 
         A dataset of several parts has several files; one that the datastore doesn't know has none.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If that can't be read; a server doesn't return it.
         """
         found: list[StoredFile] = []
         asked = list(refs)
+        if not asked:
+            return []
+        if self.connection.is_server:
+            raise server.describe_unavailable(self.connection.uri, "files on storage")
         with translate_read_errors(self.connection.uri):
             butler = self.connection.open()
-            for data in butler._datastore.export_records(asked).values() if asked else ():
+            for data in butler._datastore.export_records(asked).values():
                 for id, tables in data.records.items():
                     for info in (info for table in tables.values() for info in table):
                         found.append(StoredFile(str(id), str(info.path), info.file_size, info.checksum))

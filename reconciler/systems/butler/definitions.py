@@ -5,7 +5,7 @@ A repository that doesn't exist yet has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.errors import ObserveError, StateError, did_you_mean
@@ -79,12 +79,14 @@ class DefinitionReader:
         if self.connection.ready:
             self.connection.open()  # adds the storage classes of the repository's configuration to those of the Butler
         factory = StorageClassFactory()
-        if name not in factory and name not in self._seeded_storage_classes():
+        if name not in factory and name not in self._configured_storage_classes():
             known = factory._storageClasses  # there is no public list
             raise StateError(f'unknown storage class "{name}"{did_you_mean(name, known)}')
 
-    def _seeded_storage_classes(self) -> Iterable[str]:
-        """Return the storage classes that the seed configuration defines."""
+    def _configured_storage_classes(self) -> Collection[str]:
+        """Return the storage classes that the seed configuration defines, or that a server is known to have."""
+        if self.connection.is_server:  # it doesn't return its own configuration
+            return {found.storage_class for found in self.dataset_types().values()}
         if self.connection.ready or self.seed_config is None:
             return ()
         from lsst.daf.butler import Config
@@ -176,13 +178,27 @@ class DefinitionReader:
 
     def has_field(self, element: str, field: str) -> bool:
         """Return True if the records of a dimension have a field in the repository's universe, or there is no repository yet."""
+        return self.universe() is None or field in self._find_element(element).RecordClass.fields.names
+
+    def _find_element(self, name: str) -> Any:
+        """Return a dimension of the repository, which exists.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If its universe has none of this name, as that of another project.
+        """
         universe = self.universe()
-        return universe is None or field in universe[element].RecordClass.fields.names
+        if name not in universe.elements.names:
+            text = f"its dimension universe, version {universe.version} of {universe.namespace}, has no dimension {name}"
+            hint = "only tables about dimensions that it has can be compared with this repository"
+            raise ObserveError(f"Butler {self.connection.uri}: {text}", (hint,))
+        return universe[name]
 
     def make_record(self, element: str, values: Mapping[str, Any]) -> Any:
         """Build a `lsst.daf.butler.DimensionRecord` for comparison, without writing it; the repository must exist."""
         with translate_read_errors(self.connection.uri):
-            return self.universe()[element].RecordClass(**values)
+            return self._find_element(element).RecordClass(**values)
 
     def records(self, element: str, where: str = "", **data_id: Any) -> Sequence[Any]:
         """Return the dimension records that match a data ID and a query expression, in no particular order."""
@@ -190,6 +206,7 @@ class DefinitionReader:
         def read() -> Sequence[Any]:
             if not self.connection.ready:
                 return []
+            self._find_element(element)
             with self.connection.open().query() as query:
                 chosen = query.where(data_id, where) if where else query.where(data_id)
                 return list(chosen.dimension_records(element))
@@ -202,6 +219,7 @@ class DefinitionReader:
         def read() -> Mapping[Any, Any]:
             if not self.connection.ready:
                 return {}
+            self._find_element(element)
             with self.connection.open().query() as query:
                 chosen = query.where(data_id, where) if where else query.where(data_id)
                 if field in self.connection.open().dimensions.dimensions.names:  # such as the day_obs of an exposure
@@ -217,6 +235,7 @@ class DefinitionReader:
         def read() -> int:
             if not self.connection.ready:
                 return 0
+            self._find_element(element)
             with self.connection.open().query() as query:
                 chosen = query.where(data_id, where) if where else query.where(data_id)
                 return int(chosen.dimension_records(element).count())

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, RegistryNeedsRecovery, clean
+from reconciler.systems.butler.server import explain_failure
 
 
 class Fault(NamedTuple):
@@ -67,6 +68,16 @@ _FAULTS = (
         r"No URI support for scheme: '([^']+)'",
         'the Butler has no storage for "{1}:" URLs',
         "is the scheme misspelt? It has file, https, davs, s3 and gs",
+    ),
+    Fault(
+        r"no access credentials were found in the environment",
+        "there is no access token for the Butler server",
+        "set BUTLER_RUBIN_ACCESS_TOKEN to a token of this server",
+    ),
+    Fault(
+        r"No module named '(httpx2?)'",
+        "the package {1}, with which Butler servers are asked, is not installed",
+        "pip install 'rubin-reconciler[server]'",
     ),
     Fault(
         r"No module named '(psycopg2?)'",
@@ -193,6 +204,9 @@ def concerns_all(error: BaseException) -> bool:
 
 def explain(error: BaseException) -> tuple[str, tuple[str, ...]]:
     """Return in one phrase what an exception of the Butler, its database or its storage means, and hints what to do."""
+    of_server = explain_failure(error)
+    if of_server is not None:
+        return of_server
     fault, match = _find_fault(error)
     if fault is not None and match is not None:
         groups = [match[0], *(group or "" for group in match.groups())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.systems.butler.connection import ButlerConnection, Status
@@ -13,15 +12,6 @@ from reconciler.systems.butler.definitions import DefinitionReader
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef as DatasetRef  # for annotations in kinds, which don't import lsst
-
-
-def locate_repository(uri: str, folder: Path) -> str:
-    """Return a label of the repository index as it is, and the path of another name without a folder, next to the state file."""
-    if "/" in uri:
-        return uri
-    from lsst.daf.butler import Butler
-
-    return uri if uri in Butler.get_known_repos() else str(folder / uri)
 
 
 class Repository:
@@ -78,6 +68,8 @@ class Repository:
         self.members_where = datasets.members_where
         self.registered_after = datasets.registered_after
         self.paths = datasets.paths
+        self.recorded_paths = datasets.recorded_paths
+        self.comparable_path = datasets.comparable_path
         self.files = datasets.files
         self.certifications = datasets.certifications
 
@@ -98,6 +90,11 @@ class Repository:
     def ready(self) -> bool:
         """Whether the repository can be queried."""
         return self.connection.ready
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a Butler server, which only answers questions."""
+        return self.connection.is_server
 
     @property
     def identity(self) -> str:

@@ -1,0 +1,46 @@
+"""Dimension universes that the installed Butler can't read: one of a newer release, or of another project.
+
+A registry contains the definition of its universe. If the Butler fails over it, only its name and version are read here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+
+from reconciler.errors import ObserveError
+
+ATTRIBUTE = "config:dimensions.json"
+"""The attribute of a registry that contains its universe."""
+
+
+def find_unreadable_universe(uri: str, definition: str | None) -> ObserveError | None:
+    """Return the error about a repository whose universe the installed Butler doesn't know.
+
+    Parameters
+    ----------
+    uri : `str`
+        The repository.
+    definition : `str` or `None`
+        The definition of its universe, as JSON.
+
+    Returns
+    -------
+    error : `reconciler.errors.ObserveError` or `None`
+        None if the Butler should be able to read it, or there is none.
+    """
+    if definition is None:
+        return None
+    from lsst.daf.butler import DimensionUniverse
+
+    found, own = json.loads(definition), DimensionUniverse()
+    namespace, version = str(found.get("namespace") or own.namespace), int(found["version"])
+    if namespace != own.namespace:
+        hint = f'this repository was made by other software than Rubin\'s; set up the one that defines the universe "{namespace}"'
+    elif version > own.version:
+        hint = f"set up a newer stack; this one knows the universe {namespace} up to version {own.version}"
+    else:
+        return None
+    installed = importlib.metadata.version("lsst-daf-butler")
+    text = f"lsst-daf-butler {installed} can't read its dimension universe, version {version} of {namespace}"
+    return ObserveError(f"Butler {uri} could not be opened: {text}", (hint,))
