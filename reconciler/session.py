@@ -132,6 +132,8 @@ class Session:
             If a glob matches nothing, or an input file is invalid.
         reconciler.errors.PlanError
             If something that a table needs doesn't exist.
+        reconciler.errors.ObserveError
+            If that can't be found out.
         """
         chosen = select_addresses(self.state, only)
         if without:
@@ -167,6 +169,9 @@ class Session:
         ------
         reconciler.errors.StateError
             If an input file is invalid.
+        reconciler.errors.ObserveError
+            If it can't be found out whether something exists that they need and that another table, which isn't chosen, provides,
+            or what their actions need on this machine.
         """
         observation = observe(self.state, self.context, chosen)
         with self.context.phase("plan"):
@@ -194,6 +199,8 @@ class Session:
             file is invalid.
         reconciler.errors.PlanError
             If the plan is a renewed one itself, or something that a table needs no longer exists.
+        reconciler.errors.ObserveError
+            If that can't be found out.
         """
         if isinstance(earlier, SavedPlan):
             check_origin(earlier, self.state, self.butler_name, self.rucio_name, changed=changed)
@@ -219,8 +226,9 @@ class Session:
     def locked(self, timeout: float = 0.0) -> Iterator[None]:
         """Hold the lock of what the state may change, so that no other apply changes it between a plan and its execution.
 
-        A plan that is made while the lock is held is executed as it is. Without it, `apply` acquires the lock itself, plans
-        again, and executes what both plans contain. A registry on SQLite whose last writer was killed is recovered first.
+        The latest plan made while the lock is held is executed without `renew`, once; others are renewed. Without the lock,
+        `apply` acquires it itself, and renews the plan. A nested call does nothing. A registry on SQLite whose last writer was
+        killed is recovered first.
 
         Parameters
         ----------
@@ -262,13 +270,18 @@ class Session:
     ) -> ApplyResult:
         """Execute a plan of this session: the same path as ``reconcile apply --yes``, with the same protection.
 
-        The lock is held for the whole run, every resource is observed again before it is changed, and the run is recorded in the
-        journal. A resource that changed since the plan was made is not touched: its outcome is `Status.BLOCKED`.
+        The lock is held for the whole run, every resource is observed and planned again before it is changed, and the run is
+        recorded in the journal.
+
+        Unless the plan is the latest one that was made under `locked`, it is renewed first, as `renew` does: only what both plans
+        contain is executed, and a resource that changed since the plan was made is not touched: its outcome is `Status.BLOCKED`.
+        The latest plan that was made under the lock doesn't limit the actions, since no other apply ran in between; of a resource
+        that another program changed since, what is necessary then is done. Only the members that the plan removes are removed.
 
         Parameters
         ----------
         plan : `Plan`
-            The plan.
+            The plan. One from `renew` must be the latest that was made under the lock.
         prune : `bool`
             Whether to remove unwanted members, which only a plan made with ``prune=True`` does.
         prune_limit : `int`, optional
@@ -304,7 +317,9 @@ class Session:
         reconciler.errors.StateError
             If the plan was made by another session, or an input file is invalid.
         reconciler.errors.PlanError
-            If something that a table needs no longer exists.
+            If something that a table needs no longer exists, or the plan would have to be renewed and is from `renew` itself.
+        reconciler.errors.ObserveError
+            If it can't be found out whether what a table needs still exists.
         reconciler.errors.ApplyError
             If the lock or the journal can't be written.
         """
@@ -379,11 +394,14 @@ def open_session(
     Raises
     ------
     reconciler.errors.StateError
-        If the state file, or a file that it names, is invalid, or both deep and quick are asked for.
+        If the state file, a file that it names, or the environment variable ``RECONCILE_DATABASE_TIMEOUT`` is invalid, or both
+        deep and quick are asked for.
     reconciler.errors.PlanError
         If its tables can't be ordered.
     reconciler.errors.ObserveError
         If the Butler can't be imported.
+    reconciler.errors.PluginError
+        If a kind of an installed package can't be loaded, or fails.
     """
     if deep and quick:
         raise StateError("--deep and --quick: give only one of them")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from reconciler.watch.model import UNKNOWN_KIND, CheckedResource, CheckResult, FoundDifference
 
@@ -51,3 +56,15 @@ def check(
     return CheckResult(
         state, name, repository=repository, addresses=addresses, resources=resources, differences=differences, **values
     )
+
+
+def forbid_access(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Let every question about a file fail as in a folder that this user may not search; the tests may run as root."""
+    ask = os.stat
+
+    def refuse(name: Any, **options: Any) -> os.stat_result:
+        if isinstance(name, str | os.PathLike) and os.fspath(name) == str(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return ask(name, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)

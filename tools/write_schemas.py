@@ -11,7 +11,7 @@ from reconciler.report.checkup import doctor_schema
 from reconciler.report.events import event_schema
 from reconciler.report.explanation import explain_schema
 from reconciler.report.journal import log_schema
-from reconciler.report.json import error_schema, make_schema, report_schema
+from reconciler.report.json import diff_schema, error_schema, make_schema
 from reconciler.report.listing import list_schema
 from reconciler.report.run import RunDocument
 from reconciler.report.saved_plan import show_schema
@@ -25,7 +25,7 @@ def write(folder: Path) -> list[Path]:
     written = []
     for name, schema in (
         ("state", state_schema()),
-        ("diff", report_schema()),
+        ("diff", diff_schema()),
         ("apply", make_schema(RunDocument)),
         ("events", event_schema()),
         ("error", error_schema()),

@@ -16,7 +16,7 @@ from reconciler.errors import ReconcileError
 from reconciler.report import apply_summary, text
 from reconciler.report.events import EventListener, PlanEvent, error_event, format_event, summary_event
 from reconciler.report.formatting import Line, plural
-from reconciler.report.json import report
+from reconciler.report.json import report_diff
 from reconciler.report.markdown import format_runs
 from reconciler.report.run import RunReport, make_run_document
 from reconciler.session import Session
@@ -83,7 +83,7 @@ class TextOutput(ApplyOutput):
 
     def show_plan(self, session: Session, plan: Plan, *, known: bool = False) -> None:
         """Print the differences and the number of actions."""
-        show(text.header(plan, session.butler_name, session.rucio_name))
+        show(text.format_header(plan, session.butler_name, session.rucio_name))
         if session.context.repository is None and session.context.server is not None:
             echo("Rucio has no lock: only other applies of this user on this machine are kept out.")
         echo()
@@ -163,7 +163,7 @@ class EventOutput(ApplyOutput):
 
     def show_plan(self, session: Session, plan: Plan, *, known: bool = False) -> None:
         """Print the plan as an event."""
-        made = report(plan, session.butler_name, session.rucio_name, session.elapsed)
+        made = report_diff(plan, session.butler_name, session.rucio_name, session.elapsed)
         echo(format_event(PlanEvent(report=made)))
 
     @contextmanager

@@ -188,9 +188,9 @@ def _print_json_error(error: ReconcileError, code: int) -> None:
     if output_format not in ("json", "jsonl") or context.meta.get(REPORTED):
         return
     if output_format == "json":
-        from reconciler.report.json import report_error
+        from reconciler.report.json import make_error_document
 
-        print_json(report_error(error, code))
+        print_json(make_error_document(error, code))
     else:
         from reconciler.report.events import error_event, format_event
 

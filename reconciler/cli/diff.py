@@ -67,6 +67,8 @@ def diff(
     """Show what differs and why. Changes nothing.
 
     Without STATE, all files state/*.toml are compared. STATE may be given more than once.
+
+    Exit codes: 0 in sync; 2 differences; 1 an error, something that could not be checked, or a conflict.
     """
     from reconciler.cli.live import SignOfLife
     from reconciler.session import open_session
@@ -143,10 +145,10 @@ class _Output:
             for line in script(plan, session.butler_name, session.rucio_environment):
                 echo(line)
         elif self.output_format != "markdown":
-            from reconciler.report.json import report
+            from reconciler.report.json import report_diff
 
             stats = session.context.stats if self.stats else None
-            self.reports.append(report(plan, session.butler_name, session.rucio_name, session.elapsed, stats))
+            self.reports.append(report_diff(plan, session.butler_name, session.rucio_name, session.elapsed, stats))
         if self.output_format == "markdown" or self.summary is not None:
             from reconciler.report.markdown import PlanReport
 
@@ -172,13 +174,13 @@ class _Output:
         from reconciler.report import text
 
         if not plan.in_sync or self.verbose:
-            show(text.header(plan, session.butler_name, session.rucio_name))
+            show(text.format_header(plan, session.butler_name, session.rucio_name))
             echo()
         show(text.report_plan(plan, session.elapsed, verbose=self.verbose, prune=self.prune))
         show(text.report_unchecked_needs(plan))
         show(text.report_refusal(find_refusal(plan, session.context)))
         if self.stats:
-            show(text.stats(session.context.stats))
+            show(text.format_stats(session.context.stats))
 
 
 def _print(text: str) -> None:

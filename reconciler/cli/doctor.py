@@ -57,14 +57,15 @@ def doctor(
 def _check_history(option: str | None) -> Check:
     from reconciler.report.checkup import make_check, passed
     from reconciler.watch.latest import open_reading
-    from reconciler.watch.locations import find_history
+    from reconciler.watch.locations import MissingHistory, find_history
 
     def check() -> Check:
         location = find_history(option)
-        if location.file is not None and not location.file.exists():
+        try:
+            with open_reading(location):
+                return passed("history", f"{location} can be read")
+        except MissingHistory:
             return passed("history", f"none yet at {location}; reconcile drift makes it")
-        with open_reading(location):
-            return passed("history", f"{location} can be read")
 
     return make_check("history", check)
 

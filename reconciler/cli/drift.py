@@ -105,12 +105,12 @@ def drift(
 
     Without STATE, all files state/*.toml are checked. A state is reported if something changed since its last check.
 
-    Exit codes: 0 in sync, or differs only as expected; 2 drift; 1 something could not be checked; 75 another run is checking the
-    only states that are left.
+    Exit codes: 0 in sync, or differs only as expected; 2 drift; 1 something could not be checked, recorded or written; 75 another
+    run is checking some states, and the others gave 0.
     """
     from reconciler.watch.drift import DriftOptions, Skipped, Trouble, watch_states
     from reconciler.watch.locations import find_history
-    from reconciler.watch.model import worst_code
+    from reconciler.watch.model import worst_check_code
     from reconciler.watch.observation import CheckOptions
 
     location = find_history(history)
@@ -141,7 +141,7 @@ def drift(
     written = measures.write()
     if pages.failed or not written:
         codes.add(1)
-    return worst_code(codes)
+    return worst_check_code(codes)
 
 
 @dataclass

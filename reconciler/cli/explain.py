@@ -134,15 +134,20 @@ def _find_existing(session: Session, address: Address) -> dict[str, bool]:
 def _read_history(
     state: StateFile, address: Address, option: str | None
 ) -> tuple[dict[tuple[str, str], SeenDifference], str | None]:
-    """Return the open differences of a resource by kind and field, and when it was last in sync; nothing without a history."""
+    """Return the open differences of a resource by kind and field, and when it was last in sync.
+
+    Nothing if there is no history yet, which is an error only for one that ``option`` names.
+    """
     from reconciler.report.explanation import SeenDifference
-    from reconciler.watch.locations import find_history
+    from reconciler.watch.locations import MissingHistory, find_history
     from reconciler.watch.resource_history import read_resource_history
 
-    location = find_history(option)
-    if option is None and location.file is not None and not location.file.exists():
-        return {}, None
-    known = read_resource_history(location, state.path, str(address))
+    try:
+        known = read_resource_history(find_history(option), state.path, str(address))
+    except MissingHistory:
+        if option is None:
+            return {}, None
+        raise
     seen = {
         (found.kind, found.field): SeenDifference(found.first_seen, found.last_seen, found.times_seen, found.cause.value)
         for found in known.differences

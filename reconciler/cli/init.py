@@ -40,7 +40,7 @@ def init(directory: Path, name: str, title: str, repository: str, rse: str) -> i
     """
     import json
 
-    from reconciler.report.first_state import FirstState, write_first_state
+    from reconciler.report.first_state import FirstState, format_first_state
     from reconciler.state.loader import load
     from reconciler.state.schema import state_schema
 
@@ -61,7 +61,7 @@ def init(directory: Path, name: str, title: str, repository: str, rse: str) -> i
         folder.mkdir(parents=True, exist_ok=True)
         schema.write_text(json.dumps(state_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         with file.open("x", encoding="utf-8") as stream:
-            stream.write(write_first_state(answers))
+            stream.write(format_first_state(answers))
     except OSError as error:
         raise StateError(f"{file}: can't be written: {error.strerror}") from error
     try:

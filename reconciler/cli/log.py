@@ -12,13 +12,21 @@ from reconciler.cli.console import IN_SYNC, echo_document, handle_errors, show
 from reconciler.cli.options import Moment, format_option, journal_option
 from reconciler.errors import StateError
 
+MOST_SHOWN = 20
+"""Runs, or actions of several runs, that are shown unless another number is given."""
+
 
 @click.command()
-@click.option("--run", "run_name", metavar="RUN", help="Show all actions of this run.")
+@click.option("--run", "run_name", metavar="RUN", help="Show the actions of this run, all of them unless -n is given.")
 @click.option(
     "--address", metavar="GLOB", shell_complete=complete_globs, help="Show the actions on resources with these addresses."
 )
-@click.option("-n", "--number", type=click.IntRange(0), default=20, show_default=True, help="Show at most so many; 0 for all.")
+@click.option(
+    "-n",
+    "--number",
+    type=click.IntRange(0),
+    help=f"Show at most so many, by default {MOST_SHOWN}, or all with --run; 0 for all.",
+)
 @click.option("--since", type=Moment(), metavar="TIME", help="Show what began since then: 2026-11-24, or 7d for the last 7 days.")
 @click.option("--state", type=click.Path(path_type=Path), metavar="FILE", help="Show the runs of this state file.")
 @format_option("text", "json")
@@ -27,16 +35,21 @@ from reconciler.errors import StateError
 def log(
     run_name: str | None,
     address: str | None,
-    number: int,
+    number: int | None,
     since: datetime.datetime | None,
     state: Path | None,
     output_format: str,
     journal: Path | None,
 ) -> int:
-    """List earlier runs, or the actions of one run or resource. The newest come first."""
+    """List earlier runs, or the actions of one run or resource. The newest come first.
+
+    It is an error if no action matches --run and --address.
+    """
     from reconciler.engine.journal import read_journal, state_folder
     from reconciler.report.journal import LogReport, collect_actions, collect_runs, format_actions, format_runs
 
+    if number is None:
+        number = 0 if run_name else MOST_SHOWN
     path = journal or state_folder() / "journal.jsonl"
     events = list(read_journal(path))
     report = LogReport(journal=str(path))

@@ -89,7 +89,7 @@ class OutputFormat(click.ParamType):  # type: ignore[type-arg]  # only newer ver
 
 
 def format_option(*names: str, text: str = "Output format", plugins: bool = False) -> Callable[[C], C]:
-    """Return a decorator that adds the option for the output format; the first one is the default."""
+    """Return a decorator that adds the parameter ``output_format``, one of some names; the first one is the default."""
     last = "one of an installed package" if plugins else names[-1]
     listed = f"{', '.join(names if plugins else names[:-1])} or {last}"
     return click.option(
@@ -171,12 +171,15 @@ class VerifyOption(click.ParamType):  # type: ignore[type-arg]
 
 
 def state_arguments(command: C) -> C:
-    """Add the state files (``state``) and the options that override their variables (``var_files``, ``pairs``)."""
+    """Add the state files, ``state``, and what `variable_options` adds."""
     return _add(command, click.argument("state", nargs=-1, type=click.Path(path_type=Path)), variable_options)
 
 
 def variable_options(command: C) -> C:
-    """Add the options that override variables of a state file: ``var_files`` and ``pairs``, which `merge_variables` takes."""
+    """Add ``var_files``, ``pairs`` and --site, which override the variables of a state file.
+
+    `merge_variables` takes the first two, and reads the site from the click context.
+    """
     return _add(
         command,
         click.option(
@@ -227,7 +230,7 @@ def selection_options(command: C) -> C:
 
 
 def bulk_options(command: C) -> C:
-    """Add the options for comparing and writing many members."""
+    """Add the options for bulk work: ``deep``, ``quick``, ``jobs`` and ``parsl``."""
     return _add(
         command,
         click.option(

@@ -25,7 +25,7 @@ def status(state: tuple[Path, ...], history: str | None, max_age: float | None, 
 
     from reconciler.watch.latest import read_latest
     from reconciler.watch.locations import HistoryError, find_history
-    from reconciler.watch.model import worst_code
+    from reconciler.watch.model import worst_check_code
 
     location = find_history(history)
     now = datetime.datetime.now(datetime.UTC)
@@ -42,4 +42,4 @@ def status(state: tuple[Path, ...], history: str | None, max_age: float | None, 
         from reconciler.watch.text import report_latest
 
         show(report_latest(latest, now))
-    return worst_code({verdict.verdict.exit_code for verdict in latest})
+    return worst_check_code({verdict.verdict.exit_code for verdict in latest})

@@ -206,7 +206,7 @@ class Kind(ABC, Generic[S, A]):
         Raises
         ------
         reconciler.errors.StateError
-            If a file can't be read, or doesn't exist on this machine.
+            If a file can't be read, doesn't exist on this machine, or has content that can't be parsed.
         """
         return ()
 
@@ -259,12 +259,22 @@ class Kind(ABC, Generic[S, A]):
 
         Raises
         ------
-        reconciler.errors.ApplyError
-            If it failed.
+        reconciler.errors.ReconcileError
+            If it failed: an ApplyError, or an ObserveError or a StateError for what it had to read.
+        reconciler.errors.Interrupted
+            If the operator asked to stop, between two parts of bulk work.
         """
 
     def commands(self, action: A) -> Iterable[Command | Comment]:
-        """Yield the closest commands, with a `Comment` for what they do more or less than the action."""
+        """Yield the closest commands, with a `Comment` for what they do more or less than the action.
+
+        It changes nothing, but it may read input files and list folders.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If an input file can't be read.
+        """
         return ()
 
     def describe(self, member: JsonObject) -> MemberText:

@@ -100,8 +100,16 @@ class Spec(BaseModel):
     )
 
 
-def relative_to_state_file(path: str, info: ValidationInfo) -> str:
-    """Return a path that a state names, with the folder of the state file in front if it is relative and not a URI."""
+def resolve_from_state_folder(path: str, info: ValidationInfo) -> str:
+    """Return a path that a state names, with the folder of the state file in front and normalized.
+
+    URIs and absolute paths are unchanged, and so is every path if the context of the validation has no ``base``.
+
+    Raises
+    ------
+    ValueError
+        If it begins with ``~``.
+    """
     if path.partition("/")[0] == "~":
         raise ValueError(f'"{path}" begins with ~, which only a shell replaces; write the whole path, or use a variable')
     base: Path | None = (info.context or {}).get("base")
@@ -123,20 +131,20 @@ def find_unobserved_keys(spec: Spec) -> tuple[str, ...]:
     )
 
 
-InputPath = Annotated[str, AfterValidator(relative_to_state_file)]
+InputPath = Annotated[str, AfterValidator(resolve_from_state_folder)]
 """A file or a folder that a state names: a relative path starts from the folder of the state file."""
 
 
-def relative_unless_label(place: str, info: ValidationInfo) -> str:
-    """Return the location of a repository as `relative_to_state_file` does, but a name that may be a label as it is.
+def resolve_unless_label(place: str, info: ValidationInfo) -> str:
+    """Return the location of a repository as `resolve_from_state_folder` does, but a name that may be a label as it is.
 
     Only a name without a slash may be one, and only if the environment names a repository index.
     """
     may_be_label = "/" not in place and any(os.environ.get(name) for name in REPOSITORY_INDEXES)
-    return place if may_be_label else relative_to_state_file(place, info)
+    return place if may_be_label else resolve_from_state_folder(place, info)
 
 
-RepositoryLocation = Annotated[str, AfterValidator(relative_unless_label)]
+RepositoryLocation = Annotated[str, AfterValidator(resolve_unless_label)]
 """The location of a repository: a relative path as `InputPath`, or a name that may be a label of the Butler's index."""
 
 S = TypeVar("S", bound=Spec)

@@ -86,7 +86,13 @@ class TaggedSpec(Spec):
         return "visit" if self.visits else "exposure" if self.exposures else ""
 
     def read_numbers(self) -> list[int]:
-        """Read the listed visits or exposures, each once; call it only if `listed_dimension` is not empty."""
+        """Read the listed visits or exposures, each once; call it only if `listed_dimension` is not empty.
+
+        Raises
+        ------
+        reconciler.errors.StateError
+            If the file can't be read or a line isn't a number.
+        """
         return visit_list.read(self.visits or self.exposures or "")
 
 

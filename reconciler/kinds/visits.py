@@ -218,6 +218,12 @@ def _define_visits(context: Context, action: DefineVisits) -> None:
     ------
     reconciler.errors.PartlyApplied
         If some exposures have no visit afterwards.
+    reconciler.errors.ApplyError
+        If there are late exposures, and this define-visits can't add them to visits.
+    reconciler.errors.ObserveError
+        If the repository can't be queried afterwards.
+    reconciler.errors.Interrupted
+        If the operator asked to stop.
     """
     options = context.list_command_options(COMMAND)
     flags = [SKIP] if SKIP in options else []

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from reconciler.engine.executor import Listener
 from reconciler.engine.model import Action, Made, Outcome, Status
 from reconciler.errors import ReconcileError
-from reconciler.report.json import FORMAT, DiffReport, ErrorReport, format_jsonl, make_document, make_schema, report_error
+from reconciler.report.json import FORMAT, DiffReport, ErrorReport, format_jsonl, make_document, make_error_document, make_schema
 from reconciler.report.run import OutcomeReport, RunReport, report_outcome
 from reconciler.report.summary import PlanSummary
 from reconciler.run_info import timestamp
@@ -78,7 +78,7 @@ class EndedEvent(_ActionEvent):
 
 
 class ProgressEvent(Event):
-    """Some members of a bulk resource have been written; at most one event a second."""
+    """Bulk work has written or read some of its items; at most one event a second."""
 
     event: Literal["progress"] = "progress"
     address: str
@@ -88,7 +88,7 @@ class ProgressEvent(Event):
 
 
 class SettledEvent(Event):
-    """A resource has an outcome; there is another event if it changes while the run waits."""
+    """A resource has an outcome; there is another event if it changes while the run waits, or in the check at its end."""
 
     event: Literal["settled"] = "settled"
     outcome: OutcomeReport
@@ -170,7 +170,7 @@ def summary_event(run: RunReport) -> SummaryEvent:
 
 def error_event(error: ReconcileError, exit_code: int) -> ErrorEvent:
     """Return the event of an error that ends a command."""
-    document = report_error(error, exit_code)
+    document = make_error_document(error, exit_code)
     return ErrorEvent(exit_code=exit_code, errors=document.errors)
 
 

@@ -31,8 +31,11 @@ class FirstState:
     schema: str
 
 
-def write_first_state(answers: FirstState) -> str:
-    """Return the text of a state file; what can't be known yet is in comments."""
+def format_first_state(answers: FirstState) -> str:
+    """Return the text of a state file; further tables are in comments.
+
+    With a repository, it has a RUN collection and a chain as examples, which an apply would create.
+    """
     sections = [_HEAD.format(schema=answers.schema, title=_quote(answers.title))]
     if answers.repository:
         create = _CREATE if answers.create else _NO_CREATE

@@ -28,7 +28,7 @@ class DifferenceReport(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: DifferenceKind = Field(description="What it means.")
-    field: str | None = Field(description="The key that differs; null for the whole resource.")
+    field: str | None = Field(description="The key, or the noun of the members, that differs; null for the whole resource.")
     observed: Any = None
     desired: Any = None
     detail: str = ""
@@ -55,7 +55,7 @@ class ActionReport(BaseModel):
     verb: str
     reason: str
     datasets: int
-    files: int
+    files: int = Field(description="The same number as datasets; kept for programs that read it.")
     bytes: int
     removes: int = Field(description="Number of members that it removes, moves or overwrites.")
 
@@ -107,7 +107,7 @@ class DiffReport(BaseModel):
 
 
 class ErrorReport(BaseModel):
-    """One error that ended a command."""
+    """One problem of an error that ended a command, or the error of one action."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -155,15 +155,15 @@ def make_document(reports: Sequence[DiffReport]) -> DiffDocument:
     )
 
 
-def report_error(error: ReconcileError, exit_code: int) -> ErrorDocument:
-    """Return an error as JSON; hints that concern all of its problems are listed with the last one."""
+def make_error_document(error: ReconcileError, exit_code: int) -> ErrorDocument:
+    """Return what ``--format json`` prints for an error; hints that concern all of its problems are listed with the last one."""
     problems = [ErrorReport(message=problem or type(error).__name__) for problem in error.problems]
     problems[-1].hints.extend(error.hints)
     return ErrorDocument(exit_code=exit_code, errors=problems)
 
 
-def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, stats: Stats | None = None) -> DiffReport:
-    """Return a plan as JSON.
+def report_diff(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, stats: Stats | None = None) -> DiffReport:
+    """Return the report of a plan, of which a document has one for each state.
 
     Parameters
     ----------
@@ -192,13 +192,13 @@ def report(plan: Plan, butler: str | None, rucio: str | None, elapsed: float, st
     )
 
 
-def report_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of ``diff --format json``."""
+def diff_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of what ``diff --format json`` prints: of a `DiffDocument`."""
     return make_schema(DiffDocument)
 
 
 def error_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of an error."""
+    """Return the JSON Schema (draft 2020-12) of an error: of an `ErrorDocument`."""
     return make_schema(ErrorDocument)
 
 
@@ -238,7 +238,7 @@ def _report_difference(difference: Difference) -> DifferenceReport:
 
 
 def report_action(action: Action) -> ActionReport:
-    """Return an action as JSON."""
+    """Return the report of an action."""
     return ActionReport(
         verb=action.verb,
         reason=action.reason,

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from reconciler.engine.model import Spec, relative_to_state_file, relative_unless_label
+from reconciler.engine.model import Spec, resolve_from_state_folder, resolve_unless_label
 from reconciler.errors import StateError, did_you_mean
 from reconciler.report.formatting import Line
 from reconciler.state.schema import find_kinds, plugin_tables, state_schema
@@ -154,7 +154,7 @@ def find_path_keys(table: str) -> frozenset[str]:
 def _walk_path_keys(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         parts = [*field.metadata, *_flatten(field.annotation)]
-        if any(getattr(part, "func", None) in (relative_to_state_file, relative_unless_label) for part in parts):
+        if any(getattr(part, "func", None) in (resolve_from_state_folder, resolve_unless_label) for part in parts):
             yield field.alias or name
         for part in parts:
             if isinstance(part, type) and issubclass(part, BaseModel):

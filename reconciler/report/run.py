@@ -11,7 +11,7 @@ from reconciler.engine.model import Outcome, Status
 from reconciler.engine.outcome_counts import count_acted, count_statuses
 from reconciler.engine.plan import PlanLimits
 from reconciler.errors import ReconcileError
-from reconciler.report.json import FORMAT, ErrorReport, report_error
+from reconciler.report.json import FORMAT, ErrorReport, make_error_document
 from reconciler.report.summary import PlanSummary
 
 
@@ -61,7 +61,7 @@ class RunDocument(BaseModel):
 
 
 def report_outcome(outcome: Outcome) -> OutcomeReport:
-    """Return how a resource ended as JSON."""
+    """Return the report of how a resource ended."""
     return OutcomeReport(
         address=str(outcome.address),
         kind=outcome.address.kind,
@@ -85,7 +85,7 @@ def report_run(
     exit_code: int,
     limits: PlanLimits | None = None,
 ) -> RunReport:
-    """Return a run as JSON.
+    """Return the report of a run.
 
     Parameters
     ----------
@@ -131,5 +131,5 @@ def count_by_status(outcomes: Collection[Outcome]) -> dict[Status, int]:
 
 def make_run_document(runs: Sequence[RunReport], exit_code: int, error: ReconcileError | None = None) -> RunDocument:
     """Return what ``--format json`` prints for the applies of some states, of which an error ended the last."""
-    errors = [] if error is None else report_error(error, exit_code).errors
+    errors = [] if error is None else make_error_document(error, exit_code).errors
     return RunDocument(exit_code=exit_code, states=list(runs), errors=errors)

@@ -44,7 +44,7 @@ FEWEST_ALIKE = 4
 """Number of resources that differ alike from which on they are one entry."""
 
 
-def header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
+def format_header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator[Line]:
     """Yield two lines: what the state is for, and the live systems; one that is `None` is left out."""
     state = plan.state
     yield Line(" · ".join(part for part in (state.name, state.title, state.ticket) if part), bold=True)
@@ -189,7 +189,7 @@ def report_unchecked_needs(plan: Plan) -> Iterator[Line]:
         yield Line(f"Not checked, but needed: {names}; --with-needs includes them.")
 
 
-def stats(counts: Stats) -> Iterator[Line]:
+def format_stats(counts: Stats) -> Iterator[Line]:
     """Yield the number of queries and calls, and the time of each phase, the longest first."""
     yield Line(f"{plural(counts.statements, 'SQL statement')}, {plural(counts.calls, 'Rucio call')}")
     for phase, taken in sorted(counts.seconds.items(), key=lambda item: -item[1]):

@@ -43,7 +43,13 @@ class FileLock:
             self.path.write_text(json.dumps(run_info()), encoding="utf-8")
 
     def find_holder(self) -> str:
-        """Return who holds the lock, without creating its file; empty if nobody does."""
+        """Return who holds the lock, empty if nobody; it creates no file, and holds a shared lock for a moment.
+
+        Raises
+        ------
+        reconciler.errors.ApplyError
+            If the file can't be opened.
+        """
         import fcntl
 
         try:

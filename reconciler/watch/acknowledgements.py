@@ -17,7 +17,7 @@ from typing import Any, Literal
 import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reconciler.errors import StateError, did_you_mean
+from reconciler.errors import MissingFile, StateError, did_you_mean
 from reconciler.files.text import read_text
 from reconciler.watch.model import UNKNOWN_KIND, AcknowledgedBy, FoundDifference
 
@@ -91,10 +91,10 @@ def acknowledgement_schema() -> dict[str, Any]:
 def load_acknowledgements(state: Path) -> Acknowledgements:
     """Read the acknowledgements of a state. What is wrong becomes a problem of the result and never an exception."""
     path = acknowledgement_path(state)
-    if not path.exists():
-        return Acknowledgements(path)
     try:
         document = tomli.loads(read_text(path))
+    except MissingFile:
+        return Acknowledgements(path)
     except StateError as error:
         return Acknowledgements(path, problems=(str(error),))
     except tomli.TOMLDecodeError as error:
@@ -118,7 +118,7 @@ def load_acknowledgements(state: Path) -> Acknowledgements:
 def check_acknowledgements(
     found: Acknowledgements, addresses: Collection[str], fields: Mapping[str, Collection[str]], today: datetime.date
 ) -> tuple[str, ...]:
-    """Return the problems of a file together with those that only its state shows.
+    """Return the problems of a file, with those that only its state shows and the acknowledgements that have ended.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def write_acknowledgement(state: Path, entry: Acknowledgement) -> Path:
     Raises
     ------
     reconciler.errors.StateError
-        If the file isn't valid TOML, has something else than tables under ``acknowledge``, or can't be written.
+        If the file can't be read or written, isn't valid TOML, or has something else than tables under ``acknowledge``.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -227,7 +227,9 @@ def write_acknowledgement(state: Path, entry: Acknowledgement) -> Path:
 
     path = acknowledgement_path(state)
     try:
-        document = tomlkit.parse(read_text(path)) if path.exists() else _new_document(state)
+        document = tomlkit.parse(read_text(path))
+    except MissingFile:
+        document = _new_document(state)
     except TOMLKitError as error:
         raise StateError(f"{_show(path)}: invalid TOML: {error}") from error
     tables = document.setdefault("acknowledge", tomlkit.aot())

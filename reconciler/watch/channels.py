@@ -87,6 +87,8 @@ class Channel:
 def find_channels(file: Path | None, environment: Mapping[str, str] | None = None) -> tuple[list[Channel], list[ChannelError]]:
     """Return the channels of ``--notify-file`` or of the environment, and an error for each that can't be used.
 
+    A file that can't be read is one error. From now on, all output of this process masks the URLs.
+
     Parameters
     ----------
     file : `pathlib.Path` or `None`

@@ -33,7 +33,10 @@ class TableDigests:
         return digest(sorted([str(address), self._document(address)] for address in addresses))
 
     def of_inputs(self, addresses: Collection[Address]) -> str:
-        """Return one digest of the names and contents of the local files that the tables of some addresses name."""
+        """Return one digest of the names and contents of the local files that the tables of some addresses name.
+
+        Of files above `MOST_BYTES_HASHED`, size and time count, and of one that can't be read, the error.
+        """
         names = {name for address in addresses for name in _list_files(self._document(address))}
         return digest([[name, self._file(name)] for name in sorted(names)])
 

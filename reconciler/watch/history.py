@@ -30,7 +30,7 @@ from reconciler.watch.timeline import PastVerdict, ResolvedDifference
 
 
 class History:
-    """An open history; use `open_history`.
+    """An open history; use `open_history`. All methods raise `reconciler.watch.locations.HistoryError` if it can't be used.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class History:
         ]
 
     def read_resolved(self, state: str, limit: int) -> list[ResolvedDifference]:
-        """Return the latest differences of a state that are gone, the latest first."""
+        """Return the latest differences that are gone, of a state and of the files that it was renamed from, the latest first."""
         query = sa.select(differences).where(differences.c.state.in_(_with_replaced(state)), differences.c.resolved.is_not(None))
         with self.transaction() as connection:
             rows = connection.execute(query.order_by(differences.c.resolved.desc(), differences.c.id.desc()).limit(limit)).all()
@@ -118,7 +118,8 @@ class History:
     def prune(self, before: datetime.datetime) -> int:
         """Remove verdicts, resolved differences and runs from before a time, and return the number of verdicts removed.
 
-        The latest verdict of each state stays, however old it is, and so does what isn't resolved.
+        With a resolved difference goes the record that it was sent to a channel. The latest verdict of each state stays, however
+        old it is, and so does what isn't resolved.
         """
         limit = format_time(before)
         newest = sa.select(sa.func.max(verdicts.c.id)).group_by(verdicts.c.state).scalar_subquery()

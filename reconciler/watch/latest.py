@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reconciler.watch.locations import HistoryError, HistoryLocation
+from reconciler.watch.locations import HistoryError, HistoryLocation, MissingHistory
 from reconciler.watch.migrations import HEAD
 from reconciler.watch.model import Cause, Verdict
 
@@ -118,7 +118,7 @@ def read_latest(
     location : `HistoryLocation`
         The history.
     states : `Sequence` [`pathlib.Path`]
-        States to return, in this order; all that the history knows if empty.
+        States to return, in this order; all that the history knows if empty. The verdict of one that it doesn't know is unknown.
     max_age : `float`, optional
         Seconds after which a verdict is unknown.
     now : `datetime.datetime`
@@ -181,7 +181,17 @@ def _read_difference(row: Sequence[Any]) -> OpenDifference:
 
 @contextlib.contextmanager
 def open_reading(location: HistoryLocation) -> Iterator[Query]:
-    """Open a history for reading and check its version."""
+    """Open a history for reading and check its version; yields a function from a SQL statement to its rows.
+
+    What a killed writer left in a SQLite history is rolled back.
+
+    Raises
+    ------
+    reconciler.watch.locations.MissingHistory
+        If there is no file yet.
+    reconciler.watch.locations.HistoryError
+        If it can't be read, was written by a newer version or another program, or a statement fails.
+    """
     opened = _read_file(location.file) if location.file is not None else _read_server(location)
     with opened as query:
         found = query(VERSION)
@@ -194,8 +204,12 @@ def open_reading(location: HistoryLocation) -> Iterator[Query]:
 
 @contextlib.contextmanager
 def _read_file(path: Path) -> Iterator[Query]:
-    if not path.exists():
-        raise HistoryError(f"there is no history at {path}", ("run reconcile drift, or give --history",))
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingHistory(f"there is no history at {path}", ("run reconcile drift, or give --history",)) from error
+    except OSError as error:
+        raise HistoryError(f"the history {path} can't be read: {error.strerror}") from error
     try:
         # Not mode=ro: a killed writer may have left a journal, which SQLite has to roll back before anybody can read.
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=10)) as connection:

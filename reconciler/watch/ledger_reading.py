@@ -33,7 +33,7 @@ class LedgerOptions:
     Parameters
     ----------
     verify : `str`
-        Files to check on storage: ``all``, ``sample:N`` or ``none``.
+        Files to check on storage: ``all``, ``none``, or ``sample:N`` for N random files that the Butler has.
     night : `int` or `None`
         The night; `None` for all.
     """
@@ -87,9 +87,9 @@ def read_ledger(session: Session, address: Address, options: LedgerOptions) -> L
     Raises
     ------
     reconciler.errors.ObserveError
-        If one of the three can't be queried.
+        If one of the three can't be queried, or the [rucio] table names no RSE.
     reconciler.errors.StateError
-        If an input file of the table is invalid, or there is nothing of that night.
+        If an input file of the table is invalid, or there is nothing of that night, as in a table whose files have no nights.
     """
     context, spec, kind = session.context, session.state.resources[address], session.state.kind_of(address)
     assert isinstance(kind, DeliveringKind)

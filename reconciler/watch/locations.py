@@ -21,6 +21,10 @@ class HistoryError(ReconcileError):
     """The history can't be used: locked, corrupt, of a newer version or another program, or on a full disk."""
 
 
+class MissingHistory(HistoryError):
+    """There is no history at this place yet."""
+
+
 @dataclass(frozen=True)
 class HistoryLocation:
     """Where a history is; exactly one of both is set.

@@ -99,6 +99,8 @@ class FinishedRun:
 def write_metrics(path: Path, run: FinishedRun) -> None:
     """Write the metrics of a run; a reader gets the file before or the new one, never a part.
 
+    States that were skipped keep the values that they have in the file before.
+
     Parameters
     ----------
     path : `pathlib.Path`
@@ -109,7 +111,7 @@ def write_metrics(path: Path, run: FinishedRun) -> None:
     Raises
     ------
     MetricsError
-        If it can't be written.
+        If it can't be written, or prometheus-client isn't installed.
     """
     try:
         from prometheus_client import CollectorRegistry, write_to_textfile

@@ -73,7 +73,7 @@ class FoundDifference:
     field : `str`
         The key, or the noun of the members, that differs; empty for the resource as a whole.
     text : `str`
-        One line for operators.
+        What differs, for operators, in one line; for what could not be checked, a line for each problem.
     fingerprint : `str`
         SHA-256 of the difference without anything that changes by itself, such as its age.
     count : `int`
@@ -85,7 +85,7 @@ class FoundDifference:
     line : `int`
         Line of the table in the state file; 0 if unknown.
     commands : `tuple` [`str`, ...]
-        Commands that remove the difference, for a shell.
+        Commands that remove the differences of the resource, for a shell.
     hints : `tuple` [`str`, ...]
         What to do about what could not be checked.
     """
@@ -306,7 +306,7 @@ class Finding:
 
     @property
     def age(self) -> datetime.timedelta:
-        """How long it has been there."""
+        """The time between its first and its last observation; zero at the first."""
         return self.last_seen - self.first_seen
 
     @property
@@ -404,6 +404,6 @@ class StateReport:
         return news or (self.previous is not None and self.previous is not self.verdict)
 
 
-def worst_code(codes: set[int]) -> int:
+def worst_check_code(codes: set[int]) -> int:
     """Return the exit code of several checks: could not check (1), drift (2), locked (75), in sync (0), the first that occurs."""
     return next((code for code in (1, 2, 75) if code in codes), 0)

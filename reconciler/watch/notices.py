@@ -67,7 +67,9 @@ class Notice:
 
 
 def find_notices(connection: Any, channel: str, states: Collection[str], now: datetime.datetime) -> list[Notice]:
-    """Return what is new for a channel; what needs no attention any more without being resolved is forgotten.
+    """Return what is new for a channel.
+
+    Of what needs no attention any more without being resolved, the record that it was sent is deleted.
 
     Parameters
     ----------

@@ -45,7 +45,9 @@ class Message:
 def send_notifications(
     history: History, channels: Sequence[Channel], states: Collection[str], now: datetime.datetime
 ) -> Iterator[ReconcileError]:
-    """Send each channel what is new for it, and yield an error for each channel for which that failed.
+    """Send each channel what is new for it, and yield an error for each channel for which sending or recording it failed.
+
+    Nothing is sent before the first error is asked for, and the rest not before the next one is.
 
     Parameters
     ----------
@@ -100,7 +102,10 @@ def compose(news: Sequence[Notice], *, fenced: bool = False) -> Message:
 
 
 def find_commands(news: Sequence[Notice]) -> list[str]:
-    """Return what to run, one command for each of the first `MOST_LINES` states: what repairs it, or else what shows it."""
+    """Return what to run, one command for each of the first `MOST_LINES` states: what repairs it, or else what shows it.
+
+    If all of the news, of which there is at least one, is resolved, that is one command, which shows the status.
+    """
     by_state: dict[Path, list[Notice]] = defaultdict(list)
     for notice in news:
         if not notice.resolved:

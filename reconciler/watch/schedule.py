@@ -37,7 +37,10 @@ class InvalidInterval(ReconcileError):
 
 
 def select_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return those of the variables that a check needs, with absolute paths."""
+    """Return those of the variables that a check needs, with the paths that exist made absolute.
+
+    A variable whose value is a URI with a credential is left out.
+    """
     chosen = {*VARIABLES, *(name for name in environment if name.startswith("RECONCILE_VAR_"))}
     found = {name: environment[name] for name in sorted(chosen) if environment.get(name)}
     return {name: _make_absolute(value) for name, value in found.items() if not find_uri_credential(value)}

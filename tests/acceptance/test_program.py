@@ -14,7 +14,7 @@ from conftest import ROOT, Bench
 
 from reconciler.cli import main
 from reconciler.playground.world import OBSERVATORY
-from reconciler.report.json import report_schema
+from reconciler.report.json import diff_schema
 from reconciler.state.schema import state_schema
 
 HEAVY = {"lsst", "rucio", "astropy", "sqlalchemy", "deepdiff", "rich", "requests"}
@@ -68,7 +68,7 @@ def test_every_key_of_the_state_schema_has_a_description() -> None:
 def test_the_json_of_a_diff_follows_its_schema(bench: Bench) -> None:
     state = bench.state('[collection.a]\ntype = "RUN"\n[chain.b]\nchildren = ["a"]\n')
     report = json.loads(bench.run("diff", state, "--format", "json", expect=2).output)
-    jsonschema.validate(report, report_schema())
+    jsonschema.validate(report, diff_schema())
     (made,) = report["states"]
     assert [resource["address"] for resource in made["resources"]] == ["repository", "collection.a", "chain.b"]
     assert (report["format"], report["in_sync"], report["summary"]["to_change"]) == (1, False, 2)

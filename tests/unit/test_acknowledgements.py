@@ -4,7 +4,7 @@ import datetime
 from pathlib import Path
 
 import pytest
-from watch_data import CHAIN, RAW, difference, unknown
+from watch_data import CHAIN, RAW, difference, forbid_access, unknown
 
 from reconciler.errors import StateError
 from reconciler.watch.acknowledgements import (
@@ -98,6 +98,15 @@ def test_a_field_that_shows_only_while_it_differs_is_no_mistake_if_reconcile_ack
 def test_a_mistake_in_one_acknowledgement_does_not_end_the_others(state: Path) -> None:
     write(state, HEAD + GOOD + "[[acknowledge]]\naddress = 'x'\n")
     assert [entry.address for entry in load_acknowledgements(state).entries] == [CHAIN]
+
+
+def test_a_folder_without_permission_is_a_problem_and_never_no_acknowledgements(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_access(monkeypatch, write(state, HEAD + GOOD))
+    assert load_acknowledgements(state).problems == (f"{acknowledgement_path(state)}: can't be read: Permission denied",)
+    with pytest.raises(StateError, match="can't be read: Permission denied"):
+        write_acknowledgement(state, ENTRY)
 
 
 def test_writing_keeps_comments_and_order_and_replaces_only_the_same_place(state: Path) -> None:

@@ -14,7 +14,7 @@ from reconciler.errors import StateError
 from reconciler.report import events
 from reconciler.report.apply_summary import describe_run
 from reconciler.report.events import Event, EventListener, error_event, event_schema, format_event, summary_event
-from reconciler.report.json import error_schema, make_schema, report, report_error
+from reconciler.report.json import error_schema, make_error_document, make_schema, report_diff
 from reconciler.report.markdown import format_runs
 from reconciler.report.run import RunDocument, RunReport, make_run_document, report_run
 from reconciler.report.summary import summarize
@@ -70,7 +70,7 @@ def test_every_line_keeps_to_the_schema() -> None:
     kinds = {event.event for event in emitted}
     assert kinds == {"started", "ended", "settled", "waiting"}
     plan = make_plan(make_state({"box.a": FakeSpec()}))
-    diff = report(plan, None, None, 1.0)
+    diff = report_diff(plan, None, None, 1.0)
     more = [*events.diff_events([diff]), events.PlanEvent(report=diff), summary_event(made), error_event(StateError("no"), 1)]
     listener = EventListener(more.append)
     listener.started(plan.actions[0])
@@ -117,7 +117,7 @@ def test_an_error_after_some_states_is_listed_with_what_was_done_before() -> Non
 
 
 def test_the_hints_of_an_error_come_with_its_last_problem() -> None:
-    document = report_error(StateError(["one", "two"], ["repair it"]), 1)
+    document = make_error_document(StateError(["one", "two"], ["repair it"]), 1)
     assert [error.hints for error in document.errors] == [[], ["repair it"]]
     jsonschema.validate(document.model_dump(mode="json"), error_schema())
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.cli import main
 from reconciler.engine.graph import build_graph
-from reconciler.report.first_state import FirstState, write_first_state
+from reconciler.report.first_state import FirstState, format_first_state
 from reconciler.state.loader import load
 
 
@@ -90,7 +90,7 @@ def test_any_answers_are_read_back_as_they_were_given(
     tmp_path_factory: pytest.TempPathFactory, title: str, repository: str, rse: str, create: bool
 ) -> None:
     file = tmp_path_factory.mktemp("state") / "a.toml"
-    file.write_text(write_first_state(FirstState(title, repository, create, rse, "x.json")), encoding="utf-8")
+    file.write_text(format_first_state(FirstState(title, repository, create, rse, "x.json")), encoding="utf-8")
     state = load(file)
     assert state.rucio is not None
     uri = next(getattr(spec, "uri", None) for spec in state.resources.values())

@@ -41,7 +41,7 @@ from reconciler.kinds.tagged import AssociateMembers, TaggedSpec
 from reconciler.report import apply_summary, text
 from reconciler.report.formatting import Line
 from reconciler.report.journal import collect_actions, collect_runs, format_actions, format_runs
-from reconciler.report.json import format_json, report
+from reconciler.report.json import format_json, report_diff
 from reconciler.report.shell import format_command, script
 
 CONTROLS = [
@@ -122,7 +122,7 @@ def assert_printable(output: str) -> None:
 @given(st.lists(NAMES, min_size=1, max_size=5))
 def test_reports_on_the_terminal_have_no_control_character_but_newline(names: list[str]) -> None:
     plan = make_world(names)
-    lines = [*text.header(plan, names[0], names[-1]), *text.report_plan(plan, 1.0, verbose=True, prune=True)]
+    lines = [*text.format_header(plan, names[0], names[-1]), *text.report_plan(plan, 1.0, verbose=True, prune=True)]
     lines += [*text.report_unchecked_needs(plan), apply_summary.summarize_plan(plan)]
     output = printed(lines)
     assert_printable(output)
@@ -132,7 +132,7 @@ def test_reports_on_the_terminal_have_no_control_character_but_newline(names: li
 @given(st.lists(NAMES, min_size=1, max_size=5))
 def test_a_json_report_keeps_the_names_and_has_no_control_character_but_newline(names: list[str]) -> None:
     plan = make_world(names)
-    document = format_json(report(plan, names[0], None, 1.0).model_dump(mode="json"))
+    document = format_json(report_diff(plan, names[0], None, 1.0).model_dump(mode="json"))
     assert_printable(document)
     found = {resource["address"] for resource in json.loads(document)["resources"]}
     assert found == {str(Address("box", name)) for name in names}

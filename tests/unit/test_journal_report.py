@@ -198,6 +198,20 @@ def test_a_log_that_is_cut_counts_the_rest(journal: Path) -> None:
     assert "… and 2 earlier actions; -n 0 lists all" in run_log(journal, "-n", "1", "--address", "raw.*")
 
 
+def test_the_log_of_one_run_lists_all_of_its_actions_unless_a_number_is_given(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    events = [begin("long"), *(begins("long", f"T{number:02}", f"collection.u{number}", "make") for number in range(30))]
+    journal.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    assert len(run_log(journal, "--run", "long").splitlines()) == 30
+    assert len(run_log(journal, "--run", "long", "--address", "collection.*").splitlines()) == 30
+    assert run_log(journal, "--run", "long", "-n", "3").splitlines()[3:] == ["… and 27 earlier actions; -n 0 lists all"]
+    assert len(run_log(journal, "--address", "collection.*").splitlines()) == 21
+
+
+def test_a_run_that_the_journal_does_not_have_is_an_error(journal: Path) -> None:
+    assert "error: the journal has no such action" in run_log(journal, "--run", "other", expect=1)
+
+
 def test_the_log_as_json_is_an_object_that_follows_its_schema(journal: Path) -> None:
     runs = json.loads(run_log(journal, "--format", "json", "-n", "1"))
     jsonschema.validate(runs, log_schema())

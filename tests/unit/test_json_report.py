@@ -10,7 +10,7 @@ from fakes import FakeKind, FakeSpec, GivenKind, Thing, make_plan, make_state
 from reconciler import __version__
 from reconciler.engine.model import Comparison, Condition, DifferenceKind, Members, Observed
 from reconciler.errors import ObserveError
-from reconciler.report.json import MOST_MEMBERS, make_document, report, report_schema
+from reconciler.report.json import MOST_MEMBERS, diff_schema, make_document, report_diff
 from reconciler.report.summary import PlanSummary
 from reconciler.systems.stats import Stats
 
@@ -21,7 +21,7 @@ def test_a_state_in_sync_is_reported_with_how_its_members_were_compared() -> Non
     listed = Members("tags", 2, 2)
     kind.given = {"a": Observed(spec, (Members.counted("raws", 12), listed))}
     state = make_state({"box.a": spec}, kind, digest="abc")
-    assert report(make_plan(state), "/repo", None, 1.23456).model_dump(mode="json") == {
+    assert report_diff(make_plan(state), "/repo", None, 1.23456).model_dump(mode="json") == {
         "program": f"reconcile {__version__}",
         "state": "/states/fake.toml",
         "name": "fake",
@@ -62,7 +62,7 @@ def test_an_absent_resource_and_a_missing_member_are_reported_with_their_actions
     kind = FakeKind()
     kind.things = {"b": Thing(value=1, members={"x"})}
     tables = {"box.a": FakeSpec(value=5), "box.b": FakeSpec(value=2, members=("y", "z"))}
-    made = report(make_plan(make_state(tables, kind), prune=True), None, "https://rucio", 0.0).model_dump(mode="json")
+    made = report_diff(make_plan(make_state(tables, kind), prune=True), None, "https://rucio", 0.0).model_dump(mode="json")
     first, second = made["resources"]
     assert (made["in_sync"], made["rucio"]) == (False, "https://rucio")
     assert first["differences"] == [
@@ -95,7 +95,7 @@ def test_a_condition_without_a_field_concerns_the_whole_resource() -> None:
     kind = GivenKind()
     spec = FakeSpec()
     kind.given = {"a": Observed(spec, conditions=(Condition(DifferenceKind.WAITING, "for files"),))}
-    (resource,) = report(make_plan(make_state({"box.a": spec}, kind)), None, None, 0.0).resources
+    (resource,) = report_diff(make_plan(make_state({"box.a": spec}, kind)), None, None, 0.0).resources
     (difference,) = resource.differences
     assert (difference.kind, difference.field, difference.detail) == (DifferenceKind.WAITING, None, "for files")
 
@@ -103,7 +103,7 @@ def test_a_condition_without_a_field_concerns_the_whole_resource() -> None:
 def test_what_could_not_be_observed_is_not_in_sync_and_has_its_error() -> None:
     kind = FakeKind()
     kind.unobservable["a"] = ObserveError("the server is down")
-    made = report(make_plan(make_state({"box.a": FakeSpec()}, kind)), None, None, 0.0)
+    made = report_diff(make_plan(make_state({"box.a": FakeSpec()}, kind)), None, None, 0.0)
     assert made.model_dump(mode="json")["resources"] == [
         {
             "address": "box.a", "kind": "box", "name": "a", "line": 10, "in_sync": False, "error": "the server is down",
@@ -115,7 +115,7 @@ def test_what_could_not_be_observed_is_not_in_sync_and_has_its_error() -> None:
 
 def test_a_resource_whose_line_is_not_known_is_on_line_1() -> None:
     state = make_state({"box.a": FakeSpec()}, lines={})
-    assert report(make_plan(state), None, None, 0.0).resources[0].line == 1
+    assert report_diff(make_plan(state), None, None, 0.0).resources[0].line == 1
 
 
 def test_only_the_first_members_are_listed_but_all_are_counted() -> None:
@@ -123,14 +123,14 @@ def test_only_the_first_members_are_listed_but_all_are_counted() -> None:
     spec = FakeSpec()
     missing = tuple({"id": number} for number in range(MOST_MEMBERS + 1))
     kind.given = {"a": Observed(spec, (Members("raws", len(missing), 0, missing),))}
-    (difference,) = report(make_plan(make_state({"box.a": spec}, kind)), None, None, 0.0).resources[0].differences
+    (difference,) = report_diff(make_plan(make_state({"box.a": spec}, kind)), None, None, 0.0).resources[0].differences
     assert difference.count == MOST_MEMBERS + 1
     assert difference.members == [{"id": number} for number in range(MOST_MEMBERS)]
 
 
 def test_statistics_are_reported_if_they_were_asked_for() -> None:
     stats = Stats(seconds={"butler": 0.5}, statements=7, calls=3)
-    made = report(make_plan(make_state({"box.a": FakeSpec()})), None, None, 0.0, stats)
+    made = report_diff(make_plan(make_state({"box.a": FakeSpec()})), None, None, 0.0, stats)
     assert made.stats is not None
     assert made.stats.model_dump() == {"statements": 7, "calls": 3, "seconds": {"butler": 0.5}}
 
@@ -140,8 +140,8 @@ def test_a_report_keeps_to_the_schema() -> None:
     kind.things = {"b": Thing(value=1, members={"x"})}
     kind.unobservable["c"] = ObserveError("the server is down")
     tables = {"box.a": FakeSpec(), "box.b": FakeSpec(value=2, members=("y",)), "box.c": FakeSpec()}
-    made = report(make_plan(make_state(tables, kind)), "/repo", "https://rucio", 1.0, Stats())
-    schema = report_schema()
+    made = report_diff(make_plan(make_state(tables, kind)), "/repo", "https://rucio", 1.0, Stats())
+    schema = diff_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
@@ -153,4 +153,4 @@ def test_a_report_keeps_to_the_schema() -> None:
 
 
 def test_the_schema_lists_the_ways_to_compare() -> None:
-    assert report_schema()["$defs"]["Comparison"]["enum"] == [comparison.value for comparison in Comparison]
+    assert diff_schema()["$defs"]["Comparison"]["enum"] == [comparison.value for comparison in Comparison]

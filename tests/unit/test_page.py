@@ -20,7 +20,7 @@ from reconciler.watch.evaluation import Memory, evaluate
 from reconciler.watch.history import open_history
 from reconciler.watch.locations import HistoryLocation
 from reconciler.watch.model import Cause, CheckedCollection, CheckResult, StateReport
-from reconciler.watch.page.data import page_name, view_state
+from reconciler.watch.page.data import StatePage, page_name, view_state
 from reconciler.watch.page.ledger_data import view_ledgers
 from reconciler.watch.page.render import PageError, render_state
 from reconciler.watch.page.site import Site
@@ -198,6 +198,19 @@ def test_the_tree_marks_collections_by_what_differs_and_lists_a_chain_once() -> 
     ]
     assert tree[1].children[0].repeated
     assert tree[1].children[0].children == ()
+
+
+def tree_of(*collections: CheckedCollection) -> StatePage:
+    return view_state(report_of(check(collections=collections, addresses=(RAW,))))
+
+
+def test_the_tree_is_incomplete_only_if_a_node_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.watch.page.data.MOST_NODES", 3)
+    chain, other = CheckedCollection("a", (RAW,), ("b", "c")), CheckedCollection("z", (RAW,))
+    assert not tree_of(chain).unlisted_nodes
+    assert tree_of(chain, other).unlisted_nodes
+    assert tree_of(replace(chain, children=("b", "c", "d"))).unlisted_nodes
+    assert not tree_of(other).unlisted_nodes
 
 
 def test_a_collection_whose_table_could_not_be_checked_is_unknown_even_if_another_table_is_in_sync() -> None:

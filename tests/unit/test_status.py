@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 from test_history import record
-from watch_data import CHAIN, check, difference, night, unknown
+from watch_data import CHAIN, check, difference, forbid_access, night, unknown
 
 from reconciler.cli import main
 from reconciler.watch.history import History, open_history
@@ -143,3 +143,18 @@ def test_a_history_that_cannot_be_read_is_an_error(location: HistoryLocation, co
 def test_a_history_without_a_check_is_an_error(history: History, location: HistoryLocation) -> None:
     result = CliRunner().invoke(main, ["status", "--history", str(location)])
     assert (result.exit_code, "has no check yet" in result.output) == (1, True)
+
+
+def test_a_history_in_a_folder_without_permission_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.sqlite"
+    open_history(HistoryLocation(path))
+    forbid_access(monkeypatch, path)
+    with pytest.raises(HistoryError, match="can't be read: Permission denied"):
+        read_latest(HistoryLocation(path), now=night(1))
+
+
+def test_doctor_reports_a_history_in_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.sqlite"
+    forbid_access(monkeypatch, path)
+    output = CliRunner().invoke(main, ["doctor", "--history", str(path), str(tmp_path / "none.toml")]).output
+    assert f"the history {path} can't be read: Permission denied" in " ".join(output.split())

@@ -11,7 +11,7 @@ from reconciler.engine.model import Command, Condition, DifferenceKind, Members,
 from reconciler.engine.plan import Plan
 from reconciler.errors import ObserveError
 from reconciler.report.formatting import Line
-from reconciler.report.text import header, list_changes, report_plan, report_unchecked_needs, stats
+from reconciler.report.text import format_header, format_stats, list_changes, report_plan, report_unchecked_needs
 from reconciler.systems.stats import Stats
 
 
@@ -96,12 +96,12 @@ def condition(kind: DifferenceKind, text: str, **facts: Any) -> Observed[FakeSpe
 def test_the_header_names_the_state_and_those_live_systems_that_it_has() -> None:
     full = make_plan(make_state({"box.a": FakeSpec()}, title="A campaign", ticket="DM-1"))
     bare = make_plan(make_state({"box.a": FakeSpec()}))
-    assert list(header(full, "/repo", "https://rucio as ada")) == [
+    assert list(format_header(full, "/repo", "https://rucio as ada")) == [
         Line("fake · A campaign · DM-1", bold=True),
         Line("Butler  /repo     Rucio  https://rucio as ada"),
     ]
-    assert list(header(bare, None, "https://rucio")) == [Line("fake", bold=True), Line("Rucio  https://rucio")]
-    assert list(header(bare, "/repo", None))[1] == Line("Butler  /repo")
+    assert list(format_header(bare, None, "https://rucio")) == [Line("fake", bold=True), Line("Rucio  https://rucio")]
+    assert list(format_header(bare, "/repo", None))[1] == Line("Butler  /repo")
 
 
 def test_verbose_lists_resources_in_sync_with_how_they_were_compared() -> None:
@@ -360,7 +360,7 @@ def test_what_the_chosen_resources_need_and_was_not_chosen_is_named() -> None:
 
 
 def test_statistics_are_counts_and_the_phases_the_longest_first() -> None:
-    assert list(stats(Stats({"read": 0.25, "observe": 12.5}, statements=1, calls=1200))) == [
+    assert list(format_stats(Stats({"read": 0.25, "observe": 12.5}, statements=1, calls=1200))) == [
         Line("1 SQL statement, 1,200 Rucio calls"),
         Line("  observe                   12.500 s"),
         Line("  read                       0.250 s"),

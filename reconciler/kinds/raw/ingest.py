@@ -72,6 +72,12 @@ def ingest_raws(context: Context, action: IngestRaws) -> Made:
     ------
     reconciler.errors.PartlyApplied
         If some can't be ingested.
+    reconciler.errors.ApplyError
+        If the command can't be run at all, or the statistics of a SQLite registry can't be refreshed.
+    reconciler.errors.ObserveError
+        If the repository can't be compared with the raws at the end.
+    reconciler.errors.Interrupted
+        If the operator asked to stop; what is ingested stays.
     """
     total = len(action.files)
     progress = _Progress(context, total)
@@ -135,7 +141,10 @@ def _group_by_exposure(files: Sequence[str], data_id: str | None) -> list[list[s
 
 
 def list_commands(action: IngestRaws) -> Iterator[Command]:
-    """Yield the commands that ingest the raws of an action."""
+    """Yield the commands that ingest the raws of an action.
+
+    If these are all raws of the table, the folders are listed on storage, to see whether a command may name them.
+    """
     if action.whole and _folders_hold_nothing_else(action):
         yield Command("butler", *_write_arguments(action, REPO, action.locations))
         return

@@ -29,7 +29,7 @@ MOST_PARENTS_QUERIED = 100
 def check_copies(
     context: Context, dids: Mapping[str, DidFacts], rules: Mapping[str, Sequence[RuleFacts]], now: datetime.datetime
 ) -> dict[str, list[Condition]]:
-    """Return what is wrong with the copies of datasets, by DID.
+    """Return what is wrong with the copies of datasets, by DID; those without a problem are absent.
 
     Parameters
     ----------
@@ -41,6 +41,11 @@ def check_copies(
         Their rules that the state lists.
     now : `datetime.datetime`
         UTC, naive as Rucio's own times.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If Rucio can't be queried.
     """
     found: dict[str, list[Condition]] = defaultdict(list)
     for did, condition in (*_find_missing_locks(context, dids, rules, now), *_find_bad_replicas(context, dids, rules)):

@@ -90,11 +90,13 @@ class DeliveringKind(Protocol):
         ------
         reconciler.errors.ObserveError
             If one of them can't be queried.
+        reconciler.errors.StateError
+            If an input file of the table is invalid.
         """
 
 
 def find_datasets(context: Context, patterns: Sequence[str]) -> tuple[dict[str, DidFacts], tuple[str, ...]]:
-    """Return the Rucio datasets that match some patterns, and the patterns that none matches."""
+    """Return the Rucio datasets and containers that match some patterns and exist, and the patterns that none matches."""
     matching = {pattern: context.rucio.matching(pattern) for pattern in patterns}
     dids = [did for found in matching.values() for did in found]
     facts = context.rucio.dids(dids) if dids else {}
@@ -123,7 +125,7 @@ class RegisteredFiles:
 
     @classmethod
     def query(cls, context: Context, patterns: Sequence[str]) -> RegisteredFiles:
-        """List the files of all datasets that match some patterns."""
+        """List the files of all datasets that match some patterns; raises `ObserveError` if Rucio can't be queried."""
         datasets, unregistered = find_datasets(context, patterns)
         files: dict[str, tuple[FileFacts, str]] = {}
         for did, found in context.rucio.files_by_dataset(datasets).items():
@@ -132,7 +134,10 @@ class RegisteredFiles:
         return cls(tuple(patterns), tuple(datasets), unregistered, files)
 
     def find(self, uris: Iterable[str]) -> Iterator[tuple[FileFacts | None, str]]:
-        """Yield the file that each URI belongs to, and its dataset: where it should be, if there is no such file."""
+        """Yield the file that each URI belongs to, and its dataset.
+
+        If there is no such file, that is the one in which it should be; empty unless ``delivered_by`` names a single one.
+        """
         names = set(self.files)
         home = self.patterns[0] if len(self.patterns) == 1 and not is_glob(self.patterns[0]) else ""
         for uri in uris:
@@ -154,7 +159,12 @@ def list_expected(
     paths : mapping
         The URI of each expected file, by any key.
     refs : mapping
-        The Butler's datasets by the same keys.
+        The Butler's datasets by the same keys; none for a key whose file isn't ingested.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If Rucio can't be queried.
     """
     registered = RegisteredFiles.query(context, patterns)
     files = tuple(

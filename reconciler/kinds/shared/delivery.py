@@ -80,9 +80,14 @@ def split_delivered(context: Context, patterns: Sequence[str], members: Members)
     Returns
     -------
     members : `Members`
-        ``missing`` keeps only members whose files are here; the rest is in ``awaited``.
+        ``missing`` keeps only members for whose files nothing is waited; the rest is in ``awaited``. See `DeliveryState`.
     conditions : `tuple` [`Condition`, ...]
         What is being waited for, if any member is.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        As `query_delivery`.
     """
     state = query_delivery(context, patterns if members.missing else (), [member["path"] for member in members.missing])
     missing = tuple(member for member in members.missing if state.is_delivered(member["path"]))
@@ -109,7 +114,7 @@ def query_delivery(context: Context, patterns: Sequence[str], uris: Sequence[str
     Raises
     ------
     reconciler.errors.ObserveError
-        If Rucio can't be asked.
+        If Rucio can't be queried, or [rucio] names no RSE or one that doesn't exist.
     """
     if not patterns:
         return DeliveryState(lambda uri: True)
@@ -187,6 +192,11 @@ def query_checksums(context: Context, patterns: Sequence[str], uris: Iterable[st
         DIDs with wildcards, of which the scopes are used.
     uris : iterable of `str`
         The files.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If Rucio can't be queried.
     """
     asked = list(uris)
     found: dict[str, str] = {}
@@ -207,6 +217,11 @@ def measure_awaited(context: Context, patterns: Sequence[str], awaited: Sequence
         DIDs with wildcards.
     awaited : `Sequence` [`Mapping`]
         The members, each with its URI as ``path`` or with its size as ``bytes``.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If Rucio can't be queried.
     """
     unsized = [str(member["path"]) for member in awaited if "bytes" not in member]
     total = sum(int(member.get("bytes", 0)) for member in awaited)

@@ -96,7 +96,7 @@ class ExportParts:
 
     @property
     def untouched(self) -> bool:
-        """Whether the repository contains no dataset, certification or collection of the export file."""
+        """Whether the repository contains no dataset, certification or collection other than a chain of the export file."""
         return not (self.datasets.present or self.certifications.present or self.collections.present)
 
 
@@ -104,11 +104,13 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
     """Compare export files with the repository, each under the same name as its source.
 
     They share one query for each dataset type. If all datasets of a type were listed and are there, a proof of that is recorded.
+    Of sources with ``delivered_by``, Rucio is asked for the files that it has delivered; of those with ``verify``, files are
+    checked on storage.
 
     Raises
     ------
     reconciler.errors.ObserveError
-        If the repository can't be queried.
+        If the repository, Rucio or the storage can't be queried.
     reconciler.errors.StateError
         If a file can't be read, was written with a dimension universe that the repository doesn't have, or contains exposures or
         visits in a form that can't be inserted.

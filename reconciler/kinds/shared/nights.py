@@ -79,7 +79,8 @@ def resolve_nights(text: str, tonight: int | None = None) -> Nights:
     Raises
     ------
     ValueError
-        If the text isn't understood; the message is what it should be.
+        If the text isn't understood, contains a day that doesn't exist, or its last night is before its first; the message quotes
+        it.
     """
     if window := _WINDOW.fullmatch(text):
         day = _parse_day(str(tonight or find_running_night()))

@@ -77,7 +77,10 @@ class ProvenDatasets:
         return cls(context, claim, dataset_type, tuple(runs), utc_now())
 
     def hold(self, desired: int) -> bool:
-        """Return True if a proof shows that these datasets, of which so many are desired, are as when they were listed."""
+        """Return True if a proof shows that these datasets, of which so many are desired, are as when they were listed.
+
+        If datasets came since and the proof is older than `RENEWED_AFTER`, it is recorded again with a later boundary.
+        """
         if not self.context.policy.reads_proofs(desired):
             return False
         store = ProofStore()
@@ -132,5 +135,5 @@ def digest_spec(spec: Spec) -> str:
 
 
 def digest_inputs(paths: Sequence[str]) -> dict[str, str]:
-    """Return the digest of the content of each input file."""
+    """Return the digest of the content of each input file; raises `reconciler.errors.StateError` if one can't be read."""
     return {path: digest_file(Path(path)) for path in paths}

@@ -282,7 +282,7 @@ def describe_missing_locks(
     lacking : sequence of `str`
         Names of the files that lack a lock, if they were listed.
     changed : `datetime.datetime` or `None`
-        When the dataset, the rule or one of these files was made; UTC, naive.
+        When the dataset last changed, or the rule or one of these files was made, whichever is latest; UTC, naive.
     now : `datetime.datetime`
         UTC, naive.
     """

@@ -42,7 +42,9 @@ def sample_size(verify: str) -> int | None:
 def check_stored_files(
     context: Context, verify: str, batches: Iterable[Sequence[DatasetRef]], total: int, delivered_by: Sequence[str] = ()
 ) -> tuple[Condition, ...]:
-    """Return a condition if files of datasets are missing from storage or differ from their record.
+    """Return a condition if files of datasets are missing from storage, unknown to the datastore or differ from their record.
+
+    Another one is about the files whose checksums can't be compared, with ``checksum:N``.
 
     Parameters
     ----------
@@ -56,6 +58,11 @@ def check_stored_files(
         Number of datasets, for the progress display.
     delivered_by : sequence of `str`
         DIDs with wildcards, in whose scopes Rucio has the checksums.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If the repository, Rucio or a storage can't be queried, or a worker fails.
     """
     patterns = delivered_by if verify.startswith("checksum") else None
     count = sample_size(verify)
@@ -126,6 +133,13 @@ def check_refs(
         Number of files checked earlier, and of all files, for the progress display.
     patterns : sequence of `str`, optional
         DIDs with wildcards; if given, content is compared with the checksums in their scopes.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If the repository, Rucio or a storage can't be queried.
+    reconciler.errors.ApplyError
+        If a worker fails or reports such an error.
     """
     from reconciler.systems import storage
 

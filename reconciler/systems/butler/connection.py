@@ -276,7 +276,15 @@ class ButlerConnection:
 
     @property
     def identity(self) -> str:
-        """The location of the registry and its namespace, without credentials; empty unless the repository is ready."""
+        """The location of the registry and its namespace, or of the Butler server, without credentials.
+
+        It is empty while the repository is absent or half-made.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            As `status` does.
+        """
         if not self.ready:
             return ""
         if self.is_server:
@@ -423,7 +431,10 @@ def import_butler() -> None:
 
 @functools.cache
 def silence_loggers() -> None:
-    """Keep the Butler and its libraries from logging to the terminal."""
+    """Keep the Butler and its libraries from logging to the terminal.
+
+    Their loggers are set to CRITICAL for the whole process, so a calling program's own handlers get no errors of theirs either.
+    """
     import astropy  # noqa: F401  # it creates its logger, of its own class, when it is imported
 
     for name in ("lsst", "astropy", "botocore", "urllib3"):

@@ -46,7 +46,8 @@ class RucioConnectionSettings:
 class RucioConnection:
     """A connection to one server, opened on first use; ``counted`` receives the client then, to count its calls.
 
-    With ``read_only``, every request that could change something is refused before it is sent.
+    With ``read_only``, every request that could change something is refused before it is sent. Both are used when it logs in, so
+    a later change of them has no effect.
     """
 
     settings: RucioConnectionSettings
@@ -58,6 +59,8 @@ class RucioConnection:
 
     def connect(self) -> None:
         """Log in, unless this is done.
+
+        While it logs in, ``RUCIO_CONFIG`` is set in the environment of the process to the configuration of this connection.
 
         Raises
         ------
@@ -86,13 +89,13 @@ class RucioConnection:
 
     @property
     def client(self) -> Any:
-        """The client of rucio-clients, logged in."""
+        """The client of rucio-clients, logged in; raises what `connect` raises."""
         self.connect()
         return self._client
 
     @property
     def account(self) -> str:
-        """The account that acts."""
+        """The account that acts; logs in to find it, and raises what `connect` raises."""
         return str(self.client.account)
 
     def place(self) -> str:
@@ -113,6 +116,7 @@ class RucioConnection:
         """Return the answer to a question, from the cache or by `read`.
 
         ``key`` identifies the question; it is the name of the endpoint, or a tuple that begins with that.
+        Raises what `read` raises.
         """
         if key not in self._answers:
             self._answers[key] = self.read(question, what, endpoint=str(key[0]) if isinstance(key, tuple) else str(key))
@@ -143,11 +147,11 @@ class RucioConnection:
         return answer
 
     def is_cached(self, key: Hashable) -> bool:
-        """Check whether an answer is in the cache."""
+        """Return whether an answer is in the cache."""
         return key in self._answers
 
     def cached(self, key: Hashable) -> Any:
-        """Return an answer that is in the cache."""
+        """Return an answer that is in the cache; `KeyError` if it isn't."""
         return self._answers[key]
 
     def cache(self, key: Hashable, answer: object) -> None:
@@ -167,6 +171,8 @@ class RucioConnection:
             If it failed. It is never retried: the caller reads again first.
         reconciler.errors.ObserveError
             If it can't log in; then nothing was sent.
+        reconciler.errors.WriteRefused
+            If the connection only reads.
         """
         client = self.client
         with translate_write_errors(self.place, what):

@@ -48,7 +48,11 @@ def _split_by_files(datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> l
 
 
 class DidCatalog:
-    """The DIDs of a server."""
+    """The DIDs of a server.
+
+    What reads raises `reconciler.errors.ObserveError`, and what writes also `reconciler.errors.ApplyError`, as
+    `reconciler.systems.rucio.connection.RucioConnection` does.
+    """
 
     def __init__(self, connection: RucioConnection) -> None:
         self._connection = connection
@@ -113,7 +117,7 @@ class DidCatalog:
         return self._connection.read(read, did, endpoint="did")
 
     def match(self, pattern: str) -> list[str]:
-        """List datasets and containers that match ``scope:name`` with wildcards; without any, return the DID, existing or not.
+        """List datasets and containers that match ``scope:name`` with wildcards, sorted; without any, that DID, existing or not.
 
         Raises
         ------
@@ -155,7 +159,7 @@ class DidCatalog:
         return first
 
     def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:
-        """List the DIDs in each container; one that doesn't exist is an error."""
+        """List the DIDs in each container, not those below them; a container that doesn't exist is an error."""
         return {
             did: self._connection.ask(("contents", did), functools.partial(self._read_contents, did), did) for did in containers
         }

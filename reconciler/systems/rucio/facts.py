@@ -64,7 +64,7 @@ class BadReplica:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How many files of some datasets are available at an RSE.
+    """Which files of some datasets are available at an RSE, of how many.
 
     Parameters
     ----------

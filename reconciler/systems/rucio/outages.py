@@ -26,7 +26,7 @@ class Outages:
     _last: dict[str, tuple[float, ObserveError]] = field(default_factory=dict)
 
     def check(self, endpoint: str) -> None:
-        """Raise the last error of an endpoint that isn't to be asked now."""
+        """Raise the last error of an endpoint that isn't to be asked now, an `ObserveError`."""
         if self._failures.get(endpoint, 0) < MOST_FAILURES:
             return
         since, error = self._last[endpoint]

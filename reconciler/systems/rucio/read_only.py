@@ -40,6 +40,8 @@ def only_reads(method: str, path: str) -> bool:
 def refuse_writes(client: Any) -> None:
     """Make a `rucio.client.Client` raise `WriteRefused` instead of sending a request that could change something.
 
+    Requests for a token are sent all the same.
+
     rucio-clients has no hook for this, and replaces its session when its token expires, so its private method is wrapped.
     """
     send = client._send_request

@@ -31,7 +31,7 @@ class RegistrationSource:
 
 @dataclass(frozen=True)
 class SourceContents:
-    """What some sources contain; a source whose repository can't be opened here is in neither.
+    """What some sources contain; a source whose repository can't be opened here is in none of the three.
 
     Parameters
     ----------
@@ -56,7 +56,9 @@ def query_sources(
     Raises
     ------
     reconciler.errors.StateError
-        If a source has no dataset type of a name that is asked for.
+        If a repository has no dataset type of a name without wildcards.
+    reconciler.errors.ObserveError
+        If a repository that could be opened can't be queried.
     """
     counts: dict[RegistrationSource, int] = {}
     paths: dict[RegistrationSource, frozenset[str]] = {}
@@ -135,9 +137,10 @@ def register_datasets(
     chunk_size : `int`
         Files in one request.
     is_registered : callable
-        Returns True for the URI of a file that is to be left out, because the Rucio dataset contains it.
+        Returns True for the URI of a file that is to be left out, because the Rucio dataset contains it; the URI of a dataset
+        without a record in the datastore is empty.
     progress : callable
-        Called after each request with the number of files that are done, and that of all.
+        Called after each request with the number of files that are done, and that of all that are not left out.
 
     Returns
     -------
@@ -147,7 +150,10 @@ def register_datasets(
     Raises
     ------
     reconciler.errors.ApplyError
-        If it failed; what was registered stays, and a repetition completes it.
+        If it failed; what was registered stays, and a repetition completes it. Also if the source contains no dataset, the
+        library isn't installed, or its configuration is invalid or of another scope.
+    reconciler.errors.ObserveError
+        If the repository can't be queried, or the server can't be reached to log in.
     """
     scope, _, name = dataset.partition(":")
     refs: dict[Any, Any] = {}

@@ -12,14 +12,14 @@ from reconciler.systems.rucio.requests import get_rows
 
 
 class ReplicaCatalog:
-    """The replicas of a server."""
+    """The replicas of a server; raises `reconciler.errors.ObserveError` if it can't be queried."""
 
     def __init__(self, connection: RucioConnection, dids: DidCatalog) -> None:
         self._connection = connection
         self._dids = dids
 
     def delivery(self, datasets: Iterable[str], rse: str) -> Delivery:
-        """Query how many files of datasets are available at an RSE."""
+        """Query which files of datasets are available at an RSE, of how many, and which datasets don't exist."""
         asked = sorted(set(datasets))
         facts = self._dids.query(asked)
         existing = [did for did in asked if did in facts]

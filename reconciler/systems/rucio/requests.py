@@ -15,12 +15,22 @@ BLOCK = 1 << 20
 
 
 def get_rows(client: Any, path: str, parameters: Mapping[str, str]) -> Iterator[Any]:
-    """Send a GET request and yield the records of the answer, one in each line."""
+    """Send a GET request at once, and yield the records of the answer, one in each line.
+
+    Raises
+    ------
+    rucio.common.exception.RucioException
+        If the server refuses.
+    requests.exceptions.RequestException
+        If it can't be reached, or, while the records are read, the connection ends.
+    json.JSONDecodeError
+        While they are read: if they aren't JSON, such as a proxy's page.
+    """
     return _yield_rows(_send(client, "GET", path, parameters=parameters))
 
 
 def post_rows(client: Any, path: str, body: Any) -> Iterator[Any]:
-    """Send a POST request with a JSON body and yield the records of the answer, one in each line.
+    """Send a POST request with a JSON body at once, and yield the records of the answer; raises what `get_rows` raises.
 
     The client searches each value for dates, and the libraries below it handle the lines one by one: with 165,000 files that
     takes 1.3 s of processor time, and this 0.55 s.

@@ -18,13 +18,17 @@ MOST_CONFIRMED = 20
 
 
 class RuleCatalog:
-    """The replication rules of a server."""
+    """The replication rules of a server.
+
+    What reads raises `reconciler.errors.ObserveError`, and what writes also `reconciler.errors.ApplyError`, as
+    `reconciler.systems.rucio.connection.RucioConnection` does.
+    """
 
     def __init__(self, connection: RucioConnection) -> None:
         self._connection = connection
 
     def query(self, dids: Iterable[str]) -> dict[str, list[RuleFacts]]:
-        """List the rules of DIDs: of many by one list of their scope, of a few one by one.
+        """List the rules by DID: of many DIDs of a scope by one list of it, of a few one by one.
 
         A DID without rules may be left out; of a scope that was listed, all DIDs with rules are included.
         """
@@ -115,7 +119,7 @@ class RuleCatalog:
         return self._connection.ask("scopes", lambda: frozenset(map(str, read_rows(self._connection.client.list_scopes()))))
 
     def has_account(self, account: str) -> bool:
-        """Check whether an account exists."""
+        """Return whether an account exists."""
         from rucio.common.exception import AccountNotFound
 
         def read() -> bool:

@@ -19,7 +19,8 @@ class RucioServer:
 
     Answers are cached until `forget`. What reads raises `reconciler.errors.ObserveError`. What writes raises
     `reconciler.errors.ApplyError`, also because a DID to create or a rule to add exists, or a DID to close or attach is closed or
-    attached already; and `reconciler.errors.ObserveError` if it can't log in.
+    attached already; `reconciler.errors.ObserveError` if it can't log in; and `reconciler.errors.WriteRefused` in a check that
+    only reads.
     """
 
     def __init__(self, settings: RucioConnectionSettings, counted: Callable[[Any], None] | None = None) -> None:
@@ -72,7 +73,7 @@ class RucioServer:
         return self._dids.match(pattern)
 
     def contents(self, containers: Iterable[str]) -> dict[str, set[str]]:
-        """List the DIDs in each container; one that doesn't exist is an error."""
+        """List the DIDs in each container, not those below them; a container that doesn't exist is an error."""
         return self._dids.contents(containers)
 
     def confirm_not_contained(self, container: str, dids: Sequence[str]) -> None:
@@ -110,7 +111,7 @@ class RucioServer:
         self._rules.confirm(dids, known)
 
     def delivery(self, datasets: Iterable[str], rse: str) -> Delivery:
-        """Query how many files of datasets are available at an RSE."""
+        """Query which files of datasets are available at an RSE, of how many, and which datasets don't exist."""
         return self._replicas.delivery(datasets, rse)
 
     def available(self, files: Iterable[str], rse: str) -> frozenset[tuple[str, str]]:
@@ -162,7 +163,7 @@ class RucioServer:
         return self._rules.scopes()
 
     def has_account(self, account: str) -> bool:
-        """Check whether an account exists."""
+        """Return whether an account exists."""
         return self._rules.has_account(account)
 
     def accounts(self) -> frozenset[str]:

@@ -124,7 +124,8 @@ class RuleProgress:
     name : `str`
         ``rule`` with its ID, or ``delivery``.
     state : `str`
-        The state of the rule in Rucio, or the cause of the difference, in lower case.
+        In lower case: for a rule, its state in Rucio, or the cause of the difference if that isn't known; for a delivery, the
+        cause, or ``overdue``.
     done, total : `int`
         For a rule, number of replica locks that are OK and of all: its files, each as often as it has copies. For a delivery,
         number of members that have arrived and of all desired ones.
@@ -150,7 +151,7 @@ class RuleProgress:
 
 @dataclass(frozen=True)
 class StatePage:
-    """One state."""
+    """The content of the page of one state; ``unlisted_nodes`` is True if ``tree`` leaves some out."""
 
     name: str
     title: str
@@ -180,7 +181,11 @@ class StatePage:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One state of the index; ``page`` is the file name of its page, empty if it has none, and ``oldest`` the largest age."""
+    """One state of the index.
+
+    ``page`` is the file name of its page, empty if it has none. ``oldest`` is the largest age of a difference that isn't
+    acknowledged, empty if none was there before.
+    """
 
     name: str
     repository: str
@@ -247,7 +252,7 @@ def view_state(
         commands=tuple(list_commands(report)),
         groups=groups,
         tree=tuple(builder.build()),
-        unlisted_nodes=builder.left <= 0,
+        unlisted_nodes=builder.incomplete,
         rules=tuple(_list_rules(report.findings)),
         ledgers=tuple(view_ledgers(ledgers or {})),
         past=tuple(past),
@@ -290,7 +295,7 @@ def view_latest(latest: LatestVerdict, now: datetime.datetime, page: str) -> Ind
 
 
 def _oldest(ages: Iterable[datetime.timedelta]) -> str:
-    """Return the largest age; empty if there is none, or none that differed before."""
+    """Return the largest age; empty if there is no age, or none above zero."""
     oldest = max((age.total_seconds() for age in ages), default=0.0)
     return format_seconds(oldest) if oldest > 0 else ""
 
@@ -363,14 +368,20 @@ class _TreeBuilder:
         self.listed: set[str] = set()
         self.above: set[str] = set()  # chains above, or with, something that differs
         self.left = MOST_NODES
+        self.incomplete = False
 
     def build(self) -> Iterator[TreeNode]:
         children = {child for collection in self.collections.values() for child in collection.children}
         roots = [name for name in self.collections if name not in children]
         # Chains before what no chain has, as butler query-collections --chains TREE shows what users search.
-        for name in sorted(roots, key=lambda name: (not self.collections[name].children, name)):
-            if self.left > 0:
-                yield self._node(name)
+        yield from self._nodes(sorted(roots, key=lambda name: (not self.collections[name].children, name)))
+
+    def _nodes(self, names: Iterable[str]) -> Iterator[TreeNode]:
+        for name in names:
+            if self.left <= 0:
+                self.incomplete = True
+                return
+            yield self._node(name)
 
     def _node(self, name: str) -> TreeNode:
         self.left -= 1
@@ -382,7 +393,7 @@ class _TreeBuilder:
         finding = next((self.numbers[f.difference.address] for f in found if f.difference.address in self.numbers), -1)
         repeated = bool(collection.children) and name in self.listed
         self.listed.add(name)
-        children = () if repeated else tuple(self._node(child) for child in collection.children if self.left > 0)
+        children = () if repeated else tuple(self._nodes(collection.children))
         differs = (mark, meaning) != IN_SYNC_MARK or name in self.above or any(child.differs for child in children)
         if differs:
             self.above.add(name)
