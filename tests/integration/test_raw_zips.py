@@ -250,6 +250,16 @@ def test_a_dataset_that_was_removed_is_noticed_despite_a_proof(
     assert f"{guided.name}  lacks {dataset_type}" in nights.bench.diff(state, 2)
 
 
+def test_quick_compares_the_numbers_of_exposures_and_tells_so(
+    few: None, nights: ZipNights, state: Path, reads: list[str]
+) -> None:
+    reads.clear()
+    assert "1 of them by count only" in nights.bench.diff(state, 0, "--quick")
+    assert reads == []
+    nights.take(SECOND, [4])
+    assert "exposures: 1 of 7 missing" in nights.bench.diff(state, 2, "--quick")
+
+
 def test_a_window_that_rolls_on_leaves_the_night_before_it_alone(
     few: None, nights: ZipNights, state: Path, reads: list[str]
 ) -> None:

@@ -47,6 +47,10 @@ class IngestedNights:
         found = self.context.butler.members_where(dataset_type, [run], self.where)
         return {str(ref.id): ref for ref in found}
 
+    def count_exposures(self, dataset_type: str, run: str) -> int:
+        """Return how many exposures have datasets of a type in a RUN collection."""
+        return len(self.context.butler.data_ids(dataset_type, [run], ["exposure"], self.where))
+
     def group_by_exposure(self, datasets: Mapping[str, DatasetRef]) -> dict[str, set[str]]:
         """Return the UUIDs of datasets by the name of their exposure."""
         names = self.name_exposures()
