@@ -59,9 +59,9 @@ def find_arrivals(context: Context, datasets: ZipDatasets, zips: Sequence[Exposu
     if awaited:
         conditions.append(Condition(DifferenceKind.WAITING, _describe_awaited(awaited), field="delivered_by"))
     if bare:
-        zips = "it" if len(bare) == 1 else "them"
+        which = "it" if len(bare) == 1 else "them"
         text = (
-            f"{plural(len(bare), 'zip')} can't be ingested: Rucio has no dimension records OBS_ID_dimensions.yaml next to {zips}"
+            f"{plural(len(bare), 'zip')} can't be ingested: Rucio has no dimension records OBS_ID_dimensions.yaml next to {which}"
         )
         members = tuple({"exposure": zipped.obs_id, "day_obs": zipped.night, "zip": zipped.path} for zipped in bare)
         conditions.append(Condition(DifferenceKind.BLOCKED, text, members, "delivered_by"))
