@@ -46,3 +46,7 @@ def test_a_night_begins_at_noon_utc() -> None:
     before = datetime.datetime(2025, 4, 16, 11, 59, tzinfo=datetime.UTC)
     assert find_running_night(before) == 20250415
     assert find_running_night(before + datetime.timedelta(minutes=1)) == 20250416
+
+
+def test_bounded_nights_can_be_listed_across_the_end_of_a_year() -> None:
+    assert list(resolve_nights("20251230..20260102")) == [20251230, 20251231, 20260101, 20260102]

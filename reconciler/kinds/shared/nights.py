@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -40,6 +41,11 @@ class Nights:
 
     def __contains__(self, night: int) -> bool:
         return self.first <= night <= self.last
+
+    def __iter__(self) -> Iterator[int]:
+        day, last = _parse_day(str(self.first)), _parse_day(str(self.last))
+        for offset in range((last - day).days + 1):
+            yield _to_night(day + datetime.timedelta(days=offset))
 
     def __str__(self) -> str:
         return f"{self.first}..{self.last if self.is_bounded else ''}"
