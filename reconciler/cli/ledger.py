@@ -61,7 +61,9 @@ def ledger(
             addresses = [address for address in addresses if address.kind == "raw"]
         if not addresses:
             what = "raw table" if night is not None else "table"
-            raise StateError(f"{state.name}: no {what} has delivered_by, so that there is nothing to compare")
+            zips = any(address.kind == "raw_zip" for address in session.state.resources)
+            hints = ("a ledger doesn't cover raw_zip tables",) if zips else ()
+            raise StateError(f"{state.name}: no {what} has delivered_by, so that there is nothing to compare", hints)
         for address in addresses:
             try:
                 found = read_ledger(session, address, options)

@@ -17,7 +17,7 @@ from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirem
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.names import check_expressions, explain_unknown_type
-from reconciler.kinds.shared.nightly_counts import count_by_night, count_files_by_night
+from reconciler.kinds.shared.nightly_counts import check_dimensions, count_by_night, count_files_by_night
 from reconciler.kinds.shared.nights import Nights, resolve_nights
 from reconciler.patterns import Glob
 
@@ -120,6 +120,7 @@ def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectS
     if spec.nights is not None and spec.instrument is not None:
         return _observe_nights(context, spec, spec.instrument, resolve_nights(spec.nights))
     if spec.distinct is not None:
+        check_dimensions(context, spec.dataset_type, [spec.distinct])
         count = len(context.butler.data_ids(spec.dataset_type, spec.collections, [spec.distinct], spec.where))
     else:
         count = context.butler.count(spec.dataset_type, spec.collections, spec.where)
@@ -147,13 +148,23 @@ def _observe_nights(context: Context, spec: ExpectSpec, instrument: str, nights:
     checked = len(counts.keys() | (files or {}).keys())
     facts = (f"{plural(checked, 'night')} from {nights}, {sum(counts.values()):,} {_name_counted(spec)}",)
     unknown = explain_unknown_type(context, spec.dataset_type)
-    if not wrong and not (unknown and checked):
+    if not checked and (reason := unknown or _explain_emptiness(context, spec)):
+        text = f"no night from {nights} has any {_name_counted(spec)}: {reason}"
+        return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, field="count"),), facts=facts)
+    if not wrong and not unknown:
         return Observed(spec, facts=facts)
     named = [f"{night['day_obs']} has {night['problem']}" for night in wrong[:MOST_NAMED]]
     more = f", and {len(wrong) - MOST_NAMED:,} more" if len(wrong) > MOST_NAMED else ""
     differ = "differs" if checked == 1 else "differ"
     text = f"{len(wrong):,} of {plural(checked, 'night')} {differ}: {unknown or '; '.join(named) + more}"
     return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, tuple(wrong), "count"),), facts=facts)
+
+
+def _explain_emptiness(context: Context, spec: ExpectSpec) -> str:
+    """Return why an expectation fails if there is no night at all; nothing if that may be."""
+    if spec.did is not None:
+        return "" if context.rucio.matching(spec.did) else f"Rucio has no dataset {spec.did}"
+    return _explain_failure(spec, 0, spec.count)
 
 
 def _name_counted(spec: ExpectSpec) -> str:

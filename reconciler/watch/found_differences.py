@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from reconciler.engine.kind import Kind
-from reconciler.engine.model import Action, Difference, DifferenceKind, JsonObject, Observed
+from reconciler.engine.model import REPO, Action, Address, Difference, DifferenceKind, JsonObject, Observed
 from reconciler.engine.plan import Entry, Plan
 from reconciler.watch.digests import digest
 from reconciler.watch.model import UNKNOWN_KIND, FoundDifference
@@ -154,7 +154,12 @@ def _identity(member: JsonObject) -> JsonObject:
 def _find_commands(plan: Plan, entry: Entry) -> tuple[str, ...]:
     """Return commands that remove the differences of a resource."""
     observed: Observed[Any] | None = entry.observed
-    elsewhere = [shlex.join(c.words) for condition in (observed.conditions if observed else ()) for c in condition.commands]
+    repository = str(getattr(plan.state.resources.get(Address("repository", "")), "uri", REPO))
+    elsewhere = [
+        shlex.join(repository if word == REPO else word for word in command.words)
+        for condition in (observed.conditions if observed else ())
+        for command in condition.commands
+    ]
     if not entry.actions:
         return tuple(elsewhere)
     return (shlex.join(["reconcile", "apply", str(plan.state.path), "--only", str(entry.address)]), *elsewhere)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.engine.model import Address, Condition, Members
 from reconciler.kinds.raw_zip.arrivals import find_arrivals
 from reconciler.kinds.raw_zip.contents import read_contents
-from reconciler.kinds.raw_zip.findings import check_places, describe_damaged, describe_states, describe_unusable, find_state
+from reconciler.kinds.raw_zip.findings import (
+    check_guiders,
+    check_places,
+    describe_damaged,
+    describe_states,
+    describe_unusable,
+    find_state,
+)
 from reconciler.kinds.raw_zip.ingested import IngestedNights
 from reconciler.kinds.raw_zip.listing import ZipDatasets, find_night
 from reconciler.kinds.raw_zip.spec import RawZipSpec
@@ -24,6 +31,8 @@ if TYPE_CHECKING:
 RAW, GUIDER = "raw", "guider_raw"
 MOST_READ = 2_000
 """Zips that aren't ingested whose indexes are read to name what is wrong with them; of more, apply names it."""
+DatasetsOfType = tuple[str, str]
+"""Datasets of a type in a RUN collection."""
 WINDOW = "nights"
 """Input of a proof: the nights that the table is about."""
 
@@ -42,9 +51,9 @@ def compare_with_zips(
     compare = functools.partial(_compare_nights, context, name, spec, datasets)
     changed = proofs.find_changed_nights()
     result = compare(changed) if changed is not None else None
-    if result is None or not result.listed.issuperset(proofs.added):
+    if result is None or result.misplaced or not result.listed.issuperset(proofs.added):
         result = compare(nights)
-    if result.members.agree and not result.conditions:
+    if result.members.agree and not result.conditions and result.types <= proofs.types:
         proofs.record()
     proven = len(datasets.list_zips(nights).zips) - result.members.desired  # the zips of nights that have not changed
     members = dataclasses.replace(
@@ -55,11 +64,17 @@ def compare_with_zips(
 
 @dataclass(frozen=True)
 class _Result:
-    """What a comparison of some nights gave; ``listed`` are the UUIDs of the datasets that were compared."""
+    """What a comparison of some nights gave.
+
+    ``listed`` are the UUIDs of the datasets that were compared, ``types`` their types, each with its RUN collection.
+    ``misplaced`` means that some zips are in a Rucio dataset of another night.
+    """
 
     members: Members
     conditions: tuple[Condition, ...]
     listed: frozenset[str]
+    types: Set[DatasetsOfType]
+    misplaced: bool
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class _Proofs:
     """The proofs of the datasets of a table: its raws and, if it names their RUN collection, its guiders."""
 
     datasets: tuple[ProvenDatasets, ...]
+    types: Set[DatasetsOfType]
     counts: tuple[int, ...]
     nights: Nights
     inputs: Mapping[str, str]
@@ -79,7 +95,8 @@ class _Proofs:
         address = str(Address("raw_zip", name))
         claims = [(address, RAW, name)] + ([(f"{address} guiders", GUIDER, spec.guiders)] if spec.guiders else [])
         proven = tuple(ProvenDatasets.prepare(context, about, digest, inputs, what, [run]) for about, what, run in claims)
-        return cls(proven, tuple(context.butler.count(what, [run]) for _, what, run in claims), nights, inputs)
+        types = {(what, run) for _, what, run in claims}
+        return cls(proven, types, tuple(context.butler.count(what, [run]) for _, what, run in claims), nights, inputs)
 
     @property
     def count(self) -> int:
@@ -112,11 +129,11 @@ class _Proofs:
 
     def _compare_inputs(self, growth: Growth) -> set[int] | None:
         names = [did for did in {*growth.inputs, *self.inputs} if growth.inputs.get(did) != self.inputs.get(did)]
-        changed = [find_night(did) for did in names if did != WINDOW]
-        added = self.nights.subtract(resolve_nights(growth.inputs[WINDOW]))
-        if added is None or None in changed:
+        changed = {find_night(did) for did in names if did != WINDOW}
+        new = self.nights.subtract(resolve_nights(growth.inputs[WINDOW]))
+        if new is None or None in changed:
             return None
-        return added | {night for night in changed if night is not None and night in self.nights}
+        return new | {night for night in changed if night is not None and night in self.nights}
 
 
 def _compare_nights(
@@ -138,21 +155,24 @@ def _compare_nights(
     for dataset_type, run in sorted(contents.find_types() - {(RAW, name)}):
         everything |= ingested.list_datasets(dataset_type, run).keys()
     states = {
-        zipped.obs_id: find_state(contents.usable[zipped.obs_id], by_exposure[zipped.obs_id], everything)
-        for zipped in present
+        zipped.obs_id: find_state(contents.usable[zipped.obs_id], by_exposure.get(zipped.obs_id, set()), everything)
+        for zipped in read
         if zipped.obs_id in contents.usable
     }
+    partly = [zipped for zipped in arrivals.here if zipped.obs_id in states and states[zipped.obs_id].is_partly]
     conditions = (
         *listing.conditions,
         *arrivals.conditions,
         *describe_unusable(arrivals.here, contents.problems),
         *describe_damaged(present, contents.problems),
-        *describe_states(present, states, name, spec.instrument),
-        *(check_places(context, spec, present, raws, by_exposure)),
+        *describe_states([*present, *partly], states, spec.instrument),
+        *check_guiders(spec, contents.find_types(), GUIDER),
+        *check_places(context, spec, present, raws, by_exposure),
     )
     night_of = ingested.find_nights()
     unmanaged = tuple({"exposure": obs_id, "day_obs": night_of[obs_id]} for obs_id in sorted(by_exposure.keys() - listing.names))
-    missing = tuple(zipped.to_member() for zipped in arrivals.here if zipped.obs_id not in contents.problems)
+    hindered = contents.problems.keys() | {zipped.obs_id for zipped in partly}
+    missing = tuple(zipped.to_member() for zipped in arrivals.here if zipped.obs_id not in hindered)
     awaited = tuple(zipped.to_member() for zipped in arrivals.awaited)
     members = Members("exposures", len(listing.zips), len(present), missing, unmanaged=unmanaged, awaited=awaited)
-    return _Result(members, conditions, frozenset(everything))
+    return _Result(members, conditions, frozenset(everything), contents.find_types(), listing.misplaced)

@@ -54,7 +54,7 @@ def read_contents(zips: Iterable[ExposureZip], instrument: str, run: str, names:
             content = read_content(zipped.path)
             known = names
             if zipped.records and not {exposure for _, exposure in content.exposures} <= names.keys():
-                known = read_exposures(zipped.records)
+                known = read_exposures(zipped.records, instrument, zipped.night)
             check_content(content, instrument, zipped.obs_id, run, known)
         except UnusableZip as problem:
             return zipped.obs_id, None, str(problem)

@@ -28,13 +28,18 @@ class ZipState:
         Data IDs of the datasets of the zip that the repository lacks, as text.
     others : `int`
         Number of raws of the exposure that are not from this zip.
-    total : `int`
-        Number of datasets in the zip.
+    types : frozenset
+        The types of its datasets that the repository has, each with their RUN collection.
     """
 
     missing: tuple[str, ...]
     others: int
-    total: int
+    types: frozenset[tuple[str, str]]
+
+    @property
+    def is_partly(self) -> bool:
+        """Whether the repository has some of its datasets, and lacks others."""
+        return bool(self.missing and self.types)
 
 
 def find_state(content: ZipContent, raws: Set[str], everything: Set[str]) -> ZipState:
@@ -46,12 +51,11 @@ def find_state(content: ZipContent, raws: Set[str], everything: Set[str]) -> Zip
             if id not in everything
         )
     )
-    return ZipState(missing, len(raws - content.datasets.keys()), len(content.datasets))
+    types = frozenset((found.dataset_type, found.run) for id, found in content.datasets.items() if id in everything)
+    return ZipState(missing, len(raws - content.datasets.keys()), types)
 
 
-def describe_states(
-    present: Sequence[ExposureZip], states: Mapping[str, ZipState], run: str, instrument: str
-) -> Iterator[Condition]:
+def describe_states(present: Sequence[ExposureZip], states: Mapping[str, ZipState], instrument: str) -> Iterator[Condition]:
     """Describe the exposures that are not as in their zips."""
     partly = [z for z in present if (state := states.get(z.obs_id)) and state.missing and not state.others]
     if partly:
@@ -59,7 +63,7 @@ def describe_states(
         has = "exposure has" if len(partly) == 1 else "exposures have"
         text = f"{len(partly):,} {has} only some of the datasets of {its} as a whole: remove the rest of them, then apply"
         members = tuple(_describe_member(zipped, f"lacks {_shorten(states[zipped.obs_id].missing)}") for zipped in partly)
-        yield Condition(DifferenceKind.BLOCKED, text, members, "exposures", tuple(_removal(partly, run, instrument)))
+        yield Condition(DifferenceKind.BLOCKED, text, members, "exposures", tuple(_removal(partly, states, instrument)))
     others = [zipped for zipped in present if (state := states.get(zipped.obs_id)) and state.others]
     if others:
         text = f"{plural(len(others), 'exposure')} with raws that are not from the zip that Rucio has"
@@ -69,12 +73,21 @@ def describe_states(
         yield Condition(DifferenceKind.DEGRADED, text, members, "exposures")
 
 
-def _removal(zips: Sequence[ExposureZip], run: str, instrument: str) -> Iterator[Command]:
+def _removal(zips: Sequence[ExposureZip], states: Mapping[str, ZipState], instrument: str) -> Iterator[Command]:
     for zipped in zips:
         where = f"instrument='{instrument}' AND exposure.obs_id='{zipped.obs_id}'"
-        yield Command(
-            "butler", "prune-datasets", REPO, run, "--purge", run, "--datasets", "raw", "--where", where, "--no-confirm"
-        )
+        for name, run in sorted(states[zipped.obs_id].types, reverse=True):
+            yield Command(
+                "butler", "prune-datasets", REPO, run, "--purge", run, "--datasets", name, "--where", where, "--no-confirm"
+            )
+
+
+def check_guiders(spec: RawZipSpec, types: Set[tuple[str, str]], guider: str) -> Iterator[Condition]:
+    """Report that zips contain guiders of another RUN collection than the table names, so that a proof can't cover them."""
+    runs = {run for name, run in types if name == guider} - {spec.guiders}
+    if spec.guiders and runs:
+        text = f"zips contain {guider} of {', '.join(sorted(runs))}, not of {spec.guiders}"
+        yield Condition(DifferenceKind.DEGRADED, text, field="guiders")
 
 
 def describe_unusable(here: Sequence[ExposureZip], problems: Mapping[str, str]) -> Iterator[Condition]:
@@ -103,10 +116,12 @@ def check_places(
     """Describe raws without a record in the datastore, or with one of another file than their zip."""
     if not raws or not context.policy.compares_records(len(raws)):
         return
+    from reconciler.systems.storage import find_container
+
     paths = context.butler.recorded_paths(raws.values())
     members = []
     for zipped in present:
-        places = {paths.get(id, NO_RECORD).partition("#")[0] for id in by_exposure[zipped.obs_id]}
+        places = {find_container(paths.get(id, NO_RECORD)) for id in by_exposure[zipped.obs_id]}
         wrong = places - {context.butler.comparable_path(zipped.path)} if spec.transfer == "direct" else places & {NO_RECORD}
         if wrong:
             members.append({"exposure": zipped.obs_id, "day_obs": zipped.night, "existing_path": ", ".join(sorted(wrong))})

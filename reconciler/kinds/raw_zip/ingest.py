@@ -32,7 +32,7 @@ class IngestZips(Action):
     instrument : `str`
         Short name of the instrument.
     zips : `tuple` [`JsonObject`, ...]
-        Each with ``exposure``, ``path`` and ``records``, the URI of its dimension records.
+        Each with ``exposure``, ``day_obs``, ``path`` and ``records``, the URI of its dimension records.
     transfer : `str`
         Transfer mode of the Butler.
     """
@@ -55,7 +55,7 @@ def ingest(context: Context, action: IngestZips) -> Made:
     """
     from reconciler.systems.butler.zips import ZipJob, ZipTarget
 
-    jobs = [ZipJob(zipped["exposure"], zipped["path"], zipped["records"]) for zipped in action.zips]
+    jobs = [ZipJob(zipped["exposure"], zipped["day_obs"], zipped["path"], zipped["records"]) for zipped in action.zips]
     target = ZipTarget(action.instrument, action.address.name, action.transfer)
     problems = {}
     done = 0

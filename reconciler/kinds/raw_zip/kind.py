@@ -43,6 +43,8 @@ class RawZipKind(Kind[RawZipSpec, IngestZips]):
             resolve_nights(spec.nights)
         except ValueError as error:
             yield f"nights: {error}"
+        if spec.transfer == "move":
+            yield 'transfer: "move" would take the zips away from Rucio, which has them on record; use "direct", "copy" or a link'
 
     def observe(self, context: Context, desired: Mapping[str, RawZipSpec]) -> Mapping[str, Observed[RawZipSpec]]:
         return {name: _observe_zips(context, name, spec) for name, spec in desired.items()}

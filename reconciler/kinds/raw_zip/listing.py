@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,12 +67,15 @@ class ZipListing:
     names : frozenset of `str`
         The exposures that have a zip, or several.
     conditions : `tuple` [`Condition`, ...]
-        Files that are neither zips nor records, and exposures with several zips.
+        Files that are neither zips nor records, exposures with several zips, and zips in a dataset of another night.
+    misplaced : `bool`
+        Whether there are such zips.
     """
 
     zips: Mapping[str, ExposureZip]
     names: frozenset[str]
     conditions: tuple[Condition, ...]
+    misplaced: bool
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,16 @@ class ZipDatasets:
     def list_zips(self, nights: Collection[int] | Nights) -> ZipListing:
         """Return the zips of some nights, each once however many datasets contain it."""
         dids = [did for did in self.facts if (night := find_night(did)) is None or night in nights]
-        files = {file.name: file for listed in self.context.rucio.files_by_dataset(dids).values() for file in listed}
-        return _sort_files(self.spec, files, nights)
+        by_dataset = self.context.rucio.files_by_dataset(dids)
+        files = {file.name: file for listed in by_dataset.values() for file in listed}
+        listing = _sort_files(self.spec, files, nights)
+        misplaced = tuple(_find_misplaced(by_dataset))
+        if not misplaced:
+            return listing
+        are = "zip is" if len(misplaced) == 1 else "zips are"
+        text = f"{len(misplaced):,} {are} in a Rucio dataset of another night"
+        condition = Condition(DifferenceKind.DEGRADED, text, misplaced, "delivered_by")
+        return dataclasses.replace(listing, conditions=(*listing.conditions, condition), misplaced=True)
 
 
 def find_night(did: str) -> int | None:
@@ -135,8 +147,21 @@ def find_night(did: str) -> int | None:
     return int(found[-1]) if found else None
 
 
+def _find_misplaced(files: Mapping[str, Sequence[FileFacts]]) -> Iterator[JsonObject]:
+    """Yield the zips whose folder is of another night than their dataset, which would hide them from a comparison by night."""
+    for did, listed in files.items():
+        night = find_night(did)
+        for file in listed if night is not None else ():
+            found = ZIP.search(file.name)
+            if found is not None and int(found["night"]) != night:
+                yield {"exposure": found["obs_id"], "day_obs": int(found["night"]), "problem": f"in {did}", "zip": file.name}
+
+
 def _narrow(pattern: str, nights: Nights) -> Iterator[str]:
-    """Yield patterns for the months or years of some nights, if the pattern ends with a name of any night."""
+    """Yield patterns for the months or years of some nights, if the pattern ends with any name, which then has to have a night.
+
+    A wildcard of Rucio matches slashes, too, so the night may be any part of what the last one stands for.
+    """
     if not pattern.endswith("/*") or not nights.is_bounded:
         yield pattern
         return
@@ -144,7 +169,7 @@ def _narrow(pattern: str, nights: Nights) -> Iterator[str]:
     months = [month for month in range(first, last + 1) if 1 <= month % 100 <= 12]
     prefixes = months if len(months) <= MOST_MONTHS else range(first // 100, last // 100 + 1)
     for prefix in prefixes:
-        yield f"{pattern[:-1]}{prefix}*"
+        yield f"{pattern}{prefix}*"
 
 
 def _sort_files(spec: RawZipSpec, files: Mapping[str, FileFacts], nights: Collection[int] | Nights) -> ZipListing:
@@ -167,7 +192,7 @@ def _sort_files(spec: RawZipSpec, files: Mapping[str, FileFacts], nights: Collec
             rivals.setdefault(zipped.obs_id, []).append(zipped)
     zips = {obs_id: its[0] for obs_id, its in rivals.items() if len(its) == 1}
     several = [zipped for its in rivals.values() if len(its) > 1 for zipped in its]
-    return ZipListing(zips, frozenset(rivals), tuple(_describe_others(strays, several)))
+    return ZipListing(zips, frozenset(rivals), tuple(_describe_others(strays, several)), misplaced=False)
 
 
 def _describe_others(strays: Sequence[str], several: Iterable[ExposureZip]) -> Iterator[Condition]:

@@ -19,7 +19,8 @@ class RawZipSpec(Spec):
         min_length=1,
         description=(
             "Rucio datasets that deliver the zips `INSTRUMENT/NIGHT/OBS_ID.zip` and, next to them, the dimension records "
-            "`OBS_ID_dimensions.yaml`: DIDs scope:name with wildcards. Those whose name contains another night are left out."
+            "`OBS_ID_dimensions.yaml`: DIDs scope:name with wildcards. Those whose name contains another night are left out, "
+            "and of a pattern that ends with `/*` those whose name contains none, unless `nights` has no end."
         ),
         examples=[["raw:Dataset/LSSTCam/raw/*/*"]],
     )
@@ -31,8 +32,8 @@ class RawZipSpec(Spec):
     guiders: str | None = Field(
         None,
         description=(
-            "RUN collection of the guider files (dataset type `guider_raw`) that zips contain besides the raws; with it, their "
-            "removal is noticed by a proof, too."
+            "RUN collection of the guider files (dataset type `guider_raw`) that zips contain besides the raws; with it, a "
+            "proof covers them, too. Without it, zips with guiders are opened each time."
         ),
         examples=["LSSTCam/raw/guider"],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.errors import StateError, did_you_mean
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
 _NIGHT = re.compile(r"(?:^|/)(\d{8})/")
+
+
+def check_dimensions(context: Context, dataset_type: str, dimensions: Iterable[str]) -> None:
+    """Raise a `StateError` if a dataset type that exists lacks one of some dimensions."""
+    definition = context.butler.dataset_types().get(dataset_type)
+    if definition is None:
+        return
+    known = set(context.butler.universe().conform(definition.dimensions).names)
+    for dimension in dimensions:
+        if dimension not in known:
+            raise StateError(f"{dataset_type} has no dimension {dimension}{did_you_mean(dimension, known)}")
 
 
 def count_by_night(
@@ -51,12 +62,10 @@ def count_by_night(
     reconciler.errors.StateError
         If the dataset type doesn't have a dimension that this needs.
     """
+    check_dimensions(context, dataset_type, ["exposure", *([distinct] if distinct else [])])
     definition = context.butler.dataset_types().get(dataset_type)
     if definition is None:
         return Counter()
-    for dimension in ("exposure", distinct):
-        if dimension is not None and dimension not in definition.dimensions:
-            raise StateError(f"{dataset_type} has no dimension {dimension}{did_you_mean(dimension, definition.dimensions)}")
     chosen = between_nights(instrument, nights.first, nights.last)
     night_of = context.butler.record_values("exposure", "day_obs", chosen, instrument=instrument)
     names = list(dict.fromkeys(["exposure", *([distinct] if distinct else definition.dimensions)]))

@@ -40,7 +40,13 @@ def sample_size(verify: str) -> int | None:
 
 
 def check_stored_files(
-    context: Context, verify: str, batches: Iterable[Sequence[DatasetRef]], total: int, delivered_by: Sequence[str] = ()
+    context: Context,
+    verify: str,
+    batches: Iterable[Sequence[DatasetRef]],
+    total: int,
+    delivered_by: Sequence[str] = (),
+    *,
+    sampled: bool = False,
 ) -> tuple[Condition, ...]:
     """Return a condition if files of datasets are missing from storage, unknown to the datastore or differ from their record.
 
@@ -58,6 +64,8 @@ def check_stored_files(
         Number of datasets, for the progress display.
     delivered_by : sequence of `str`
         DIDs with wildcards, in whose scopes Rucio has the checksums.
+    sampled : `bool`, optional
+        Whether the batches are a sample already, all of which is checked.
 
     Raises
     ------
@@ -66,7 +74,7 @@ def check_stored_files(
     """
     patterns = delivered_by if verify.startswith("checksum") else None
     count = sample_size(verify)
-    if count is not None:
+    if count is not None and not sampled:
         first = next(iter(batches), ())
         batches = [random.sample(first, min(count, len(first)))]
         total = len(batches[0])

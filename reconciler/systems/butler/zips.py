@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.errors import ReconcileError
 from reconciler.systems import worker_link
-from reconciler.systems.butler.errors import explain, translate_read_errors, translate_write_errors
+from reconciler.systems.butler.errors import concerns_all, explain, translate_read_errors, translate_write_errors
 from reconciler.systems.butler.repository import Repository
 from reconciler.systems.worker_link import Steps
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 INDEX = "_butler_zip_index.json"
 """Member of a zip that lists its datasets; `lsst.daf.butler` has no public name for it."""
+
+IMPLIED = frozenset({"day_obs", "group", "physical_filter"})
+"""Fields of an exposure that are part of the data IDs of its datasets."""
 
 
 class ZippedDataset(NamedTuple):
@@ -40,9 +44,10 @@ class UnusableZip(ReconcileError):
 
 
 class ZipJob(NamedTuple):
-    """A zip to ingest: the exposure's name, the URIs of the zip and of its records, the latter empty if they aren't needed."""
+    """A zip to ingest: the exposure's name and night, the URIs of the zip and of its records, which may be empty."""
 
     obs_id: str
+    night: int
     path: str
     records: str
 
@@ -88,7 +93,9 @@ def read_content(uri: str) -> ZipContent:
                 index = ZipIndex.model_validate_json(opened.read(INDEX))
         except FileNotFoundError as error:
             raise UnusableZip("is missing") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except IsADirectoryError as error:
+            raise UnusableZip("is a folder") from error
+        except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError) as error:
             raise UnusableZip("is no intact zip; was it truncated?") from error
         except KeyError as error:
             raise UnusableZip(f"has no {INDEX}, so it isn't a zip of datasets") from error
@@ -101,20 +108,21 @@ def read_content(uri: str) -> ZipContent:
     return ZipContent(datasets, dict(refs.dataset_types))
 
 
-def read_exposures(uri: str) -> dict[int, str]:
-    """Return the names of the exposures whose dimension records a file contains, by number.
+def read_exposures(uri: str, instrument: str, night: int) -> dict[int, str]:
+    """Return the names of the exposures of an instrument and a night whose dimension records a file contains, by number.
 
     Raises
     ------
     UnusableZip
-        If there is no such file, or it doesn't contain dimension records.
+        If there is no such file, or it contains anything else than dimension records, or exposures of another night.
     reconciler.errors.ObserveError
         If the storage can't be asked.
     """
-    return _find_exposures(_read_text(uri))
+    found = _find_exposures(_read_records(uri), instrument, night)
+    return {number: str(record["obs_id"]) for number, record in found.items()}
 
 
-def _read_text(uri: str) -> bytes:
+def _read_records(uri: str) -> bytes:
     from lsst.resources import ResourcePath
 
     with translate_read_errors(uri, "storage"):
@@ -125,15 +133,37 @@ def _read_text(uri: str) -> bytes:
     return content
 
 
-def _find_exposures(content: bytes) -> dict[int, str]:
+def _find_exposures(content: bytes, instrument: str, night: int) -> dict[int, Mapping[str, Any]]:
     from reconciler.files import export_yaml
 
     try:
         document = export_yaml.parse(content)
-        parts = [part for part in document["data"] if part.get("type") == "dimension" and part.get("element") == "exposure"]
-        return {int(record["id"]): str(record["obs_id"]) for part in parts for record in part["records"]}
+        parts = document["data"] if document else []
+        others = {str(part["type"]) for part in parts} - {"dimension"}
+        records = [record for part in parts if part.get("element") == "exposure" for record in part["records"]]
+        found = {int(record["id"]): record for record in records}
+        nights = [(str(record["instrument"]), int(record["day_obs"]), str(record["obs_id"])) for record in records]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnusableZip(f"its dimension records can't be read: {error}") from error
+    if others:
+        raise UnusableZip(f"its dimension records come with others, of type {', '.join(sorted(others))}")
+    if not found:
+        raise UnusableZip("its dimension records contain no exposure")
+    for its_instrument, its_night, obs_id in nights:
+        if its_instrument != instrument:
+            raise UnusableZip(f"its dimension records are of {its_instrument}")
+        if its_night != night:
+            raise UnusableZip(f"is in the folder of {night}, and {obs_id} is of {its_night} in its dimension records")
+    return found
+
+
+def _compare_records(recorded: Mapping[int, Mapping[str, Any]], known: Mapping[int, Any]) -> None:
+    """Check that the repository's exposures, which an import leaves as they are, have the data IDs that their records have."""
+    for number in recorded.keys() & known.keys():
+        for name in IMPLIED & recorded[number].keys():
+            theirs, ours = recorded[number][name], getattr(known[number], name, None)
+            if theirs != ours:
+                raise UnusableZip(f"has {name} {theirs} in its dimension records, and {ours} in the repository")
 
 
 def check_content(content: ZipContent, instrument: str, obs_id: str, run: str, names: Mapping[int, str]) -> None:
@@ -190,24 +220,34 @@ def ingest_zip(repository: Repository, job: ZipJob, target: ZipTarget) -> str:
     reconciler.errors.ApplyError
         If the repository can't be written.
     """
-    from lsst.daf.butler.registry import ConflictingDefinitionError
-
     with translate_write_errors():
         butler = repository.open(writeable=True)
         try:
-            content = read_content(job.path)
-            records = _read_text(job.records) if job.records else b""
-            names = _find_exposures(records) if records else _query_names(butler, target.instrument, content)
-            check_content(content, target.instrument, job.obs_id, target.run, names)
-            _register_types(butler, content)
-            if records:
-                butler.import_(filename=io.StringIO(records.decode()), format="yaml")
-            butler.ingest_zip(job.path, transfer=target.transfer)
+            _ingest(butler, job, target)
         except UnusableZip as error:
             return str(error)
-        except (ValueError, ConflictingDefinitionError, FileExistsError) as error:
-            return explain(error)[0]
+        except ReconcileError:
+            raise
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            return explain(error)[0].partition(" Example: ")[0]
     return ""
+
+
+def _ingest(butler: Butler, job: ZipJob, target: ZipTarget) -> None:
+    content = read_content(job.path)
+    records = _read_records(job.records) if job.records else b""
+    known = _query_exposures(butler, target.instrument, content)
+    recorded = _find_exposures(records, target.instrument, job.night) if records else {}
+    names = {number: str(record["obs_id"]) for number, record in recorded.items()}
+    names |= {number: str(record.obs_id) for number, record in known.items()}
+    check_content(content, target.instrument, job.obs_id, target.run, names)
+    _compare_records(recorded, known)
+    _register_types(butler, content)
+    if records:
+        butler.import_(filename=io.StringIO(records.decode()), format="yaml")
+    butler.ingest_zip(job.path, transfer=target.transfer)
 
 
 def _register_types(butler: Butler, content: ZipContent) -> None:
@@ -219,10 +259,11 @@ def _register_types(butler: Butler, content: ZipContent) -> None:
             butler.registry.registerDatasetType(DatasetType.from_simple(found, universe=butler.dimensions))
 
 
-def _query_names(butler: Butler, instrument: str, content: ZipContent) -> dict[int, str]:
-    names: dict[int, str] = {}
+def _query_exposures(butler: Butler, instrument: str, content: ZipContent) -> dict[int, Any]:
+    """Return the dimension records that the repository has of the exposures of a zip, by number."""
+    known: dict[int, Any] = {}
     for found, exposure in content.exposures:
         if found == instrument and exposure is not None:
             records = butler.query_dimension_records("exposure", instrument=found, exposure=exposure, explain=False)
-            names |= {record.id: record.obs_id for record in records}
-    return names
+            known |= {record.id: record for record in records}
+    return known
