@@ -6,10 +6,10 @@ because importing them takes longer than most checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.errors import Interrupted, ObserveError
 from reconciler.systems.bulk import Cancellation, ProgressReport, ignore_progress, pack_into_chunks, split_into_chunks
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from reconciler.systems.worker_link import Steps
 
 T = TypeVar("T")
+MOST_FILES = 10_000
+"""Files whose content `Context.read_file` keeps."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Context:
     stats: Stats = field(default_factory=Stats)
     locks: list[Lock] = field(default_factory=list)
     _found_files: dict[tuple[tuple[str, ...], str], list[str]] = field(default_factory=dict)
+    _read_files: dict[Hashable, Any] = field(default_factory=dict)
     _command_options: dict[str, frozenset[str]] = field(default_factory=dict)
     _sources: SourceRepositories | None = None
 
@@ -188,6 +191,16 @@ class Context:
         if key not in self._found_files:
             self._found_files[key] = storage.find(locations, pattern)
         return self._found_files[key]
+
+    def read_file(self, key: Hashable, read: Callable[[], T]) -> T:
+        """Return what was read of a file; cached as `find_files` is, for a bounded number of files, unless reading it fails."""
+        if key in self._read_files:
+            known: T = self._read_files[key]
+            return known
+        found = read()
+        if len(self._read_files) < MOST_FILES:
+            self._read_files[key] = found
+        return found
 
     def split_into_chunks(self, items: Sequence[T]) -> list[Sequence[T]]:
         """Cut bulk work into chunks for the workers; a SQLite database has one writer."""
@@ -302,6 +315,7 @@ class Context:
             self._sources.forget()
         if not systems:
             self._found_files.clear()
+            self._read_files.clear()
 
     def close(self) -> None:
         """Close connections and workers."""

@@ -150,7 +150,7 @@ def _compare_nights(
         context, datasets, [listing.zips[obs_id] for obs_id in listing.zips.keys() - by_exposure.keys()], known
     )
     read = [*present, *(arrivals.here if len(arrivals.here) <= MOST_READ else ())]
-    contents = read_contents(read, spec.instrument, name, known)
+    contents = read_contents(context, read, spec.instrument, name, known)
     everything = set(raws)
     for dataset_type, run in sorted(contents.find_types() - {(RAW, name)}):
         everything |= ingested.list_datasets(dataset_type, run).keys()

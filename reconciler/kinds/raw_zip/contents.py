@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reconciler.kinds.raw_zip.listing import ExposureZip
     from reconciler.systems.butler.zips import ZipContent
+    from reconciler.systems.context import Context
 
 READS_AT_ONCE = 16
 """Concurrent reads of indexes; on remote storage they spend nearly all their time waiting."""
@@ -35,11 +36,15 @@ class ZipContents:
         return {(found.dataset_type, found.run) for content in self.usable.values() for found in content.datasets.values()}
 
 
-def read_contents(zips: Iterable[ExposureZip], instrument: str, run: str, names: Mapping[int, str]) -> ZipContents:
+def read_contents(
+    context: Context, zips: Iterable[ExposureZip], instrument: str, run: str, names: Mapping[int, str]
+) -> ZipContents:
     """Read the indexes of zips, and check that each contains raws of its exposure.
 
     Parameters
     ----------
+    context : `reconciler.systems.context.Context`
+        The live systems.
     zips : iterable of `ExposureZip`
         The zips.
     instrument, run : `str`
@@ -51,10 +56,11 @@ def read_contents(zips: Iterable[ExposureZip], instrument: str, run: str, names:
 
     def read(zipped: ExposureZip) -> tuple[str, ZipContent | None, str]:
         try:
-            content = read_content(zipped.path)
+            content = context.read_file(("zip", zipped.path), lambda: read_content(zipped.path))
             known = names
             if zipped.records and not {exposure for _, exposure in content.exposures} <= names.keys():
-                known = read_exposures(zipped.records, instrument, zipped.night)
+                key = ("exposures", zipped.records, instrument, zipped.night)
+                known = context.read_file(key, lambda: read_exposures(zipped.records, instrument, zipped.night))
             check_content(content, instrument, zipped.obs_id, run, known)
         except UnusableZip as problem:
             return zipped.obs_id, None, str(problem)
