@@ -21,6 +21,8 @@ T = TypeVar("T")
 ZIP_METADATA = {"rubin_butler": "zip_file"}
 ARCHIVE_METADATA = {"arcBackup": "SLAC_RAW_DISK_BKUP:need", "SafeCopies": ""}
 """Metadata of the dataset of each exposure, for its archival on tape."""
+EVALUATIONS = 10
+"""How often the rules of datasets are evaluated at most."""
 CHUNK = 100
 """Datasets of one call."""
 
@@ -145,7 +147,24 @@ def _replicate(client: Any, world: World, scope: str, names: Collection[str]) ->
     missing = [{"scope": scope, "name": name} for name in names if name not in have]
     for some in _chunks(missing, CHUNK):
         client.add_replication_rule(some, 1, IN2P3, activity="Data Rebalancing")
-    if have.intersection(names):
+    _take_in(client, world, scope, have.intersection(names))
+
+
+def _take_in(client: Any, world: World, scope: str, names: Collection[str]) -> None:
+    """Let the rules of datasets take in files that were attached; Rucio's evaluator passes over datasets that others lock."""
+    for _ in range(EVALUATIONS):
+        stale = [
+            name
+            for name in names
+            if sum(1 for _ in client.list_files(scope, name))
+            > min(
+                rule["locks_ok_cnt"] + rule["locks_replicating_cnt"] + rule["locks_stuck_cnt"]
+                for rule in client.list_did_rules(scope, name)
+                if rule["rse_expression"] == IN2P3
+            )
+        ]
+        if not stale:
+            return
         run_evaluator(world)
 
 
