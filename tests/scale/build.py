@@ -127,11 +127,11 @@ def _butler(world: World, more: list[Exposure]) -> None:
         database.add(raw["tag_association_table"], tag, columns, tagged)
         for catalog in CATALOGS:
             _shards(database, type_of[catalog])
-        _age(database)
+        age(database)
         database.run("analyze")
 
 
-def _age(database: Sqlite | Postgres) -> None:
+def age(database: Sqlite | Postgres) -> None:
     """Move the dates of all datasets three days back, so that proofs cover them as they do in a repository that isn't new."""
     table = "dataset" if isinstance(database, Sqlite) else "{schema}.dataset"
     database.run(f"update {table} set ingest_date = ingest_date - {3 * 86_400 * 10**9}")

@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from build import age
 from measure import Usage, measure
+from rows import Postgres, Sqlite, closing
 
 from reconciler.playground import catalog
 from reconciler.playground.lsstcam import make_night
@@ -41,6 +43,7 @@ class Zips:
 
     def __init__(self, world: World, folder: Path, *, postgres: bool) -> None:
         self.world, self.folder, self.postgres = world, folder, postgres
+        self.namespace = ""
         folder.mkdir(exist_ok=True)
         self.environment = {**world.environment(), "XDG_STATE_HOME": str(folder / "xdg")}
 
@@ -68,6 +71,7 @@ class Zips:
         state = self._write_state("compare", scope, f"{NIGHTS[0]}..{NIGHTS[-1]}")
         repo = self._fresh()
         self._run("-m", "reconciler", "apply", str(state), "--yes")
+        self._age(repo)
         diff = ["-m", "reconciler", "diff", str(state)]
         self._run(*diff)  # records the proof
         return {"diff": lambda: self._run(*diff), "floor": lambda: self._run("-c", FLOOR, str(repo))}
@@ -114,11 +118,19 @@ class Zips:
         config = Config()
         if self.postgres:
             config["registry", "db"] = f"postgresql://postgres@/lsstprod?host={self.world.read_record()['postgres']}"
-            config["registry", "namespace"] = f"zips{uuid.uuid4().hex[:12]}"
+            self.namespace = f"zips{uuid.uuid4().hex[:12]}"
+            config["registry", "namespace"] = self.namespace
         Butler.makeRepo(str(repo), config=config if self.postgres else None)
         butler = Butler.from_config(str(repo), writeable=True)
         Instrument.from_string("lsst.obs.lsst.LsstCam").register(butler.registry)
         return repo
+
+    def _age(self, repo: Path) -> None:
+        """Let the datasets be some days old, as most are in a repository that isn't new."""
+        socket = str(self.world.read_record()["postgres"])
+        database = Postgres(socket, "lsstprod", self.namespace) if self.postgres else Sqlite(str(repo / "gen3.sqlite3"))
+        with closing(database) as opened:
+            age(opened)
 
     def _run(self, *words: str) -> Usage:
         return measure([sys.executable, *words], self.environment, self.folder)

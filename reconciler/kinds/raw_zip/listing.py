@@ -23,8 +23,8 @@ ZIP = re.compile(r"(?:^|/)(?P<night>\d{8})/(?P<obs_id>[^/]+)\.zip$")
 RECORDS = re.compile(r"(?:^|/)(?P<night>\d{8})/(?P<obs_id>[^/]+)_dimensions\.yaml$")
 """Names in Rucio, as lsst-dm/transfer_embargo gives them: ``INSTRUMENT/NIGHT/OBS_ID.zip`` and ``…/OBS_ID_dimensions.yaml``."""
 NIGHT_IN_DATASET = re.compile(r"(?:^|/)(\d{8})(?=/|$)")
-MOST_MONTHS = 12
-"""Months of a window for each of which Rucio is searched; more are searched for year by year."""
+MOST_MONTHS = 3
+"""Months of a window for each of which Rucio is searched; of a longer one, each year. A search is four requests."""
 
 
 @dataclass(frozen=True, order=True)
