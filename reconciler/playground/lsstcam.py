@@ -132,9 +132,9 @@ def _create_datasets(client: Any, scope: str, names: Collection[str]) -> dict[st
     """Create the datasets that don't exist, and return for each whether it is open."""
     found: dict[str, bool] = {}
     for some in _chunks(names, CHUNK):
-        found |= {
-            did["name"]: did["is_open"] for did in client.get_metadata_bulk([{"scope": scope, "name": name} for name in some])
-        }
+        # rucio-clients before 41 ask for the metadata of another plugin by default.
+        answer = client.get_metadata_bulk([{"scope": scope, "name": name} for name in some], plugin="DID_COLUMN")
+        found |= {did["name"]: did["is_open"] for did in answer}
     for some in _chunks([name for name in names if name not in found], CHUNK):
         client.add_datasets([{"scope": scope, "name": name, "statuses": {"monotonic": True}} for name in some])
     return {name: found.get(name, True) for name in names}
