@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -65,7 +66,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         worlds = Path(os.environ["RECONCILE_TEST_WORLDS"])
         for record in worlds.glob("*/playground.json"):
             down(World(record.parent))
-        shutil.rmtree(worlds, ignore_errors=True)
+        # The files of hundreds of databases take minutes to remove, so the tests need not wait for that.
+        subprocess.Popen(["rm", "-rf", str(worlds)], start_new_session=True)
 
 
 @pytest.fixture(scope="session")
