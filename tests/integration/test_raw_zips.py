@@ -260,6 +260,13 @@ def test_quick_compares_the_numbers_of_exposures_and_tells_so(
     assert "exposures: 1 of 7 missing" in nights.bench.diff(state, 2, "--quick")
 
 
+def test_quick_names_a_stray_file_though_the_numbers_agree(few: None, nights: ZipNights, state: Path) -> None:
+    file = {"scope": nights.scope, "name": f"LSSTCam/{FIRST}/notes.txt", "bytes": 7, "adler32": "00000001"}
+    nights.client.add_replicas("SLAC_BUTLER_DISK", [file])
+    nights.client.add_files_to_dataset(nights.scope, nights.exposures[0].sky_datasets[0], [file])
+    assert "1 file is neither" in nights.bench.diff(state, 2, "--quick")
+
+
 def test_a_window_that_rolls_on_leaves_the_night_before_it_alone(
     few: None, nights: ZipNights, state: Path, reads: list[str]
 ) -> None:

@@ -43,8 +43,9 @@ def compare_with_zips(
     """Compare what is ingested of some nights with the zips that Rucio has of them."""
     if context.policy.compares_by_count(context.butler.count(RAW, [name])):
         exposures = IngestedNights.select(context, spec.instrument, nights).count_exposures(RAW, name)
-        if exposures == len(datasets.list_zips(nights).zips):
-            return Members.counted("exposures", exposures), ()
+        listing = datasets.list_zips(nights)
+        if exposures == len(listing.zips):
+            return Members.counted("exposures", exposures), listing.conditions
     proofs = _Proofs.prepare(context, name, spec, nights, datasets)
     if proofs.hold():
         return Members.proven("raws", proofs.count), ()
