@@ -126,7 +126,7 @@ def read_ledger(session: Session, address: Address, options: LedgerOptions) -> L
 
 
 def _choose_night(deliveries: Deliveries, night: int) -> Deliveries:
-    if not deliveries.by_night:
+    if not deliveries.by_night and not any(file.night for file in deliveries.files):
         raise StateError("its files have no nights", ("leave out --night, or name a table of raws",))
     files = tuple(file for file in deliveries.files if file.night == night)
     if not files:
@@ -136,15 +136,21 @@ def _choose_night(deliveries: Deliveries, night: int) -> Deliveries:
 
 @dataclass(frozen=True)
 class _Checked:
-    """What storage has of one dataset: its size as the Butler recorded it, and what is wrong with its files."""
+    """What storage has of one file: its size as the Butler recorded it, and what is wrong with its files."""
 
     size: int
     problems: tuple[FileProblem, ...]
     known: bool
 
+    def add(self, other: _Checked) -> _Checked:
+        """Return what storage has of two datasets in one file of Rucio."""
+        return _Checked(-1, self.problems + other.problems, self.known and other.known)
+
 
 def _check_storage(context: Context, deliveries: Deliveries, verify: str) -> dict[Hashable, _Checked]:
     """Check the files of ingested datasets, by key."""
+    from reconciler.systems.storage import IN_ZIP
+
     ingested = [file.key for file in deliveries.files if file.in_butler]
     if verify == "none" or not ingested:
         return {}
@@ -160,10 +166,11 @@ def _check_storage(context: Context, deliveries: Deliveries, verify: str) -> dic
             for problem in found.problems:
                 wrong[problem.id] = (*wrong.get(problem.id, ()), problem)
             sizes: dict[str, int] = {}
-            for file in found.files:  # a dataset of several parts is in several files, of which Rucio has one
-                sizes[file.id] = -1 if file.id in sizes else file.size
+            for file in found.files:  # a dataset may be in several files, of which Rucio has one, or in a zip with others
+                sizes[file.id] = -1 if file.id in sizes or IN_ZIP in file.uri else file.size
             for key, ref in batch:
-                checked[key] = _Checked(sizes.get(str(ref.id), -1), wrong.get(str(ref.id), ()), str(ref.id) not in unknown)
+                one = _Checked(sizes.get(str(ref.id), -1), wrong.get(str(ref.id), ()), str(ref.id) not in unknown)
+                checked[key] = one if key not in checked else checked[key].add(one)
     except ApplyError as error:  # workers report every error as ApplyError; here it is a failed observation
         raise ObserveError(f"files on storage could not be checked: {error}", error.hints) from error
     return checked
@@ -177,7 +184,7 @@ def _make_entry(file: DeliveredFile, here: frozenset[tuple[str, str]], checked: 
     difference, stale = "", False
     if storage is not None:
         wrong = [problem for problem in storage.problems if problem.problem != MISSING]
-        difference = "; ".join(problem.problem for problem in wrong)
+        difference = "; ".join(dict.fromkeys(problem.problem for problem in wrong))
         stale = in_rucio is not None and any(problem.size == in_rucio.size for problem in wrong)
         if not difference and in_rucio is not None and storage.known and 0 <= storage.size != in_rucio.size:
             difference = f"{storage.size:,} bytes recorded in the Butler, {in_rucio.size:,} in Rucio"
@@ -188,7 +195,7 @@ def _make_entry(file: DeliveredFile, here: frozenset[tuple[str, str]], checked: 
         file.dataset,
         in_rucio.did if in_rucio is not None else "",
         in_rucio.size if in_rucio is not None else 0,
-        in_rucio is not None and (in_rucio.scope, in_rucio.name) in here,
+        in_rucio is not None and here.issuperset((needed.scope, needed.name) for needed in (in_rucio, *file.needs)),
         file.in_butler,
         None if storage is None else storage.known and all(problem.problem != MISSING for problem in storage.problems),
         difference,

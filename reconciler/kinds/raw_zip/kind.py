@@ -9,10 +9,12 @@ from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Change, Command, Condition, Cost, DifferenceKind, JsonObject, Made, Observed
 from reconciler.kinds.raw_zip.comparison import compare_with_zips
+from reconciler.kinds.raw_zip.deliveries import list_deliveries
 from reconciler.kinds.raw_zip.ingest import IngestZips, ingest, list_commands
 from reconciler.kinds.raw_zip.listing import ZipDatasets
 from reconciler.kinds.raw_zip.spec import RawZipSpec
 from reconciler.kinds.raw_zip.storage import check_storage
+from reconciler.kinds.shared.delivered_files import Deliveries
 from reconciler.kinds.shared.delivery import delivery_tokens, systems_for
 from reconciler.kinds.shared.nights import resolve_nights
 
@@ -68,6 +70,10 @@ class RawZipKind(Kind[RawZipSpec, IngestZips]):
 
     def commands(self, action: IngestZips) -> Iterable[Command]:
         return list_commands(action)
+
+    def list_deliveries(self, context: Context, name: str, spec: RawZipSpec) -> Deliveries:
+        """Return the zips that are in Rucio, in the Butler, or in both."""
+        return list_deliveries(context, name, spec)
 
     def describe(self, member: JsonObject) -> MemberText:
         if not {"exposure", "day_obs"} <= member.keys():

@@ -42,6 +42,8 @@ class DeliveredFile:
         Identifies the Butler's dataset for `Deliveries.find_refs`.
     recognized : `bool`
         Whether its path gives a data ID that no other file has, so that it can be ingested.
+    needs : `tuple` [`FileFacts`, ...]
+        Other files in Rucio that it can't be ingested without.
     """
 
     label: str
@@ -52,6 +54,7 @@ class DeliveredFile:
     in_butler: bool = False
     key: Hashable = None
     recognized: bool = True
+    needs: tuple[FileFacts, ...] = ()
 
 
 @dataclass(frozen=True)
