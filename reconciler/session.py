@@ -82,7 +82,7 @@ class Session:
 
     @property
     def butler_name(self) -> str | None:
-        """The location of the repository, without credentials; `None` without a [repository] table."""
+        """The location of the repository, or its label in the repository index, without credentials; `None` without one."""
         return clean(self.context.repository.uri) if self.context.repository else None
 
     @property
@@ -129,9 +129,10 @@ class Session:
         Raises
         ------
         reconciler.errors.StateError
-            If a glob matches nothing, or an input file is invalid.
+            If a glob matches nothing, or an input file or a query expression is invalid.
         reconciler.errors.PlanError
-            If something that a table needs doesn't exist.
+            If a chosen table needs something that doesn't exist and that no table provides. (What a table provides that isn't
+            chosen makes the resource blocked.)
         reconciler.errors.ObserveError
             If that can't be found out.
         """
@@ -346,7 +347,7 @@ class Session:
             )
 
     def close(self) -> None:
-        """Close connections and workers."""
+        """Close the repository and end the workers; a later question opens them again."""
         self.context.close()
 
 
@@ -362,7 +363,7 @@ def open_session(
     notify: Callable[[str], None] = _ignore,
     report_phase: Callable[[str], None] = _ignore,
 ) -> Session:
-    """Load a state file and prepare its live systems; nothing is asked yet.
+    """Load a state file and prepare its live systems; only the repository index is read, for what may be a label.
 
     Parameters
     ----------
@@ -399,7 +400,7 @@ def open_session(
     reconciler.errors.PlanError
         If its tables can't be ordered.
     reconciler.errors.ObserveError
-        If the Butler can't be imported.
+        If the Butler can't be imported, or the repository index that may explain a label can't be read.
     reconciler.errors.PluginError
         If a kind of an installed package can't be loaded, or fails.
     """

@@ -16,14 +16,17 @@ MOST_ADDRESSES = 50
 
 
 def complete_globs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Complete an address, or a glob of all addresses of a kind, for an option that selects resources."""
+    """Complete an address, or a glob of all addresses of a kind, for an option that selects resources.
+
+    More than `MOST_ADDRESSES` addresses are offered only once a kind is typed.
+    """
     addresses = _list_addresses(_find_states(context))
     kinds = dict.fromkeys(address.partition(".")[0] for address in addresses if "." in address)
     return _match([f"{kind}.*" for kind in kinds], incomplete) + _limit(addresses, incomplete)
 
 
 def complete_addresses(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Complete an address or a state file, for an argument that may be either."""
+    """Complete an address or a state file; more than `MOST_ADDRESSES` addresses are offered only once a kind is typed."""
     return _limit(_list_addresses(_find_states(context)), incomplete) + _list_files(incomplete)
 
 
@@ -41,7 +44,7 @@ def complete_tables(context: click.Context, parameter: click.Parameter, incomple
     places = [Path(folder) for folder in folders or ()]
     modules = [path.stem.rstrip("_") for folder in places for path in folder.glob("*.py")]
     modules += [path.parent.name for folder in places for path in folder.glob("*/kind.py")]
-    return _match(sorted(["reconcile", "rucio", *(name for name in modules if name)]), incomplete)
+    return _match(sorted(["reconcile", "rucio", *(name for name in modules if not name.startswith("_"))]), incomplete)
 
 
 def _find_states(context: click.Context) -> list[Path]:

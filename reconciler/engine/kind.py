@@ -196,6 +196,8 @@ class Kind(ABC, Generic[S, A]):
     def check_inputs(self, spec: S, resources: Mapping[Address, Spec]) -> Iterable[str]:
         """Yield what is wrong with the content of the input files of a table, without asking any live system.
 
+        A file that can't be used at all is an error, so a caller handles both.
+
         Parameters
         ----------
         spec : `Spec`
@@ -231,7 +233,7 @@ class Kind(ABC, Generic[S, A]):
         reconciler.errors.ObserveError
             If they can't be observed.
         reconciler.errors.StateError
-            If an input file is wrong.
+            If an input file or a query expression is wrong, or a table names a dimension that its dataset type lacks.
         """
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """The data that flows through the engine: resources, what is observed of them, what differs, and what is done about it.
 
-It imports nothing of ours, so this module and `reconciler.engine.kind` are all that one needs to understand a kind of resource.
+Of ours it imports only names of environment variables, so this module and `reconciler.engine.kind` are all that one needs to understand a kind of resource.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ def resolve_from_state_folder(path: str, info: ValidationInfo) -> str:
     Raises
     ------
     ValueError
-        If it begins with ``~``.
+        If it begins with ``~``, which a shell replaces by a home folder.
     """
-    if path.partition("/")[0] == "~":
+    if path.startswith("~"):
         raise ValueError(f'"{path}" begins with ~, which only a shell replaces; write the whole path, or use a variable')
     base: Path | None = (info.context or {}).get("base")
     if base is None or "://" in path or os.path.isabs(path):
@@ -123,7 +123,7 @@ class NotObserved:
 
 
 def find_unobserved_keys(spec: Spec) -> tuple[str, ...]:
-    """Return the keys that a table sets and that can't be observed, by their names in the state file."""
+    """Return the keys that a table sets, even to their default, and that can't be observed, by their names in the state file."""
     return tuple(
         field.alias or name
         for name, field in type(spec).model_fields.items()

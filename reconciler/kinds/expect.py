@@ -1,6 +1,7 @@
 """Expectations: how many datasets there must be. They are only checked.
 
-If there are too few datasets of a type with exposures and detectors, the report lists the detectors that exposures lack.
+If there are too few datasets of a type with exposures and detectors, the report lists the detectors that exposures lack, unless
+these don't explain all that is missing, or the table has ``nights`` or ``distinct``.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class ExpectSpec(Spec):
         description="Butler query expression that selects the datasets to count.",
         examples=["exposure.observation_type = 'science'"],
     )
-    count: int | None = Field(None, ge=0, description="Exact number of datasets.", examples=[148845])
+    count: int | None = Field(None, ge=0, description="Exact number of datasets; not together with did.", examples=[148845])
     min: int | None = Field(None, ge=0, description="Minimum number of datasets.", examples=[16128])
     max: int | None = Field(None, ge=0, description="Maximum number of datasets.", examples=[16200])
     did: str | None = Field(
@@ -67,7 +68,10 @@ class ExpectSpec(Spec):
 
 
 class ExpectKind(Kind[ExpectSpec, Action]):
-    """The kind of ``expect`` tables."""
+    """The kind of ``expect`` tables.
+
+    The collections have to exist or be provided by a table; the Rucio dataset of ``did`` doesn't, and no table comes before it.
+    """
 
     name = "expect"
     spec = ExpectSpec

@@ -7,6 +7,7 @@ members are compared as sets, and only missing ones are associated. Unwanted mem
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -109,7 +110,7 @@ class AssociateMembers(Action):
 
 
 class DisassociateMembers(Action):
-    """Remove datasets (by UUID) from a TAGGED collection; no ``butler`` command does this."""
+    """Remove datasets (by UUID) from a TAGGED collection; its command calls the registry in Python, as no ``butler`` command can."""
 
     verb: Literal["disassociate"] = "disassociate"
     dataset_types: tuple[str, ...]
@@ -127,7 +128,10 @@ TaggedAction = AssociateMembers | DisassociateMembers | DocumentTagged
 
 
 class TaggedKind(Kind[TaggedSpec, TaggedAction]):
-    """The kind of ``tagged`` tables."""
+    """The kind of ``tagged`` tables.
+
+    Dataset types are no links: `observe` reports one that doesn't exist, or waits for one that another table defines.
+    """
 
     name = "tagged"
     spec = TaggedSpec
@@ -220,7 +224,11 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
                 yield from _associate_commands(name, action)
 
     def describe(self, member: JsonObject) -> MemberText:
-        return describe_exposure_member(member) if {"exposure", "detector"} <= member.keys() else super().describe(member)
+        if not {"exposure", "detector"} <= member.keys():
+            return super().describe(member)
+        text = describe_exposure_member(member)
+        dataset_type = member.get("dataset_type", "raw")
+        return text if dataset_type == "raw" else dataclasses.replace(text, group=f"{text.group}  {dataset_type}")
 
 
 def _associate_commands(name: str, action: AssociateMembers) -> Iterable[Command]:
@@ -291,13 +299,13 @@ def _have_each_listed(context: Context, name: str, spec: TaggedSpec) -> bool:
     return True
 
 
-def _count_from_sources(context: Context, name: str, spec: TaggedSpec) -> int:
-    """Count the members that are in the sources and match the query expression; return 0 if they have to be listed."""
+def _count_from_sources(context: Context, name: str, spec: TaggedSpec) -> int | None:
+    """Count the members that are in the sources and match the query expression; return None if they have to be listed."""
     count = 0
     for dataset_type in spec.dataset_types:
         found = context.butler.count_tagged(dataset_type, name, spec.sources, spec.where)
         if found is None:
-            return 0
+            return None
         count += found
     return count
 
@@ -384,19 +392,19 @@ def _read_ids(path: str) -> set[str]:
     return ids
 
 
-def _count_desired(context: Context, spec: TaggedSpec) -> int:
-    """Count the datasets that should be members; return 0 if they have to be listed."""
+def _count_desired(context: Context, spec: TaggedSpec) -> int | None:
+    """Count the datasets that should be members; return None if they have to be listed."""
     if spec.ids or (spec.listed_dimension and spec.where):
-        return 0
+        return None
     count = 0
     for dataset_type in spec.dataset_types:
         if spec.listed_dimension:
             definition = context.butler.dataset_types().get(dataset_type)
             if definition is None:
-                return 0
+                return None
             dimension, numbers, undefined = _resolve_listed(context, spec, definition.dimensions)
             if undefined or dimension not in definition.dimensions:
-                return 0
+                return None
             count += context.butler.count_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
         else:
             with _named_expression(spec.where):

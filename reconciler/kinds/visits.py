@@ -84,7 +84,10 @@ class DefineVisits(Action):
 
 
 class VisitsKind(Kind[VisitsSpec, DefineVisits]):
-    """The kind of ``visits`` tables."""
+    """The kind of ``visits`` tables.
+
+    An apply names what it couldn't define; it doesn't count what it defined, which define-visits keeps to itself.
+    """
 
     name = "visits"
     spec = VisitsSpec

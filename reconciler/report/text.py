@@ -53,7 +53,7 @@ def format_header(plan: Plan, butler: str | None, rucio: str | None) -> Iterator
 
 
 def report_plan(plan: Plan, elapsed: float, *, verbose: bool = False, prune: bool = False) -> Iterator[Line]:
-    """Yield the report of a plan: differences, removals, unknown resources, summary.
+    """Yield the report of a plan: differences, removals, risks, unknown resources, summary; if all is in sync, only the summary.
 
     Parameters
     ----------
@@ -314,7 +314,7 @@ def list_changes(before: Sequence[str], after: Sequence[str]) -> list[str]:
 
 
 def report_removals(plan: Plan, *, prune: bool) -> Iterator[Line]:
-    """Yield what is unwanted; nothing if nothing is."""
+    """Yield what is unwanted, after an empty line and a title; nothing if nothing is."""
     unwanted = [(entry, d) for entry in plan.entries for d in entry.differences if d.kind is DifferenceKind.REMOVE]
     if not unwanted:
         return
@@ -329,7 +329,7 @@ def report_removals(plan: Plan, *, prune: bool) -> Iterator[Line]:
 
 
 def report_risks(plan: Plan) -> Iterator[Line]:
-    """Yield what an operator should know before confirming the plan: what can't be undone, alike ones once."""
+    """Yield what can't be undone, which an operator should know before confirming, after an empty line and a title; alike ones once."""
     risks: dict[str, list[Action]] = defaultdict(list)
     for action in plan.actions:
         if action.risk:
@@ -344,7 +344,7 @@ def report_risks(plan: Plan) -> Iterator[Line]:
 
 
 def report_unknown(plan: Plan) -> Iterator[Line]:
-    """Yield what could not be checked, once for each cause, and what was checked all the same."""
+    """Yield what could not be checked, each cause once and after an empty line, and then what was checked all the same."""
     causes: dict[str, list[Entry]] = defaultdict(list)
     for entry in plan.unknown:
         causes[str(entry.error)].append(entry)

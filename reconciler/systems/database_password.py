@@ -11,9 +11,10 @@ AUTH_FILE = Path(".lsst/db-auth.yaml")
 
 
 def find_credentials(url: Any) -> tuple[str | None, str | None]:
-    """Return user and password for a `sqlalchemy.engine.URL` from db-auth.yaml; `None` where libpq finds them by itself.
+    """Return the user and the password of a `sqlalchemy.engine.URL`; `None` where libpq finds them by itself.
 
-    libpq reads the environment (PGUSER, PGPASSWORD) and ~/.pgpass.
+    They are from db-auth.yaml. Without that file, an entry for the database, or need of it because PGPASSWORD is set, the user is
+    that of the URL. libpq reads the environment (PGUSER, PGPASSWORD) and ~/.pgpass.
     """
     home = os.environ.get("HOME")
     default = Path(home) / AUTH_FILE if home else None

@@ -107,6 +107,11 @@ class LatestVerdict:
     calls: int = 0
     differences: tuple[OpenDifference, ...] = ()
 
+    def measure_oldest(self, now: datetime.datetime) -> float:
+        """Return for how many seconds the oldest difference has lasted that isn't acknowledged; 0 if there is none."""
+        since = [datetime.datetime.fromisoformat(d.first_seen) for d in self.differences if d.cause is not Cause.ACKNOWLEDGED]
+        return max(((now - moment).total_seconds() for moment in since), default=0.0)
+
 
 def read_latest(
     location: HistoryLocation, states: Sequence[Path] = (), *, max_age: float | None = None, now: datetime.datetime

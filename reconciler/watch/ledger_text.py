@@ -66,7 +66,10 @@ def _list_repair(repair: Repair) -> Iterator[Line]:
 
 
 def ledgers_as_csv(ledgers: Iterable[Ledger]) -> str:
-    """Return all rows as CSV with a header; names of missing files are separated by spaces."""
+    """Return all rows as CSV with a header, and one for each pattern that no Rucio dataset matches.
+
+    Names of missing files are separated by spaces.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)

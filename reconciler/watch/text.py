@@ -124,7 +124,7 @@ def _list_unknown(findings: Sequence[Finding]) -> Iterator[Line]:
 
 
 def report_latest(latest: Iterable[LatestVerdict], now: datetime.datetime) -> Iterator[Line]:
-    """Yield one line for each state, with the age of its verdict and of its oldest difference."""
+    """Yield one line for each state, with the age of its verdict and of its oldest difference that isn't acknowledged."""
     rows = list(latest)
     width = max((len(row.name) for row in rows), default=0)
     for row in rows:
@@ -140,8 +140,8 @@ def report_latest(latest: Iterable[LatestVerdict], now: datetime.datetime) -> It
         if row.differences:
             causes = [f"{sum(d.cause is c for d in row.differences):,} {c.value}" for c in CAUSE_ORDER]
             parts.append(", ".join(text for text in causes if not text.startswith("0 ")))
-            oldest = datetime.datetime.fromisoformat(row.differences[0].first_seen)
-            parts.append(f"oldest for {format_seconds((now - oldest).total_seconds())}")
+            oldest = row.measure_oldest(now)
+            parts += [f"oldest for {format_seconds(oldest)}"] if oldest > 0 else []
         if row.error:
             parts.append(row.error.splitlines()[0])
         yield Line("   ".join(parts), COLOURS[row.verdict])

@@ -96,6 +96,7 @@ def complete(folder: Path, line: str) -> list[str]:
         ("reconcile explain 'rucio_dataset.raw:Dataset/a", ["rucio_dataset.raw:Dataset/a"]),
         ("reconcile list state/o", ["state/one.toml"]),
         ("reconcile help ra", ["raw", "raw_zip"]),
+        ("reconcile help _", [""]),
         ("reconcile log --address coll", [r"collection.\*", "collection.u/me/night1", "collection.u/me/night2"]),
         ("reconcile explain no", [""]),
     ],

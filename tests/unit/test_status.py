@@ -1,5 +1,6 @@
 """The status of all states from the history alone."""
 
+import dataclasses
 import datetime
 import json
 import os
@@ -17,9 +18,10 @@ from watch_data import CHAIN, check, difference, forbid_access, night, unknown
 from reconciler.cli import main
 from reconciler.watch.history import History, open_history
 from reconciler.watch.json_schema import status_schema
-from reconciler.watch.latest import read_latest
+from reconciler.watch.latest import LatestVerdict, OpenDifference, read_latest
 from reconciler.watch.locations import HistoryError, HistoryLocation
 from reconciler.watch.model import Cause, Verdict
+from reconciler.watch.text import report_latest
 
 PROGRAM = """
 import sys
@@ -52,6 +54,20 @@ def test_the_latest_verdict_of_each_state_has_its_open_differences(history: Hist
     assert latest["ccms1"].verdict is Verdict.DRIFT
     assert latest["ccms1"].checked == night(1)
     assert [d.cause for d in latest["ccms1"].differences] == [Cause.DRIFTED]
+
+
+def test_how_long_the_oldest_difference_has_lasted_leaves_out_those_that_are_acknowledged() -> None:
+    found = [open_difference(Cause.ACKNOWLEDGED, 0), open_difference(Cause.DRIFTED, 24)]
+    latest = LatestVerdict("/states/ccms1.toml", "ccms1", "", Verdict.DRIFT, night(2), differences=tuple(found))
+    (line,) = report_latest([latest], night(2))
+    assert line.text.endswith("1 drifted, 1 acknowledged   oldest for 1 d")
+    (line,) = report_latest([dataclasses.replace(latest, differences=(found[0],))], night(2))
+    assert "oldest" not in line.text
+
+
+def open_difference(cause: Cause, hours: int) -> OpenDifference:
+    since = (night(0) + datetime.timedelta(hours=hours)).isoformat()
+    return OpenDifference("", "", "", "", "", cause, False, 1, 1, since, since, 1, (), None, None, None, "")
 
 
 def test_a_verdict_that_is_too_old_is_unknown(history: History, location: HistoryLocation) -> None:

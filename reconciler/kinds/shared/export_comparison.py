@@ -96,7 +96,7 @@ class ExportParts:
 
     @property
     def untouched(self) -> bool:
-        """Whether the repository contains no dataset, certification or collection other than a chain of the export file."""
+        """Whether the repository has nothing of the export file, apart from chains, dataset types and tags."""
         return not (self.datasets.present or self.certifications.present or self.collections.present)
 
 

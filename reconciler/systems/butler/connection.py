@@ -65,7 +65,13 @@ class ButlerConnection:
         """Whether opening the repository for writing is refused."""
 
     def cached(self, key: Hashable, read: Callable[[], T]) -> T:
-        """Return the cached answer to a question, reading it the first time; raises ObserveError if that fails."""
+        """Return the cached answer to a question, reading it the first time.
+
+        Raises
+        ------
+        reconciler.errors.ReconcileError
+            If ``read`` raises one, which is passed on; every other error becomes an `ObserveError`.
+        """
         if key not in self._answers:
             try:
                 with translate_read_errors(self.uri):
@@ -183,6 +189,8 @@ class ButlerConnection:
             If it can't be opened.
         reconciler.errors.WriteRefused
             If it is to be opened for writing in a check that only reads.
+        reconciler.errors.RepositoryReadOnly
+            If it is to be opened for writing and is a Butler server.
         """
         if writeable and self.read_only:
             raise WriteRefused(f"Butler {self.uri} was to be opened for writing in a check that only reads")
@@ -271,7 +279,7 @@ class ButlerConnection:
 
     @property
     def is_server(self) -> bool:
-        """Whether the repository is a Butler server, which only answers questions."""
+        """Whether the repository is ready and a Butler server, which only answers questions; raises ObserveError as `status` does."""
         return self.ready and server.is_server(self.config())
 
     @property

@@ -28,6 +28,11 @@ def find_unreadable_universe(uri: str, definition: str | None) -> ObserveError |
     -------
     error : `reconciler.errors.ObserveError` or `None`
         None if the Butler should be able to read it, or there is none.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If the definition isn't that of a universe.
     """
     if definition is None:
         return None

@@ -280,14 +280,13 @@ def view_row(report: StateReport, page: str) -> IndexRow:
 
 def view_latest(latest: LatestVerdict, now: datetime.datetime, page: str) -> IndexRow:
     """Return the row of a state that an earlier run checked."""
-    since = [d.first_seen for d in latest.differences if d.cause is not Cause.ACKNOWLEDGED]
     return IndexRow(
         name=latest.name,
         repository=latest.repository,
         verdict=latest.verdict,
         checked=latest.checked,
         counts=_count_causes([difference.cause for difference in latest.differences]),
-        oldest=_oldest(now - datetime.datetime.fromisoformat(moment) for moment in since),
+        oldest=_format_age(latest.measure_oldest(now)),
         resources=latest.resources,
         error=latest.error.partition("\n")[0],
         page=page,
@@ -296,8 +295,11 @@ def view_latest(latest: LatestVerdict, now: datetime.datetime, page: str) -> Ind
 
 def _oldest(ages: Iterable[datetime.timedelta]) -> str:
     """Return the largest age; empty if there is no age, or none above zero."""
-    oldest = max((age.total_seconds() for age in ages), default=0.0)
-    return format_seconds(oldest) if oldest > 0 else ""
+    return _format_age(max((age.total_seconds() for age in ages), default=0.0))
+
+
+def _format_age(seconds: float) -> str:
+    return format_seconds(seconds) if seconds > 0 else ""
 
 
 def _count_causes(causes: Sequence[Cause]) -> str:

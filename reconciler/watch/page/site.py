@@ -40,7 +40,9 @@ class Site:
         self.rows: dict[str, IndexRow] = {}
 
     def write_state(self, report: StateReport, ledgers: Mapping[str, Sequence[LedgerRow]] | None = None) -> Path:
-        """Write the page of one state.
+        """Write the page of one state, return its path, and keep its row for `write_index`.
+
+        The history is created if it is absent; if it can't be read, the page has the reason.
 
         Parameters
         ----------
@@ -62,7 +64,9 @@ class Site:
         return path
 
     def write_index(self, now: datetime.datetime) -> Path:
-        """Write the index of all states that this run checked or that the history knows.
+        """Write the index of all states that this run checked or that the history knows, and return its path.
+
+        If the history can't be read, the index lists only the states of this run, with the reason.
 
         Raises
         ------
