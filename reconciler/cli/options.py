@@ -89,7 +89,7 @@ class OutputFormat(click.ParamType):  # type: ignore[type-arg]  # only newer ver
 
 
 def format_option(*names: str, text: str = "Output format", plugins: bool = False) -> Callable[[C], C]:
-    """Return a decorator that adds ``--format``, whose value is the parameter ``output_format``; the first name is the default."""
+    """Return a decorator that adds ``--format``, whose value is ``output_format``; the first name is the default."""
     last = "one of an installed package" if plugins else names[-1]
     listed = f"{', '.join(names if plugins else names[:-1])} or {last}"
     return click.option(

@@ -1,6 +1,7 @@
 """The data that flows through the engine: resources, what is observed of them, what differs, and what is done about it.
 
-Of ours it imports only names of environment variables, so this module and `reconciler.engine.kind` are all that one needs to understand a kind of resource.
+Of ours it imports only names of environment variables, so this module and `reconciler.engine.kind` are all that one needs to
+understand a kind of resource.
 """
 
 from __future__ import annotations

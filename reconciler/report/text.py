@@ -329,7 +329,7 @@ def report_removals(plan: Plan, *, prune: bool) -> Iterator[Line]:
 
 
 def report_risks(plan: Plan) -> Iterator[Line]:
-    """Yield what can't be undone, which an operator should know before confirming, after an empty line and a title; alike ones once."""
+    """Yield what can't be undone, after an empty line and a title; what several actions have in common once."""
     risks: dict[str, list[Action]] = defaultdict(list)
     for action in plan.actions:
         if action.risk:

@@ -37,7 +37,8 @@ from reconciler.kinds.dataset_type import RegisterDatasetType
 from reconciler.kinds.raw import KIND as RAW
 from reconciler.kinds.raw.ingest import IngestRaws
 from reconciler.kinds.tagged import KIND as TAGGED
-from reconciler.kinds.tagged import AssociateMembers, TaggedSpec
+from reconciler.kinds.tagged.kind import AssociateMembers
+from reconciler.kinds.tagged.spec import TaggedSpec
 from reconciler.report import apply_summary, text
 from reconciler.report.formatting import Line
 from reconciler.report.journal import collect_actions, collect_runs, format_actions, format_runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fakes import GivenKind
 
 from reconciler.engine.kind import MemberText
-from reconciler.kinds.tagged import TaggedKind
+from reconciler.kinds.tagged.kind import TaggedKind
 from reconciler.report.members import MOST_LINES, list_members
 
 
@@ -29,7 +29,10 @@ def test_members_without_a_group_have_a_line_each_in_their_order() -> None:
 
 def test_members_of_a_tag_show_their_dataset_type_unless_they_are_raws() -> None:
     detectors = [{"exposure": 7, "detector": number, "dataset_type": name} for name in ("raw", "calexp") for number in (0, 1)]
-    assert list(list_members(TaggedKind(), detectors)) == ["           7   detectors 0, 1", "           7  calexp   detectors 0, 1"]
+    assert list(list_members(TaggedKind(), detectors)) == [
+        "           7   detectors 0, 1",
+        "           7  calexp   detectors 0, 1",
+    ]
 
 
 def test_members_of_a_group_share_a_line_in_the_order_of_their_positions() -> None:

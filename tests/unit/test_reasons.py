@@ -10,7 +10,8 @@ from reconciler.engine.kind import Kind
 from reconciler.engine.model import Address, Change, Members, Observed
 from reconciler.kinds.expect import ExpectKind, ExpectSpec
 from reconciler.kinds.file_ingest import FileIngestKind, FileIngestSpec
-from reconciler.kinds.tagged import TaggedKind, TaggedSpec
+from reconciler.kinds.tagged.kind import TaggedKind
+from reconciler.kinds.tagged.spec import TaggedSpec
 
 TAGGED = TaggedSpec.model_validate({"dataset_type": "raw", "from": ["r"]})
 INGEST = FileIngestSpec(dataset_type="cat", table="/t.ecsv")

@@ -50,9 +50,7 @@ def list_deliveries(context: Context, name: str, spec: RawZipSpec) -> Deliveries
     return Deliveries(zips, tuple(datasets.facts), datasets.unregistered, find_refs)
 
 
-def _pair_with_exposures(
-    registered: Mapping[str, Sequence[_Registered]], night_of: Mapping[str, int]
-) -> Iterator[DeliveredFile]:
+def _pair_with_exposures(registered: Mapping[str, Sequence[_Registered]], night_of: Mapping[str, int]) -> Iterator[DeliveredFile]:
     """Yield each exposure with its zip; of several zips of one that isn't ingested, none can be."""
     for obs_id, rivals in registered.items():
         known = obs_id in night_of

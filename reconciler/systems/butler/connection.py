@@ -279,7 +279,7 @@ class ButlerConnection:
 
     @property
     def is_server(self) -> bool:
-        """Whether the repository is ready and a Butler server, which only answers questions; raises ObserveError as `status` does."""
+        """Whether the repository is a Butler server, which only answers questions; raises ObserveError as `status` does."""
         return self.ready and server.is_server(self.config())
 
     @property
