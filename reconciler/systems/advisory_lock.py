@@ -8,8 +8,8 @@ from typing import Any
 
 from reconciler.errors import ApplyError, LockHeld, LockLost, clean
 from reconciler.run_info import run_info
-from reconciler.systems.butler.connection import open_database
 from reconciler.systems.butler.errors import explain
+from reconciler.systems.butler.registry_database import open_database
 from reconciler.systems.postgresql import SMALL_STATEMENT_LIMIT, Limits
 
 LIMITS_OF_TRANSACTIONS = (

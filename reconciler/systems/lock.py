@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler.errors import ApplyError, LockHeld, ReconcileError
 from reconciler.systems.advisory_lock import AdvisoryLock
-from reconciler.systems.butler.connection import registry_of
 from reconciler.systems.butler.errors import explain
+from reconciler.systems.butler.registry_database import registry_of
 from reconciler.systems.file_lock import FileLock
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ def leave_run_incomplete(bench: Bench, run: str) -> None:
     import sqlalchemy
     from lsst.daf.butler import ButlerConfig, CollectionType
 
-    from reconciler.systems.butler.connection import registry_of
+    from reconciler.systems.butler.registry_database import registry_of
 
     bench.butler.collections.register(run, CollectionType.RUN)
     url, namespace = registry_of(ButlerConfig(str(bench.repo)))

@@ -21,8 +21,8 @@ from test_interruption import Start, end_of, start
 
 from reconciler.errors import StateError
 from reconciler.playground.world import World
-from reconciler.systems.butler.connection import open_database
 from reconciler.systems.butler.errors import explain
+from reconciler.systems.butler.registry_database import open_database
 from reconciler.systems.postgresql import Limits, Silence, find_statement_limit
 
 __all__ = ["start"]

@@ -88,7 +88,7 @@ def edit(bench: Bench, statement: str) -> None:
     import sqlalchemy
     from lsst.daf.butler import ButlerConfig
 
-    from reconciler.systems.butler.connection import registry_of
+    from reconciler.systems.butler.registry_database import registry_of
 
     url, namespace = registry_of(ButlerConfig(str(bench.repo)))
     with sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).begin() as connection:

@@ -9,19 +9,21 @@ import contextlib
 import functools
 import logging
 import os
-import threading
-import time
 import warnings
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from reconciler import redaction
-from reconciler.errors import ObserveError, ReconcileError, WriteRefused, clean
+from reconciler.errors import ObserveError, ReconcileError, WriteRefused
 from reconciler.systems.butler import server
 from reconciler.systems.butler.errors import as_observe_error, translate_read_errors, translate_write_errors
+from reconciler.systems.butler.half_made import check_interrupted_creation, is_half_made
+from reconciler.systems.butler.registry_database import open_database, registry_of
 from reconciler.systems.butler.repository_index import describe_absence, find_config_file
-from reconciler.systems.butler.universe import ATTRIBUTE, find_unreadable_universe
-from reconciler.systems.postgresql import DEFAULT_LIMITS, Limits, Silence, find_statement_limit, limit_waits, limited_waits
+from reconciler.systems.butler.silence import SilentSystem
+from reconciler.systems.butler.statement_counting import count_statements, statements_of_opening
+from reconciler.systems.butler.universe import find_unreadable_universe, read_universe
+from reconciler.systems.postgresql import Limits, limit_waits, limited_waits
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -31,12 +33,6 @@ Status = Literal["absent", "half-made", "ready"]
 
 WORTH_ANALYZING = 5_000
 """Added datasets from which on SQLite's statistics are refreshed."""
-SILENCE = 60.0
-"""Seconds for which a database that didn't answer in time is not asked again."""
-MOST_SILENCES = 3
-"""Statements without an answer in time after which it is not asked again; the Butler repeats some writes."""
-MISSING_ATTRIBUTE_ERRORS = ("LookupError", "MissingManagerError")
-"""Exceptions that the Butler raises when attributes of a registry are missing."""
 
 
 class ButlerConnection:
@@ -55,10 +51,8 @@ class ButlerConnection:
         self._config: Any = None
         self._collection_caches = contextlib.ExitStack()
         self._answers: dict[Hashable, Any] = {}
-        self._limits = Limits(on_silence=self._note_silence)
-        self._silences: list[float] = []
-        self._silent: ObserveError | None = None
-        self._silent_until = 0.0
+        self._silence = SilentSystem(uri)
+        self._limits = Limits(on_silence=self._silence.note)
         self.label = ""
         """What the state calls the repository, if that may be a label of the repository index."""
         self.read_only = False
@@ -77,7 +71,7 @@ class ButlerConnection:
                 with translate_read_errors(self.uri):
                     self._answers[key] = read()
             except ObserveError as error:
-                self._note_silent_server(error)
+                self._silence.note_failure(error)
                 raise
         answer: T = self._answers[key]
         return answer
@@ -135,9 +129,9 @@ class ButlerConnection:
         try:
             self.open()
         except ObserveError as error:
-            if not self._is_half_made(error.__cause__):
+            if not is_half_made(self.config(), error.__cause__):
                 raise
-            _check_interrupted_creation(self.uri, self.config())
+            check_interrupted_creation(self.uri, self.config())
             return "half-made"
         return "ready"
 
@@ -146,7 +140,7 @@ class ButlerConnection:
         place = find_config_file(self.uri)
         if place.scheme not in server.WEB_SCHEMES:
             return bool(place.exists())
-        self._check_silence()
+        self._silence.check()
         try:
             self.config()
         except Exception as error:  # whatever reading YAML from a web server raises
@@ -154,16 +148,6 @@ class ButlerConnection:
                 raise
             return False
         return True
-
-    def _is_half_made(self, cause: BaseException | None) -> bool:
-        """Return True if the repository can't be opened because tables or attributes of its registry are missing."""
-        from sqlalchemy.exc import OperationalError, ProgrammingError
-
-        if isinstance(cause, OperationalError | ProgrammingError) and _reports_missing_tables(clean(cause)):
-            return True
-        if type(cause).__name__ not in MISSING_ATTRIBUTE_ERRORS or server.is_server(self.config()):
-            return False
-        return _read_universe(self.config()) is None
 
     def config(self) -> Any:
         """Return the complete `lsst.daf.butler.ButlerConfig`, read once: merging its defaults takes a quarter of opening.
@@ -194,7 +178,7 @@ class ButlerConnection:
         """
         if writeable and self.read_only:
             raise WriteRefused(f"Butler {self.uri} was to be opened for writing in a check that only reads")
-        self._check_silence()
+        self._silence.check()
         if True in self._butlers:
             return self._butlers[True]
         if writeable not in self._butlers:
@@ -218,22 +202,19 @@ class ButlerConnection:
             raise
         except Exception as error:
             failure = self._explain_universe(error) or as_observe_error(f"Butler {self.uri} could not be opened", error)
-            if self._silent_until > time.monotonic():
-                self._silent = failure
+            self._silence.note_failure_of_opening(failure)
             raise failure from error
 
     def _open_direct(self, writeable: bool) -> Butler:
         from lsst.daf.butler import Butler
 
-        with warnings.catch_warnings(), _statements_of_opening(self.on_statement), limited_waits(self._limits):
+        with warnings.catch_warnings(), statements_of_opening(self.on_statement), limited_waits(self._limits):
             warnings.simplefilter("ignore")
             butler = Butler.from_config(self.config(), writeable=writeable)
         engine = butler._registry._db._engine  # a Butler has no public attribute for its engine
         limit_waits(engine, self._limits)
         if self.on_statement is not None:
-            import sqlalchemy
-
-            sqlalchemy.event.listen(engine, "before_cursor_execute", _without_arguments(self.on_statement))
+            count_statements(engine, self.on_statement)
         return butler
 
     def _explain_universe(self, error: Exception) -> ObserveError | None:
@@ -243,34 +224,8 @@ class ButlerConnection:
         if self._config is None or isinstance(error, SQLAlchemyError | OSError) or server.is_server(self._config):
             return None
         with contextlib.suppress(Exception):  # the failure that is explained here is the one to report
-            return find_unreadable_universe(self.uri, _read_universe(self._config))
+            return find_unreadable_universe(self.uri, read_universe(self._config))
         return None
-
-    def _check_silence(self) -> None:
-        """Raise the failure of a short time ago again: the wait for it would be the same for each of many resources."""
-        if self._silent is not None and time.monotonic() < self._silent_until:
-            raise self._silent
-        self._silent = None
-
-    def _note_silent_server(self, failure: ObserveError) -> None:
-        """Let questions fail at once for some time if a server didn't answer one in time."""
-        if failure is not self._silent and server.is_silence(failure.__cause__):
-            self._silent, self._silent_until = failure, time.monotonic() + SILENCE
-
-    def _note_silence(self, silence: Silence) -> None:
-        """Let questions fail at once for some time if the database accepts no connection, or left several statements unanswered.
-
-        Statements may be blocked by another session; to wait for each of many resources would take hours.
-        """
-        now = time.monotonic()
-        if silence is Silence.STATEMENT:
-            recently = now - MOST_SILENCES * find_statement_limit() - SILENCE
-            self._silences = [*(moment for moment in self._silences if moment > recently), now]
-            if len(self._silences) < MOST_SILENCES:
-                return
-            text = f"Butler {self.uri} could not be read: the database did not answer {MOST_SILENCES} statements in time"
-            self._silent = ObserveError(text, ("is the server overloaded, or does another session block it? Run again later",))
-        self._silent_until = now + SILENCE
 
     def _cache_collections(self, butler: Butler, writeable: bool) -> None:
         """Let a read-only Butler read collections once instead of for each query."""
@@ -323,104 +278,6 @@ class ButlerConnection:
 
         with translate_write_errors(), open_database(registry_of(self.config())[0]).begin() as connection:
             connection.execute(sqlalchemy.text("analyze"))
-
-
-@contextlib.contextmanager
-def _statements_of_opening(on_statement: Callable[[], None] | None) -> Iterator[None]:
-    """Report the statements that this thread sends in this context.
-
-    Opening a Butler queries its registry before anybody can get at its engine, so this listens to all engines, but only to this
-    thread, which does nothing else meanwhile.
-    """
-    if on_statement is None:
-        yield
-        return
-    import sqlalchemy
-
-    thread = threading.get_ident()
-
-    def before_cursor_execute(*_: Any) -> None:
-        if threading.get_ident() == thread:
-            on_statement()
-
-    listener = (sqlalchemy.engine.Engine, "before_cursor_execute", before_cursor_execute)
-    sqlalchemy.event.listen(*listener)
-    try:
-        yield
-    finally:
-        sqlalchemy.event.remove(*listener)
-
-
-def _without_arguments(call: Callable[[], None]) -> Callable[..., None]:
-    def before_cursor_execute(*_: Any) -> None:
-        call()
-
-    return before_cursor_execute
-
-
-def registry_of(config: Any) -> tuple[Any, str | None]:
-    """Return the `sqlalchemy.engine.URL` (with credentials, as the Butler finds them) and the schema of a registry.
-
-    ``config`` is the `lsst.daf.butler.Config` of a repository, or the seed of one.
-    """
-    from lsst.daf.butler.registry import RegistryConfig
-
-    registry = RegistryConfig(config)
-    folder = getattr(config, "configDir", None)
-    if folder is not None:
-        registry.replaceRoot(folder.ospath if folder.isLocal else str(folder))
-    url = registry.connectionString
-    redaction.remember(url.password or "")
-    return url, registry.get("namespace")
-
-
-def open_database(url: Any, limits: Limits = DEFAULT_LIMITS, **options: Any) -> Any:
-    """Return a `sqlalchemy.engine.Engine` that keeps no connection, with time limits on PostgreSQL; see `limit_waits`."""
-    import sqlalchemy
-
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **options)
-    limit_waits(engine, limits)
-    return engine
-
-
-def _read_universe(config: Any) -> str | None:
-    """Return the definition of the universe in a registry: the attribute that its creation writes last, after all tables."""
-    import sqlalchemy
-
-    url, namespace = registry_of(config)
-    attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), sqlalchemy.column("value"), schema=namespace)
-    with open_database(url).connect() as connection:
-        found = connection.execute(sqlalchemy.select(attributes.c.value).where(attributes.c.name == ATTRIBUTE))
-        value = found.scalar()
-        return None if value is None else str(value)
-
-
-def _check_interrupted_creation(uri: str, config: Any) -> None:
-    """Check that a repository without tables was left by an interrupted creation, and didn't lose its database.
-
-    Raises
-    ------
-    reconciler.errors.ObserveError
-        If its datastore contains files, or the folder of its database doesn't exist.
-    """
-    from lsst.resources import ResourcePath
-
-    url, _ = registry_of(config)
-    if url.get_backend_name() == "sqlite" and url.database and not os.path.isdir(os.path.dirname(url.database)):
-        hint = "is a disk not mounted? The repository is not created again in its place"
-        raise ObserveError(f"Butler {uri}: the folder of its database {url.database} doesn't exist", (hint,))
-    root = str(config["datastore", "root"]).replace("<butlerRoot>", str(config.configDir))
-    for _, _, files in ResourcePath(root, forceDirectory=True).walk():
-        kept = [name for name in files if name != "butler.yaml" and not name.startswith("gen3.")]
-        if kept:
-            hint = "its creation was not interrupted; restore the database, or remove butler.yaml to start over"
-            raise ObserveError(f"Butler {uri}: its registry has no tables, but its datastore contains files ({kept[0]})", (hint,))
-
-
-def _reports_missing_tables(text: str) -> bool:
-    return any(
-        sign in text for sign in ("no such table", "UndefinedTable", "does not exist\nLINE", "unable to open database file")
-    )
 
 
 def import_butler() -> None:

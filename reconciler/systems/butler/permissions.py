@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.redaction import redact
-from reconciler.systems.butler.connection import open_database, registry_of
 from reconciler.systems.butler.errors import translate_read_errors
+from reconciler.systems.butler.registry_database import open_database, registry_of
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import Repository

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from typing import Any
 
 from reconciler.errors import ObserveError
+from reconciler.systems.butler.registry_database import open_database, registry_of
 
 ATTRIBUTE = "config:dimensions.json"
 """The attribute of a registry that contains its universe."""
@@ -49,3 +51,15 @@ def find_unreadable_universe(uri: str, definition: str | None) -> ObserveError |
     installed = importlib.metadata.version("lsst-daf-butler")
     text = f"lsst-daf-butler {installed} can't read its dimension universe, version {version} of {namespace}"
     return ObserveError(f"Butler {uri} could not be opened: {text}", (hint,))
+
+
+def read_universe(config: Any) -> str | None:
+    """Return the definition of the universe in a registry: the attribute that its creation writes last, after all tables."""
+    import sqlalchemy
+
+    url, namespace = registry_of(config)
+    attributes = sqlalchemy.table("butler_attributes", sqlalchemy.column("name"), sqlalchemy.column("value"), schema=namespace)
+    with open_database(url).connect() as connection:
+        found = connection.execute(sqlalchemy.select(attributes.c.value).where(attributes.c.name == ATTRIBUTE))
+        value = found.scalar()
+        return None if value is None else str(value)

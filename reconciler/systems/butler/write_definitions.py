@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import ApplyError
-from reconciler.systems.butler.connection import open_database, registry_of
 from reconciler.systems.butler.errors import translate_write_errors
+from reconciler.systems.butler.registry_database import open_database, registry_of
 from reconciler.systems.butler.repository import Repository
 from reconciler.systems.postgresql import limited_waits
 
