@@ -19,6 +19,7 @@ from reconciler.printable import escape
 from reconciler.redaction import redact
 from reconciler.report import text
 from reconciler.report.apply_summary import describe_run
+from reconciler.report.entry_text import GLYPHS
 from reconciler.report.formatting import Line, plural
 from reconciler.report.run import RunReport
 
@@ -152,7 +153,7 @@ def _sections(report: PlanReport) -> Iterator[str]:
     for entry in plan.entries:
         lines = list(text.report_entry(plan, entry))
         if lines:
-            kinds = Counter(text.GLYPHS[d.kind] for d in entry.differences if d.kind is not DifferenceKind.REMOVE)
+            kinds = Counter(GLYPHS[d.kind] for d in entry.differences if d.kind is not DifferenceKind.REMOVE)
             yield _section(f"{name}: {entry.address}", " ".join(kinds), lines)
 
 

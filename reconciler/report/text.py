@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reconciler.engine.kind import Kind
-from reconciler.engine.model import Action, Difference, DifferenceKind, Members
+from reconciler.engine.model import Action, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import ReconcileError
 from reconciler.report import summary
-from reconciler.report.formatting import Line, count_of, format_seconds, format_size, in_columns, plural, without_name
+from reconciler.report.entry_text import COLOURS, EntryText
+from reconciler.report.formatting import Line, count_of, format_seconds, in_columns, plural, without_name
 from reconciler.report.members import list_members
-from reconciler.report.shell import format_command
 from reconciler.systems.stats import Stats
-
-GLYPHS = {
-    DifferenceKind.MAKE: "+",
-    DifferenceKind.CHANGE: "~",
-    DifferenceKind.REMOVE: "-",
-    DifferenceKind.WAITING: "…",
-    DifferenceKind.DEGRADED: "!",
-    DifferenceKind.BLOCKED: "!",
-    DifferenceKind.CONFLICT: "!",
-    DifferenceKind.FAILED: "≠",
-    DifferenceKind.LATER: "…",
-}
-COLOURS = {
-    DifferenceKind.MAKE: "green",
-    DifferenceKind.CHANGE: "yellow",
-    DifferenceKind.REMOVE: "red",
-    DifferenceKind.WAITING: "cyan",
-    DifferenceKind.DEGRADED: "magenta",
-    DifferenceKind.BLOCKED: "magenta",
-    DifferenceKind.CONFLICT: "red",
-    DifferenceKind.FAILED: "red",
-    DifferenceKind.LATER: "cyan",
-}
-
 
 FEWEST_ALIKE = 4
 """Number of resources that differ alike from which on they are one entry."""
@@ -154,7 +130,7 @@ def _is_only_absent(entry: Entry) -> bool:
 
 def _report_absent_table(kind: Kind[Any, Any], entries: Sequence[Entry]) -> Iterator[Line]:
     """Yield that a table is missing, with the numbers of all its members, or the reason that all its resources share."""
-    reasons = {without_name(_EntryReport(kind, entry).describe_absence(), entry.address.name) for entry in entries}
+    reasons = {without_name(EntryText(kind, entry).describe_absence(), entry.address.name) for entry in entries}
     members: Counter[str] = Counter()
     for entry in entries:
         members.update({d.field: d.desired for d in entry.differences if d.members and d.field and d.desired})
@@ -177,7 +153,7 @@ def report_entry(plan: Plan, entry: Entry) -> Iterator[Line]:
     """Yield the lines about what differs in one resource, without its title and without what is to be removed."""
     shown = [difference for difference in entry.differences if difference.kind is not DifferenceKind.REMOVE]
     if shown:
-        yield from _EntryReport(plan.state.kind_of(entry.address), entry).lines(shown)
+        yield from EntryText(plan.state.kind_of(entry.address), entry).lines(shown)
 
 
 def report_unchecked_needs(plan: Plan) -> Iterator[Line]:
@@ -209,108 +185,6 @@ def _compared(part: Members) -> str:
 
 def _title(plan: Plan, entry: Entry) -> Line:
     return Line(in_columns(entry.address, plan.state.where(entry.address)), bold=True)
-
-
-class _EntryReport:
-    """The lines about one resource."""
-
-    def __init__(self, kind: Kind[Any, Any], entry: Entry) -> None:
-        self.kind, self.entry = kind, entry
-        differences = entry.differences
-        self.absent = any(d.kind is DifferenceKind.MAKE and d.field is None for d in differences)
-        self.absence = next((d.detail for d in differences if d.kind is DifferenceKind.MAKE and d.field is None), "")
-        self.has_waiting_text = any(d.kind is DifferenceKind.WAITING and not d.members for d in differences)
-
-    def lines(self, differences: Sequence[Difference]) -> Iterator[Line]:
-        if self.absent:
-            yield Line(f"  + {self.describe_absence()}", COLOURS[DifferenceKind.MAKE])
-        for difference in differences:
-            yield from self._difference(difference)
-        for condition in self.entry.observed.conditions if self.entry.observed else ():
-            for command in condition.commands:
-                yield Line(f"      $ {format_command(command)}")
-
-    def _difference(self, difference: Difference) -> Iterator[Line]:
-        if difference.kind is DifferenceKind.MAKE:
-            if not self.absent:
-                yield from self._counted(difference)
-        elif difference.kind is DifferenceKind.CHANGE:
-            yield from self._changed(difference)
-        elif difference.awaited:
-            if not self.has_waiting_text or difference.observed:
-                yield from self._counted(difference)
-        elif difference.detail and not (self.absent and difference.detail == self.absence):
-            field = f"{difference.field}: " if difference.field and difference.listed and difference.members else ""
-            yield self._line(difference, field + difference.detail)
-            if difference.listed:
-                yield from self._members(difference)
-
-    def _line(self, difference: Difference, text: str) -> Line:
-        return Line(f"  {GLYPHS[difference.kind]} {text}", COLOURS[difference.kind])
-
-    def _counted(self, difference: Difference) -> Iterator[Line]:
-        """Yield how many members are missing, and which."""
-        total = sum(int(member.get("bytes") or 0) for member in difference.members)
-        size = f" ({format_size(total)})" if total else ""
-        count = f"{len(difference.members):,} of {difference.desired:,} {difference.detail}"
-        yield self._line(difference, f"{difference.field}: {count}{size}")
-        yield from self._members(difference)
-
-    def _members(self, difference: Difference) -> Iterator[Line]:
-        yield from (Line(f"      {text}") for text in list_members(self.kind, difference.members))
-
-    def _changed(self, difference: Difference) -> Iterator[Line]:
-        """Yield how a key changes; where actions are clearer than two values, what they do."""
-        actions = [a for a in self.entry.actions if a.subject and a.changes_field == difference.field]
-        if difference.detail:
-            texts = [f"{difference.field}   {difference.detail}"]
-        elif actions:
-            texts = [f"{difference.field}   {action.verb} {action.subject}: {action.reason}" for action in actions]
-        else:
-            texts = [*self._change(difference)]
-        glyph = GLYPHS[difference.kind]
-        for number, text in enumerate(texts):
-            yield Line(f"  {glyph if number == 0 else ' '} {text}", COLOURS[difference.kind])
-
-    def _change(self, difference: Difference) -> Iterator[str]:
-        observed, desired = difference.observed, difference.desired
-        if isinstance(desired, list) and isinstance(observed, list):
-            lead = f"{difference.field}   "
-            for text in list_changes([self._value(item) for item in observed], [self._value(item) for item in desired]):
-                yield lead + text
-                lead = " " * len(lead)
-        else:
-            yield f"{difference.field}   {self._value(observed)} → {self._value(desired)}"
-
-    def _value(self, value: Any) -> str:
-        if isinstance(value, Mapping):
-            return self.kind.describe({key: inner for key, inner in value.items() if inner is not None}).text
-        if isinstance(value, list):
-            return ", ".join(map(self._value, value)) or "nothing"
-        return "nothing" if value is None else str(value)
-
-    def describe_absence(self) -> str:
-        """Return what a resource that is absent would contain."""
-        kinds = (DifferenceKind.MAKE, DifferenceKind.WAITING)
-        differences = self.entry.differences
-        parts = [count_of(d.desired, d.field) for d in differences if d.members and d.field and d.kind in kinds and d.desired]
-        if parts:
-            return f"missing: {', '.join(dict.fromkeys(parts))}"
-        return self.absence or (self.entry.actions[0].reason if self.entry.actions else "missing")
-
-
-def list_changes(before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """Return how one ordered list becomes another: what is added, removed and moved, with positions from 1."""
-    lines = [f"+ {item} at {at} (of {len(after)})" for at, item in enumerate(after, 1) if item not in before]
-    lines += [f"- {item}" for item in before if item not in after]
-    kept_before = [item for item in before if item in after]
-    kept_after = [item for item in after if item in before]
-    if kept_before != kept_after:
-        moved = [item for item in kept_after if kept_before.index(item) != kept_after.index(item)]
-        places = [(item, before.index(item) + 1, after.index(item) + 1) for item in moved]
-        # An item that others pass may keep its position, as one before it is removed.
-        lines += [f"↕ {item} from {old} to {new}" for item, old, new in places if old != new]
-    return lines
 
 
 def report_removals(plan: Plan, *, prune: bool) -> Iterator[Line]:

@@ -10,8 +10,9 @@ from fakes import FakeAction, FakeContext, FakeKind, FakeSpec, GivenKind, Thing,
 from reconciler.engine.model import Command, Condition, DifferenceKind, Members, Observed
 from reconciler.engine.plan import Plan
 from reconciler.errors import ObserveError
+from reconciler.report.entry_text import list_changes
 from reconciler.report.formatting import Line
-from reconciler.report.text import format_header, format_stats, list_changes, report_plan, report_unchecked_needs
+from reconciler.report.text import format_header, format_stats, report_plan, report_unchecked_needs
 from reconciler.systems.stats import Stats
 
 
