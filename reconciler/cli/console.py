@@ -156,15 +156,24 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
         except Exception as error:
             if _debugging():
                 print_traceback()
-            if isinstance(error, OSError) and error.errno in FULL:
-                echo(f"error: {error.filename or 'the output'} can't be written: {error.strerror}", err=True)
-                sys.exit(ERROR)
-            echo(f"error: {type(error).__name__}: {clean(error)}", err=True)
-            echo("  This is a bug in reconcile. Please report it with the output of reconcile --debug.", err=True)
-            code = ERROR
+            code = _print_fault(error)
         sys.exit(code)
 
     return run
+
+
+def _print_fault(error: Exception) -> int:
+    """Print an error that no part of the program expected, and return its exit code: the machine's fault, or the program's."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return print_error(ReconcileError(f"{error.filename or 'the output'} can't be written: {error.strerror}"))
+    if isinstance(error, PermissionError) and error.filename:
+        denied = ReconcileError(f"{error.filename}: {error.strerror}", ("ask its owner for access, or choose another file",))
+        code = print_error(denied)
+        _print_json_error(denied, code)
+        return code
+    echo(f"error: {type(error).__name__}: {clean(error)}", err=True)
+    echo("  This is a bug in reconcile. Please report it with the output of reconcile --debug.", err=True)
+    return ERROR
 
 
 def _debugging() -> bool:

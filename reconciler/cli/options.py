@@ -284,11 +284,15 @@ class SummaryFile(click.ParamType):  # type: ignore[type-arg]
         """Return the path."""
         path = Path(value)
         folder = path.absolute().parent
-        if path.is_dir():
-            raise click.BadParameter(f"{path} is a folder; name a file", ctx, param)
-        if not folder.is_dir():
-            raise click.BadParameter(f"the folder {folder} doesn't exist", ctx, param)
-        if not os.access(path if path.exists() else folder, os.W_OK):
+        try:
+            if path.is_dir():
+                raise click.BadParameter(f"{path} is a folder; name a file", ctx, param)
+            if not folder.is_dir():
+                raise click.BadParameter(f"the folder {folder} doesn't exist", ctx, param)
+            allowed = os.access(path if path.exists() else folder, os.W_OK)
+        except PermissionError:  # Python 3.14 answers "no" instead
+            allowed = False
+        if not allowed:
             raise click.BadParameter(f"no permission to write {path}", ctx, param)
         return path
 

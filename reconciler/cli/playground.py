@@ -50,7 +50,8 @@ def up(directory: Path, mover: bool, **sizes: Any) -> int:
     except ImportError as error:
         raise ReconcileError(str(error), ("pip install 'rubin-reconciler[playground]'",)) from error
     except PlaygroundError as error:
-        raise ReconcileError(str(error)) from error
+        text, *printed = str(error).splitlines()
+        raise ReconcileError(text, tuple(printed)) from error
     click.echo(
         f"The playground is up. For butler and rucio:  . {world.environment_file}\nFor reconcile:  --var-file {world.site}"
     )

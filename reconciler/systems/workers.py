@@ -136,7 +136,7 @@ class Workers:
             self.close()
             lines = str(error).strip().splitlines()
             text = f"a worker died: {type(error).__name__}{': ' + lines[0][:200] if lines else ''}"
-            raise WorkerDied(text, ("was it out of memory?",)) from error
+            raise WorkerDied(text, ("was it killed, for instance because memory ran out?",)) from error
         if failure is not None:
             raise ApplyError(*failure)
         return result

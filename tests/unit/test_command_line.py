@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from watch_data import forbid_access
 
 from reconciler.cli import main
 from reconciler.cli.console import worst_code
@@ -144,3 +145,25 @@ def test_a_full_disk_below_the_output_is_not_a_bug(tmp_path: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == "error: the output can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("init", "new", "--name", "new", "--title", "t", "--repository", "/r", "--rse", "-"),
+        ("diff", "a.toml", "--summary", "new/state/new.toml"),
+    ],
+)
+def test_a_folder_that_may_not_be_searched_is_no_bug_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.toml").write_text("[reconcile]\nversion = 1\n")
+    (tmp_path / "new" / "state").mkdir(parents=True)
+    forbid_access(monkeypatch, Path("new/state/new.toml"))
+    done = CliRunner().invoke(main, [*words])
+    assert done.exit_code in (1, 64), done.output
+    assert "new/state/new.toml" in done.stderr
+    assert "permission" in done.stderr.lower()
+    assert "bug" not in done.stderr
+    assert not isinstance(done.exception, PermissionError)
