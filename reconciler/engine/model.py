@@ -109,9 +109,9 @@ def resolve_from_state_folder(path: str, info: ValidationInfo) -> str:
     Raises
     ------
     ValueError
-        If it begins with ``~``, which a shell replaces by a home folder.
+        If its first component is ``~``, which a shell replaces by the home folder.
     """
-    if path.startswith("~"):
+    if path.partition("/")[0] == "~":
         raise ValueError(f'"{path}" begins with ~, which only a shell replaces; write the whole path, or use a variable')
     base: Path | None = (info.context or {}).get("base")
     if base is None or "://" in path or os.path.isabs(path):
