@@ -128,6 +128,9 @@ class Handler(BaseHTTPRequestHandler):
             if value:
                 lines.sort(key=lambda line: value.encode() not in line)
             self._answer(status, headers, b"".join(lines[: len(lines) // 2]))
+        elif name == "third":
+            lines = content.splitlines(keepends=True)
+            self._answer(status, headers, b"".join(lines[: len(lines) // 3]))
         else:
             self._answer(status, headers, content)
 

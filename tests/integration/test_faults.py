@@ -122,7 +122,7 @@ def test_files_of_open_datasets_that_a_list_leaves_out_are_noticed(scene: Scene,
         client.attach_dids(scene.scope, name, [{"scope": scene.scope, "name": f"f{n}"} for n in range(6)])
     write_datasets(scene, "".join(f'[rucio_dataset."{scene.scope}:{name}"]\nfiles = 6\n' for name in names))
     assert scene.run("diff", "--only", "rucio_dataset.*").exit_code == 0
-    with scene.proxy.doing("short", FILES):
+    with scene.proxy.doing("third", FILES):
         result = scene.run("diff", "--only", "rucio_dataset.*")
     assert result.exit_code == 1
     assert re.search(r"the answer is incomplete: .*: \d files? listed, \d recorded", result.output)

@@ -67,8 +67,9 @@ def test_records_that_are_late_keep_a_zip_from_being_ingested(nights: ZipNights)
     (late,) = nights.take(SECOND, [4], deliver=False)
     nights.deliver([late], records=False)
     assert problems(read(nights, 2)) == {"not delivered": [late.name]}
-    report = json.loads(nights.bench.run("drift", nights.state(), "--ledger", "--format", "json", expect=0).output)
-    assert not [found for found in report["findings"] if found.get("field") == "ledger"]
+    (report,) = json.loads(nights.bench.run("drift", nights.state(), "--ledger", "--format", "json", expect=0).output)["states"]
+    assert "ledger" not in [found["field"] for found in report["differences"]]
+    assert report["ledgers"][0]["in_butler"] == 6
 
 
 def test_an_exposure_whose_zip_rucio_has_no_more_is_gone(nights: ZipNights) -> None:

@@ -118,6 +118,17 @@ def test_records_that_are_not_those_of_the_exposure_are_named(nights: ZipNights)
     assert f"{mine.name}  its dimension records can't be read" in nights.bench.diff(nights.state(), 2)
 
 
+def test_a_proof_covers_many_raws_and_the_few_guiders_in_their_zips(
+    nights: ZipNights, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.systems.policy.LISTED", 10)
+    nights.bench.diff(state, 0)
+    assert "18 raws by proof" in nights.bench.diff(state, 0, "-v")
+    guiders = [ref for exposure in nights.exposures for ref in nights.refs(exposure, "guider_raw", GUIDERS)]
+    nights.remove(guiders[:1])
+    assert "lacks guider_raw of detector" in nights.bench.diff(state, 2)
+
+
 @pytest.mark.parametrize(("dataset_type", "run"), [("raw", RUN), ("guider_raw", GUIDERS)])
 def test_one_dataset_that_was_removed_is_named_with_what_to_do(
     nights: ZipNights, state: Path, dataset_type: str, run: str

@@ -104,14 +104,19 @@ class _Proofs:
         """Number of raws."""
         return self.counts[0]
 
+    @property
+    def total(self) -> int:
+        """Number of all datasets; if they are many, a proof is worth it for the few of another type in the same zips, too."""
+        return sum(self.counts)
+
     def hold(self) -> bool:
         """Return True if everything is as it was when it was listed and agreed."""
-        return all(proven.hold(count) for proven, count in zip(self.datasets, self.counts, strict=True))
+        return all(proven.hold(self.total) for proven in self.datasets)
 
     def record(self) -> None:
         """Record that everything was listed and agrees."""
         for proven, count in zip(self.datasets, self.counts, strict=True):
-            proven.record(count, count)
+            proven.record(self.total, count)
 
     def find_changed_nights(self) -> set[int] | None:
         """Return the nights that are new or whose Rucio datasets have changed since a proof; None if more can have changed.
@@ -119,8 +124,8 @@ class _Proofs:
         ``added`` are then the datasets that came to the repository since.
         """
         changed: set[int] = set()
-        for proven, count in zip(self.datasets, self.counts, strict=True):
-            growth = proven.find_growth(count)
+        for proven in self.datasets:
+            growth = proven.find_growth(self.total)
             nights = None if growth is None else self._compare_inputs(growth)
             if growth is None or nights is None:
                 return None

@@ -1,8 +1,9 @@
 """Datasets, containers and files of a Rucio server: what exists, what they contain, and making them.
 
 Rucio silently leaves out DIDs that don't exist, and a response that is cut at the end of a line is just a shorter list. So
-nothing counts as absent because a list leaves it out: the number of files is compared with the recorded one, DIDs that are left
-out are queried one by one, and a search is repeated in two parts.
+nothing counts as absent because a list leaves it out: the number of files is compared with the recorded one, and where none is
+recorded, the list has to end with what it began with; DIDs that are left out are queried one by one, and a search is repeated in
+two parts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ DIDS_PER_CALL = 1000
 PARALLEL_CALLS = 4
 MOST_QUERIED_ALONE = 1000
 """DIDs that are queried one by one because a bulk answer leaves them out; 3 ms each, `PARALLEL_CALLS` at a time."""
+REPEATED = 3
+"""Open datasets that are listed again at the end of a list: if their files are there twice, the list was not cut."""
 MOST_COUNTED_ALONE = 3
 """Up to this many open datasets are counted one by one: listing them once more costs more."""
 MOST_PARENTS_QUERIED = 20
@@ -40,11 +43,15 @@ def batches(dids: Sequence[str], size: int = DIDS_PER_CALL) -> list[Sequence[str
     return [dids[start : start + size] for start in range(0, len(dids), size)]
 
 
+def _is_doubled(files: Sequence[FileFacts]) -> bool:
+    return len(files) == 2 * len(set(files))
+
+
 def _split_by_files(datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> list[Sequence[str]]:
     """Split datasets into lists whose files one call lists; many files are for several calls."""
     total = sum(facts[did].length or 0 for did in datasets if did in facts)
     share = -(-len(datasets) // PARALLEL_CALLS) if total >= MANY_FILES else DIDS_PER_CALL
-    return batches(datasets, min(share, DIDS_PER_CALL))
+    return batches(datasets, min(share, DIDS_PER_CALL - REPEATED))
 
 
 class DidCatalog:
@@ -222,11 +229,15 @@ class DidCatalog:
         return {did: found.get(did, []) for did in datasets}
 
     def _read_files(self, datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> dict[str, list[FileFacts]]:
-        listed = self._list_files(datasets)
         opened = [did for did in datasets if did in facts and facts[did].length is None]
-        counts = {did: facts[did].length for did in datasets if did in facts} | self._count_files(opened)
+        repeated = opened[:REPEATED]
+        rows = self._list_files([*datasets, *repeated])
+        listed = {did: list(dict.fromkeys(files)) for did, files in rows.items()}
+        counts = {did: facts[did].length for did in datasets if did in facts}
+        if not any(rows.get(did) for did in repeated) or not all(_is_doubled(rows.get(did, ())) for did in repeated):
+            counts |= self._count_files(opened)
         for did, count in counts.items():
-            found = len(set(listed.get(did, ())))  # a file that is listed twice must not make up for one that is left out
+            found = len(listed.get(did, ()))
             if count is not None and found != count:
                 raise IncompleteAnswer(f"{did}: {plural(found, 'file')} listed, {count:,} recorded")
         return listed
@@ -239,7 +250,10 @@ class DidCatalog:
         return listed
 
     def _count_files(self, datasets: Sequence[str]) -> dict[str, int]:
-        """Count the files of open datasets, which have no recorded length: many by a second list, in the opposite order."""
+        """Count the files of open datasets, which have no recorded length, if the list of them may have been cut.
+
+        Many are counted by a second list, in the opposite order.
+        """
         if len(datasets) > MOST_COUNTED_ALONE:
             return {did: len(set(files)) for did, files in self._list_files(datasets[::-1]).items()}
         client = self._connection.client
