@@ -197,7 +197,7 @@ class _Pages:
             self.site = Site(folder.absolute(), location)
 
     def add(self, report: StateReport) -> None:
-        ledgers = {ledger.address: ledger.rows for ledger in report.check.ledgers if ledger.by_night}
+        ledgers = {ledger.address: ledger.rows for ledger in report.check.ledgers}
         self._try(lambda site: site.write_state(report, ledgers))
 
     def finish(self) -> None:

@@ -130,7 +130,7 @@ def watch_a_week(watched: WatchedPlayground) -> Path:
     watched.remove_raws("exposure.day_obs = 20241109 AND exposure.seq_num = 2")
     report = watched.check(NIGHTS - 1)
     site = Site(watched.world.root / "page", watched.history)
-    page = site.write_state(report, {ledger.address: ledger.rows for ledger in report.check.ledgers if ledger.by_night})
+    page = site.write_state(report, {ledger.address: ledger.rows for ledger in report.check.ledgers})
     site.write_index(report.checked)
     return page
 

@@ -177,7 +177,7 @@ def test_raws_whose_night_is_unknown_are_no_cell_of_the_heat_map() -> None:
 
 
 def test_without_a_ledger_the_section_explains_that() -> None:
-    assert "This check compared no deliveries by night and detector." in draw(check())
+    assert "This check compared no deliveries." in draw(check())
 
 
 def test_the_tree_marks_collections_by_what_differs_and_lists_a_chain_once() -> None:

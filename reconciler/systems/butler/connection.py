@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lsst.daf.butler import Butler
 
 T = TypeVar("T")
-Status = Literal["absent", "half-made", "ready"]
+RepositoryStatus = Literal["absent", "half-made", "ready"]
 
 WORTH_ANALYZING = 5_000
 """Added datasets from which on SQLite's statistics are refreshed."""
@@ -105,7 +105,7 @@ class ButlerConnection:
         self._config = None
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RepositoryStatus:
         """One of absent, ready and half-made.
 
         Raises
@@ -120,7 +120,7 @@ class ButlerConnection:
         """Whether the repository can be queried; raises ObserveError as `status` does."""
         return self.status == "ready"
 
-    def _read_status(self) -> Status:
+    def _read_status(self) -> RepositoryStatus:
         silence_loggers()
         if not self._has_config():
             if not self.may_create:

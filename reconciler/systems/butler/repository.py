@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from reconciler.systems.butler.connection import ButlerConnection, Status
+from reconciler.systems.butler.connection import ButlerConnection, RepositoryStatus
 from reconciler.systems.butler.counts import DatasetCounter
 from reconciler.systems.butler.datasets import DatasetReader
 from reconciler.systems.butler.definitions import DefinitionReader
@@ -82,7 +82,7 @@ class Repository:
         self._definitions.seed_config = path
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RepositoryStatus:
         """Whether the repository is absent, ready, or left half-made by an interrupted creation."""
         return self.connection.status
 

@@ -13,8 +13,9 @@ from typing import Any
 from reconciler.report.formatting import format_seconds
 from reconciler.watch.json import to_plain
 from reconciler.watch.latest import LatestVerdict
+from reconciler.watch.ledger import LedgerRow
 from reconciler.watch.model import CAUSE_ORDER, Cause, CheckedCollection, Finding, StateReport, Verdict
-from reconciler.watch.page.ledger_data import LedgerRow, LedgerView, view_ledgers
+from reconciler.watch.page.ledger_data import LedgerView, view_ledgers
 from reconciler.watch.text import WORDS, describe_acknowledgement, list_commands
 from reconciler.watch.timeline import PastVerdict, ResolvedDifference
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from reconciler.watch.ledger import LedgerRow
 
 IN_AGREEMENT = "in agreement"
 OTHER = "other"
@@ -15,31 +17,6 @@ MOST_NAMES = 12_000
 """Missing exposures named on one page. Their names are most of its size if everything is missing."""
 MOST_NAMES_OF_A_CELL = 100
 NO_ROW = "."
-
-
-class LedgerRow(Protocol):
-    """What is known of one night and detector, or of one Rucio dataset; `reconciler.watch.ledger` makes them, one for each.
-
-    `dataset` is empty for raws; the night is 0 and the detector -1 where they aren't known, and for other files. `on_storage` is
-    `None` if storage was not checked, `missing` has exposure IDs or file names, and `problem` is empty if all agree.
-    """
-
-    @property
-    def night(self) -> int: ...
-    @property
-    def detector(self) -> int: ...
-    @property
-    def dataset(self) -> str: ...
-    @property
-    def in_rucio(self) -> int: ...
-    @property
-    def in_butler(self) -> int: ...
-    @property
-    def on_storage(self) -> int | None: ...
-    @property
-    def missing(self) -> Sequence[object]: ...
-    @property
-    def problem(self) -> str: ...
 
 
 @dataclass(frozen=True)
