@@ -14,13 +14,14 @@ ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
 TESTS ?= tests
 
-.PHONY: demo demo-down test test-env browser screenshots screens bench docs faults kill race truth lint man schemas clean help
+.PHONY: demo demo-down test environment test-env browser screenshots screens bench docs faults kill race truth lint man schemas clean help
 
 help:
 	@echo "make demo     run the product tour in a playground"
 	@echo "make demo-down   stop the playground of the tour"
 	@echo "make test     run the tests"
 	@echo "make test-env ENV=rubin-env-12   run the tests with the versions in tests/envs/rubin-env-12.txt"
+	@echo "make environment ENV=rubin-env-12   only create that environment"
 	@echo "make browser  install Chromium, which the tests of the page need, from Debian's packages"
 	@echo "make screenshots   write the pictures of the page in docs/"
 	@echo "make screens  write the snapshots and pictures of terminal screens"
@@ -65,7 +66,9 @@ $(ENV_VENV)/.made: pyproject.toml tests/envs/$(ENV).txt
 	$(ENV_VENV)/bin/python $(PIP_INSTALL) -e '.[test]' -c tests/envs/$(ENV).txt
 	touch $@
 
-test-env: $(ENV_VENV)/.made
+environment: $(ENV_VENV)/.made
+
+test-env: environment
 	$(ENV_VENV)/bin/python -m pytest -n 4 $(TESTS)
 
 lint: $(VENV)/.made

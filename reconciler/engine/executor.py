@@ -203,7 +203,7 @@ class Executor:
         differences = diff(self.plan.state.resources, observation.observed)
         for address in [address for address in self.outcomes if address in self._as_planned]:
             if address in observation.observed:
-                outcome = self._find_remainder(address, differences[address], _Progress())
+                outcome = self._conclude(address, differences[address], _Progress())
                 if outcome.status in DONE:
                     continue
                 outcome = replace(outcome, detail=f"in sync when planned, and not any more: {outcome.detail}")
@@ -238,7 +238,7 @@ class Executor:
     def _settle(self, entry: Entry, *, first: bool) -> None:
         self._check_stop()
         before = self.outcomes.get(entry.address)
-        outcome = self._find_early_outcome(entry, first=first) or self._execute(entry)
+        outcome = self._settle_early(entry, first=first) or self._execute(entry)
         if before is not None and before.actions:  # it waited, after this run had acted on it
             if outcome.status is Status.OK:
                 outcome = replace(outcome, status=Status.CHANGED, detail="")
@@ -248,8 +248,8 @@ class Executor:
             self.outcomes[entry.address] = outcome
             self.listener.settled(outcome)
 
-    def _find_early_outcome(self, entry: Entry, *, first: bool) -> Outcome | None:
-        """Return the outcome of a resource that needs no observation, or can't be acted on."""
+    def _settle_early(self, entry: Entry, *, first: bool) -> Outcome | None:
+        """Return the outcome of a resource that needs no observation, or can't be acted on; None if its turn has come."""
         address = entry.address
         hindrance = self._find_hindrance(address)
         if hindrance is not None:
@@ -271,7 +271,7 @@ class Executor:
         return None
 
     def _find_hindrance(self, address: Address) -> Outcome | None:
-        """Return the outcome of a resource that lacks something it needs."""
+        """Return the outcome of a resource that lacks something it needs; None if it lacks nothing."""
         worst: Outcome | None = None
         for other, token in self.plan.graph.needs[address].items():
             outcome = self.outcomes.get(other)
@@ -307,20 +307,20 @@ class Executor:
         try:
             differences, actions = self._observe_and_plan(entry)
         except ReconcileError as error:
-            return self._find_unchecked(entry.address, error, progress)
+            return self._fail_unchecked(entry.address, error, progress)
         if actions and progress.failure is not None:
             return progress.failed(entry.address, progress.failure)
         if actions and self.allowed is None:
             text = f"still differs after {progress.begun} actions: {actions[0].reason}"
             return progress.outcome(entry.address, Status.FAILED, text)
-        return self._find_remainder(entry.address, differences, progress)
+        return self._conclude(entry.address, differences, progress)
 
     def _execute_once(self, entry: Entry, progress: _Progress) -> Outcome | None:
         """Do one pass; return None if the resource has to be observed and planned again."""
         try:
             differences, actions = self._observe_and_plan(entry)
         except ReconcileError as error:
-            return self._find_unchecked(entry.address, error, progress)
+            return self._fail_unchecked(entry.address, error, progress)
         if self.allowed is not None:
             verbs = self.allowed.get(entry.address, frozenset())
             kept = [action for action in actions if verbs is None or action.verb in verbs]
@@ -332,7 +332,7 @@ class Executor:
             return progress.outcome(entry.address, Status.BLOCKED, _describe_unconfirmed(unconfirmed))
         actions = confirmed
         if not actions:
-            outcome = self._find_remainder(entry.address, differences, progress)
+            outcome = self._conclude(entry.address, differences, progress)
             vanished = outcome.status is Status.OK and entry.actions
             return replace(outcome, detail="nothing was left to do when its turn came") if vanished else outcome
         for action in actions:
@@ -360,7 +360,7 @@ class Executor:
         unconfirmed = [member for action in actions for member in action.removes if member not in known]
         return confirmed, unconfirmed
 
-    def _find_unchecked(self, address: Address, error: ReconcileError, progress: _Progress) -> Outcome:
+    def _fail_unchecked(self, address: Address, error: ReconcileError, progress: _Progress) -> Outcome:
         """Return the outcome of a resource that can't be observed; if an action failed before, that error comes first."""
         detail = f"could not be checked: {error}"
         if progress.failure is not None:
@@ -429,7 +429,7 @@ class Executor:
         # Of several actions of one verb the others are not the rest of this one; bulk work has one.
         return same[0] if same and action.cost.datasets else None
 
-    def _find_remainder(self, address: Address, differences: tuple[Difference, ...], progress: _Progress) -> Outcome:
+    def _conclude(self, address: Address, differences: tuple[Difference, ...], progress: _Progress) -> Outcome:
         """Return the outcome of a resource for which no action is left."""
         if progress.failure is not None:
             rest = "" if any(d.kind is not DifferenceKind.LATER for d in differences) else "; afterwards nothing was left to do"
