@@ -191,4 +191,14 @@ class WorkerDied(ApplyError):
 
 
 class Interrupted(Exception):
-    """The operator interrupted the run; finished actions stay done, and the next run continues after them."""
+    """The operator interrupted the run; finished actions stay done, and the next run continues after them.
+
+    Parameters
+    ----------
+    problems : sequence of `str`
+        What the interrupted action could not do before.
+    """
+
+    def __init__(self, problems: Sequence[str] = ()) -> None:
+        super().__init__("interrupted")
+        self.problems = tuple(problems)

@@ -385,8 +385,8 @@ class Executor:
         kind = self.plan.state.kind_of(action.address)
         try:
             made = kind.apply(self.context, action) or {}
-        except Interrupted:
-            error = ApplyError("stopped between two chunks; what is done stays")
+        except Interrupted as interrupt:
+            error = ApplyError(["stopped between two chunks; what is done stays", *interrupt.problems])
             self.listener.ended(action, {}, error)
             raise
         except PartlyApplied as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -14,8 +15,9 @@ from typing import Any
 
 import pytest
 from conftest import Bench
-from zip_nights import FIRST, GUIDERS, RUN, SECOND, ZipNights
+from zip_nights import FIRST, GUIDERS, RUN, SECOND, ZipNights, truncate
 
+from reconciler.cli.progress import ConsoleProgress
 from reconciler.playground.lsstcam_exposures import Exposure
 from reconciler.playground.world import IN2P3, World
 
@@ -288,3 +290,20 @@ def test_drift_gives_commands_that_can_be_pasted(nights: ZipNights) -> None:
     output = nights.bench.run("drift", state, expect=2).output
     assert "'$REPO'" not in output
     assert f"butler prune-datasets {nights.bench.repo} {RUN}" in output
+
+
+def test_ctrl_c_keeps_what_was_wrong_with_the_zips_before(nights: ZipNights, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.cli.interrupts.GRACE", 600)  # it would end this process
+    broken = nights.exposures[0]
+    truncate(nights.place(broken))
+    state = nights.state()
+    monkeypatch.setattr("reconciler.kinds.raw_zip.comparison.MOST_READ", 0)  # so that apply finds it, and not the comparison
+
+    def interrupt_at_the_second(self: ConsoleProgress, what: str, done: int, total: int) -> None:
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ConsoleProgress, "report_bulk", interrupt_at_the_second)
+    output = nights.bench.apply(state, 130)
+    assert "stopped between two chunks" in output
+    assert f"1 zip could not be ingested: {broken.name} is no intact zip" in output

@@ -837,14 +837,14 @@ def test_a_run_stops_between_two_resources() -> None:
 
 def test_an_action_that_is_stopped_is_recorded_as_such() -> None:
     run = one(FakeSpec(value=1, members=("x", "y")), Thing())
-    run.kind.script = [lambda action: {"values": 1}, run.kind.do_then_raise(Interrupted(), members=1)]
+    run.kind.script = [lambda action: {"values": 1}, run.kind.do_then_raise(Interrupted(["b.zip is broken"]), members=1)]
     with pytest.raises(Interrupted):
         run.execute()
     assert run.recorder.of("ended")[-1] == (
         "box.a",
         "add",
         {},
-        "stopped between two chunks; what is done stays",
+        "stopped between two chunks; what is done stays\nb.zip is broken",
         False,
     )
     assert run.context.forgotten == [("butler",), ("butler",)]

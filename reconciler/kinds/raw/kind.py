@@ -58,6 +58,9 @@ class RawKind(Kind[RawSpec, IngestRaws]):
                 for options in (EXPOSURE_GROUPS, DETECTOR_GROUPS):
                     if not any(option in groups for option in options):
                         yield f"data_id: needs a group (?P<{options[0]}>…) or (?P<{options[1]}>…)"
+        for pattern in spec.exclude:
+            if pattern.endswith("/"):
+                yield f'exclude: "{pattern}" is the name of a folder, and files are excluded; write "{pattern}*"'
         if not spec.locations and spec.locations_file is None:
             yield "needs locations or locations_file"
         if spec.transfer != "direct" and spec.data_id is None:

@@ -59,10 +59,13 @@ def ingest(context: Context, action: IngestZips) -> Made:
     target = ZipTarget(action.instrument, action.address.name, action.transfer)
     problems = {}
     done = 0
-    for obs_id, problem in _ingest_each(context, jobs, target):
-        done += not problem
-        if problem:
-            problems[obs_id] = problem
+    try:
+        for obs_id, problem in _ingest_each(context, jobs, target):
+            done += not problem
+            if problem:
+                problems[obs_id] = problem
+    except Interrupted as interrupt:
+        raise Interrupted([*_describe(problems)]) from interrupt
     context.butler.analyze(done)
     if problems:
         raise PartlyApplied([*_describe(problems)], {"exposures": done})
@@ -103,6 +106,8 @@ def _ingest_in_workers(context: Context, jobs: list[ZipJob], target: ZipTarget) 
 
 def _describe(problems: dict[str, str]) -> Iterator[str]:
     named = list(problems.items())
+    if not named:
+        return
     yield f"{plural(len(named), 'zip')} could not be ingested: {named[0][0]} {named[0][1]}"
     for obs_id, problem in named[1:MOST_NAMED]:
         yield f"{obs_id} {problem}"
