@@ -242,6 +242,8 @@ class Session:
             If the lock isn't acquired before the timeout.
         reconciler.errors.ApplyError
             If it can't be acquired for another reason.
+        reconciler.errors.ObserveError
+            If the repository can't be opened, so that the place of its lock isn't known.
         """
         if self._locked:
             yield

@@ -326,7 +326,7 @@ def history_option(command: C) -> C:
 
 
 def diagnosis_options(command: C) -> C:
-    """Add the options of commands that find out what is wrong: where the records of earlier runs are, and the output format."""
+    """Add ``history``, ``journal`` and ``output_format`` (text or json) to a command that finds out what is wrong."""
     return _add(command, history_option, journal_option, format_option("text", "json"))
 
 

@@ -23,6 +23,8 @@ from reconciler.errors import (
     ApplyError,
     ConflictError,
     Interrupted,
+    LockHeld,
+    LockLost,
     ObserveError,
     PartlyApplied,
     ReconcileError,
@@ -166,6 +168,8 @@ class Executor:
             If the operator asked to stop.
         reconciler.errors.LockLost, reconciler.errors.LockHeld
             If the lock of the run is lost, or that of the repository to create is held by another run.
+        reconciler.errors.ApplyError
+            If the listener can't write down what happens, such as in the journal.
         """
         deadline = time.monotonic() + wait
         pause = FIRST_PAUSE
@@ -244,7 +248,7 @@ class Executor:
                 outcome = replace(outcome, status=Status.CHANGED, detail="")
             made = add_made(before.made, outcome.made)
             outcome = replace(outcome, actions=before.actions + outcome.actions, made=made)
-        if outcome != before:
+        if before is None or outcome != before or outcome.delivery != before.delivery:
             self.outcomes[entry.address] = outcome
             self.listener.settled(outcome)
 
@@ -337,10 +341,27 @@ class Executor:
             return replace(outcome, detail="nothing was left to do when its turn came") if vanished else outcome
         for action in actions:
             self._check_stop()
-            self.context.check_lock(creating=self._creating)
+            unlocked = self._check_lock(action)
+            if unlocked is not None:
+                return progress.failed(entry.address, unlocked)
             failure = self._act(action, progress)
             if failure is not None:
                 return self._handle_failure(entry, action, failure, progress)
+        return None
+
+    def _check_lock(self, action: Action) -> ReconcileError | None:
+        """Check before an action that the run still holds its locks; return why that of the repository can't be acquired.
+
+        What has nothing to do with the repository goes on without that lock.
+        """
+        try:
+            self.context.check_lock(creating=self._creating)
+        except (LockHeld, LockLost):
+            raise
+        except ReconcileError as error:
+            if self.plan.state.kind_of(action.address).traits.writes_to == "butler":
+                return error
+            self.context.check_lock(creating=False)
         return None
 
     def _creates_repository(self) -> bool:

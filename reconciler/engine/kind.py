@@ -226,7 +226,7 @@ class Kind(ABC, Generic[S, A]):
         Returns
         -------
         observed : `Mapping` [`str`, `Observed`]
-            By name; those left out are absent.
+            By name; one that is absent has no ``spec``, or is left out.
 
         Raises
         ------

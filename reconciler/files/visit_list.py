@@ -21,7 +21,7 @@ def read(path: str) -> list[int]:
     """
     numbers: dict[int, None] = {}
     for line_number, line in enumerate(read_text(Path(path)).splitlines(), 1):
-        text = line.partition("#")[0].strip().rstrip(",")
+        text = line.partition("#")[0].strip(", \t")
         if not text:
             continue
         if not text.isdecimal():

@@ -176,6 +176,8 @@ def explain_schema() -> dict[str, Any]:
 def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
     """Return what is known of one resource: from a plan, other facts, and the stored proof of when its members were listed.
 
+    To name commands, input files are read and folders on storage may be listed.
+
     Parameters
     ----------
     plan : `Plan`

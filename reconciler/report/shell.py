@@ -12,7 +12,9 @@ from reconciler.redaction import redact
 
 
 def script(plan: Plan, repository: str | None, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Yield the lines of a script that does what applying a plan does; a comment replaces what no command can do.
+    """Yield the lines of a script for a plan, as if all that is waited for had been delivered.
+
+    A comment replaces what no command can do, and names what is waited for. To name files, folders on storage may be listed.
 
     Parameters
     ----------
@@ -66,6 +68,8 @@ def _entry(plan: Plan, entry: Entry) -> Iterator[str]:
     yield from (comment(f"{difference.kind}: {difference.detail}") for difference in hindrances if not difference.members)
     for condition in entry.observed.conditions if entry.observed else ():
         yield from (comment(f"  at the source: {format_command(command)}") for command in condition.commands)
+    if not entry.actions and entry.has(DifferenceKind.BLOCKED, DifferenceKind.CONFLICT):
+        return
     for action in plan_once_delivered(plan.state, entry):
         commands = list(plan.state.kind_of(action.address).commands(action))
         yield from map(format_command, commands)

@@ -46,19 +46,36 @@ class AdvisoryLock:
             self.connection.execute(endless, {"names": list(LIMITS_OF_TRANSACTIONS)})
             query = sqlalchemy.text("select pg_try_advisory_xact_lock(:key)")
             if not self.connection.execute(query, {"key": self.key}).scalar():
-                raise LockHeld(self._describe_holder())
+                raise LockHeld(self._find_holder(self.connection) or "another run holds it")
         except LockHeld:
             self.release()
             raise
         except sqlalchemy.exc.SQLAlchemyError as error:
             self.release()
-            message, hints = explain(error)
-            raise ApplyError(f"the lock on the registry can't be acquired: {message}", hints) from error
+            raise _explain(error) from error
 
-    def _describe_holder(self) -> str:
+    def find_holder(self) -> str:
+        """Return who holds the lock, without acquiring it; empty if nobody does.
+
+        Raises
+        ------
+        reconciler.errors.ApplyError
+            If the server can't be asked.
+        """
         import sqlalchemy
 
-        row = self.connection.execute(
+        try:
+            with self.engine.connect() as connection:
+                return self._find_holder(connection)
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise _explain(error) from error
+        finally:
+            self.engine.dispose()
+
+    def _find_holder(self, connection: Any) -> str:
+        import sqlalchemy
+
+        row = connection.execute(
             sqlalchemy.text(
                 "select a.application_name, a.xact_start at time zone 'utc'"
                 " from pg_locks l join pg_stat_activity a using (pid)"
@@ -68,7 +85,7 @@ class AdvisoryLock:
             {"key": self.key},
         ).first()
         if row is None:
-            return "another run holds it"
+            return ""
         # PostgreSQL shows the times of other roles' sessions only to those that may monitor it.
         since = f" has held it since {row[1]:%Y-%m-%dT%H:%M:%SZ}" if row[1] is not None else " holds it"
         return clean(row[0]).removeprefix("reconcile ") + since
@@ -91,3 +108,8 @@ class AdvisoryLock:
                 self.connection.close()
             self.connection = None
         self.engine.dispose()
+
+
+def _explain(error: Exception) -> ApplyError:
+    message, hints = explain(error)
+    return ApplyError(f"the lock on the registry can't be acquired: {message}", hints)

@@ -98,6 +98,7 @@ class FileLock:
                 if self.inode is not None and self._find_inode() == self.inode:
                     os.truncate(self.path, 0)
             self.lock.release()
+            self.inode = None
 
 
 def _mode_of_files_in(folder: Path) -> int:

@@ -39,12 +39,23 @@ class Lock(Protocol):
     """Something that one process at a time can acquire."""
 
     def acquire(self) -> None:
-        """Acquire the lock without waiting; raise `LockHeld` if another process holds it, `ApplyError` if it can't be used."""
+        """Acquire the lock without waiting.
+
+        Raises
+        ------
+        reconciler.errors.LockHeld
+            If another process holds it.
+        reconciler.errors.ApplyError
+            If it can't be used.
+        reconciler.errors.ObserveError
+            If the repository can't be opened, so that the place of its lock isn't known.
+        """
 
     def check(self, *, creating: bool) -> None:
         """Check before an action that the lock is still held; ``creating`` if the run creates what is locked.
 
-        A lock whose place could not be locked before, because its folder doesn't exist, is acquired there if ``creating``.
+        A lock whose place could not be locked before, because its folder doesn't exist, is acquired there if ``creating``; the
+        folder is created for that.
 
         Raises
         ------
@@ -52,6 +63,8 @@ class Lock(Protocol):
             If it isn't held any more.
         reconciler.errors.LockHeld
             If another process holds the lock of what is about to be created.
+        reconciler.errors.ApplyError, reconciler.errors.ObserveError
+            If that lock can't be acquired for another reason, or its place can't be found out.
         """
 
     def release(self) -> None:
@@ -79,6 +92,8 @@ def hold(lock: Lock, name: str, timeout: float, notify: Callable[[str], None]) -
         If the lock isn't acquired before the timeout.
     reconciler.errors.ApplyError
         If it can't be acquired for another reason.
+    reconciler.errors.ObserveError
+        If the repository can't be opened, so that the place of its lock isn't known.
     """
     deadline = time.monotonic() + timeout
     notified = False
@@ -145,7 +160,7 @@ class _RepositoryLock:
             place.acquire()
             self.place = place
 
-    def find_place(self) -> Lock | None:
+    def find_place(self) -> FileLock | AdvisoryLock | None:
         """Return the lock at the place of the registry that the repository has, or will have; None if that can't be found out."""
         from lsst.daf.butler import Config
 
@@ -203,7 +218,9 @@ def repository_lock(repository: Repository, seed: str | None, folder: Path, *, o
 
 
 def find_holder(repository: Repository, folder: Path) -> str:
-    """Return who holds the lock of a repository that exists, without acquiring it; empty if nobody does.
+    """Return who holds the lock of a repository that exists; empty if nobody does.
+
+    That of a file is held, shared, for a moment; an apply that starts just then may be refused.
 
     Parameters
     ----------
@@ -220,17 +237,7 @@ def find_holder(repository: Repository, folder: Path) -> str:
     lock = _RepositoryLock(repository, None, folder, override=False)
     place = _translate(repository, lock.find_place)
     holder = lock.name.find_holder()
-    if holder or place is None:
-        return holder
-    if isinstance(place, FileLock):
-        return place.find_holder()
-    try:
-        place.acquire()  # the lock of a transaction, which writes nothing
-    except LockHeld as error:
-        return str(error)
-    finally:
-        place.release()
-    return ""
+    return holder if holder or place is None else place.find_holder()
 
 
 def named_lock(name: str, folder: Path) -> Lock:

@@ -18,6 +18,7 @@ from test_trust import waiting_apply
 from reconciler.playground.world import World
 from reconciler.report import checkup
 from reconciler.report.checkup import doctor_schema
+from reconciler.systems.advisory_lock import AdvisoryLock
 from reconciler.systems.rucio.session_facts import SessionFacts, _find_expiry
 
 RUN = '[collection.a]\ntype = "RUN"\n'
@@ -77,6 +78,15 @@ def test_a_lock_that_is_held_is_a_problem_that_names_its_holder(bench: Bench) ->
         process.kill()
         process.communicate()
     assert lines_of(bench.run("doctor", state, expect=0).output)["lock"] == "✓ no apply is running"
+
+
+def test_a_doctor_never_holds_the_lock_on_postgresql_so_that_no_apply_is_refused(
+    postgres_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquired: list[object] = []
+    monkeypatch.setattr(AdvisoryLock, "acquire", acquired.append)
+    assert lines_of(postgres_bench.run("doctor", postgres_bench.state(RUN), expect=0).output)["lock"] == "✓ no apply is running"
+    assert acquired == []
 
 
 def test_a_database_file_that_may_not_be_written_is_a_problem(sqlite_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,11 @@ from reconciler.errors import (
     ApplyError,
     ConflictError,
     Interrupted,
+    LockHeld,
     LockLost,
     ObserveError,
     PartlyApplied,
+    ReconcileError,
     StateError,
     WorkerDied,
 )
@@ -833,6 +835,24 @@ def test_a_run_stops_between_two_resources() -> None:
         run.execute(stop=stop_after(2))
     assert run.verbs == [("box.a", "make")]
     assert run.recorder.of("settled") == [("box.a", Status.CHANGED)]
+
+
+def test_a_lock_that_cannot_be_acquired_fails_what_needs_it_and_is_no_end_of_the_run() -> None:
+    run = Run({"box.a": FakeSpec(), "box.b": FakeSpec()})
+    run.context.lock_error = ApplyError("the folder of the registry can't be created")
+    outcomes = run.execute().values()
+    assert {(outcome.status, str(outcome.error)) for outcome in outcomes} == {
+        (Status.FAILED, "the folder of the registry can't be created")
+    }
+    assert run.verbs == []
+
+
+@pytest.mark.parametrize("error", [LockLost("lost"), LockHeld("held")])
+def test_a_lock_that_is_lost_or_held_ends_the_run(error: ReconcileError) -> None:
+    run = one(FakeSpec())
+    run.context.lock_error = error
+    with pytest.raises(type(error)):
+        run.execute()
 
 
 def test_an_action_that_is_stopped_is_recorded_as_such() -> None:

@@ -293,6 +293,11 @@ def test_a_number_with_thousands_of_digits_is_a_mistake_in_the_file(tmp_path: Pa
         load(path)
 
 
+def test_a_comma_after_a_number_may_have_blanks_around_it(tmp_path: Path) -> None:
+    (tmp_path / "visits.txt").write_text("12,\n 13 , \n14 # the last one\n")
+    assert visit_list.read(str(tmp_path / "visits.txt")) == [12, 13, 14]
+
+
 def test_a_visit_with_more_digits_than_the_butler_stores_is_a_mistake_in_the_list(tmp_path: Path) -> None:
     for digits in (19, 5_000):
         (tmp_path / "visits.txt").write_text(f"2024110800001\n{'9' * digits}\n")

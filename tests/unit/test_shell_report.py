@@ -102,6 +102,19 @@ def test_members_that_are_awaited_get_the_commands_for_when_they_are_delivered()
     assert lines(kind, "a") == ["", "# box.a (fake.toml:10)", 'butler ingest-raws "$REPO" /raws']
 
 
+def test_what_is_blocked_gets_no_commands_for_the_members_that_it_also_waits_for() -> None:
+    class Awaiting(GivenKind):
+        def plan(self, change):  # type: ignore[no-untyped-def]
+            if any(part.missing for part in change.observed.members):
+                yield action("a", "ingest", "2 not ingested")
+
+    kind = Awaiting()
+    kind.typed = {"ingest": [Command("butler", "ingest-raws", REPO, "/raws")]}
+    blocked = Condition(DifferenceKind.BLOCKED, "two files of one raw")
+    kind.given = {"a": Observed(FakeSpec(), (Members("raws", 2, 0, awaited=({"id": "x"}, {"id": "y"})),), (blocked,))}
+    assert lines(kind, "a") == ["", "# box.a (fake.toml:10)", "# blocked: two files of one raw"]
+
+
 def test_words_are_quoted_but_the_repository_stays_a_variable() -> None:
     words = "butler x \"$REPO\" '$REPO' '$REPO/y' \"it's\" ''"
     assert format_command(Command("butler", "x", REPO, "$REPO", "$REPO/y", "it's", "")) == words

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from reconciler.errors import ApplyError, ObserveError, ReconcileError, clean
+from reconciler.errors import ApplyError, Interrupted, ObserveError, ReconcileError, clean
 
 TRIES = 3
 FIRST_PAUSE = 0.5
@@ -68,7 +68,7 @@ class Attempts:
         return attempt()
 
     def describe(self) -> str:
-        """Write the number of tries and the time they took, if there was more than one."""
+        """Return what a message ends with, such as `` (3 tries in 5 s)``; empty after a single try."""
         return f" ({self.made} tries in {time.monotonic() - self.started:.0f} s)" if self.made > 1 else ""
 
 
@@ -259,7 +259,7 @@ def translate_read_errors(place: Callable[[], str], attempts: Attempts | None = 
     """
     try:
         yield
-    except ReconcileError:
+    except (ReconcileError, Interrupted):
         raise
     except Exception as error:
         why = explain(error)
@@ -273,7 +273,7 @@ def translate_write_errors(place: Callable[[], str], what: str) -> Iterator[None
     """Raise `ApplyError` if a change failed, or if nobody knows whether it was made; ``what`` names the change."""
     try:
         yield
-    except ReconcileError:
+    except (ReconcileError, Interrupted):
         raise
     except Exception as error:
         why = explain(error)
