@@ -28,7 +28,8 @@ settings.load_profile("real systems")
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(OBSERVATORY))
 # The program makes garbage collection rare. These processes run many commands, whose connections would pile up.
-startup.GC_THRESHOLDS = gc.get_threshold()  # type: ignore[assignment]
+startup.GC_THRESHOLDS = (20_000, 10, 10)  # type: ignore[assignment]
+gc.set_threshold(*startup.GC_THRESHOLDS)
 # A shell's background job and nohup ignore these signals, which programs under test would inherit.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
