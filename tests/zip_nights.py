@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Bench
+from filelock import FileLock
 
+from reconciler.playground.embargo import write_zips
 from reconciler.playground.lsstcam import make_night
 from reconciler.playground.lsstcam_exposures import Exposure
 from reconciler.playground.mover import adler32
@@ -18,6 +20,9 @@ from reconciler.playground.world import IN2P3, SLAC, World
 
 RUN, GUIDERS = "LSSTCam/raw/all", "LSSTCam/raw/guider"
 FIRST, SECOND = 20260227, 20260228
+N_DETECTORS = 3
+MADE = "made"
+"""Folder of the zips that tests copy."""
 
 
 @dataclass
@@ -32,11 +37,24 @@ class ZipNights:
 
     def take(self, night: int, sequences: Iterable[int], *, deliver: bool = True) -> list[Exposure]:
         """Take exposures, and deliver them unless they are to be late."""
-        taken = make_night(self.world, night, sequences, n_detectors=3, scope=self.scope, replicate=False)
+        sequences = list(sequences)
+        self._copy_made(Exposure(night, sequence, N_DETECTORS) for sequence in sequences)
+        taken = make_night(self.world, night, sequences, n_detectors=N_DETECTORS, scope=self.scope, replicate=False)
         self.exposures += taken
         if deliver:
             self.deliver(taken)
         return taken
+
+    def _copy_made(self, exposures: Iterable[Exposure]) -> None:
+        """Copy zips and their records to the scope; they are made once for all tests."""
+        wanted = list(exposures)
+        storage = self.world.storage(SLAC)
+        with FileLock(storage / "made.lock"):
+            write_zips(self.world, wanted, MADE)
+        for name in (name for one in wanted for name in (one.zip_path, one.dimensions_path)):
+            target = storage / self.scope / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(storage / MADE / name, target)
 
     def deliver(self, exposures: Iterable[Exposure], *, records: bool = True) -> None:
         """Copy zips and their records to the site, as Rucio's transfers do."""
