@@ -35,6 +35,15 @@ class ZipNights:
     scope: str
     exposures: list[Exposure] = field(default_factory=list)
 
+    @classmethod
+    def of_two_nights(cls, bench: Bench, world: World, client: Any, scope: str) -> ZipNights:
+        """Take and deliver two nights, which are not ingested yet."""
+        bench.environment |= world.environment()
+        found = cls(bench, world, client, scope)
+        found.take(FIRST, [1, 2, 3])
+        found.take(SECOND, [1, 2, 3])
+        return found
+
     def take(self, night: int, sequences: Iterable[int], *, deliver: bool = True) -> list[Exposure]:
         """Take exposures, and deliver them unless they are to be late."""
         sequences = list(sequences)

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 from conftest import Bench
-from zip_nights import FIRST, SECOND, ZipNights, truncate
+from zip_nights import GUIDERS, RUN, SECOND, ZipNights, truncate
 
 from reconciler.playground.world import World
 from reconciler.watch.json_schema import ledger_schema
@@ -19,10 +19,7 @@ ADDRESS = 'raw_zip."LSSTCam/raw/all"'
 @pytest.fixture
 def nights(bench: Bench, world: World, client: Any, fresh_scope: str, stack: None) -> ZipNights:
     """Two nights, delivered and ingested."""
-    bench.environment |= world.environment()
-    found = ZipNights(bench, world, client, fresh_scope)
-    found.take(FIRST, [1, 2, 3])
-    found.take(SECOND, [1, 2, 3])
+    found = ZipNights.of_two_nights(bench, world, client, fresh_scope)
     bench.apply_and_check(found.state())
     return found
 
@@ -76,6 +73,13 @@ def test_an_exposure_whose_zip_rucio_has_no_more_is_gone(nights: ZipNights) -> N
     gone = nights.exposures[2]
     nights.detach(gone, gone.zip_path)
     assert problems(read(nights, 2)) == {"ingested but gone from Rucio": [gone.name]}
+
+
+@pytest.mark.parametrize(("dataset_type", "run"), [("raw", RUN), ("guider_raw", GUIDERS)])
+def test_an_exposure_that_lacks_one_dataset_of_its_zip_does_not_agree(nights: ZipNights, dataset_type: str, run: str) -> None:
+    guided = next(exposure for exposure in nights.exposures if exposure.guiders)
+    nights.remove(nights.refs(guided, dataset_type, run)[:1])
+    assert problems(read(nights, 2)) == {"delivered but not ingested": [guided.name]}
 
 
 def test_the_ledger_of_one_night_is_that_of_its_zips(nights: ZipNights) -> None:

@@ -15,11 +15,7 @@ from reconciler.playground.world import World
 @pytest.fixture
 def nights(bench: Bench, world: World, client: Any, fresh_scope: str, stack: None) -> ZipNights:
     """Two nights, delivered and not ingested yet."""
-    bench.environment |= world.environment()
-    found = ZipNights(bench, world, client, fresh_scope)
-    found.take(FIRST, [1, 2, 3])
-    found.take(SECOND, [1, 2, 3])
-    return found
+    return ZipNights.of_two_nights(bench, world, client, fresh_scope)
 
 
 @pytest.fixture

@@ -25,11 +25,7 @@ from reconciler.playground.world import IN2P3, World
 @pytest.fixture
 def nights(sqlite_bench: Bench, world: World, client: Any, fresh_scope: str, stack: None) -> ZipNights:
     """Two nights, delivered and not ingested yet."""
-    sqlite_bench.environment |= world.environment()
-    found = ZipNights(sqlite_bench, world, client, fresh_scope)
-    found.take(FIRST, [1, 2, 3])
-    found.take(SECOND, [1, 2, 3])
-    return found
+    return ZipNights.of_two_nights(sqlite_bench, world, client, fresh_scope)
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Lists of the files of Rucio datasets that don't agree with what Rucio records; answers that no server gives on purpose."""
 
+from collections.abc import Sequence
+from types import SimpleNamespace
+
 import pytest
 
 from reconciler.systems.rucio.dids import DidCatalog
@@ -15,3 +18,27 @@ def test_a_file_that_is_listed_twice_does_not_make_up_for_one_that_is_left_out(m
     facts = {"s:d": DidFacts("DATASET", False, 2)}
     with pytest.raises(IncompleteAnswer, match="s:d: 1 file listed, 2 recorded"):
         catalog._read_files(["s:d"], facts)
+
+
+ROWS = [(did, f"f{number}") for did in ("s:a", "s:b", "s:c", "s:d") for number in range(3)]
+
+
+@pytest.mark.parametrize("kept", range(len(ROWS) + 9 + 1))
+def test_a_list_of_open_datasets_that_is_cut_anywhere_is_noticed_or_lost_nothing(
+    monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """Every list is cut after the same number of lines; what the server counts is right."""
+    client = SimpleNamespace(get_did=lambda scope, name, dynamic_depth: {"length": 3})
+    catalog = DidCatalog(SimpleNamespace(client=client))  # type: ignore[arg-type]
+
+    def list_cut(datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
+        rows = [row for did in datasets for row in ROWS if row[0] == did][:kept]
+        return {did: [FileFacts("s", name, 1) for its, name in rows if its == did] for did in {did for did, _ in rows}}
+
+    monkeypatch.setattr(catalog, "_list_files", list_cut)
+    facts = {did: DidFacts("DATASET", True, None) for did in ("s:a", "s:b", "s:c", "s:d")}
+    try:
+        found = catalog._read_files(list(facts), facts)
+    except IncompleteAnswer:
+        return
+    assert {did: len(files) for did, files in found.items()} == dict.fromkeys(facts, 3)

@@ -90,28 +90,26 @@ def test_what_could_not_be_checked_is_one_comment_even_if_its_error_has_several_
     assert lines(kind, "a") == ["", "# box.a (fake.toml:10)", r"# could not be checked: the server\nis down"]
 
 
-def test_members_that_are_awaited_get_the_commands_for_when_they_are_delivered() -> None:
-    class Awaiting(GivenKind):
-        def plan(self, change):  # type: ignore[no-untyped-def]
-            if any(part.missing for part in change.observed.members):
-                yield action("a", "ingest", "2 not ingested")
+class Awaiting(GivenKind):
+    """A kind whose resource waits for two members."""
 
+    def __init__(self, *conditions: Condition) -> None:
+        super().__init__()
+        self.typed = {"ingest": [Command("butler", "ingest-raws", REPO, "/raws")]}
+        self.given = {"a": Observed(FakeSpec(), (Members("raws", 2, 0, awaited=({"id": "x"}, {"id": "y"})),), conditions)}
+
+    def plan(self, change):  # type: ignore[no-untyped-def]
+        if any(part.missing for part in change.observed.members):
+            yield action("a", "ingest", "2 not ingested")
+
+
+def test_members_that_are_awaited_get_the_commands_for_when_they_are_delivered() -> None:
     kind = Awaiting()
-    kind.typed = {"ingest": [Command("butler", "ingest-raws", REPO, "/raws")]}
-    kind.given = {"a": Observed(FakeSpec(), (Members("raws", 2, 0, awaited=({"id": "x"}, {"id": "y"})),))}
     assert lines(kind, "a") == ["", "# box.a (fake.toml:10)", 'butler ingest-raws "$REPO" /raws']
 
 
 def test_what_is_blocked_gets_no_commands_for_the_members_that_it_also_waits_for() -> None:
-    class Awaiting(GivenKind):
-        def plan(self, change):  # type: ignore[no-untyped-def]
-            if any(part.missing for part in change.observed.members):
-                yield action("a", "ingest", "2 not ingested")
-
-    kind = Awaiting()
-    kind.typed = {"ingest": [Command("butler", "ingest-raws", REPO, "/raws")]}
-    blocked = Condition(DifferenceKind.BLOCKED, "two files of one raw")
-    kind.given = {"a": Observed(FakeSpec(), (Members("raws", 2, 0, awaited=({"id": "x"}, {"id": "y"})),), (blocked,))}
+    kind = Awaiting(Condition(DifferenceKind.BLOCKED, "two files of one raw"))
     assert lines(kind, "a") == ["", "# box.a (fake.toml:10)", "# blocked: two files of one raw"]
 
 

@@ -63,6 +63,11 @@ def compare_with_zips(
     return members, result.conditions
 
 
+def is_proven(context: Context, name: str, spec: RawZipSpec, nights: Nights, datasets: ZipDatasets) -> bool:
+    """Return True if a proof shows that all datasets of all zips of some nights are ingested, and no others."""
+    return _Proofs.prepare(context, name, spec, nights, datasets).hold()
+
+
 @dataclass(frozen=True)
 class _Result:
     """What a comparison of some nights gave.
@@ -157,9 +162,7 @@ def _compare_nights(
     )
     read = [*present, *(arrivals.here if len(arrivals.here) <= MOST_READ else ())]
     contents = read_contents(context, read, spec.instrument, name, known)
-    everything = set(raws)
-    for dataset_type, run in sorted(contents.find_types() - {(RAW, name)}):
-        everything |= ingested.list_datasets(dataset_type, run).keys()
+    everything = ingested.list_all(contents.find_types() | {(RAW, name)})
     states = {
         zipped.obs_id: find_state(contents.usable[zipped.obs_id], by_exposure.get(zipped.obs_id, set()), everything)
         for zipped in read

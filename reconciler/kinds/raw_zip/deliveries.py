@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.kinds.raw_zip.comparison import is_proven
+from reconciler.kinds.raw_zip.contents import read_contents
 from reconciler.kinds.raw_zip.ingested import IngestedNights
 from reconciler.kinds.raw_zip.listing import RECORDS, ZIP, ZipDatasets
 from reconciler.kinds.raw_zip.spec import RawZipSpec
@@ -32,7 +34,8 @@ class _Registered(NamedTuple):
 def list_deliveries(context: Context, name: str, spec: RawZipSpec) -> Deliveries:
     """Return the zips that are in Rucio, in the Butler, or in both.
 
-    A zip whose exposure isn't ingested is delivered when its dimension records are, too.
+    A zip whose exposure isn't ingested is delivered when its dimension records are, too. The Butler has a zip of which it has all
+    datasets.
     """
     nights = resolve_nights(spec.nights)
     datasets = ZipDatasets.find(context, spec, nights)
@@ -46,11 +49,25 @@ def list_deliveries(context: Context, name: str, spec: RawZipSpec) -> Deliveries
             yield [(obs_id, refs[id]) for obs_id in chosen[start : start + ZIPS_PER_BATCH] for id in sorted(by_exposure[obs_id])]
 
     night_of = {obs_id: night for obs_id, night in ingested.find_nights().items() if obs_id in by_exposure}
-    zips = tuple(_pair_with_exposures(_list_registered(datasets, nights), night_of))
+    partly = (
+        set() if is_proven(context, name, spec, nights, datasets) else _find_partly_ingested(datasets, nights, name, by_exposure)
+    )
+    zips = tuple(_pair_with_exposures(_list_registered(datasets, nights), night_of, partly))
     return Deliveries(zips, tuple(datasets.facts), datasets.unregistered, find_refs)
 
 
-def _pair_with_exposures(registered: Mapping[str, Sequence[_Registered]], night_of: Mapping[str, int]) -> Iterator[DeliveredFile]:
+def _find_partly_ingested(datasets: ZipDatasets, nights: Nights, name: str, by_exposure: Mapping[str, Set[str]]) -> set[str]:
+    """Return the exposures that the Butler has without all datasets of their zip; a zip that can't be read shows nothing."""
+    ingested = IngestedNights.select(datasets.context, datasets.spec.instrument, nights)
+    zips = [zipped for obs_id, zipped in datasets.list_zips(nights).zips.items() if obs_id in by_exposure]
+    contents = read_contents(datasets.context, zips, datasets.spec.instrument, name, ingested.name_exposures())
+    everything = ingested.list_all(contents.find_types())
+    return {obs_id for obs_id, content in contents.usable.items() if not content.datasets.keys() <= everything}
+
+
+def _pair_with_exposures(
+    registered: Mapping[str, Sequence[_Registered]], night_of: Mapping[str, int], partly: Set[str]
+) -> Iterator[DeliveredFile]:
     """Yield each exposure with its zip; of several zips of one that isn't ingested, none can be."""
     for obs_id, rivals in registered.items():
         known = obs_id in night_of
@@ -61,7 +78,7 @@ def _pair_with_exposures(registered: Mapping[str, Sequence[_Registered]], night_
                 zipped.night,
                 dataset=zipped.dataset,
                 file=zipped.file,
-                in_butler=known,
+                in_butler=known and obs_id not in partly,
                 key=obs_id,
                 needs=() if known else zipped.records,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,10 @@ class IngestedNights:
         """Return the datasets of a type in a RUN collection by UUID."""
         found = self.context.butler.members_where(dataset_type, [run], self.where)
         return {str(ref.id): ref for ref in found}
+
+    def list_all(self, types: Iterable[tuple[str, str]]) -> set[str]:
+        """Return the UUIDs of the datasets of some types, each given with a RUN collection."""
+        return {id for dataset_type, run in sorted(types) for id in self.list_datasets(dataset_type, run)}
 
     def count_exposures(self, dataset_type: str, run: str) -> int:
         """Return how many exposures have datasets of a type in a RUN collection."""
