@@ -252,10 +252,12 @@ class DidCatalog:
     def _count_files(self, datasets: Sequence[str]) -> dict[str, int]:
         """Count the files of open datasets, which have no recorded length, if the list of them may have been cut.
 
-        Many are counted by a second list, in the opposite order, unless that is empty, which shows nothing.
+        Many are counted by a second list, in the opposite order. If that is empty, the first one is counted alone: to count each
+        would be a request for each of many new datasets.
         """
-        if len(datasets) > MOST_COUNTED_ALONE and (listed := self._list_files(datasets[::-1])):
-            return {did: len(set(files)) for did, files in listed.items()}
+        if len(datasets) > MOST_COUNTED_ALONE:
+            listed = self._list_files(datasets[::-1])
+            return {did: len(set(files)) for did, files in listed.items()} or self._count_files(datasets[:1])
         client = self._connection.client
         return {did: client.get_did(*split_did(did), dynamic_depth="FILE")["length"] or 0 for did in datasets}
 
