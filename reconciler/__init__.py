@@ -55,9 +55,10 @@ if TYPE_CHECKING:
         WorkerDied,
         WriteRefused,
     )
+    from reconciler.opening import open_session
     from reconciler.report.formats import ReportFormat
     from reconciler.report.json import DiffReport
-    from reconciler.session import Session, open_session
+    from reconciler.session import Session
     from reconciler.state.schema import state_schema
     from reconciler.systems.context import Context
 
@@ -147,9 +148,10 @@ _MODULES = {
             "WriteRefused",
         ),
     ),
+    "reconciler.opening": ("open_session",),
     "reconciler.report.formats": ("ReportFormat",),
     "reconciler.report.json": ("DiffReport",),
-    "reconciler.session": ("Session", "open_session"),
+    "reconciler.session": ("Session",),
     "reconciler.state.schema": ("state_schema",),
     "reconciler.systems.context": ("Context",),
 }

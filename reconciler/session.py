@@ -1,4 +1,4 @@
-"""One state file with its live systems, from loading to an apply: what a Python program and the command line have in common."""
+"""One state file with its live systems: planning, and applying a plan; the command line and Python programs share it."""
 
 from __future__ import annotations
 
@@ -8,33 +8,28 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reconciler import execution
 from reconciler.counts import plural
 from reconciler.engine.address_selection import select_addresses
-from reconciler.engine.executor import Listener
-from reconciler.engine.graph import Graph, build_graph
+from reconciler.engine.graph import Graph
 from reconciler.engine.model import Address
 from reconciler.engine.observe import Observation, check_unprovided, observe
 from reconciler.engine.plan import Plan, plan
-from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
 from reconciler.engine.removal_limits import check_removal_limits, count_pruned
 from reconciler.engine.requirements import find_absent_needs, find_unmet_requirements
-from reconciler.engine.result import ApplyResult
 from reconciler.errors import PlanError, RemovalRefused, StateError, clean
-from reconciler.files.export_prefetch import prefetch_exports
-from reconciler.kinds.dataset_type import DatasetTypeSpec
-from reconciler.kinds.repository import RepositorySpec
-from reconciler.kinds.shared.coming_names import find_coming_names, find_export_files
-from reconciler.state.loader import StateFile, load
-from reconciler.state.variable_sources import Variables
+from reconciler.kinds.repository import RepositorySpec, find_repository
+from reconciler.state.loader import StateFile
 from reconciler.systems.context import Context
-from reconciler.systems.policy import ComparisonPolicy
-from reconciler.systems.stats import Stats
-from reconciler.systems.workers import Workers
+
+if TYPE_CHECKING:  # a diff imports nothing of an apply
+    from reconciler.engine.executor import Listener
+    from reconciler.engine.plan_file import SavedPlan
+    from reconciler.engine.result import ApplyResult
 
 
-def _ignore(message: str) -> None:
+def ignore_text(text: str) -> None:
     """Drop a notice."""
 
 
@@ -44,7 +39,7 @@ FRESH = 2.0
 
 @dataclass
 class Session:
-    """A state file with its live systems; made by `open_session`, and closed at the end of its ``with`` statement.
+    """A state file with its live systems, made by `reconciler.opening.open_session`; the end of its ``with`` statement closes it.
 
     Parameters
     ----------
@@ -64,7 +59,7 @@ class Session:
     graph: Graph
     context: Context
     started: float = 0.0
-    notify: Callable[[str], None] = _ignore
+    notify: Callable[[str], None] = ignore_text
     _locked: bool = field(default=False, init=False, repr=False)
     _current: Plan | None = field(default=None, init=False, repr=False)
     _decided: float = field(default=0.0, init=False, repr=False)
@@ -203,6 +198,8 @@ class Session:
         reconciler.errors.ObserveError
             If that can't be found out.
         """
+        from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
+
         if isinstance(earlier, SavedPlan):
             check_origin(earlier, self.state, self.butler_name, self.rucio_name, changed=changed)
             chosen: Collection[Address] = self.state.resources.keys()
@@ -245,6 +242,8 @@ class Session:
         reconciler.errors.ObserveError
             If the repository can't be opened, so that the place of its lock isn't known.
         """
+        from reconciler import execution
+
         if self._locked:
             yield
             return
@@ -326,6 +325,8 @@ class Session:
         reconciler.errors.ApplyError
             If the lock or the journal can't be written.
         """
+        from reconciler import execution
+
         self._check_own(plan)
         removals = count_pruned(plan)
         if removals and not prune:
@@ -351,105 +352,3 @@ class Session:
     def close(self) -> None:
         """Close the repository and end the workers; a later question opens them again."""
         self.context.close()
-
-
-def open_session(
-    path: str | os.PathLike[str],
-    variables: Variables | None = None,
-    *,
-    deep: bool = False,
-    quick: bool = False,
-    jobs: int = 1,
-    parsl: str | None = None,
-    counted: bool = False,
-    notify: Callable[[str], None] = _ignore,
-    report_phase: Callable[[str], None] = _ignore,
-) -> Session:
-    """Load a state file and prepare its live systems; only the repository index is read, for what may be a label.
-
-    Parameters
-    ----------
-    path : path-like
-        The state file.
-    variables : `Mapping` or `reconciler.state.variable_sources.Overrides`, optional
-        Values that override its ``[vars]``.
-    deep : `bool`
-        Whether proofs of earlier listings are ignored, and the datastore's records are compared for any number of members.
-    quick : `bool`
-        Whether many members are compared by count only.
-    jobs : `int`
-        Number of processes for bulk work. With more than one, the program needs the usual ``if __name__ == "__main__":``.
-    parsl : `str`, optional
-        Python file with a Parsl ``config``; bulk work runs on its workers.
-    counted : `bool`
-        Whether to count SQL statements and Rucio calls.
-    notify : callable
-        Called with notices, such as who holds a lock that is waited for.
-    report_phase : callable
-        Called with the name of each phase when it begins: ``load``, ``import lsst.daf.butler``, ``plan``, or the table whose
-        resources are being observed.
-
-    Returns
-    -------
-    session : `Session`
-        To be used in a ``with`` statement.
-
-    Raises
-    ------
-    reconciler.errors.StateError
-        If the state file, a file that it names, or the environment variable ``RECONCILE_DATABASE_TIMEOUT`` is invalid, or both
-        deep and quick are asked for.
-    reconciler.errors.PlanError
-        If its tables can't be ordered.
-    reconciler.errors.ObserveError
-        If the Butler can't be imported, or the repository index that may explain a label can't be read.
-    reconciler.errors.PluginError
-        If a kind of an installed package can't be loaded, or fails.
-    """
-    if deep and quick:
-        raise StateError("--deep and --quick: give only one of them")
-    started = time.monotonic()
-    stats = Stats(report_phase=report_phase)
-    context = Context(policy=ComparisonPolicy(deep=deep, quick=quick), workers=Workers(jobs, parsl), stats=stats)
-    with context.phase("load"):
-        state = load(Path(path), variables)
-    repository = find_repository(state)
-    if repository is not None:
-        from reconciler.systems.butler.connection import import_butler
-        from reconciler.systems.butler.repository import Repository
-        from reconciler.systems.butler.repository_index import locate_repository
-        from reconciler.systems.postgresql import find_statement_limit
-
-        find_statement_limit()  # a wrong value is an error of its own, not one of opening the repository
-        with context.phase("import lsst.daf.butler"), prefetch_exports(find_export_files(state)):
-            import_butler()
-        on_statement = context.stats.count_statement if counted else None
-        uri = locate_repository(repository.uri, state.path.absolute().parent)
-        context.repository = Repository(uri, on_statement, may_create=repository.may_create)
-        context.repository.connection.label = repository.uri if "/" not in repository.uri else ""
-        context.repository.expect_seed(repository.seed_config)
-    with context.phase("load"):
-        graph = build_graph(state)
-        context.owners = {token: str(address) for token, address in graph.owners.items()}
-        if context.repository is not None:
-            names = [token.partition(":")[2] for token in graph.tokens if token.startswith("collection:")]
-            context.repository.expect_collections(names)
-        context.coming = find_coming_names(state, graph.tokens)
-        context.storage_classes = {
-            address.name: spec.storage_class for address, spec in state.resources.items() if isinstance(spec, DatasetTypeSpec)
-        }
-    if state.rucio is not None:
-        from reconciler.systems.rucio.connection import RucioConnectionSettings
-        from reconciler.systems.rucio.server import RucioServer
-
-        settings = RucioConnectionSettings(state.rucio.config, state.rucio.account, state.rucio.timeout)
-        context.server = RucioServer(settings)
-        context.rse = state.rucio.rse
-        if counted:
-            context.server.counted = context.stats.count_calls
-    return Session(state, graph, context, started, notify)
-
-
-def find_repository(state: StateFile) -> RepositorySpec | None:
-    """Return the [repository] table of a state."""
-    return next((spec for spec in state.resources.values() if isinstance(spec, RepositorySpec)), None)

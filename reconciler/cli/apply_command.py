@@ -16,10 +16,11 @@ from reconciler.engine import plan_file
 from reconciler.engine.plan import Plan
 from reconciler.engine.removal_limits import check_removal_limits, count_removals
 from reconciler.execution import check_journal, check_writable
+from reconciler.opening import open_session
 from reconciler.report import saved_plan
 from reconciler.report.run import RunReport, report_run
 from reconciler.report.summary import summarize
-from reconciler.session import Session, open_session
+from reconciler.session import Session
 from reconciler.state.variable_sources import Variables
 
 

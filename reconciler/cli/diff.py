@@ -71,7 +71,7 @@ def diff(
     Exit codes: 0 in sync; 2 differences; 1 an error, something that could not be checked, or a conflict.
     """
     from reconciler.cli.live import SignOfLife
-    from reconciler.session import open_session
+    from reconciler.opening import open_session
 
     check_combination(only=only, with_needs=with_needs, deep=deep, quick=quick, out=out)
     variables = merge_variables(var_files, pairs)

@@ -71,9 +71,9 @@ def _check_history(option: str | None) -> Check:
 
 
 def _check_state(path: Path, variables: Overrides) -> Iterator[Check]:
+    from reconciler.opening import open_session
     from reconciler.report.checkup import check_session, failed
     from reconciler.report.formatting import plural
-    from reconciler.session import open_session
 
     try:
         session = open_session(path, variables)

@@ -47,10 +47,10 @@ def explain(
     """
     import datetime
 
+    from reconciler.opening import open_session
     from reconciler.report.entry_status import EntryStatus
     from reconciler.report.explanation import explain as make_report
     from reconciler.report.explanation_text import format_explanation
-    from reconciler.session import open_session
 
     state, text = _read_arguments(words)
     variables = merge_variables(var_files, pairs)

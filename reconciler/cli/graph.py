@@ -73,8 +73,8 @@ def _read(path: Path, variables: Overrides, *, checked: bool) -> tuple[Graph, di
         from reconciler.state.loader import load
 
         return build_graph(load(path, variables), need_files=False), {}
+    from reconciler.opening import open_session
     from reconciler.report.entry_status import find_status
-    from reconciler.session import open_session
 
     with open_session(path, variables) as session:
         session.context.forbid_writes()

@@ -48,7 +48,7 @@ def ledger(
 
     Exit codes: 0 the three agree; 2 they differ; 1 something could not be checked.
     """
-    from reconciler.session import open_session
+    from reconciler.opening import open_session
     from reconciler.watch.ledger_reading import LedgerOptions, find_delivered, read_ledger
 
     options = LedgerOptions(verify, night)

@@ -71,8 +71,8 @@ def _choose(states: tuple[Path, ...], patterns: Sequence[str], variables: Overri
 
 
 def _check(state: StateFile, chosen: set[Address], variables: Overrides) -> dict[Address, EntryStatus]:
+    from reconciler.opening import open_session
     from reconciler.report.entry_status import find_status
-    from reconciler.session import open_session
 
     if not chosen:
         return {}

@@ -6,7 +6,7 @@ A kind is one file. It defines how its resources are linked, observed, planned a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -19,6 +19,9 @@ System = Literal["butler", "rucio"]
 
 class Context(Protocol):
     """The live systems, as far as the engine uses them; kinds get the whole object."""
+
+    def prepare(self) -> None:
+        """Do what takes long before the systems can be asked, such as importing their libraries."""
 
     def find_existing(self, tokens: Collection[str]) -> Collection[str]:
         """Return the tokens, such as ``collection:HSC/raw/all``, that exist live, whoever made them."""
@@ -235,6 +238,30 @@ class Kind(ABC, Generic[S, A]):
         reconciler.errors.StateError
             If an input file or a query expression is wrong, or a table names a dimension that its dataset type lacks.
         """
+
+    def prefetch(self, context: Any, desired: Mapping[str, S]) -> Callable[[], object] | None:
+        """Ask a system for what `observe` will ask it, while other kinds ask another system; the answers are cached.
+
+        Only kinds that need several systems are asked to. It must not use the Butler, which others use at the same time.
+
+        Parameters
+        ----------
+        context : `reconciler.systems.context.Context`
+            The live systems.
+        desired : `Mapping` [`str`, `Spec`]
+            Tables by name.
+
+        Returns
+        -------
+        rest : callable or `None`
+            What takes so long that it should go on at the side.
+
+        Raises
+        ------
+        reconciler.errors.ReconcileError
+            If a system can't be asked; `observe` then meets the same error, and reports it.
+        """
+        return None
 
     @abstractmethod
     def plan(self, change: Change[S]) -> Iterable[A]:

@@ -49,13 +49,23 @@ def observe(state: DesiredState, context: Context, addresses: Collection[Address
     of_rucio = {key: group for key, group in groups.items() if key[1] == ("rucio",)}
     of_both = {key: group for key, group in groups.items() if len(key[1]) > 1}
     of_butler = {key: group for key, group in groups.items() if key not in of_rucio and key not in of_both}
-    if of_rucio and of_butler:
-        with ThreadPoolExecutor(1) as pool:  # while one system is asked, the other one works
-            rest = pool.submit(observation.observe_groups, of_rucio)
+    if of_butler and (of_rucio or of_both):
+        with ThreadPoolExecutor(2) as pool:  # while one system is asked, the other one works
+
+            def observe_rucio() -> None:
+                observation.prefetch(of_both, pool)
+                observation.observe_groups(of_rucio)
+
+            rest = pool.submit(observe_rucio)
+            context.prepare()
             observation.observe_groups(of_butler)
             rest.result()
-        observation.observe_groups(of_both)
+            slow = {key: of_both.pop(key) for key in observation.slow}
+            observation.observe_groups(of_both)
+            observation.observe_groups(slow)
     else:
+        if of_butler or of_both:
+            context.prepare()
         observation.observe_groups(groups)
     if observation.wrong:
         raise StateError(observation.wrong)
@@ -101,6 +111,34 @@ class _ObservationPass:
         self.unknown: dict[Address, ReconcileError] = {}
         self.wrong: list[str] = []
         self.down: dict[System, ObserveError] = {}
+        self.slow: list[tuple[str, tuple[System, ...]]] = []
+        """Groups for which something is still being prefetched; the others are observed first."""
+
+    def prefetch(self, groups: Groups, pool: ThreadPoolExecutor) -> None:
+        """Let kinds ask early what they will need to be observed; what takes long is left to the pool.
+
+        An error is not reported, since the observation meets it again. But a system that is down is not asked again.
+        """
+        for (kind_name, systems), group in groups.items():
+            if any(system in self.down for system in systems):
+                continue
+            desired = {address.name: self.state.resources[address] for address in group}
+            try:
+                rest = self.state.kinds[kind_name].prefetch(self.context, desired)
+            except ObserveError as error:
+                self._note_systems_down([system for system in systems if system != "butler"], error)
+            except ReconcileError:
+                continue
+            else:
+                if rest is not None:
+                    self.slow.append((kind_name, systems))
+                    pool.submit(rest)  # its errors are kept in the future, which nobody reads
+
+    def _note_systems_down(self, systems: Iterable[System], error: ObserveError) -> list[System]:
+        """Return the systems that don't answer at all, and note the error for them."""
+        down = [system for system in systems if self.context.is_down(system)]
+        self.down |= dict.fromkeys(down, error)
+        return down
 
     def observe_groups(self, groups: Groups) -> None:
         """Observe some groups, one after the other."""
@@ -119,9 +157,7 @@ class _ObservationPass:
             problems = [problem for address in group for problem in self._find_wrong_inputs(kind, address)]
             self.wrong += problems or error.problems
         except ObserveError as error:
-            down = [system for system in systems if self.context.is_down(system)]
-            self.down |= dict.fromkeys(down, error)
-            if down or len(group) == 1:
+            if self._note_systems_down(systems, error) or len(group) == 1:
                 self.unknown |= dict.fromkeys(group, error)
             else:
                 self._observe_one_by_one(kind, group)

@@ -77,6 +77,9 @@ class PluginKind(Kind[Any, Any]):
             raise ObserveError(self.plugin.describe_problem(f"returned {type(wrong).__name__} from observe and not Observed"))
         return found
 
+    def prefetch(self, context: Any, desired: Mapping[str, Spec]) -> Callable[[], object] | None:
+        return self._call(lambda: self.kind.prefetch(context, desired), "prefetch", ObserveError)
+
     def plan(self, change: Change[Any]) -> Iterable[Action]:
         return self._call(lambda: tuple(self.kind.plan(change)), "plan")
 

@@ -19,13 +19,16 @@ from reconciler.startup import configure_process
 
 
 @contextlib.contextmanager
-def prefetch_exports(paths: Iterable[str]) -> Iterator[None]:
-    """Parse the export files that the cache lacks while the body of the ``with`` statement runs; they are parsed when it ends."""
+def prefetch_exports(paths: Iterable[str]) -> Iterator[int]:
+    """Parse the export files that the cache lacks while the body of the ``with`` statement runs; they are parsed when it ends.
+
+    The target of the statement is the number of processes that parse.
+    """
     with contextlib.ExitStack() as stack:
         parsers = _start([path for path in dict.fromkeys(paths) if _needs_parsing(path)])
         for parser in parsers:
             stack.callback(_end, parser)
-        yield
+        yield len(parsers)
         for parser in parsers:
             parser.wait()
 

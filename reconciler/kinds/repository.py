@@ -21,6 +21,7 @@ from reconciler.engine.model import (
     Command,
     Comment,
     Condition,
+    DesiredState,
     DifferenceKind,
     InputPath,
     NotObserved,
@@ -136,6 +137,11 @@ class RepositoryKind(Kind[RepositorySpec, CreateRepository]):
         seed = ["--seed-config", action.seed_config] if action.seed_config else []
         override = ["--override"] if action.override else []
         yield Command("butler", "create", *seed, *override, REPO)
+
+
+def find_repository(state: DesiredState) -> RepositorySpec | None:
+    """Return the [repository] table of a state; None if there is none."""
+    return next((spec for spec in state.resources.values() if isinstance(spec, RepositorySpec)), None)
 
 
 KIND = RepositoryKind()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from reconciler.kinds.shared.visit_completeness import NAMES, SYSTEMS, Lack, fin
 from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
+    from reconciler.systems.butler.observations import Exposure
     from reconciler.systems.context import Context
     from reconciler.systems.worker_link import Steps
 
@@ -146,9 +147,9 @@ def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Obse
         count = butler.count_records("exposure", on_sky, instrument=instrument)
         if context.policy.compares_by_count(count) and _counts_agree(context, instrument, spec, count):
             return Observed(spec, (Members.counted(FIELD, count),), conditions)
-    exposures = butler.records("exposure", on_sky, instrument=instrument)
+    exposures = butler.exposures(instrument, on_sky)
     incomplete = _find_incomplete(context, instrument, spec.visit_systems, exposures)
-    desired: dict[Hashable, JsonObject] = {record.id: _to_member(record, incomplete.get(record.id)) for record in exposures}
+    desired: dict[Hashable, JsonObject] = {found.id: _to_member(found, incomplete.get(found.id)) for found in exposures}
     # Nothing is missing where no exposure sees the sky; but where the instrument is still unknown, everything is to come.
     exists = len(incomplete) < len(desired) or (not desired and butler.count_records("instrument", instrument=instrument))
     return Observed(spec if exists else None, (Members.compare(FIELD, desired, desired.keys() - incomplete),), conditions)
@@ -159,13 +160,13 @@ def _select_on_sky(context: Context) -> str:
 
 
 def _find_incomplete(
-    context: Context, instrument: str, visit_systems: Sequence[VisitSystem], exposures: Iterable[Any]
+    context: Context, instrument: str, visit_systems: Sequence[VisitSystem], exposures: Iterable[Exposure]
 ) -> dict[int, Lack]:
     butler = context.butler
     return find_incomplete(
         exposures,
-        ((record.visit, record.exposure) for record in butler.records("visit_definition", instrument=instrument)),
-        ((record.visit, record.visit_system) for record in butler.records("visit_system_membership", instrument=instrument)),
+        butler.visit_definitions(instrument),
+        butler.visit_memberships(instrument),
         _find_systems(context, instrument, visit_systems),
         strict=bool(visit_systems),
     )
@@ -187,8 +188,8 @@ def _counts_agree(context: Context, instrument: str, spec: VisitsSpec, count: in
     return counts == {count} and members >= count * len(systems)
 
 
-def _to_member(record: Any, lack: Lack | None) -> JsonObject:
-    member = {"exposure": record.id, "day_obs": record.day_obs}
+def _to_member(exposure: Exposure, lack: Lack | None) -> JsonObject:
+    member = {"exposure": exposure.id, "day_obs": exposure.day_obs}
     if lack is None:
         return member
     return {
@@ -258,7 +259,7 @@ def _check_visits(context: Context, action: DefineVisits, errors: Sequence[str])
     """Check that the exposures of an action have visits now, and name the visits that are in the way of the others."""
     context.forget("butler")
     instrument = action.address.name
-    exposures = context.butler.records("exposure", _select_on_sky(context), instrument=instrument)
+    exposures = context.butler.exposures(instrument, _select_on_sky(context))
     incomplete = _find_incomplete(context, instrument, action.visit_systems, exposures)
     asked = {number for group in action.groups for number in group} | set(action.late)
     left = sorted(incomplete if action.whole else incomplete.keys() & asked)
@@ -286,8 +287,7 @@ def _check_visits(context: Context, action: DefineVisits, errors: Sequence[str])
 
 def _find_rivals(context: Context, instrument: str, exposures: Sequence[int]) -> list[int]:
     """Return the visits that have the numbers which define-visits gives those of exposures, and don't consist of them."""
-    definitions = context.butler.records("visit_definition", instrument=instrument)
-    defined = {(record.visit, record.exposure) for record in definitions}
+    defined = set(context.butler.visit_definitions(instrument))
     existing = {record.id for record in context.butler.records("visit", instrument=instrument)}
     candidates = ((number, exposure) for exposure in exposures for number in (exposure, int(f"9{exposure}")))
     return sorted({number for number, exposure in candidates if number in existing and (number, exposure) not in defined})

@@ -97,6 +97,7 @@ class Context:
     workers: Workers = field(default_factory=Workers)
     stats: Stats = field(default_factory=Stats)
     locks: list[Lock] = field(default_factory=list)
+    _prepared: bool = False
     _found_files: dict[tuple[tuple[str, ...], str], list[str]] = field(default_factory=dict)
     _read_files: dict[Hashable, Any] = field(default_factory=dict)
     _command_options: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -136,6 +137,22 @@ class Context:
 
             self._sources = SourceRepositories()
         return self._sources
+
+    def prepare(self) -> None:
+        """Import the Butler, if the state names a repository and this isn't done.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If it is not installed.
+        """
+        if self.repository is None or self._prepared:
+            return
+        from reconciler.systems.butler.connection import import_butler
+
+        with self.phase("import lsst.daf.butler"):
+            import_butler()
+        self._prepared = True
 
     def find_existing(self, tokens: Collection[str]) -> set[str]:
         """Return the tokens that exist live; see `reconciler.systems.existence`."""

@@ -17,8 +17,8 @@ from reconciler.errors import ReconcileError, clean
 from reconciler.kinds.chain import ChainSpec
 from reconciler.kinds.rucio_dataset import ObservedDataset
 from reconciler.kinds.shared.delivery import measure_awaited
+from reconciler.opening import open_session
 from reconciler.report.formatting import plural
-from reconciler.session import open_session
 from reconciler.state.variable_sources import Variables
 from reconciler.watch.digests import TableDigests
 from reconciler.watch.found_differences import find_differences, list_own_differences

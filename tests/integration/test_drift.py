@@ -21,8 +21,8 @@ from faultproxy import FaultProxy
 from faults import Scene
 
 from reconciler.errors import WriteRefused
+from reconciler.opening import open_session
 from reconciler.playground.world import World
-from reconciler.session import open_session
 from reconciler.systems.rucio.read_only import only_reads
 from reconciler.watch.drift import DriftOptions, Skipped, Trouble, watch_states
 from reconciler.watch.history import open_history

@@ -17,8 +17,8 @@ from truth import Broken
 
 from reconciler.engine.model import Address
 from reconciler.errors import ObserveError
+from reconciler.opening import open_session
 from reconciler.playground.world import IN2P3, SLAC, Sizes, World
-from reconciler.session import open_session
 from reconciler.watch.json_schema import drift_schema, ledger_schema
 from reconciler.watch.ledger_reading import LedgerOptions, read_ledger
 

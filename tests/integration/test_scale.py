@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from reconciler.playground import campaign
 from reconciler.playground.world import Sizes, World
 from reconciler.systems import workers
 from reconciler.systems.butler import write_datasets
+from reconciler.systems.butler.datasets import DatasetReader
 from reconciler.systems.butler.repository import Repository
 
 PARSL = """\
@@ -109,6 +111,27 @@ def test_a_difference_with_equal_counts_is_found_except_with_quick(bench: Bench)
     (bench.folder / "t.csv").write_text(text.replace("131091.fits,131091", "131091.fits,131099"))
     bench.diff(state, 0, "--quick")
     assert "files: 1 of 20 missing" in bench.diff(state, 2)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(("step", "most", "lists"), [(1, 100, 0), (3, 20, 0), (3, 19, 1)])
+def test_shards_are_counted_in_ranges_and_listed_if_these_are_many(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: int, most: int, lists: int
+) -> None:
+    state = catalog(bench, range(131072, 131072 + 20 * step, step))
+    bench.apply_and_check(state)
+    monkeypatch.setattr("reconciler.systems.butler.counts.MOST_RANGES", most)
+    listed: list[str] = []
+    data_ids = DatasetReader.data_ids
+
+    def record(reader: DatasetReader, dataset_type: str, *arguments: Any, **options: Any) -> Any:
+        listed.append(dataset_type)
+        return data_ids(reader, dataset_type, *arguments, **options)
+
+    monkeypatch.setattr(DatasetReader, "data_ids", record)
+    shutil.rmtree(bench.environment["XDG_STATE_HOME"])
+    assert "20 files by members" in bench.diff(state, 0, "-v")
+    assert len(listed) == lists
 
 
 @pytest.mark.usefixtures("few")

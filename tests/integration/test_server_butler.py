@@ -25,7 +25,7 @@ from test_truth import Template
 from truth import CASES, Broken, Case
 
 from reconciler.errors import RepositoryReadOnly
-from reconciler.session import open_session
+from reconciler.opening import open_session
 
 for package in ("fastapi", "safir", "uvicorn"):
     pytest.importorskip(package, reason="the packages of the Butler server are not installed")

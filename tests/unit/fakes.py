@@ -249,6 +249,7 @@ class FakeContext:
     asked_classes: list[list[str]] = field(default_factory=list)
     forgotten: list[tuple[str, ...]] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
+    prepared: int = 0
     lock_checks: list[bool] = field(default_factory=list)
     lock_error: ReconcileError | None = None
     """What `check_lock` raises."""
@@ -257,6 +258,9 @@ class FakeContext:
         self.lock_checks.append(creating)
         if self.lock_error is not None:
             raise self.lock_error
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def find_existing(self, tokens: Collection[str]) -> Collection[str]:
         self.asked.append(set(tokens))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler import session
+from reconciler import opening
 from reconciler.errors import StateError
 from reconciler.files import export_cache, export_file, export_prefetch, export_yaml
 from reconciler.files.export_prefetch import prefetch_exports
@@ -72,7 +72,7 @@ def test_other_processes_parse_large_files_and_a_second_run_starts_none(
     assert [process.returncode for process in started] == [0, 0]
 
 
-def test_a_session_parses_large_files_while_it_imports_the_butler(
+def test_a_run_parses_large_files_while_it_imports_the_butler_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]], parsed: list[int]
 ) -> None:
     connection = importlib.import_module("reconciler.systems.butler.connection")
@@ -82,7 +82,8 @@ def test_a_session_parses_large_files_while_it_imports_the_butler(
     state = write(
         tmp_path, "s.toml", '[reconcile]\nversion = 1\n[repository]\nuri = "r"\n[import.x]\nexport_file = "e.yaml"\nroot = "d"\n'
     )
-    session.open_session(Path(state)).close()
+    with opening.open_session(Path(state)) as session:
+        session.context.prepare()
     assert (running, parsed) == ([1], [])
 
 

@@ -1,7 +1,9 @@
 """Observation asks each kind once, and keeps what is known when a part can't be."""
 
 import threading
-from typing import Annotated
+import time
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import pytest
 from fakes import FakeContext, FakeKind, FakeSpec, Thing, address, make_state
@@ -90,12 +92,81 @@ def test_a_kind_is_given_the_live_systems() -> None:
     assert all(given is context for given in kind.contexts)
 
 
-def test_a_kind_that_needs_both_systems_keeps_its_place_if_only_one_system_is_queried() -> None:
-    kinds = FakeKind("box", order=50), FakeKind("mix", order=1)
-    tables = {"box.a": FakeSpec(), "mix.m": FakeSpec(systems=("butler", "rucio"))}
+def test_the_libraries_of_the_butler_are_loaded_only_where_it_is_asked() -> None:
+    both = {"mix.m": FakeSpec(systems=("butler", "rucio"))}
+    alone = {"did.r": FakeSpec(systems=("rucio",))}
+    for tables, times in ((boxes("a"), 1), (both, 1), (boxes("a") | both | alone, 1), (alone, 0)):
+        context = FakeContext()
+        observe_all(make_state(tables, FakeKind(), FakeKind("mix"), FakeKind("did")), context)
+        assert context.prepared == times
+
+
+class Prefetching(FakeKind):
+    """A kind that asks early."""
+
+    def __init__(self, name: str, ask: Callable[[], object], rest: Callable[[], object] | None = None, **traits: Any) -> None:
+        super().__init__(name, **traits)
+        self.ask, self.rest = ask, rest
+        self.prefetched: list[tuple[str, ...]] = []
+
+    def prefetch(self, context: Any, desired: Mapping[str, FakeSpec]) -> Callable[[], object] | None:
+        self.prefetched.append(tuple(desired))
+        self.ask()
+        return self.rest
+
+
+MIXED = {"box.a": FakeSpec(), "slow.m": FakeSpec(systems=("butler", "rucio")), "mix.n": FakeSpec(systems=("butler", "rucio"))}
+
+
+def ask_nothing() -> None:
+    pass
+
+
+def fail_to_ask() -> None:
+    raise ObserveError("no answer")
+
+
+def observe_mixed(tables: Mapping[str, FakeSpec], *kinds: FakeKind, down: str = "") -> Observation:
+    given = {"box": FakeKind(), "mix": FakeKind("mix"), "did": FakeKind("did"), **{kind.name: kind for kind in kinds}}
+    for kind in given.values():
+        kind.things = {"a": Thing(), "m": Thing(), "n": Thing()}
+    return observe_all(make_state(tables, *given.values()), FakeContext(down={down}))
+
+
+def test_a_kind_that_needs_both_systems_asks_rucio_early_and_goes_on_at_the_side() -> None:
+    meetings = threading.Barrier(2, timeout=5), threading.Barrier(2, timeout=5)
+    events: list[str] = []
+
+    class Meeting(FakeKind):
+        def observe(self, context: Any, desired: Mapping[str, FakeSpec]) -> Mapping[str, Observed[FakeSpec]]:
+            for meeting in meetings:
+                meeting.wait()
+            return super().observe(context, desired)
+
+    def go_on() -> None:
+        meetings[1].wait()
+        time.sleep(0.05)
+        events.append("end")
+
+    slow = Prefetching("slow", meetings[0].wait, go_on, order=1)
     context = FakeContext()
-    observe_all(make_state(tables, *kinds), context)
-    assert context.phases == ["mix", "box"]
+    observe_all(make_state(MIXED, Meeting(), slow, FakeKind("mix", order=2)), context)
+    assert slow.prefetched == [("m",)]
+    assert context.phases == ["box", "mix", "slow"]  # of what goes on, the answers are used last
+    assert events == ["end"]
+
+
+def test_a_failure_to_ask_early_is_left_to_the_observation() -> None:
+    for ask, rest in ((fail_to_ask, None), (ask_nothing, fail_to_ask)):
+        observation = observe_mixed(MIXED, Prefetching("slow", ask, rest))
+        assert (len(observation.observed), reasons(observation)) == (3, {})
+
+
+def test_a_system_that_is_found_to_be_down_early_is_not_asked_again() -> None:
+    slow, mix, did = Prefetching("slow", fail_to_ask, order=1), Prefetching("mix", ask_nothing), FakeKind("did")
+    observation = observe_mixed({**MIXED, "did.r": FakeSpec(systems=("rucio",))}, slow, mix, did, down="rucio")
+    assert reasons(observation) == dict.fromkeys(["slow.m", "mix.n", "did.r"], "no answer")
+    assert (slow.observed, mix.prefetched, mix.observed, did.observed) == ([], [], [], [])
 
 
 def test_resources_that_need_no_system_are_observed_too() -> None:

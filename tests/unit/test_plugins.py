@@ -131,6 +131,7 @@ CALLS: dict[str, tuple[Callable[[PluginKind], Any], type[ReconcileError]]] = {
     "validate": (lambda kind: kind.validate("front", Spec()), PluginError),
     "check_inputs": (lambda kind: kind.check_inputs(Spec(), {}), PluginError),
     "observe": (lambda kind: kind.observe(None, {"front": Spec()}), ObserveError),
+    "prefetch": (lambda kind: kind.prefetch(None, {"front": Spec()}), ObserveError),
     "plan": (lambda kind: kind.plan(Change(ADDRESS, Spec(), Observed(None), ())), PluginError),
     "apply": (lambda kind: kind.apply(None, SimpleNamespace()), ApplyError),  # type: ignore[arg-type]
     "commands": (lambda kind: kind.commands(SimpleNamespace()), PluginError),  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from reconciler.kinds.shared.grown_raws import FilePart, digest_files
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
+    from reconciler.systems.rucio.facts import DidFacts
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> RawFiles:
     facts, unregistered = find_datasets(context, spec.delivered_by)
     text = f"waiting for {', '.join(unregistered)}, not registered in Rucio yet"
     conditions = (Condition(DifferenceKind.WAITING, text, field="delivered_by"),) if unregistered else ()
-    closed = {did: found for did, found in facts.items() if found.length is not None and not found.is_open}
-    in_open_datasets = context.rucio.files(did for did in facts if did not in closed)  # one list for all of them
+    opened = _find_open(facts)
+    closed = {did: found for did, found in facts.items() if did not in opened}
+    in_open_datasets = context.rucio.files(opened)  # one list for all of them
     names, locations = RawNames.compile(spec), spec.list_locations()
 
     def list_raws(did: str) -> dict[str, int]:
@@ -115,6 +117,17 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> RawFiles:
         parts[did] = FilePart(digest, functools.partial(list_raws, did))
     count = sum(found.length or 0 for found in closed.values()) + len(in_open_datasets)
     return RawFiles(count, parts, functools.partial(locate, locations), find_sizes, find_excluded, conditions)
+
+
+def _find_open(facts: Mapping[str, DidFacts]) -> list[str]:
+    """Return the datasets whose files have to be listed, because they may change without a trace in what is recorded of them."""
+    return [did for did, found in facts.items() if found.length is None or found.is_open]
+
+
+def prefetch_datasets(context: Context, spec: RawSpec, *, of_closed: bool) -> list[list[str]]:
+    """Query the Rucio datasets of a table, and return those whose files will be listed together, of closed ones if asked for."""
+    facts, _ = find_datasets(context, spec.delivered_by)
+    return [batch for batch in (_find_open(facts), list(facts) if of_closed else []) if batch]
 
 
 def locate(locations: Sequence[str], name: str) -> str:

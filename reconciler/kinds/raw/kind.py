@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import Change, Command, Cost, DifferenceKind, JsonObject, Made, Members, Observed
+from reconciler.engine.model import Address, Change, Command, Cost, DifferenceKind, JsonObject, Made, Members, Observed
 from reconciler.kinds.raw.batches import check_storage
 from reconciler.kinds.raw.comparison import compare_with_files
 from reconciler.kinds.raw.data_id_pattern import DETECTOR_GROUPS, EXPOSURE_GROUPS
 from reconciler.kinds.raw.deliveries import list_deliveries
-from reconciler.kinds.raw.files import list_files
+from reconciler.kinds.raw.files import list_files, prefetch_datasets
 from reconciler.kinds.raw.ingest import IngestRaws, ingest_raws, list_commands
 from reconciler.kinds.raw.spec import RawSpec
 from reconciler.kinds.shared.delivered_files import Deliveries
 from reconciler.kinds.shared.delivery import delivery_tokens, split_delivered, systems_for
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
+from reconciler.kinds.shared.proven_datasets import is_proven_once
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -73,6 +74,19 @@ class RawKind(Kind[RawSpec, IngestRaws]):
             name: dataclasses.replace(found, conditions=found.conditions + check_storage(context, name, desired[name]))
             for name, found in observed.items()
         }
+
+    def prefetch(self, context: Context, desired: Mapping[str, RawSpec]) -> Callable[[], None] | None:
+        """Query the Rucio datasets, and list files at the side: those of open datasets, and all where no proof may save that."""
+        batches = []
+        for name, spec in desired.items():
+            of_closed = context.policy.deep or not (context.policy.quick or is_proven_once(str(Address(self.name, name))))
+            batches += prefetch_datasets(context, spec, of_closed=of_closed)
+
+        def list_all() -> None:
+            for datasets in batches:
+                context.rucio.files_by_dataset(datasets)
+
+        return list_all if batches else None
 
     def plan(self, change: Change[RawSpec]) -> Iterable[IngestRaws]:
         (members,) = change.observed.members

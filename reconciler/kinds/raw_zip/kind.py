@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Change, Command, Condition, Cost, DifferenceKind, JsonObject, Made, Observed
-from reconciler.kinds.raw_zip.comparison import compare_with_zips
 from reconciler.kinds.raw_zip.deliveries import list_deliveries
 from reconciler.kinds.raw_zip.ingest import IngestZips, ingest, list_commands
 from reconciler.kinds.raw_zip.listing import ZipDatasets
@@ -83,6 +82,8 @@ class RawZipKind(Kind[RawZipSpec, IngestZips]):
 
 
 def _observe_zips(context: Context, name: str, spec: RawZipSpec) -> Observed[RawZipSpec]:
+    from reconciler.kinds.raw_zip.comparison import compare_with_zips
+
     nights = resolve_nights(spec.nights)
     datasets = ZipDatasets.find(context, spec, nights)
     members, conditions = compare_with_zips(context, name, spec, nights, datasets)

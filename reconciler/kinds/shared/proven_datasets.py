@@ -124,6 +124,11 @@ class ProvenDatasets:
         return self.context.butler.registered_after(self.dataset_type, self.runs, boundary, MOST_NEWER)
 
 
+def is_proven_once(address: str) -> bool:
+    """Return True if there is a proof of a resource, whether or not it still holds."""
+    return ProofStore().find_listing(address) is not None
+
+
 def utc_now() -> datetime.datetime:
     """Return the current time."""
     return datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""Which exposures lack a visit, by visit system: pure, from records that were read before.
+"""Which exposures lack a visit, by visit system: pure, from what was read before.
 
 obs_base defines visits by up to three systems. Each exposure is a visit of its own (one-to-one). The exposures of a sequence,
 called snaps, are one visit (by-seq-start-end), which needs the first of them, and so are those of a group (by-group-metadata).
@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.systems.butler.observations import Exposure
 
 ONE_TO_ONE, BY_GROUP, BY_SEQUENCE = 0, 1, 2
 SYSTEMS = {"one-to-one": ONE_TO_ONE, "by-group-metadata": BY_GROUP, "by-seq-start-end": BY_SEQUENCE}
@@ -38,7 +41,7 @@ class Lack:
 
 
 def find_incomplete(
-    exposures: Iterable[Any],
+    exposures: Iterable[Exposure],
     definitions: Iterable[tuple[int, int]],
     memberships: Iterable[tuple[int, int]],
     systems: Collection[int],
@@ -49,8 +52,8 @@ def find_incomplete(
 
     Parameters
     ----------
-    exposures : iterable of `lsst.daf.butler.DimensionRecord`
-        Records of the exposures on the sky of one instrument.
+    exposures : iterable of `Exposure`
+        The exposures on the sky of one instrument.
     definitions : iterable of `tuple` [`int`, `int`]
         Visit and exposure of each record of visit_definition.
     memberships : iterable of `tuple` [`int`, `int`]
@@ -65,19 +68,19 @@ def find_incomplete(
     for visit, system in memberships:
         systems_of[visit].add(system)
     found: dict[int, set[int]] = {}
-    for visit, exposure in definitions:
-        found.setdefault(exposure, set()).update(systems_of.get(visit) or systems)
-    records = {record.id: record for record in exposures}
-    groups = _Groups.build(records)
+    for visit, number in definitions:
+        found.setdefault(number, set()).update(systems_of.get(visit) or systems)
+    known = {exposure.id: exposure for exposure in exposures}
+    groups = _Groups.build(known)
     lacking = {}
-    for number, record in records.items():
-        needed = groups.select_needed(record, systems)
-        if not strict and number in found and not groups.has_snaps(record):
+    for number, exposure in known.items():
+        needed = groups.select_needed(exposure, systems)
+        if not strict and number in found and not groups.has_snaps(exposure):
             needed -= {ONE_TO_ONE, BY_SEQUENCE}
         missing = needed - found.get(number, set())
         if number not in found or missing:
             lacking[number] = missing
-    return {number: groups.describe(records[number], missing, lacking, found) for number, missing in lacking.items()}
+    return {number: groups.describe(known[number], missing, lacking, found) for number, missing in lacking.items()}
 
 
 @dataclass(frozen=True)
@@ -89,42 +92,40 @@ class _Groups:
     """Sequences whose first exposure is there."""
 
     @classmethod
-    def build(cls, records: Mapping[int, Any]) -> _Groups:
+    def build(cls, exposures: Mapping[int, Exposure]) -> _Groups:
         members: dict[Hashable, list[int]] = defaultdict(list)
         complete = set()
-        for number, record in sorted(records.items()):
-            for key in (_find_sequence(record), _find_group(record)):
+        for number, exposure in sorted(exposures.items()):
+            for key in (_find_sequence(exposure), exposure.group):
                 if key is not None:
                     members[key].append(number)
-            if getattr(record, "seq_start", None) == record.seq_num:
-                complete.add(_find_sequence(record))
+            if exposure.seq_start == exposure.seq_num:
+                complete.add(_find_sequence(exposure))
         return cls(members, frozenset(complete))
 
-    def has_snaps(self, record: Any) -> bool:
-        return _find_sequence(record) is not None
+    def has_snaps(self, exposure: Exposure) -> bool:
+        return _find_sequence(exposure) is not None
 
-    def select_needed(self, record: Any, systems: Collection[int]) -> set[int]:
+    def select_needed(self, exposure: Exposure, systems: Collection[int]) -> set[int]:
         """Return the systems in which define-visits gives an exposure a visit."""
         needed = set(systems)
-        if self.has_snaps(record) and _find_sequence(record) not in self.complete:
+        if self.has_snaps(exposure) and _find_sequence(exposure) not in self.complete:
             needed.discard(BY_SEQUENCE)
         return needed
 
-    def describe(self, record: Any, missing: set[int], lacking: Mapping[int, set[int]], found: Mapping[int, set[int]]) -> Lack:
+    def describe(
+        self, exposure: Exposure, missing: set[int], lacking: Mapping[int, set[int]], found: Mapping[int, set[int]]
+    ) -> Lack:
         mates: set[int] = set()
         joins = False
-        for system, key in ((BY_SEQUENCE, _find_sequence(record)), (BY_GROUP, _find_group(record))):
+        for system, key in ((BY_SEQUENCE, _find_sequence(exposure)), (BY_GROUP, exposure.group)):
             if system in missing and key is not None:
                 mates |= {other for other in self.members[key] if other in lacking}
                 joins |= any(system in found.get(other, ()) for other in self.members[key])
-        return Lack(frozenset(missing), tuple(sorted(mates | {record.id})), joins)
+        return Lack(frozenset(missing), tuple(sorted(mates | {exposure.id})), joins)
 
 
-def _find_sequence(record: Any) -> Hashable | None:
+def _find_sequence(exposure: Exposure) -> Hashable | None:
     """Return what identifies the sequence of an exposure; None if that has one exposure only."""
-    start, end = getattr(record, "seq_start", None), getattr(record, "seq_end", None)
-    return None if start is None or start == end else (record.day_obs, start, end)
-
-
-def _find_group(record: Any) -> Hashable | None:
-    return getattr(record, "group", None) or getattr(record, "group_name", None)
+    start, end = exposure.seq_start, exposure.seq_end
+    return None if start is None or start == end else (exposure.day_obs, start, end)

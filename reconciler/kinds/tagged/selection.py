@@ -106,8 +106,8 @@ def resolve_listed(context: Context, spec: TaggedSpec, dimensions: Collection[st
 def _find_exposures(context: Context, instrument: str) -> Mapping[int, Sequence[int]]:
     """Return the exposures of each defined visit."""
     exposures: dict[int, list[int]] = defaultdict(list)
-    for record in context.butler.records("visit_definition", instrument=instrument):
-        exposures[record.visit].append(record.exposure)
+    for visit, exposure in context.butler.visit_definitions(instrument):
+        exposures[visit].append(exposure)
     return exposures
 
 

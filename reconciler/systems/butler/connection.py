@@ -121,6 +121,7 @@ class ButlerConnection:
         return self.status == "ready"
 
     def _read_status(self) -> RepositoryStatus:
+        import_butler()
         silence_loggers()
         if not self._has_config():
             if not self.may_create:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reconciler.systems.butler.errors import translate_read_errors
-from reconciler.systems.butler.queries import from_runs, with_bound_values, with_value_range
+from reconciler.systems.butler.queries import find_ranges, from_runs, in_ranges, with_bound_values, with_value_range
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.connection import ButlerConnection
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 COUNT_CHUNK = 10_000
 """Values bound in one count."""
+MOST_RANGES = 100
+"""Ranges of values in one count."""
 MOST_RUNS = 1_000
 """RUN collections bound in one count."""
 
@@ -108,3 +110,21 @@ class DatasetCounter:
 
         key = ("count in", dataset_type, tuple(names), dimension, tuple(ordered), instrument)
         return self.connection.cached(key, read)
+
+    def count_in_ranges(self, dataset_type: str, collection: str, dimension: str, values: Collection[Any]) -> int | None:
+        """Count the datasets that have one of these values of a dimension of their type.
+
+        Returns
+        -------
+        count : `int` or `None`
+            None if these are not natural numbers, or form more than `MOST_RANGES` ranges, so that they can't be counted so.
+        """
+        names = self.definitions.searchable(dataset_type, [collection])
+        ranges = find_ranges(values) if all(type(value) is int and value >= 0 for value in values) else []
+        if not 0 < len(ranges) <= MOST_RANGES:
+            return None
+        if not names:
+            return 0
+        with translate_read_errors(self.connection.uri), self.connection.open().query() as query:
+            chosen = query.where(in_ranges(dimension, ranges))
+            return int(chosen.datasets(dataset_type, names, find_first=False).count())

@@ -178,7 +178,17 @@ class DefinitionReader:
 
     def has_field(self, element: str, field: str) -> bool:
         """Return True if the records of a dimension have a field in the repository's universe, or there is no repository yet."""
-        return self.universe() is None or field in self._find_element(element).RecordClass.fields.names
+        return self.universe() is None or field in self.find_fields(element)
+
+    def find_fields(self, element: str) -> frozenset[str]:
+        """Return the fields that the records of a dimension have in the universe of the repository, which exists.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If its universe has no such dimension, as that of another project.
+        """
+        return frozenset(self._find_element(element).RecordClass.fields.names)
 
     def _find_element(self, name: str) -> Any:
         """Return a dimension of the repository, which exists.

@@ -51,6 +51,22 @@ def with_value_range(instrument: str, dimension: str, values: Sequence[int]) -> 
     return f"instrument = '{instrument}' AND {dimension} IN ({min(values)}..{max(values)})"
 
 
+def find_ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and the last number of each gapless range that some numbers form, in order."""
+    ranges: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], number)
+        else:
+            ranges.append((number, number))
+    return ranges
+
+
+def in_ranges(dimension: str, ranges: Iterable[tuple[int, int]]) -> str:
+    """Return the expression for values of a dimension in some ranges."""
+    return f"{dimension} IN ({', '.join(f'{first}..{last}' for first, last in ranges)})"
+
+
 def registered_after(dataset_type: str, moment: datetime.datetime) -> str:
     """Return the expression for datasets of a type that were registered after a time; it goes after their search is joined."""
     return f"{dataset_type}.ingest_date > T'{moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat()}/utc'"

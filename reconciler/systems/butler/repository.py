@@ -9,6 +9,7 @@ from reconciler.systems.butler.connection import ButlerConnection, RepositorySta
 from reconciler.systems.butler.counts import DatasetCounter
 from reconciler.systems.butler.datasets import DatasetReader
 from reconciler.systems.butler.definitions import DefinitionReader
+from reconciler.systems.butler.observations import ObservationReader
 
 if TYPE_CHECKING:
     from lsst.daf.butler import DatasetRef as DatasetRef  # for annotations in kinds, which don't import lsst
@@ -18,7 +19,7 @@ class Repository:
     """A Butler repository that may not exist yet, if it may be created; then everything in it is empty.
 
     It delegates to a `ButlerConnection`, which owns the cache of answers, and to the readers that share it:
-    `DefinitionReader`, `DatasetCounter` and `DatasetReader`.
+    `DefinitionReader`, `ObservationReader`, `DatasetCounter` and `DatasetReader`.
 
     Parameters
     ----------
@@ -55,9 +56,15 @@ class Repository:
         self.has_field = definitions.has_field
         self.make_record = definitions.make_record
 
+        observations = ObservationReader(connection, definitions)
+        self.exposures = observations.exposures
+        self.visit_definitions = observations.visit_definitions
+        self.visit_memberships = observations.visit_memberships
+
         counter = DatasetCounter(connection, definitions)
         self.count = counter.count
         self.count_in = counter.count_in
+        self.count_in_ranges = counter.count_in_ranges
         self.count_tagged = counter.count_tagged
 
         datasets = DatasetReader(connection, definitions)

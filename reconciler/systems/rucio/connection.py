@@ -10,6 +10,7 @@ import configparser
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -56,6 +57,7 @@ class RucioConnection:
     _client: Any = None
     _answers: dict[Hashable, Any] = field(default_factory=dict)
     _outages: Outages = field(default_factory=Outages)
+    _connecting: threading.Lock = field(default_factory=threading.Lock)
 
     def connect(self) -> None:
         """Log in, unless this is done.
@@ -67,8 +69,11 @@ class RucioConnection:
         reconciler.errors.ObserveError
             If the server can't be reached or refuses the credentials.
         """
-        if self._client is not None:
-            return
+        with self._connecting:  # of several threads, one logs in
+            if self._client is None:
+                self._client = self._log_in()
+
+    def _log_in(self) -> Any:
         os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
         _check_configuration(self.settings)
         attempts = Attempts()
@@ -84,8 +89,8 @@ class RucioConnection:
                 refuse_writes(client)
             if self.counted is not None:
                 self.counted(client)
-            self._client = client
             redaction.remember(str(getattr(client, "auth_token", "") or ""))
+            return client
 
     @property
     def client(self) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,7 @@ class DidCatalog:
 
     def __init__(self, connection: RucioConnection) -> None:
         self._connection = connection
+        self._listing: dict[frozenset[str], threading.Lock] = {}
 
     def query(self, dids: Iterable[str], *, confirm: bool = True) -> dict[str, DidFacts]:
         """Query the type and state of DIDs, in bulk; those that don't exist are left out.
@@ -156,8 +158,11 @@ class DidCatalog:
         first = read()
         if first:
             middle = sorted(first)[(len(first) - 1) // 2]
-            second = read(name_lte=middle) | read(name_gt=middle)
-            if first == second and middle not in read(name_gte=middle, name_lte=middle):
+            with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+                parts = [{"name_lte": middle}, {"name_gt": middle}, {"name_gte": middle, "name_lte": middle}]
+                until_middle, rest, alone = pool.map(lambda bounds: read(**bounds), parts)
+            second = until_middle | rest
+            if first == second and middle not in alone:
                 raise IncompleteAnswer(f"a search for {scope}:{name} found {middle}, and a search for that name alone did not")
         else:
             second = read()
@@ -215,14 +220,18 @@ class DidCatalog:
             If the server can't be queried, or lists another number of files than it records or counts.
         """
         asked = sorted(set(datasets))
-        new = [did for did in asked if not self._connection.is_cached(("files", did))]
-        if new:
-            facts = self.query(new)
-            with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-                for found in pool.map(functools.partial(self._read_batch, facts=facts), _split_by_files(new, facts)):
-                    for did, files in found.items():
-                        self._connection.cache(("files", did), files)
+        with self._listing.setdefault(frozenset(asked), threading.Lock()):  # another thread may be listing the same
+            self._list_uncached([did for did in asked if not self._connection.is_cached(("files", did))])
         return {did: self._connection.cached(("files", did)) for did in asked}
+
+    def _list_uncached(self, datasets: Sequence[str]) -> None:
+        if not datasets:
+            return
+        facts = self.query(datasets)
+        with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+            for found in pool.map(functools.partial(self._read_batch, facts=facts), _split_by_files(datasets, facts)):
+                for did, files in found.items():
+                    self._connection.cache(("files", did), files)
 
     def _read_batch(self, datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> dict[str, list[FileFacts]]:
         found = self._connection.read(functools.partial(self._read_files, datasets, facts), endpoint="files")

@@ -101,7 +101,6 @@ class RucioServer:
 
     def dids_and_rules(self, dids: Collection[str]) -> tuple[dict[str, DidFacts], dict[str, list[RuleFacts]]]:
         """Query DIDs and their rules in parallel."""
-        self.connection.connect()  # before two threads would do so
         with ThreadPoolExecutor(1) as pool:
             rules = pool.submit(self.rules, dids)
             return self.dids(dids), rules.result()
