@@ -12,30 +12,26 @@ from typing import TYPE_CHECKING, Any
 from reconciler.version import __version__
 
 if TYPE_CHECKING:
-    from reconciler.engine.executor import Listener
+    from reconciler.engine.commands import REPO, Command, Comment
     from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
+    from reconciler.engine.listener import Listener
     from reconciler.engine.model import (
-        REPO,
         Action,
         Address,
         Change,
-        Command,
-        Comment,
         Comparison,
         Condition,
         Cost,
         Difference,
         DifferenceKind,
-        InputPath,
         Members,
-        NotObserved,
         Observed,
         Outcome,
-        Spec,
         Status,
     )
     from reconciler.engine.plan import Entry, Plan
     from reconciler.engine.result import ApplyResult
+    from reconciler.engine.spec import InputPath, NotObserved, Spec
     from reconciler.errors import (
         ApplyError,
         ConflictError,
@@ -117,14 +113,16 @@ __all__ = [
 ]
 
 _MODULES = {
-    "reconciler.engine.executor": ("Listener",),
+    "reconciler.engine.commands": ("REPO", "Command", "Comment"),
     "reconciler.engine.kind": ("Kind", "KindTraits", "Links", "MemberText", "Requirements"),
+    "reconciler.engine.listener": ("Listener",),
     "reconciler.engine.model": (
-        *("REPO", "Action", "Address", "Change", "Command", "Comment", "Comparison", "Condition", "Cost", "Difference"),
-        *("DifferenceKind", "InputPath", "Members", "NotObserved", "Observed", "Outcome", "Spec", "Status"),
+        *("Action", "Address", "Change", "Comparison", "Condition", "Cost", "Difference", "DifferenceKind", "Members"),
+        *("Observed", "Outcome", "Status"),
     ),
     "reconciler.engine.plan": ("Entry", "Plan"),
     "reconciler.engine.result": ("ApplyResult",),
+    "reconciler.engine.spec": ("InputPath", "NotObserved", "Spec"),
     "reconciler.errors": (
         *(
             "ApplyError",

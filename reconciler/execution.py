@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from reconciler.engine.executor import Executor, Listener
+from reconciler.engine.executor import Executor
 from reconciler.engine.journal import Journal, state_folder
+from reconciler.engine.listener import Listener
 from reconciler.engine.model import DifferenceKind
 from reconciler.engine.plan import Entry, Plan
 from reconciler.engine.recording import RecordingListener

@@ -24,7 +24,7 @@ from reconciler.state.loader import StateFile
 from reconciler.systems.context import Context
 
 if TYPE_CHECKING:  # a diff imports nothing of an apply
-    from reconciler.engine.executor import Listener
+    from reconciler.engine.listener import Listener
     from reconciler.engine.plan_file import SavedPlan
     from reconciler.engine.result import ApplyResult
 

@@ -9,7 +9,7 @@ import click
 
 from reconciler.cli.console import echo, echo_document, print_json, show
 from reconciler.cli.progress import ConsoleProgress
-from reconciler.engine.executor import Listener
+from reconciler.engine.listener import Listener
 from reconciler.engine.plan import Plan
 from reconciler.engine.result import ApplyResult
 from reconciler.errors import ReconcileError

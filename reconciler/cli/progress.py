@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.cli import console
 from reconciler.cli.console import show
-from reconciler.engine.executor import Listener
+from reconciler.engine.listener import Listener
 from reconciler.engine.model import Action, Delivery, Made, Outcome
 from reconciler.errors import ReconcileError
 from reconciler.printable import escape

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconciler.engine.model import Address, Difference, DifferenceKind, Observed, Spec
+from reconciler.engine.model import Address, Difference, DifferenceKind, Observed
+from reconciler.engine.spec import Spec
 
 META = {"manage", "protect", "requires", "note", "new_after", "deadline"}
 """Keys for how a resource is treated, not what it is."""

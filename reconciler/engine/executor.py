@@ -15,6 +15,7 @@ from typing import Any
 
 from reconciler.engine.diff import diff
 from reconciler.engine.kind import Context
+from reconciler.engine.listener import Listener
 from reconciler.engine.model import Action, Address, Delivery, Difference, DifferenceKind, Made, Outcome, Status
 from reconciler.engine.observe import Observation, observe
 from reconciler.engine.outcome_counts import DONE, HELD_UP, count_acted
@@ -57,31 +58,6 @@ REASONS = {
     Status.BLOCKED: "is blocked",
     Status.DEGRADED: "is not in sync",
 }
-
-
-class Listener:
-    """Receives the events of a run; its methods do nothing, so a subclass has only those that it needs."""
-
-    def report_bulk(self, what: str, done: int, total: int) -> None:
-        """Bulk work has handled ``done`` of ``total`` items; ``what`` is their noun in the plural.
-
-        Also called for reading, and outside of an action.
-        """
-
-    def started(self, action: Action) -> None:
-        """An action begins."""
-
-    def ended(self, action: Action, made: Made, error: ReconcileError | None, *, effective: bool = False) -> None:
-        """An action has ended; it is ``effective`` if it raised an error and its whole effect was found nevertheless."""
-
-    def settled(self, outcome: Outcome) -> None:
-        """A resource has a new outcome; called again if it changes while the run waits, or in the check at its end."""
-
-    def waiting(self, outcomes: Collection[Outcome], seconds_left: float, pause: float) -> None:
-        """The run waits for deliveries, for ``seconds_left`` at most; called ``pause`` seconds before each check.
-
-        The outcomes are those that wait.
-        """
 
 
 @dataclass

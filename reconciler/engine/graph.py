@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.engine.kind import Links, System
-from reconciler.engine.model import Address, DesiredState, Spec
+from reconciler.engine.model import Address, DesiredState
+from reconciler.engine.spec import Spec
 from reconciler.errors import MissingFile, PlanError, ReconcileError, StateError
 from reconciler.patterns import Glob
 

@@ -11,7 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from reconciler.engine.model import Action, Address, Change, Command, Comment, JsonObject, Made, Observed, S, Spec
+from reconciler.engine.commands import Command, Comment
+from reconciler.engine.model import Action, Address, Change, JsonObject, Made, Observed
+from reconciler.engine.spec import S, Spec
 
 A = TypeVar("A", bound=Action)
 System = Literal["butler", "rucio"]

@@ -13,7 +13,8 @@ from typing import Any
 
 from reconciler.engine.graph import Graph, describe_token
 from reconciler.engine.kind import Context, Kind, System
-from reconciler.engine.model import Address, DesiredState, Observed, find_unobserved_keys
+from reconciler.engine.model import Address, DesiredState, Observed
+from reconciler.engine.spec import find_unobserved_keys
 from reconciler.errors import ObserveError, PlanError, ReconcileError, StateError, did_you_mean
 
 Groups = dict[tuple[str, tuple[System, ...]], list[Address]]

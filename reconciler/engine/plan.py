@@ -8,19 +8,9 @@ from typing import Any
 
 from reconciler.engine.diff import diff
 from reconciler.engine.graph import Graph
-from reconciler.engine.model import (
-    Action,
-    Address,
-    Change,
-    Comparison,
-    Cost,
-    DesiredState,
-    Difference,
-    DifferenceKind,
-    Observed,
-    Spec,
-)
+from reconciler.engine.model import Action, Address, Change, Comparison, Cost, DesiredState, Difference, DifferenceKind, Observed
 from reconciler.engine.observe import Observation
+from reconciler.engine.spec import Spec
 from reconciler.errors import ReconcileError
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from reconciler.engine.commands import Command, Comment
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import Action, Address, Change, Command, Comment, JsonObject, Made, Observed, Spec
+from reconciler.engine.model import Action, Address, Change, JsonObject, Made, Observed
 from reconciler.engine.plugins import Plugin
+from reconciler.engine.spec import Spec
 from reconciler.errors import ApplyError, Interrupted, ObserveError, PluginError, ReconcileError
 
 R = TypeVar("R")

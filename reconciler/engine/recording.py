@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from reconciler.engine.executor import Listener
 from reconciler.engine.journal import Journal
+from reconciler.engine.listener import Listener
 from reconciler.engine.model import Action, Made, Outcome
 from reconciler.errors import ReconcileError
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import REPO, Command, Comment
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import REPO, Action, Change, Command, Comment, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.engine.model import Action, Change, Condition, DifferenceKind, Members, Observed
+from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.python_calls import butler_calls, can_be_typed, registry_call
 
 if TYPE_CHECKING:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import Command
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Observed, Spec
+from reconciler.engine.model import Action, Change, Condition, DifferenceKind, Observed
+from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.python_calls import registry_call
 
 if TYPE_CHECKING:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import REPO, Command
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, Members, Observed, Spec
+from reconciler.engine.model import Action, Change, Condition, DifferenceKind, Members, Observed
+from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.curated_ranges import compare_ranges, list_curated_runs
 from reconciler.patterns import Glob
 

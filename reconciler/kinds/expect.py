@@ -15,7 +15,8 @@ from pydantic import Field
 
 from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed, Spec
+from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed
+from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.names import check_expressions, explain_unknown_type
 from reconciler.kinds.shared.nightly_counts import check_dimensions, count_by_night, count_files_by_night

@@ -12,24 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, SkipValidation
 
 from reconciler.counts import plural
+from reconciler.engine.commands import REPO, Command, Comment
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import (
-    REPO,
-    Action,
-    Address,
-    Change,
-    Command,
-    Comment,
-    Condition,
-    Cost,
-    InputPath,
-    JsonObject,
-    Made,
-    Members,
-    NotObserved,
-    Observed,
-    Spec,
-)
+from reconciler.engine.model import Action, Address, Change, Condition, Cost, JsonObject, Made, Members, Observed
+from reconciler.engine.spec import InputPath, NotObserved, Spec
 from reconciler.errors import StateError
 from reconciler.files import table
 from reconciler.files.table_check import check_table, find_table_problems, find_value_problems, required_columns

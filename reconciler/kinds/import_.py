@@ -15,21 +15,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, SkipValidation
 
+from reconciler.engine.commands import REPO, Command, Comment
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import (
-    REPO,
-    Action,
-    Change,
-    Command,
-    Comment,
-    Cost,
-    DifferenceKind,
-    InputPath,
-    JsonObject,
-    Made,
-    Observed,
-    Spec,
-)
+from reconciler.engine.model import Action, Change, Cost, DifferenceKind, JsonObject, Made, Observed
+from reconciler.engine.spec import InputPath, Spec
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
 from reconciler.kinds.shared.data_id_check import has_unresolvable

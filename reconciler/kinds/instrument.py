@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import REPO, Command
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import REPO, Action, Change, Command, Observed, Spec
+from reconciler.engine.model import Action, Change, Observed
+from reconciler.engine.spec import Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context

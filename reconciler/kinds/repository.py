@@ -13,22 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import REPO, Command, Comment
 from reconciler.engine.kind import Kind, KindTraits, Requirements
-from reconciler.engine.model import (
-    REPO,
-    Action,
-    Change,
-    Command,
-    Comment,
-    Condition,
-    DesiredState,
-    DifferenceKind,
-    InputPath,
-    NotObserved,
-    Observed,
-    RepositoryLocation,
-    Spec,
-)
+from reconciler.engine.model import Action, Change, Condition, DesiredState, DifferenceKind, Observed
+from reconciler.engine.spec import InputPath, NotObserved, RepositoryLocation, Spec
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import Command
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Change, Command, Condition, DifferenceKind, Made, Members, Observed, Spec
+from reconciler.engine.model import Action, Change, Condition, DifferenceKind, Made, Members, Observed
+from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.dids import check_did
 from reconciler.kinds.shared.rucio_names import describe_unknown_names, find_unknown_names
 

@@ -14,19 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import Command
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import (
-    Change,
-    Command,
-    Condition,
-    Cost,
-    DifferenceKind,
-    JsonObject,
-    Made,
-    Members,
-    Observed,
-    Spec,
-)
+from reconciler.engine.model import Change, Condition, Cost, DifferenceKind, JsonObject, Made, Members, Observed
+from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.copy_check import check_copies
 from reconciler.kinds.shared.dids import check_did
 from reconciler.kinds.shared.rucio_dataset_actions import (

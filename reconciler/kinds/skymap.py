@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import REPO, Command
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, InputPath, Observed, Spec
+from reconciler.engine.model import Action, Change, Condition, DifferenceKind, Observed
+from reconciler.engine.spec import InputPath, Spec
 from reconciler.kinds.shared.python_calls import butler_calls
 
 if TYPE_CHECKING:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from reconciler.engine.commands import REPO, Command
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import REPO, Action, Change, Command, Condition, DifferenceKind, JsonObject, Members, Observed, Spec
+from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Members, Observed
+from reconciler.engine.spec import Spec
 from reconciler.errors import ApplyError, PartlyApplied
 from reconciler.kinds.shared.command_batches import run_in_batches
 from reconciler.kinds.shared.visit_completeness import NAMES, SYSTEMS, Lack, find_incomplete

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from reconciler.engine.executor import Listener
+from reconciler.engine.listener import Listener
 from reconciler.engine.model import Action, Made, Outcome, Status
 from reconciler.errors import ReconcileError
 from reconciler.report.json import FORMAT, DiffReport, ErrorReport, format_jsonl, make_document, make_error_document, make_schema

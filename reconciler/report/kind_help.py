@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from reconciler.engine.model import Spec, resolve_from_state_folder, resolve_unless_label
+from reconciler.engine.spec import Spec, resolve_from_state_folder, resolve_unless_label
 from reconciler.errors import StateError, did_you_mean
 from reconciler.report.formatting import Line
 from reconciler.state.schema import find_kinds, plugin_tables, state_schema

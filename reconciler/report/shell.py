@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from reconciler.engine.model import Command, Comment, DifferenceKind, Variable
+from reconciler.engine.commands import Command, Comment, Variable
+from reconciler.engine.model import DifferenceKind
 from reconciler.engine.plan import Entry, Plan, plan_once_delivered
 from reconciler.printable import escape, quote
 from reconciler.redaction import redact

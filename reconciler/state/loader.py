@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.engine.kind import Kind
-from reconciler.engine.model import Address, DesiredState, Spec
+from reconciler.engine.model import Address, DesiredState
+from reconciler.engine.spec import Spec
 from reconciler.errors import PluginError, did_you_mean
 from reconciler.files.text import read_text
 from reconciler.redaction import find_uri_credential

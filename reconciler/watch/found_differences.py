@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from reconciler.engine.commands import REPO
 from reconciler.engine.kind import Kind
-from reconciler.engine.model import REPO, Action, Address, Difference, DifferenceKind, JsonObject, Observed
+from reconciler.engine.model import Action, Address, Difference, DifferenceKind, JsonObject, Observed
 from reconciler.engine.plan import Entry, Plan
 from reconciler.watch.digests import digest
 from reconciler.watch.model import UNKNOWN_KIND, FoundDifference

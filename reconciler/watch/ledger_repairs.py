@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.engine.model import Command, Comment
+from reconciler.engine.commands import Command, Comment
 from reconciler.kinds.shared.python_calls import rucio_call
 from reconciler.report.shell import format_command
 from reconciler.watch.ledger import FileEntry, Problem, Repair

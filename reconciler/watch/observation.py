@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.engine.diff import META
-from reconciler.engine.model import Comparison, DifferenceKind, Spec
+from reconciler.engine.model import Comparison, DifferenceKind
 from reconciler.engine.plan import Entry, Plan
+from reconciler.engine.spec import Spec
 from reconciler.errors import ReconcileError, clean
 from reconciler.kinds.chain import ChainSpec
 from reconciler.kinds.rucio_dataset import ObservedDataset

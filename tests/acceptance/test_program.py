@@ -104,7 +104,8 @@ from typing import Literal
 from pydantic import Field
 
 from reconciler.engine.kind import Kind, KindTraits, Links
-from reconciler.engine.model import Action, Observed, Spec
+from reconciler.engine.model import Action, Observed
+from reconciler.engine.spec import Spec
 
 
 class DoorSpec(Spec):

@@ -10,14 +10,13 @@ from typing import Any
 
 from pydantic import Field
 
+from reconciler.engine.commands import Command, Comment
 from reconciler.engine.graph import build_graph
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements, System
 from reconciler.engine.model import (
     Action,
     Address,
     Change,
-    Command,
-    Comment,
     Condition,
     Cost,
     DesiredState,
@@ -26,10 +25,10 @@ from reconciler.engine.model import (
     Members,
     Observed,
     Outcome,
-    Spec,
 )
 from reconciler.engine.observe import observe
 from reconciler.engine.plan import Plan, plan
+from reconciler.engine.spec import Spec
 from reconciler.errors import ApplyError, ReconcileError
 from reconciler.patterns import Glob
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from reconciler.engine.diff import META, canonical, diff
-from reconciler.engine.model import Condition, Difference, DifferenceKind, Members, Observed, Spec
+from reconciler.engine.model import Condition, Difference, DifferenceKind, Members, Observed
+from reconciler.engine.spec import Spec
 
 A = address("box.a")
 NAMES = [name for name in FakeSpec.model_fields if name not in META]

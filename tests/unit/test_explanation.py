@@ -12,7 +12,8 @@ import pytest
 from fakes import FakeAction, FakeKind, FakeSpec, GivenKind, Thing, address, make_plan, make_state
 
 from reconciler.engine.address_selection import find_address
-from reconciler.engine.model import Command, Comparison, Condition, Cost, DifferenceKind, Members, Observed
+from reconciler.engine.commands import Command
+from reconciler.engine.model import Comparison, Condition, Cost, DifferenceKind, Members, Observed
 from reconciler.engine.plan import Plan
 from reconciler.engine.proof import Claim, Proof, find_boundary
 from reconciler.engine.proof_store import ProofStore

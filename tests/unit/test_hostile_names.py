@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from reconciler.cli import console
 from reconciler.cli.progress import ConsoleProgress
+from reconciler.engine.commands import REPO, Command, Comment, Variable
 from reconciler.engine.executor import Executor
 from reconciler.engine.journal import Journal, read_journal
 from reconciler.engine.kind import MemberText
-from reconciler.engine.model import REPO, Address, Command, Comment, Condition, DifferenceKind, JsonObject, Variable
+from reconciler.engine.model import Address, Condition, DifferenceKind, JsonObject
 from reconciler.engine.plan import Plan, plan_once_delivered
 from reconciler.engine.plan_file import load_plan, save_plan
 from reconciler.engine.recording import RecordingListener

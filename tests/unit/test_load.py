@@ -14,7 +14,8 @@ from pydantic import field_validator
 from reconciler.cli import main
 from reconciler.engine.diff import canonical
 from reconciler.engine.kind import KindTraits
-from reconciler.engine.model import Address, Spec
+from reconciler.engine.model import Address
+from reconciler.engine.spec import Spec
 from reconciler.errors import StateError
 from reconciler.files import visit_list
 from reconciler.kinds.chain import ChainSpec

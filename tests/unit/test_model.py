@@ -9,24 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from reconciler.engine.commands import Command
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import (
     Action,
     Address,
     Change,
-    Command,
     Comparison,
     Condition,
     Cost,
     Difference,
     DifferenceKind,
-    InputPath,
     Members,
     Observed,
     Outcome,
-    Spec,
     Status,
 )
+from reconciler.engine.spec import InputPath, Spec
 
 A = address("box.a")
 

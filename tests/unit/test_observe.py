@@ -10,8 +10,9 @@ from fakes import FakeContext, FakeKind, FakeSpec, Thing, address, make_state
 from pydantic import Field
 
 from reconciler.engine.graph import build_graph
-from reconciler.engine.model import DesiredState, NotObserved, Observed
+from reconciler.engine.model import DesiredState, Observed
 from reconciler.engine.observe import Observation, check_unprovided, observe
+from reconciler.engine.spec import NotObserved
 from reconciler.errors import ObserveError, PlanError, StateError
 
 

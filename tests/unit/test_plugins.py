@@ -12,9 +12,10 @@ import pytest
 from fakes import FakeKind
 
 from reconciler.engine.kind import Kind
-from reconciler.engine.model import Address, Change, Observed, Spec
+from reconciler.engine.model import Address, Change, Observed
 from reconciler.engine.plugin_kind import PluginKind
 from reconciler.engine.plugins import Plugin, find_plugins
+from reconciler.engine.spec import Spec
 from reconciler.errors import ApplyError, Interrupted, ObserveError, PluginError, ReconcileError, StateError
 from reconciler.report.formats import plugin_format_names, render
 from reconciler.state.loader import load

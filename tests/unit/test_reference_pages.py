@@ -15,7 +15,7 @@ import pytest
 import tomli
 
 from reconciler.cli import main
-from reconciler.engine.model import Spec
+from reconciler.engine.spec import Spec
 from reconciler.state.schema import known_kinds, state_schema
 from reconciler.state.settings import Header, RucioSettings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fakes import FakeAction, FakeSpec, GivenKind, address, make_plan, make_state
 
-from reconciler.engine.model import REPO, Command, Comment, Condition, DifferenceKind, Members, Observed
+from reconciler.engine.commands import REPO, Command, Comment
+from reconciler.engine.model import Condition, DifferenceKind, Members, Observed
 from reconciler.errors import ObserveError
 from reconciler.report.shell import format_command, script
 

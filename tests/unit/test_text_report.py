@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import pytest
 from fakes import FakeAction, FakeContext, FakeKind, FakeSpec, GivenKind, Thing, address, make_plan, make_state
 
-from reconciler.engine.model import Command, Condition, DifferenceKind, Members, Observed
+from reconciler.engine.commands import Command
+from reconciler.engine.model import Condition, DifferenceKind, Members, Observed
 from reconciler.engine.plan import Plan
 from reconciler.errors import ObserveError
 from reconciler.report.entry_text import list_changes

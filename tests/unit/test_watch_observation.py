@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.engine.model import Action, Address, Difference, DifferenceKind, Spec
+from reconciler.engine.model import Action, Address, Difference, DifferenceKind
 from reconciler.engine.plan import Entry
+from reconciler.engine.spec import Spec
 from reconciler.kinds.rucio_dataset import RucioDatasetKind
 from reconciler.kinds.shared.rucio_dataset_actions import AddRule
 from reconciler.kinds.shared.rucio_rules import Rule

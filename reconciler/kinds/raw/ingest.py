@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from reconciler.engine.model import REPO, Action, Command, Made
+from reconciler.engine.commands import REPO, Command
+from reconciler.engine.model import Action, Made
 from reconciler.errors import ObserveError
 from reconciler.kinds.raw.data_id_pattern import DataIdPattern
 from reconciler.kinds.raw.losses import Losses

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from reconciler.engine.commands import Command
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import Address, Change, Command, Cost, DifferenceKind, JsonObject, Made, Members, Observed
+from reconciler.engine.model import Address, Change, Cost, DifferenceKind, JsonObject, Made, Members, Observed
 from reconciler.kinds.raw.batches import check_storage
 from reconciler.kinds.raw.comparison import compare_with_files
 from reconciler.kinds.raw.data_id_pattern import DETECTOR_GROUPS, EXPOSURE_GROUPS

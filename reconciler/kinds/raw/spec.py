@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from reconciler.engine.model import InputPath, Spec
+from reconciler.engine.spec import InputPath, Spec
 from reconciler.files import location_list
 from reconciler.kinds.shared.delivery import DELIVERED_BY
 from reconciler.kinds.shared.storage_check import VERIFY

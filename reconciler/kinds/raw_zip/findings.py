@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.counts import plural
-from reconciler.engine.model import REPO, Command, Condition, DifferenceKind, JsonObject
+from reconciler.engine.commands import REPO, Command
+from reconciler.engine.model import Condition, DifferenceKind, JsonObject
 from reconciler.kinds.raw_zip.listing import ExposureZip
 from reconciler.kinds.raw_zip.spec import RawZipSpec
 from reconciler.kinds.shared.datastore_records import NO_RECORD

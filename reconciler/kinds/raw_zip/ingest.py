@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import SkipValidation
 
 from reconciler.counts import plural
-from reconciler.engine.model import REPO, Action, Command, JsonObject, Made
+from reconciler.engine.commands import REPO, Command
+from reconciler.engine.model import Action, JsonObject, Made
 from reconciler.errors import Interrupted, PartlyApplied
 from reconciler.kinds.shared.transfer import Transfer
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from reconciler.counts import plural
+from reconciler.engine.commands import Command
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import Change, Command, Condition, Cost, DifferenceKind, JsonObject, Made, Observed
+from reconciler.engine.model import Change, Condition, Cost, DifferenceKind, JsonObject, Made, Observed
 from reconciler.kinds.raw_zip.deliveries import list_deliveries
 from reconciler.kinds.raw_zip.ingest import IngestZips, ingest, list_commands
 from reconciler.kinds.raw_zip.listing import ZipDatasets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from reconciler.engine.model import InputPath, Spec
+from reconciler.engine.spec import InputPath, Spec
 from reconciler.kinds.shared.nights import NIGHTS
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.engine.diff import canonical
 from reconciler.engine.journal import digest
-from reconciler.engine.model import Spec
 from reconciler.engine.proof import Claim, Proof, find_boundary
 from reconciler.engine.proof_store import ProofStore
+from reconciler.engine.spec import Spec
 from reconciler.files.text import digest_file
 
 if TYPE_CHECKING:

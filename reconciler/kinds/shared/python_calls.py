@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.engine.model import Command
+from reconciler.engine.commands import Command
 
 BUTLER = (
     "import os; from uuid import UUID; from lsst.daf.butler import Butler, CollectionType; "

@@ -7,7 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reconciler.engine.model import Action, Command, InputPath, RepositoryLocation
+from reconciler.engine.commands import Command
+from reconciler.engine.model import Action
+from reconciler.engine.spec import InputPath, RepositoryLocation
 from reconciler.kinds.shared.python_calls import rucio_call
 from reconciler.kinds.shared.rucio_rules import Rule
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reconciler.engine.model import NotObserved
+from reconciler.engine.spec import NotObserved
 
 Transfer = Annotated[
     Literal["auto", "link", "symlink", "hardlink", "copy", "move", "relsymlink", "direct"],

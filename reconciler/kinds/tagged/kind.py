@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import field_serializer
 
 from reconciler.counts import plural
+from reconciler.engine.commands import REPO, Command
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
-from reconciler.engine.model import (
-    REPO,
-    Action,
-    Address,
-    Change,
-    Command,
-    JsonObject,
-    Made,
-    Observed,
-    Spec,
-)
+from reconciler.engine.model import Action, Address, Change, JsonObject, Made, Observed
+from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.names import check_expressions
 from reconciler.kinds.shared.python_calls import can_be_typed, registry_call, tag_calls

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from reconciler.engine.model import InputPath, Spec
+from reconciler.engine.spec import InputPath, Spec
 from reconciler.errors import StateError
 from reconciler.files import visit_list
 from reconciler.files.text import read_text
