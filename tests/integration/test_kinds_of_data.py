@@ -16,7 +16,7 @@ from reconciler.playground import campaign
 from reconciler.playground.world import Sizes, World
 from reconciler.systems.butler import commands, insert_batching, queries
 from reconciler.systems.butler.datasets import DatasetReader
-from reconciler.systems.butler.definitions import DefinitionReader
+from reconciler.systems.butler.observations import ObservationReader
 from reconciler.systems.context import Context
 
 INSTRUMENT = '[instrument.LSSTComCam]\nclass = "lsst.obs.lsst.LsstComCam"\n'
@@ -149,18 +149,17 @@ def test_visits_of_exposures_that_do_not_see_the_sky_are_in_sync(comcam: Bench, 
     campaign.write_exposure(folder, next(exposure for exposure in exposures if exposure.is_science))
     comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
     read: list[int] = []
-    records = DefinitionReader.records
+    exposures_of = ObservationReader.exposures
 
-    def count(reader: DefinitionReader, element: str, *arguments: Any, **options: Any) -> Any:
-        found = records(reader, element, *arguments, **options)
-        if element == "exposure":
-            read.append(len(found))
+    def count(reader: ObservationReader, *arguments: str) -> Any:
+        found = exposures_of(reader, *arguments)
+        read.append(len(found))
         return found
 
-    monkeypatch.setattr(DefinitionReader, "records", count)
+    monkeypatch.setattr(ObservationReader, "exposures", count)
     output = comcam.diff(comcam.state(raw(folder, data_id=False) + VISITS), 0, "-v")
     assert "= visits.LSSTComCam   1 exposures with a visit by members" in output
-    assert set(read) == {1}, "records of exposures that see the sky"
+    assert set(read) == {1}, "exposures that see the sky"
 
 
 @pytest.mark.parametrize("words", [(), ("--quick",)])
