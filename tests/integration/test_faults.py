@@ -48,7 +48,8 @@ def test_the_number_of_rucio_requests_does_not_grow_with_the_number_of_datasets(
         write_datasets(scene, "".join(f'[rucio_dataset."{scene.scope}:{name}"]\nopen = true\n{rule}\n' for name in names[:count]))
         with scene.proxy.doing("none", "^$"):
             scene.run("diff", "--only", "rucio_dataset.*")
-            return len([line for line in scene.proxy.requests if "/auth" not in line])
+            # Other tests leave bad replicas, of whose files the parents are queried.
+            return len([line for line in scene.proxy.requests if "/auth" not in line and "/parents" not in line])
 
     scene.state.write_text(scene.state.read_text().replace("timeout = 1\n", "timeout = 60\n"))
     few = calls(10)
