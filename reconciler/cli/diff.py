@@ -170,7 +170,6 @@ class _Output:
                 append_summary(self.summary, text)
 
     def _print_text(self, session: Session, plan: Plan) -> None:
-        from reconciler.execution import find_refusal
         from reconciler.report import text
 
         if not plan.in_sync or self.verbose:
@@ -178,7 +177,10 @@ class _Output:
             echo()
         show(text.report_plan(plan, session.elapsed, verbose=self.verbose, prune=self.prune))
         show(text.report_unchecked_needs(plan))
-        show(text.report_refusal(find_refusal(plan, session.context)))
+        if plan.permitted_actions:
+            from reconciler.execution import find_refusal
+
+            show(text.report_refusal(find_refusal(plan, session.context)))
         if self.stats:
             show(text.format_stats(session.context.stats))
 

@@ -9,7 +9,6 @@ from reconciler.counts import plural
 from reconciler.engine.commands import Command
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Change, Condition, Cost, DifferenceKind, JsonObject, Made, Observed
-from reconciler.kinds.raw_zip.deliveries import list_deliveries
 from reconciler.kinds.raw_zip.ingest import IngestZips, ingest, list_commands
 from reconciler.kinds.raw_zip.listing import ZipDatasets
 from reconciler.kinds.raw_zip.spec import RawZipSpec
@@ -73,6 +72,8 @@ class RawZipKind(Kind[RawZipSpec, IngestZips]):
 
     def list_deliveries(self, context: Context, name: str, spec: RawZipSpec) -> Deliveries:
         """Return the zips that are in Rucio, in the Butler, or in both."""
+        from reconciler.kinds.raw_zip.deliveries import list_deliveries
+
         return list_deliveries(context, name, spec)
 
     def describe(self, member: JsonObject) -> MemberText:
