@@ -20,11 +20,10 @@ from reconciler.engine.model import Action, Change, Condition, DifferenceKind, J
 from reconciler.engine.spec import Spec
 from reconciler.errors import ApplyError, PartlyApplied
 from reconciler.kinds.shared.command_batches import run_in_batches
-from reconciler.kinds.shared.visit_completeness import NAMES, SYSTEMS, Lack, find_incomplete
+from reconciler.kinds.shared.visit_completeness import NAMES, SYSTEMS, Lack, are_complete, find_incomplete
 from reconciler.systems.butler import queries
 
 if TYPE_CHECKING:
-    from reconciler.systems.butler.observations import Exposure
     from reconciler.systems.context import Context
     from reconciler.systems.worker_link import Steps
 
@@ -149,9 +148,11 @@ def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Obse
         count = butler.count_records("exposure", on_sky, instrument=instrument)
         if context.policy.compares_by_count(count) and _counts_agree(context, instrument, spec, count):
             return Observed(spec, (Members.counted(FIELD, count),), conditions)
-    exposures = butler.exposures(instrument, on_sky)
-    incomplete = _find_incomplete(context, instrument, spec.visit_systems, exposures)
-    desired: dict[Hashable, JsonObject] = {found.id: _to_member(found, incomplete.get(found.id)) for found in exposures}
+    nights = butler.nights(instrument, on_sky)
+    incomplete = _find_incomplete(context, instrument, spec.visit_systems, nights)
+    desired: dict[Hashable, JsonObject] = {
+        number: _to_member(number, night, incomplete.get(number)) for number, night in nights.items()
+    }
     # Nothing is missing where no exposure sees the sky; but where the instrument is still unknown, everything is to come.
     exists = len(incomplete) < len(desired) or (not desired and butler.count_records("instrument", instrument=instrument))
     return Observed(spec if exists else None, (Members.compare(FIELD, desired, desired.keys() - incomplete),), conditions)
@@ -162,16 +163,16 @@ def _select_on_sky(context: Context) -> str:
 
 
 def _find_incomplete(
-    context: Context, instrument: str, visit_systems: Sequence[VisitSystem], exposures: Iterable[Exposure]
+    context: Context, instrument: str, visit_systems: Sequence[VisitSystem], numbers: Iterable[int]
 ) -> dict[int, Lack]:
+    """Return what exposures on the sky, which are all of these, lack; what decides that is read only if one lacks something."""
     butler = context.butler
-    return find_incomplete(
-        exposures,
-        butler.visit_definitions(instrument),
-        butler.visit_memberships(instrument),
-        _find_systems(context, instrument, visit_systems),
-        strict=bool(visit_systems),
-    )
+    visits = butler.visit_definitions(instrument), butler.visit_memberships(instrument)
+    systems = _find_systems(context, instrument, visit_systems)
+    if are_complete(numbers, *visits, systems):
+        return {}
+    exposures = butler.exposures(instrument, _select_on_sky(context))
+    return find_incomplete(exposures, *visits, systems, strict=bool(visit_systems))
 
 
 def _find_systems(context: Context, instrument: str, names: Sequence[VisitSystem]) -> frozenset[int]:
@@ -190,8 +191,8 @@ def _counts_agree(context: Context, instrument: str, spec: VisitsSpec, count: in
     return counts == {count} and members >= count * len(systems)
 
 
-def _to_member(exposure: Exposure, lack: Lack | None) -> JsonObject:
-    member = {"exposure": exposure.id, "day_obs": exposure.day_obs}
+def _to_member(exposure: int, night: int, lack: Lack | None) -> JsonObject:
+    member = {"exposure": exposure, "day_obs": night}
     if lack is None:
         return member
     return {
@@ -261,8 +262,9 @@ def _check_visits(context: Context, action: DefineVisits, errors: Sequence[str])
     """Check that the exposures of an action have visits now, and name the visits that are in the way of the others."""
     context.forget("butler")
     instrument = action.address.name
-    exposures = context.butler.exposures(instrument, _select_on_sky(context))
-    incomplete = _find_incomplete(context, instrument, action.visit_systems, exposures)
+    incomplete = _find_incomplete(
+        context, instrument, action.visit_systems, context.butler.nights(instrument, _select_on_sky(context))
+    )
     asked = {number for group in action.groups for number in group} | set(action.late)
     left = sorted(incomplete if action.whole else incomplete.keys() & asked)
     if not left:

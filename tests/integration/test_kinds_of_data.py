@@ -149,14 +149,14 @@ def test_visits_of_exposures_that_do_not_see_the_sky_are_in_sync(comcam: Bench, 
     campaign.write_exposure(folder, next(exposure for exposure in exposures if exposure.is_science))
     comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
     read: list[int] = []
-    exposures_of = ObservationReader.exposures
+    nights = ObservationReader.nights
 
     def count(reader: ObservationReader, *arguments: str) -> Any:
-        found = exposures_of(reader, *arguments)
+        found = nights(reader, *arguments)
         read.append(len(found))
         return found
 
-    monkeypatch.setattr(ObservationReader, "exposures", count)
+    monkeypatch.setattr(ObservationReader, "nights", count)
     output = comcam.diff(comcam.state(raw(folder, data_id=False) + VISITS), 0, "-v")
     assert "= visits.LSSTComCam   1 exposures with a visit by members" in output
     assert set(read) == {1}, "exposures that see the sky"

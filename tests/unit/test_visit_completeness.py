@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from reconciler.kinds.shared.visit_completeness import BY_GROUP, BY_SEQUENCE, ONE_TO_ONE, Lack, find_incomplete
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.kinds.shared.visit_completeness import BY_GROUP, BY_SEQUENCE, ONE_TO_ONE, Lack, are_complete, find_incomplete
 from reconciler.systems.butler.observations import Exposure
 
 BOTH = (ONE_TO_ONE, BY_SEQUENCE)
@@ -58,6 +61,21 @@ def test_a_second_snap_without_the_first_has_no_visit_of_the_sequence() -> None:
 def test_an_interruption_between_the_visits_of_snaps_is_noticed() -> None:
     found = find_incomplete(SNAPS, [(91, 1)], [(91, ONE_TO_ONE)], BOTH)
     assert found == {1: lack(1, 2, systems=(BY_SEQUENCE,)), 2: lack(1, 2)}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 2, 91]), st.integers(1, 2))),
+    st.lists(st.tuples(st.sampled_from([1, 2, 91]), st.sampled_from(BOTH))),
+    st.booleans(),
+)
+def test_exposures_with_a_visit_in_every_system_are_complete(
+    definitions: list[tuple[int, int]], memberships: list[tuple[int, int]], strict: bool
+) -> None:
+    for exposures in (SINGLE, SNAPS):
+        lacking = find_incomplete(exposures, definitions, memberships, BOTH, strict=strict)
+        complete = are_complete([1, 2], definitions, memberships, BOTH)
+        assert not (complete and lacking)
+        assert complete or lacking or (exposures is SINGLE and not strict), "only then is less than every system enough"
 
 
 def test_exposures_of_a_group_are_one_visit() -> None:

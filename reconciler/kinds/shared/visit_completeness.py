@@ -40,6 +40,30 @@ class Lack:
     joins: bool
 
 
+def are_complete(
+    exposures: Iterable[int],
+    definitions: Iterable[tuple[int, int]],
+    memberships: Iterable[tuple[int, int]],
+    systems: Collection[int],
+) -> bool:
+    """Return True if exposures have a visit in every system, so that none is incomplete; see `find_incomplete`."""
+    found = _find_systems(definitions, memberships, systems)
+    return all(number in found and found[number] >= set(systems) for number in exposures)
+
+
+def _find_systems(
+    definitions: Iterable[tuple[int, int]], memberships: Iterable[tuple[int, int]], systems: Collection[int]
+) -> dict[int, set[int]]:
+    """Return the systems in which each exposure has a visit."""
+    systems_of: dict[int, set[int]] = defaultdict(set)
+    for visit, system in memberships:
+        systems_of[visit].add(system)
+    found: dict[int, set[int]] = {}
+    for visit, number in definitions:
+        found.setdefault(number, set()).update(systems_of.get(visit) or systems)
+    return found
+
+
 def find_incomplete(
     exposures: Iterable[Exposure],
     definitions: Iterable[tuple[int, int]],
@@ -64,12 +88,7 @@ def find_incomplete(
         Whether a visit of a sequence of one exposure has to be recorded for each of these systems; otherwise it may have been
         defined when the instrument had only some of them.
     """
-    systems_of: dict[int, set[int]] = defaultdict(set)
-    for visit, system in memberships:
-        systems_of[visit].add(system)
-    found: dict[int, set[int]] = {}
-    for visit, number in definitions:
-        found.setdefault(number, set()).update(systems_of.get(visit) or systems)
+    found = _find_systems(definitions, memberships, systems)
     known = {exposure.id: exposure for exposure in exposures}
     groups = _Groups.build(known)
     lacking = {}

@@ -58,6 +58,7 @@ class Repository:
 
         observations = ObservationReader(connection, definitions)
         self.exposures = observations.exposures
+        self.nights = observations.nights
         self.visit_definitions = observations.visit_definitions
         self.visit_memberships = observations.visit_memberships
 
