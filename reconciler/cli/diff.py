@@ -24,7 +24,7 @@ from reconciler.cli.options import (
     state_arguments,
     summary_option,
 )
-from reconciler.errors import StateError
+from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:
     from reconciler.engine.plan import Plan
@@ -142,7 +142,7 @@ class _Output:
         elif self.output_format == "shell":
             from reconciler.report.shell import script
 
-            for line in script(plan, session.butler_name, session.rucio_environment):
+            for line in script(plan, session.butler_name, session.rucio_environment, _find_refusal(session, plan)):
                 echo(line)
         elif self.output_format != "markdown":
             from reconciler.report.json import report_diff
@@ -177,12 +177,17 @@ class _Output:
             echo()
         show(text.report_plan(plan, session.elapsed, verbose=self.verbose, prune=self.prune))
         show(text.report_unchecked_needs(plan))
-        if plan.permitted_actions:
-            from reconciler.execution import find_refusal
-
-            show(text.report_refusal(find_refusal(plan, session.context)))
+        show(text.report_refusal(_find_refusal(session, plan)))
         if self.stats:
             show(text.format_stats(session.context.stats))
+
+
+def _find_refusal(session: Session, plan: Plan) -> ReconcileError | None:
+    if not plan.permitted_actions:
+        return None
+    from reconciler.execution import find_refusal
+
+    return find_refusal(plan, session.context)
 
 
 def _print(text: str) -> None:

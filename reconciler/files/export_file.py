@@ -166,7 +166,7 @@ class _EntryReader:
             case "dimension":
                 self.dimensions.setdefault(entry["element"], []).extend(entry["records"])
             case "collection":
-                children = tuple(c if isinstance(c, str) else c[0] for c in entry.get("children") or ())
+                children = tuple(_read_child(child, entry["name"]) for child in entry.get("children") or ())
                 type_name = entry["collection_type"].upper()
                 self.collections[entry["name"]] = ExportedCollection(type_name, children, entry.get("doc") or "")
             case "run":
@@ -207,6 +207,14 @@ class _EntryReader:
         if missing:
             what = "1 associated dataset is" if len(missing) == 1 else f"{len(missing):,} associated datasets are"
             raise _NotAnExport(f"{what} missing from the file, for example {min(missing)}")
+
+
+def _read_child(child: Any, chain: str) -> str:
+    """Return the name of a child: it is written alone, or as the first item of a list."""
+    name = child[0] if isinstance(child, list) and child else child
+    if not isinstance(name, str):
+        raise _NotAnExport(f"a child of {chain} is not the name of a collection")
+    return name
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -22,6 +22,7 @@ UUID = "!uuid"
 MAPPING = "tag:yaml.org,2002:map"
 SEQUENCE = "tag:yaml.org,2002:seq"
 DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+HEXADECIMAL = re.compile(r"(?:[0-9a-fA-F]{2})+")
 
 
 def load(path: str) -> Any:
@@ -156,7 +157,10 @@ def _loader() -> Any:
         return str(loader.construct_scalar(node))
 
     def region(loader: Any, suffix: str, node: Any) -> Encoded:
-        return Encoded(loader.construct_mapping(node)["encoded"])
+        encoded = loader.construct_mapping(node).get("encoded") if isinstance(node, yaml.MappingNode) else None
+        if not isinstance(encoded, str) or not HEXADECIMAL.fullmatch(encoded):
+            raise yaml.constructor.ConstructorError(None, None, "a region without its encoded value", node.start_mark)
+        return Encoded(encoded)
 
     def span(loader: Any, node: Any) -> Span:
         if not isinstance(node, yaml.MappingNode):

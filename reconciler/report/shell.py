@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from reconciler.engine.commands import Command, Comment, Variable
 from reconciler.engine.model import DifferenceKind
 from reconciler.engine.plan import Entry, Plan, plan_once_delivered
+from reconciler.errors import ReconcileError
 from reconciler.printable import escape, quote
 from reconciler.redaction import redact
 
 
-def script(plan: Plan, repository: str | None, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+def script(
+    plan: Plan, repository: str | None, environment: Mapping[str, str] | None = None, refusal: ReconcileError | None = None
+) -> Iterator[str]:
     """Yield the lines of a script for a plan, as if all that is waited for had been delivered.
 
     A comment replaces what no command can do, and names what is waited for. To name files, folders on storage may be listed.
@@ -25,10 +28,15 @@ def script(plan: Plan, repository: str | None, environment: Mapping[str, str] | 
         The URI that ``$REPO`` stands for.
     environment : `Mapping`, optional
         Variables that the commands need, such as ``RUCIO_ACCOUNT``.
+    refusal : `ReconcileError`, optional
+        Why the plan can't be executed; the script then begins with it, and ends before its first command.
     """
     yield "#!/usr/bin/env bash"
     yield comment(f"{plan.state.name}: what reconcile apply {plan.state.path} would do, as commands")
     yield "set -eu"
+    if refusal is not None:
+        yield from (comment(text) for text in (f"refused: {refusal}", *refusal.hints))
+        yield "exit 1"
     variables = {} if repository is None else {"REPO": repository}
     for name, value in {**variables, **(environment or {})}.items():
         yield f"export {name}={quote(value)}"

@@ -277,13 +277,15 @@ class Context:
 
         self._complete_runs(runs)
         chunks = [(number, list(words)) for number, words in enumerate(commands)]
+        left = len(chunks)
         stop = self.cancellation.requested
         side_by_side = self.butler.many_writers
         for number, report in self.workers.each(run_numbered, chunks, side_by_side=side_by_side, on_steps=on_steps, stop=stop):
             if report.stopped:
                 raise Interrupted
+            left -= 1
             yield number, report
-            if number < len(chunks) - 1:
+            if left:
                 self.cancellation.check()
 
     def list_command_options(self, name: str) -> frozenset[str]:

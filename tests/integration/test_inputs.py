@@ -296,6 +296,13 @@ def test_a_text_table_is_summarized_with_the_rows_and_columns_that_reading_it_gi
         (HEAD + "- type: run\n", "a record is malformed (missing key 'name')"),
         (HEAD + PARTS[2].replace(f"!uuid '{ID}'", "7"), "it has dataset IDs that are not UUIDs"),
         (HEAD + PARTS[3], f"1 associated dataset is missing from the file, for example {ID}"),
+        *(
+            (
+                f"{HEAD}- type: collection\n  collection_type: CHAINED\n  name: top\n  children: [{child}]\n",
+                "a child of top is not the name of a collection",
+            )
+            for child in ("[]", "3", "{a: 1}", "[3, null]")
+        ),
     ],
 )
 def test_each_defect_of_an_export_file_has_its_message(tmp_path: Path, text: str, message: str) -> None:
@@ -304,6 +311,24 @@ def test_each_defect_of_an_export_file_has_its_message(tmp_path: Path, text: str
     with pytest.raises(StateError) as caught:
         export_file.read(str(file))
     assert str(caught.value).startswith(f"{file}: not an export file: {message}")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("!<lsst.sphgeom.ConvexPolygon> {}", "a region without its encoded value"),
+        ("!<lsst.sphgeom.ConvexPolygon> {encoded: [1]}", "a region without its encoded value"),
+        ("!<lsst.sphgeom.ConvexPolygon> {encoded: xyz}", "a region without its encoded value"),
+        ("!<lsst.sphgeom.ConvexPolygon> 7", "a region without its encoded value"),
+    ],
+)
+def test_a_wrong_value_of_an_export_file_is_an_error_with_its_line(tmp_path: Path, value: str, problem: str) -> None:
+    file = tmp_path / "e.yaml"
+    file.write_text(f"{HEAD}- type: dimension\n  element: tract\n  records:\n  - region: {value}\n")
+    with pytest.raises(StateError) as caught:
+        export_file.read(str(file))
+    line = 1 + file.read_text().partition("region")[0].count("\n")
+    assert str(caught.value) == f"{file}:{line}: not an export file: {problem}"
 
 
 def test_datasets_associations_and_chains_of_an_export_file_are_read(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Kinds that hold datasets, on real repositories: only missing datasets are written."""
 
+import re
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -380,6 +381,18 @@ def test_an_export_file_of_another_universe_or_format_is_refused_before_anything
     file.write_text(file.read_text().replace(old, new, 1))
     assert message in bench.apply(bench.state(importing(exported)), 1)
     assert not bench.butler.collections.query("*")
+
+
+@pytest.mark.parametrize("time", ["2020-13-45 00:00:00", "yesterday", ""])
+def test_a_validity_range_that_is_no_time_is_an_error_that_names_the_table(bench: Bench, exported: Path, time: str) -> None:
+    state = bench.state(importing(exported))
+    bench.apply_and_check(state)
+    file = exported / "export.yaml"
+    text, number = re.subn(r"(!butler_time/tai/iso) ('[^']*'|\S+)", rf"\1 '{time}'", file.read_text(), count=1)
+    assert number == 1
+    file.write_text(text)
+    output = bench.run("diff", state, expect=1).output
+    assert re.match(rf'error: test\.toml:\d+: import\.x: "{time}" is not a time', output), output
 
 
 def test_a_data_id_with_another_uuid_is_a_conflict_and_nothing_is_changed(bench: Bench, exported: Path) -> None:

@@ -131,6 +131,10 @@ def test_an_apply_refuses_before_anything_with_what_needs_a_direct_butler_and_ho
     output = sqlite_bench.diff(state, 2)
     assert "3 to change" in output
     assert f"An apply is refused: Butler {url} {READ_ONLY}; 3 actions need a direct Butler (collection 2, chain 1)." in output
+    script = sqlite_bench.diff(state, 2, "--format", "shell")
+    head = script.partition("exit 1\n")[0]
+    assert f"# refused: Butler {url} {READ_ONLY}" in head
+    assert "butler " not in head.replace(f"Butler {url}", "").replace("/butler/", "")
     database = sqlite_bench.repo / "gen3.sqlite3"
     before = database.read_bytes()
     for words in (["--yes"], []):

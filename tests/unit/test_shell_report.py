@@ -6,7 +6,7 @@ from fakes import FakeAction, FakeSpec, GivenKind, address, make_plan, make_stat
 
 from reconciler.engine.commands import REPO, Command, Comment
 from reconciler.engine.model import Condition, DifferenceKind, Members, Observed
-from reconciler.errors import ObserveError
+from reconciler.errors import ObserveError, PlanError
 from reconciler.report.shell import format_command, script
 
 HEADER = ["#!/usr/bin/env bash", "# fake: what reconcile apply /states/fake.toml would do, as commands", "set -eu"]
@@ -118,3 +118,13 @@ def test_words_are_quoted_but_the_repository_stays_a_variable() -> None:
     words = "butler x \"$REPO\" '$REPO' '$REPO/y' \"it's\" ''"
     assert format_command(Command("butler", "x", REPO, "$REPO", "$REPO/y", "it's", "")) == words
     assert format_command(Comment("by hand")) == "# by hand"
+
+
+def test_the_script_of_a_refused_plan_ends_before_its_first_command() -> None:
+    kind = GivenKind()
+    kind.actions = {"a": [action("a", "make")]}
+    kind.typed = {"make": [Command("butler", "make")]}
+    plan = make_plan(make_state({"box.a": FakeSpec()}, kind))
+    made = list(script(plan, None, refusal=PlanError("it is a server", ("name another one",))))
+    assert made[2:6] == ["set -eu", "# refused: it is a server", "# name another one", "exit 1"]
+    assert made[-1] == "butler make"

@@ -6,12 +6,19 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.errors import StateError
 from reconciler.files.export_types import Encoded, Tai
 
 
 @functools.cache
 def nanoseconds(begin: str | None, end: str | None) -> tuple[int, int]:
-    """Return a validity range (ISO times in TAI, None if unbounded) in TAI nanoseconds, as the registry stores it."""
+    """Return a validity range (ISO times in TAI, None if unbounded) in TAI nanoseconds, as the registry stores it.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If one of them is not a time.
+    """
     from lsst.daf.butler import Timespan
 
     begin_nsec, end_nsec = Timespan(parse_time(begin), parse_time(end)).nsec
@@ -19,14 +26,29 @@ def nanoseconds(begin: str | None, end: str | None) -> tuple[int, int]:
 
 
 def parse_time(text: str | None) -> Any:
-    """Return an ISO time in TAI as `astropy.time.Time`."""
+    """Return an ISO time in TAI as `astropy.time.Time`; None for None.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If the text is not a time.
+    """
     from astropy.time import Time
 
-    return None if text is None else Time(text, format="iso", scale="tai")
+    try:
+        return None if text is None else Time(text, format="iso", scale="tai")
+    except (ValueError, TypeError) as error:
+        raise StateError(f'"{text}" is not a time; an export file has times such as 2024-11-08 12:00:00') from error
 
 
 def record_values(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a dimension record of an export file as the Butler's record classes take them."""
+    """Return the values of a dimension record of an export file as the Butler's record classes take them.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If a time or a region is wrong.
+    """
     values: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, Tai):
@@ -34,7 +56,10 @@ def record_values(row: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, Encoded):
             from lsst.sphgeom import Region
 
-            values[key] = Region.decode(bytes.fromhex(value))
+            try:
+                values[key] = Region.decode(bytes.fromhex(value))
+            except (ValueError, RuntimeError) as error:
+                raise StateError(f"the {key} of a dimension record is not an encoded region: {error}") from error
         else:
             values[key] = value
     return values
