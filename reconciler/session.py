@@ -41,6 +41,8 @@ FRESH = 2.0
 class Session:
     """A state file with its live systems, made by `reconciler.opening.open_session`; the end of its ``with`` statement closes it.
 
+    What live systems answered is remembered until a lock is acquired, something is changed, or ``context.forget()`` is called.
+
     Parameters
     ----------
     state : `StateFile`
@@ -129,7 +131,7 @@ class Session:
             If a chosen table needs something that doesn't exist and that no table provides. (What a table provides that isn't
             chosen makes the resource blocked.)
         reconciler.errors.ObserveError
-            If that can't be found out.
+            If it can't be found out whether what a table needs exists, or what an action needs on this machine.
         """
         chosen = select_addresses(self.state, only)
         if without:
@@ -196,7 +198,7 @@ class Session:
         reconciler.errors.PlanError
             If the plan is a renewed one itself, or something that a table needs no longer exists.
         reconciler.errors.ObserveError
-            If that can't be found out.
+            If it can't be found out whether what a table needs exists, or what an action needs on this machine.
         """
         from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
 
@@ -272,8 +274,8 @@ class Session:
     ) -> ApplyResult:
         """Execute a plan of this session: the same path as ``reconcile apply --yes``, with the same protection.
 
-        The lock is held for the whole run, every resource is observed and planned again before it is changed, and the run is
-        recorded in the journal.
+        The lock is held for the whole run, and the run is recorded in the journal. Every resource is observed and planned again
+        before it is changed; a plan of the last two seconds counts as such an observation.
 
         Unless the plan is the latest one that was made under `locked`, it is renewed first, as `renew` does: only what both plans
         contain is executed, and a resource that changed since the plan was made is not touched: its outcome is `Status.BLOCKED`.
@@ -287,8 +289,8 @@ class Session:
         prune : `bool`
             Whether to remove unwanted members, which only a plan made with ``prune=True`` does.
         prune_limit : `int`, optional
-            Number of members that may be removed, in place of the usual limits: 30 % of the members of a resource, 10 resources,
-            and nothing that a key of the state asks to remove.
+            Number of members that may be removed. Without it, at most 30 % of the members of a resource and members of at most
+            10 resources may be, and nothing that a key of the state asks to remove.
         wait : `float`
             Seconds after the start of the run until which it waits for what Rucio delivers; the time for its actions counts.
         lock_timeout : `float`

@@ -41,8 +41,8 @@ def graph(
 ) -> int:
     """Draw what needs what in a state file, in the order of an apply.
 
-    Edges that follow from others are left out. Without --status, no live system is asked. Without STATE, the only file
-    state/*.toml is drawn.
+    Edges that follow from others are left out. Without --status, no live system is asked. Without STATE, the file state/*.toml
+    is drawn, if there is only one. The exit code is 1 if a status could not be found out.
     """
     from reconciler.report.entry_status import EntryStatus
     from reconciler.report.graph_drawing import draw, format_dot, format_mermaid, format_text
@@ -50,6 +50,8 @@ def graph(
     paths = find_state_files(state)
     if len(paths) > 1:
         raise StateError("a graph is drawn of one state file; name one", tuple(map(str, paths)))
+    if output_format == "svg":
+        _find_graphviz()  # before live systems are asked
     found, statuses = _read(paths[0], merge_variables(var_files, pairs), checked=checked)
     drawing = draw(found, statuses, grouped=grouped)
     if output_format == "text":
@@ -82,8 +84,8 @@ def _read(path: Path, variables: Overrides, *, checked: bool) -> tuple[Graph, di
     return session.graph, {entry.address: find_status(entry) for entry in plan.entries}
 
 
-def _make_svg(dot: str) -> str:
-    """Return a drawing as SVG, made by Graphviz."""
+def _find_graphviz() -> str:
+    """Return the path of the program that draws; a StateError if it isn't installed."""
     program = shutil.which("dot")
     if program is None:
         hints = (
@@ -91,6 +93,12 @@ def _make_svg(dot: str) -> str:
             "or use --format mermaid or dot",
         )
         raise StateError("--format svg needs the program dot, which is not installed here", hints)
+    return program
+
+
+def _make_svg(dot: str) -> str:
+    """Return a drawing as SVG, made by Graphviz."""
+    program = _find_graphviz()
     done = subprocess.run([program, "-Tsvg"], input=dot, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ReconcileError(f"{program} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")

@@ -257,7 +257,7 @@ def bulk_options(command: C) -> C:
 
 
 def journal_option(command: C) -> C:
-    """Add the option for another journal file."""
+    """Add the option for another journal file, as the parameter ``journal``."""
     return _add(
         command,
         click.option(
@@ -271,7 +271,7 @@ def journal_option(command: C) -> C:
 
 
 def quiet_option(command: C) -> C:
-    """Add the option for one line for each state."""
+    """Add the option for one line for each state, as the parameter ``quiet``."""
     return _add(command, click.option("-q", "--quiet", is_flag=True, help="Print one line for each state."))
 
 
@@ -298,7 +298,7 @@ class SummaryFile(click.ParamType):  # type: ignore[type-arg]
 
 
 def summary_option(command: C) -> C:
-    """Add the option for a summary in Markdown."""
+    """Add the option for a summary in Markdown, as the parameter ``summary``."""
     text = "Append a summary in Markdown to this file, such as $GITHUB_STEP_SUMMARY, or one to mail."
     return _add(command, click.option("--summary", type=SummaryFile(), metavar="FILE", help=text))
 

@@ -245,7 +245,7 @@ class Outcome:
     made : `JsonObject`
         What the actions made: numbers or lists by noun.
     error : `reconciler.errors.ReconcileError` or `None`
-        Why it failed or could not be checked, with hints.
+        Why it failed, could not be checked or contradicts what exists, with hints.
     delivery : `Delivery` or `None`
         What a waiting resource has of what it waits for, if that is counted.
     """
@@ -401,7 +401,7 @@ class Observed(Generic[S]):
 
     @property
     def is_blocked(self) -> bool:
-        """Whether a condition blocks it, so that no action can complete it now."""
+        """Whether it has a condition of the kind `DifferenceKind.BLOCKED`, so that no action can complete it now."""
         return any(condition.kind is DifferenceKind.BLOCKED for condition in self.conditions)
 
 

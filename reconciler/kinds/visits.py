@@ -70,7 +70,7 @@ class DefineVisits(Action):
     visit_systems : `tuple` [`str`, ...]
         As in the table.
     whole : `bool`
-        Whether no exposure of the instrument has a visit, so that the command need not name any.
+        Whether no exposure of the instrument has all of its visits, so that the command need not name any.
     """
 
     verb: Literal["define"] = "define"
@@ -88,7 +88,9 @@ class DefineVisits(Action):
 class VisitsKind(Kind[VisitsSpec, DefineVisits]):
     """The kind of ``visits`` tables.
 
-    An apply names what it couldn't define; it doesn't count what it defined, which define-visits keeps to itself.
+    They need the instrument and the collection of its raws, whose name has no wildcards. Visits are absent while the instrument
+    is unknown, or no exposure on the sky has all of its visits. An apply names what it couldn't define; it doesn't count what it
+    defined, which define-visits keeps to itself.
     """
 
     name = "visits"

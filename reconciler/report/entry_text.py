@@ -124,7 +124,7 @@ class EntryText:
         return "nothing" if value is None else str(value)
 
     def describe_absence(self) -> str:
-        """Return what a resource that is absent would contain."""
+        """Return in one phrase what is missing: what a resource that is absent would contain, or that it doesn't exist."""
         kinds = (DifferenceKind.MAKE, DifferenceKind.WAITING)
         differences = self.entry.differences
         parts = [count_of(d.desired, d.field) for d in differences if d.members and d.field and d.kind in kinds and d.desired]

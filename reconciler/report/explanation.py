@@ -186,6 +186,11 @@ def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
         The resource.
     facts : `KnownFacts`
         What the plan doesn't know.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If an input file can't be read.
     """
     state, graph = plan.state, plan.graph
     entry = next(entry for entry in plan.entries if entry.address == address)
@@ -293,7 +298,7 @@ def _format_time(moment: datetime.datetime) -> str:
 
 
 def history_key(difference: Difference) -> tuple[str, str]:
-    """Return the kind and the field by which a history of checks knows a difference."""
+    """Return the kind and the field by which a history of checks knows a difference; of what is waited for, no field."""
     waiting = difference.kind is DifferenceKind.WAITING
     return difference.kind.value, "" if waiting else difference.field or ""
 

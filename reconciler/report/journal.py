@@ -69,7 +69,7 @@ def log_schema() -> dict[str, Any]:
 def collect_runs(
     events: Iterable[Mapping[str, Any]], since: datetime.datetime | None = None, state: Path | None = None
 ) -> list[RecordedRun]:
-    """Return the runs that began since a time and were for a state file, newest first; `None` for any."""
+    """Return the runs that began since a time, which has a time zone, and were for a state file, newest first; `None` for any."""
     runs: dict[str, RecordedRun] = {}
     for event in events:
         name = str(event["run"])
@@ -109,7 +109,7 @@ def collect_actions(
     address : `str` or `None`
         Glob that the address matches, with or without quotes; `None` for any.
     since : `datetime.datetime` or `None`
-        When they began at the earliest.
+        When they began at the earliest, with a time zone.
     state : `pathlib.Path` or `None`
         State file that the run was for.
     """

@@ -159,7 +159,10 @@ class Context:
         return find_existing_tokens(self, tokens) if tokens else set()
 
     def find_names(self, kind: str) -> Collection[str]:
-        """Return the names that exist live of one kind of token; see `reconciler.systems.existence`."""
+        """Return the names that exist live of one kind of token; none for DIDs, of which there may be millions.
+
+        See `reconciler.systems.existence`.
+        """
         return find_existing_names(self, kind)
 
     def is_down(self, system: str) -> bool:
@@ -190,7 +193,13 @@ class Context:
         return missing_classes(names)
 
     def find_missing_formatters(self, dataset_types: Sequence[str]) -> list[str]:
-        """Return the dataset types whose default formatter can't be imported; none before the repository exists."""
+        """Return the dataset types whose default formatter can't be imported; none before the repository exists.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the repository can't be opened.
+        """
         if not dataset_types or self.repository is None or not self.repository.ready:
             return []
         from reconciler.systems.butler.commands import missing_formatters
@@ -200,7 +209,8 @@ class Context:
     def find_files(self, locations: Sequence[str], pattern: str) -> list[str]:
         """Return the URIs of the files below some folders whose names match a regular expression.
 
-        The answer is cached: what is done to the Butler or to Rucio leaves files where they are.
+        The answer is cached: what is done to the Butler or to Rucio leaves files where they are. Raises
+        `reconciler.errors.ObserveError` if a folder can't be listed.
         """
         from reconciler.systems import storage
 
@@ -210,7 +220,7 @@ class Context:
         return self._found_files[key]
 
     def read_file(self, key: Hashable, read: Callable[[], T]) -> T:
-        """Return what was read of a file; cached as `find_files` is, for a bounded number of files, unless reading it fails."""
+        """Return what ``read`` returns, cached by key as `find_files` is, for at most `MOST_FILES` keys, but not an error."""
         if key in self._read_files:
             known: T = self._read_files[key]
             return known
@@ -220,11 +230,14 @@ class Context:
         return found
 
     def split_into_chunks(self, items: Sequence[T]) -> list[Sequence[T]]:
-        """Cut bulk work into chunks for the workers; a SQLite database has one writer."""
+        """Cut bulk work into chunks of at most `reconciler.systems.bulk.CHUNK` items, at least one for each worker.
+
+        A registry on SQLite has one writer, so the number of workers doesn't count there.
+        """
         return split_into_chunks(items, self.workers.width if self.butler.many_writers else 1)
 
     def pack_into_chunks(self, groups: Sequence[Sequence[T]]) -> list[list[Sequence[T]]]:
-        """Cut bulk work into chunks for the workers, without splitting a group."""
+        """Cut bulk work into chunks as `split_into_chunks` does, without splitting a group."""
         return pack_into_chunks(groups, self.workers.width if self.butler.many_writers else 1)
 
     def run_butler(self, commands: Sequence[Sequence[str]], runs: Collection[str] = ()) -> Iterator[None]:
@@ -242,7 +255,9 @@ class Context:
         Raises
         ------
         reconciler.errors.ApplyError
-            If one failed.
+            If one failed, or its worker died; those that hadn't started are cancelled.
+        reconciler.errors.ObserveError
+            If the repository can't be queried.
         reconciler.errors.Interrupted
             If the operator asked to stop; the commands that have ended stay done.
         """
@@ -270,6 +285,10 @@ class Context:
 
         Raises
         ------
+        reconciler.errors.ApplyError
+            If a subcommand could not be run at all, or its worker died.
+        reconciler.errors.ObserveError
+            If the repository can't be queried.
         reconciler.errors.Interrupted
             If the operator asked to stop: the subcommands end between two items.
         """
@@ -289,7 +308,13 @@ class Context:
                 self.cancellation.check()
 
     def list_command_options(self, name: str) -> frozenset[str]:
-        """Return the options, such as ``--incremental``, that a ``butler`` subcommand has in this environment; cached."""
+        """Return the options, such as ``--incremental``, that a ``butler`` subcommand has; none if it isn't installed. Cached.
+
+        Raises
+        ------
+        reconciler.errors.ApplyError
+            If the worker that is asked fails.
+        """
         if name not in self._command_options:
             from reconciler.systems.butler.commands import list_options
 
@@ -325,7 +350,7 @@ class Context:
         return self.stats.phase(name)
 
     def forget(self, *systems: str) -> None:
-        """Drop cached answers of some systems, or of all and of the storage, because something was changed."""
+        """Drop cached answers of some systems; without arguments, of all and of the storage."""
         if self.repository is not None and (not systems or "butler" in systems):
             self.repository.forget()
         if self.server is not None and (not systems or "rucio" in systems):

@@ -97,7 +97,9 @@ class Trouble:
 
 
 def watch_states(paths: Sequence[Path], options: DriftOptions, now: Clock = utc_now) -> Iterator[StateReport | Skipped | Trouble]:
-    """Check states, and yield what is reported of each as soon as it is known and recorded.
+    """Check states, each path once, and yield what is reported of each as soon as it is known and recorded.
+
+    At the end notifications are sent and old parts of the history are removed, as the options say.
 
     Parameters
     ----------

@@ -280,7 +280,8 @@ class Finding:
     acknowledged_by : `AcknowledgedBy` or `None`
         The acknowledgement, if the cause is acknowledged.
     changed : `bool`
-        Whether this check was the first with this difference, cause or fingerprint.
+        Whether this check was the first with this difference or cause, the first after its deadline, or, unless it is unknown or
+        acknowledged, the first with this fingerprint.
     explanation : `str`
         What is known beyond the table of causes: the resource that explains it, or that an acknowledgement ended.
     first_count : `int`
@@ -332,7 +333,7 @@ class Resolved:
     first_seen, resolved : `datetime.datetime`
         When it was first seen, and when it was found gone, in UTC.
     resolution : `str`
-        Why it is gone: "in sync", or "not in the state any more".
+        Why it is gone: "in sync", "checked again", or "not in the state any more".
     """
 
     address: str

@@ -50,7 +50,7 @@ def check_copies(
     found: dict[str, list[Condition]] = defaultdict(list)
     for did, condition in (*_find_missing_locks(context, dids, rules, now), *_find_bad_replicas(context, dids, rules)):
         found[did].append(condition)
-    return found
+    return dict(found)
 
 
 def _find_missing_locks(

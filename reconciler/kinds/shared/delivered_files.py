@@ -64,7 +64,7 @@ class Deliveries:
     Parameters
     ----------
     files : `tuple` [`DeliveredFile`, ...]
-        The files that are in Rucio, in the Butler, or in both.
+        The files that are in Rucio or in the Butler, and those that the table lists.
     datasets : `tuple` [`str`, ...]
         The Rucio datasets that exist.
     unregistered : `tuple` [`str`, ...]
@@ -99,7 +99,13 @@ class DeliveringKind(Protocol):
 
 
 def find_datasets(context: Context, patterns: Sequence[str]) -> tuple[dict[str, DidFacts], tuple[str, ...]]:
-    """Return the Rucio datasets and containers that match some patterns and exist, and the patterns that none matches."""
+    """Return the Rucio datasets and containers that match some patterns and exist, and the patterns that none matches.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If Rucio can't be queried.
+    """
     matching = {pattern: context.rucio.matching(pattern) for pattern in patterns}
     dids = [did for found in matching.values() for did in found]
     facts = context.rucio.dids(dids) if dids else {}

@@ -66,7 +66,7 @@ class ExportSource:
 
 @dataclass(frozen=True)
 class ExportParts:
-    """The parts of an export file, compared with the repository."""
+    """The parts of an export file, compared with the repository; ``chains`` has none that another table of the state defines."""
 
     datasets: Members
     certifications: Members
@@ -78,7 +78,7 @@ class ExportParts:
 
     @classmethod
     def from_members(cls, members: Iterable[Members]) -> ExportParts:
-        """Find the parts, of which none may be absent, among the members of an observed resource, without the conditions."""
+        """Return the parts, given the members of an observed resource, which must have all of them; there are no conditions."""
         parts = {part.field: part for part in members}
         return cls(
             parts["datasets"],

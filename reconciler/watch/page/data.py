@@ -185,7 +185,7 @@ class IndexRow:
     """One state of the index.
 
     ``page`` is the file name of its page, empty if it has none. ``oldest`` is the largest age of a difference that isn't
-    acknowledged, empty if none was there before.
+    acknowledged: at the check, if its result is at hand, so that it is empty if all are new, and else until now.
     """
 
     name: str
