@@ -133,6 +133,7 @@ def _open(path: Path, variables: Variables, options: ApplyOptions, sign: SignOfL
             notify=_notice,
             report_phase=sign.report_phase,
         )
+        session.context.prepare()  # the lock needs the Butler
     sign.count(address.kind for address in session.state.resources)
     return session
 

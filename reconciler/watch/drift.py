@@ -99,7 +99,7 @@ class Trouble:
 def watch_states(paths: Sequence[Path], options: DriftOptions, now: Clock = utc_now) -> Iterator[StateReport | Skipped | Trouble]:
     """Check states, each path once, and yield what is reported of each as soon as it is known and recorded.
 
-    At the end notifications are sent and old parts of the history are removed, as the options say.
+    At the end notifications are sent and old parts of the history are removed, according to the options.
 
     Parameters
     ----------
