@@ -21,11 +21,14 @@ from conftest import ROOT, STACK, Bench
 from docs_pages import Reader
 from faultproxy import FaultProxy, Handler
 from test_doctor import lines_of
+from test_kinds_of_data import VISITS, raw
 from test_truth import Template
 from truth import CASES, Broken, Case
 
 from reconciler.errors import RepositoryReadOnly
 from reconciler.opening import open_session
+from reconciler.playground import campaign
+from reconciler.playground.world import Sizes
 
 for package in ("fastapi", "safir", "uvicorn"):
     pytest.importorskip(package, reason="the packages of the Butler server are not installed")
@@ -110,6 +113,21 @@ def test_what_breaks_a_world_is_noticed_through_a_server(
     assert case.address in output
     for text in case.named:
         assert text in output
+
+
+def test_visits_are_compared_through_a_server(butler_server: ButlerServer, comcam: Bench) -> None:
+    comcam.environment["BUTLER_RUBIN_ACCESS_TOKEN"] = TOKEN
+    folder = comcam.folder / "raw" / "LSSTComCam"
+    first, second = [its for its in campaign.list_exposures(Sizes(nights=1, exposures=8)) if its.is_science][:2]
+    campaign.write_exposure(folder, first)
+    comcam.apply_and_check(comcam.state(raw(folder) + VISITS))
+    output = comcam.diff(state_of(comcam, serve(butler_server, comcam), VISITS), 0, "-v")
+    assert "1 exposures with a visit by members" in output
+    campaign.write_exposure(folder, second)
+    comcam.apply_and_check(comcam.state(raw(folder)))
+    output = comcam.diff(state_of(comcam, serve(butler_server, comcam), VISITS), 2)
+    assert f"{second.id}" in output
+    assert "exposures with a visit: 1 of 2 missing" in output
 
 
 def test_drift_watches_a_server(butler_server: ButlerServer, served_template: Template, tmp_path: Path) -> None:
