@@ -29,6 +29,8 @@ MOST_PROOFS = 2_000
 """The oldest files beyond this number are deleted."""
 LARGEST = 10_000_000
 """Bytes; a larger file is not a proof."""
+BEGINNING = 1_000
+"""Bytes of a file that contain the address."""
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,15 @@ class ProofStore:
                     found.append(proof.boundary + MARGIN)
         return max(found, default=None)
 
+    def may_have(self, address: str) -> bool:
+        """Return True if there seems to be a proof of a resource, whether or not it holds, by the beginnings of all files."""
+        text = json.dumps({"address": address})[1:-1].encode()
+        for path in self.folder.glob("*.json"):
+            with contextlib.suppress(OSError):
+                if text in _read_own_file(path, BEGINNING):
+                    return True
+        return False
+
     def record(self, proof: Proof) -> None:
         """Write a proof in place of an earlier one; if that is impossible, there is none."""
         document = {
@@ -99,13 +110,13 @@ class ProofStore:
                     path.unlink()
 
 
-def _read_own_file(path: Path) -> bytes:
-    """Read a regular file that this user owns and nobody else may write to; raise `PermissionError` for any other."""
+def _read_own_file(path: Path, most: int = LARGEST) -> bytes:
+    """Read ``most`` bytes of a regular file of this user that nobody else may write to; raise `PermissionError` for any other."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & WRITABLE_BY_OTHERS:
             raise PermissionError(f"{path} is not a file that only this user can write to")
-        return stream.read(LARGEST)
+        return stream.read(most)
 
 
 def _read_proof(document: Any) -> Proof:

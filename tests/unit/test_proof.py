@@ -74,6 +74,21 @@ def test_a_proof_of_another_claim_is_not_found(store: ProofStore, change: dict[s
     assert store.find(dataclasses.replace(CLAIM, **change)) is None  # type: ignore[arg-type]
 
 
+def test_a_resource_may_be_proven_if_a_file_of_this_user_begins_with_its_address(store: ProofStore) -> None:
+    odd = dataclasses.replace(CLAIM, address='raw."a \\ \u00e9"')
+    assert not store.may_have(odd.address)
+    store.record(PROOF)
+    assert not store.may_have(odd.address)
+    store.record(dataclasses.replace(PROOF, claim=odd, newer=frozenset(map(str, range(10_000)))))
+    assert store.may_have(odd.address)
+    assert store.may_have(CLAIM.address)
+    assert not store.may_have("raw")
+    for path in store.folder.iterdir():
+        path.chmod(0o622)
+    os.mkfifo(store.folder / "0.json")
+    assert not store.may_have(CLAIM.address)
+
+
 def test_an_earlier_proof_differs_only_in_its_inputs(store: ProofStore) -> None:
     store.record(PROOF)
     grown = dataclasses.replace(CLAIM, inputs={"t.csv": "digest", "more": "x"})

@@ -20,7 +20,7 @@ from reconciler.kinds.raw.spec import RawSpec
 from reconciler.kinds.shared.delivered_files import Deliveries
 from reconciler.kinds.shared.delivery import delivery_tokens, split_delivered, systems_for
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
-from reconciler.kinds.shared.proven_datasets import is_proven_once
+from reconciler.kinds.shared.proven_datasets import may_be_proven
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -80,7 +80,7 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         """Query the Rucio datasets, and list files at the side: those of open datasets, and all where no proof may save that."""
         batches = []
         for name, spec in desired.items():
-            of_closed = context.policy.deep or not (context.policy.quick or is_proven_once(str(Address(self.name, name))))
+            of_closed = context.policy.deep or not (context.policy.quick or may_be_proven(str(Address(self.name, name))))
             batches += prefetch_datasets(context, spec, of_closed=of_closed)
 
         def list_all() -> None:

@@ -124,9 +124,9 @@ class ProvenDatasets:
         return self.context.butler.registered_after(self.dataset_type, self.runs, boundary, MOST_NEWER)
 
 
-def is_proven_once(address: str) -> bool:
-    """Return True if there is a proof of a resource, whether or not it still holds."""
-    return ProofStore().find_listing(address) is not None
+def may_be_proven(address: str) -> bool:
+    """Return True if there seems to be a proof of a resource, whether or not it still holds."""
+    return ProofStore().may_have(address)
 
 
 def utc_now() -> datetime.datetime:
