@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +65,35 @@ def test_a_label_with_slashes_of_an_index_that_cannot_be_read_is_explained(empty
 def test_a_label_is_resolved_in_the_index_that_the_environment_contains(empty_bench: Bench, template: Path, label: str) -> None:
     empty_bench.environment["DAF_BUTLER_REPOSITORIES"] = f"{label}: {template}"
     assert "1 to change" in empty_bench.diff(state_of(empty_bench, f'uri = "{label}"'), 2)
+
+
+NO_BUTLER = """\
+import sys
+
+class NoButler:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "lsst":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, NoButler())
+from reconciler.__main__ import run
+run()
+"""
+
+
+@pytest.mark.parametrize("words", [("diff",), ("apply", "--yes"), ("list",), ("drift",), ("doctor",)])
+@pytest.mark.parametrize("index", ["", "label: /nowhere\n"])
+def test_a_butler_that_is_not_installed_is_named_with_and_without_a_repository_index(
+    tmp_path: Path, words: tuple[str, ...], index: str
+) -> None:
+    (tmp_path / "index.yaml").write_text(index)
+    state = tmp_path / "s.toml"
+    state.write_text('[reconcile]\nversion = 1\n[repository]\nuri = "label"\n[collection.a]\ntype = "RUN"\n')
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    environment["DAF_BUTLER_REPOSITORY_INDEX"] = str(tmp_path / "index.yaml") if index else ""
+    command = [sys.executable, "-c", NO_BUTLER, *words, str(state)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 1, output
+    assert "the Butler can't be imported: No module named 'lsst'" in " ".join(output.split())
+    assert "bug" not in output

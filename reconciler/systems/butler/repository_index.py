@@ -19,10 +19,13 @@ def locate_repository(uri: str, folder: Path) -> str:
     Raises
     ------
     reconciler.errors.ObserveError
-        If the name may be a label, because there is no such folder, and the index can't be read.
+        If the name may be a label, because there is no such folder, and the index can't be read, or the Butler isn't installed.
     """
     if "/" in uri:
         return uri
+    from reconciler.systems.butler.connection import import_butler
+
+    import_butler()
     from lsst.daf.butler import Butler
 
     if uri in Butler.get_known_repos():
