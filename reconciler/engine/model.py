@@ -85,7 +85,7 @@ class Status(StrEnum):
 class Comparison(StrEnum):
     """How the members of a resource were compared."""
 
-    MEMBERS = "members"
+    MEMBERS = "members"  # each was listed, or they were counted where that proves what a list would show
     PROOF = "proof"  # they were listed and agreed earlier, and are the same now
     COUNT = "count"
 

@@ -21,7 +21,7 @@ from reconciler.version import __version__
 
 MARGIN = datetime.timedelta(days=1)
 """How far the boundary is before the listing."""
-COMPARISON = 1
+COMPARISON = 2
 """Increased when kinds compare members in another way, which makes all earlier proofs void."""
 VERSION = f"{__version__}/{COMPARISON}"
 

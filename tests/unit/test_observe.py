@@ -127,6 +127,10 @@ def fail_to_ask() -> None:
     raise ObserveError("no answer")
 
 
+def find_a_wrong_input() -> None:
+    raise StateError("wrong list")
+
+
 def observe_mixed(tables: Mapping[str, FakeSpec], *kinds: FakeKind, down: str = "") -> Observation:
     given = {"box": FakeKind(), "mix": FakeKind("mix"), "did": FakeKind("did"), **{kind.name: kind for kind in kinds}}
     for kind in given.values():
@@ -158,7 +162,7 @@ def test_a_kind_that_needs_both_systems_asks_rucio_early_and_goes_on_at_the_side
 
 
 def test_a_failure_to_ask_early_is_left_to_the_observation() -> None:
-    for ask, rest in ((fail_to_ask, None), (ask_nothing, fail_to_ask)):
+    for ask, rest in ((fail_to_ask, None), (find_a_wrong_input, None), (ask_nothing, fail_to_ask)):
         observation = observe_mixed(MIXED, Prefetching("slow", ask, rest))
         assert (len(observation.observed), reasons(observation)) == (3, {})
 
