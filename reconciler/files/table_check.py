@@ -6,6 +6,7 @@ The Butler would accept a table with a wrong cell and fail at the ingest, after 
 from __future__ import annotations
 
 import csv
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,12 +44,21 @@ MOST_PROBLEMS = 5
 
 @dataclass(frozen=True)
 class _Text:
-    """The cells of a text table: the line of the header and its names, and the line and the cells of each row."""
+    """The names in the header of a text table, the cells of each row, and their lines, which are counted when one is needed."""
 
-    header_line: int
     names: Sequence[str]
-    lines: Sequence[int]
     rows: Sequence[Sequence[str]]
+    count_lines: Callable[[], Sequence[int]]
+
+    @functools.cached_property
+    def lines(self) -> Sequence[int]:
+        """The line of each row."""
+        return self.count_lines()[1:]
+
+    @functools.cached_property
+    def header_line(self) -> int:
+        """The line of the header."""
+        return self.count_lines()[0]
 
 
 @dataclass(frozen=True)
@@ -101,12 +111,12 @@ def check_table(path: str, dimensions: Iterable[str] | None, dataset_type: str) 
         return TableCheck([f"{path}: the table has no columns; the first must hold file paths, the others dimensions"])
     names = table.names[1:]
     problems = [f"{path}:{table.header_line}: {text}" for text in _find_missing_columns(names, dimensions, dataset_type)]
-    ragged = [
-        (line, f"{plural(len(row), 'cell')}, where the table has {plural(len(table.names), 'column')}")
-        for line, row in zip(table.lines, table.rows, strict=True)
-        if len(row) != len(table.names)
-    ]
-    if ragged:
+    if not set(map(len, table.rows)) <= {len(table.names)}:
+        ragged = [
+            (line, f"{plural(len(row), 'cell')}, where the table has {plural(len(table.names), 'column')}")
+            for line, row in zip(table.lines, table.rows, strict=True)
+            if len(row) != len(table.names)
+        ]
         return TableCheck(problems + _list(path, ragged))
     columns = list(zip(*table.rows, strict=True)) if table.rows else [() for _ in table.names]
     repeated = sorted({name for name in table.names if table.names.count(name) > 1})
@@ -181,21 +191,23 @@ def _parse(path: str, *, with_comments: bool) -> _Text:
     from pathlib import Path
 
     delimiter = ","
-    numbered = list(enumerate(read_text(Path(path)).splitlines(), 1))
+    lines = read_text(Path(path)).splitlines()
     if with_comments:
-        declared = [re.fullmatch(r"#\s*delimiter:\s*['\"]?(.)['\"]?\s*", line) for _, line in numbered if line.startswith("#")]
+        declared = [re.fullmatch(r"#\s*delimiter:\s*['\"]?(.)['\"]?\s*", line) for line in lines if line.startswith("#")]
         delimiter = next((match[1] for match in declared if match), " ")
-        numbered = [(number, line) for number, line in numbered if not line.startswith("#")]
-    numbered = [(number, line.rstrip(" ") if delimiter == " " else line) for number, line in numbered if line.strip()]
-    reader = csv.reader((line for _, line in numbered), delimiter=delimiter, skipinitialspace=True)
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    for row in reader:
-        lines.append(numbered[reader.line_num - 1][0])
-        rows.append(row)
-    if not rows:
-        return _Text(1, (), (), ())
-    return _Text(lines[0], [name.strip() for name in rows[0]], lines[1:], rows[1:])
+        lines = ["" if line.startswith("#") else line for line in lines]
+    filled = [line.rstrip(" ") if delimiter == " " else line for line in lines if line.strip()]
+
+    def read() -> Any:
+        return csv.reader(filled, delimiter=delimiter, skipinitialspace=True)
+
+    def count_lines() -> list[int]:
+        numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
+        reader = read()
+        return [numbers[reader.line_num - 1] for _ in reader]
+
+    header, *rows = read() if filled else [()]
+    return _Text([name.strip() for name in header], rows, count_lines)
 
 
 def _find_missing_columns(names: Sequence[str], dimensions: Iterable[str] | None, dataset_type: str) -> Iterator[str]:
@@ -214,15 +226,13 @@ def _find_wrong_cells(name: str, cells: Sequence[str], *, is_path: bool) -> Iter
         if cells and all(cell.strip().isdecimal() for cell in cells):
             yield 0, f'the first column, "{name}", must hold file paths, but contains {cells[0]}'
             return
-        yield from ((position, f"{name} is empty") for position, cell in enumerate(cells) if not cell.strip())
+        if not all(map(str.strip, cells)):
+            yield from ((position, f"{name} is empty") for position, cell in enumerate(cells) if not cell.strip())
         return
     pixels = _PIXELS.fullmatch(name)
     if pixels is not None or name in INTEGER_DIMENSIONS:
-        try:
-            numbers = [int(cell.replace("_", "?")) for cell in cells]  # int() takes 1_000
-        except ValueError:
-            pass
-        else:
+        numbers = _read_integers(cells)
+        if numbers is not None:
             first, last = _pixel_range(pixels) if pixels is not None else (None, None)
             if first is None or last is None:
                 first, last = -LARGEST, LARGEST
@@ -231,6 +241,14 @@ def _find_wrong_cells(name: str, cells: Sequence[str], *, is_path: bool) -> Iter
     for position, cell in enumerate(cells):
         if text := find_wrong_value(name, cell):
             yield position, text
+
+
+def _read_integers(cells: Sequence[str]) -> list[int] | None:
+    """Return the numbers in some cells, or None if a cell contains anything else, such as ``1_000``."""
+    try:
+        return None if "_" in "".join(cells) else list(map(int, cells))
+    except ValueError:
+        return None
 
 
 def _find_rivals(

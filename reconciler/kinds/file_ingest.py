@@ -220,8 +220,8 @@ def _compare_files(context: Context, name: str, spec: FileIngestSpec, dimensions
     if problems:
         raise StateError(problems)
     if check.data_ids and not context.policy.compares_records(len(check.data_ids)):
-        data_ids = set(check.data_ids)
-        if _have_each(context, name, spec, dimensions, data_ids):
+        data_ids = dict.fromkeys(check.data_ids)
+        if _have_each(context, name, spec, dimensions, data_ids.keys()):
             return Members("files", len(data_ids), len(data_ids))
     desired = _find_desired_files(spec, table.read(spec.table), dimensions)
     present: Collection[Hashable]
@@ -248,7 +248,7 @@ def _have_each(
     if collection is None or butler.count(spec.dataset_type, [name]) != len(data_ids):
         return False
     if collection.type == "RUN" and len(dimensions) == 1:
-        count = butler.count_in_ranges(spec.dataset_type, name, dimensions[0], {value for (value,) in data_ids})
+        count = butler.count_in_ranges(spec.dataset_type, name, dimensions[0], [value for (value,) in data_ids])
         if count is not None:
             return count == len(data_ids)
     return butler.data_ids(spec.dataset_type, [name], dimensions) == data_ids

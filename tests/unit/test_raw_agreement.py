@@ -28,13 +28,17 @@ class FakeRun:
     kind: str = "RUN"
     same_name: tuple[int, ...] = ()
     """Exposures that have the name of exposure 1."""
+    exposures: int = 4
     listed: list[str] = field(default_factory=list)
 
     def collections(self) -> Mapping[str, Any]:
         return {"raws": SimpleNamespace(type=self.kind)}
 
-    def count(self, dataset_type: str, collections: Iterable[str]) -> int:
-        return len(self.raws)
+    def count(self, dataset_type: str, collections: Iterable[str], where: str = "") -> int:
+        return sum(instrument == CAMERA or not where for instrument, _, _ in self.raws)
+
+    def nights(self, instrument: str) -> Mapping[int, int]:
+        return dict.fromkeys(range(self.exposures), 20241108)
 
     def records(self, element: str, instrument: str) -> list[Any]:
         return [SimpleNamespace(id=number) for number in range(3)]
@@ -42,7 +46,7 @@ class FakeRun:
     def record_values(self, element: str, name: str, where: str = "", instrument: str = "") -> Mapping[int, str]:
         if element == "detector":
             return {number: f"D{number}" for number in range(3)}
-        return {number: f"E{1 if number in self.same_name else number}" for number in range(6)}
+        return {number: f"E{1 if number in self.same_name else number}" for number in range(self.exposures)}
 
     def data_ids(self, dataset_type: str, collections: Iterable[str], dimensions: list[str], where: str = "") -> set[Any]:
         if len(dimensions) == 2:
@@ -82,13 +86,26 @@ def test_raws_agree_with_files_exactly_if_they_are_the_same(more: set[Raw], gone
 
 
 def test_only_raws_of_exposures_that_lack_files_are_listed() -> None:
-    run = FakeRun(FULL)
+    run = FakeRun(FULL, exposures=3)
     assert agree(run, paths_by_name(FULL), BY_NAME)
     assert run.listed == []
     part = FULL - {(CAMERA, 1, 2)}
     run = FakeRun(part)
     assert agree(run, paths_by_name(part), BY_NAME)
+    assert run.listed == [f"instrument = '{CAMERA}' AND exposure IN (1, 3)"]
+
+
+def test_exposures_of_other_collections_are_not_searched_for_raws_if_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "MOST_LISTED", 1)
+    run = FakeRun(FULL, exposures=6)
+    assert agree(run, paths_by_name(FULL), BY_NAME)
+    assert run.listed == []
+    part = FULL - {(CAMERA, 1, 2)}
+    run = FakeRun(part, exposures=6)
+    assert agree(run, paths_by_name(part), BY_NAME)
     assert run.listed == [f"instrument = '{CAMERA}' AND exposure IN (1)"]
+    swapped = {*part, (CAMERA, 5, 2)} - {(CAMERA, 0, 2)}
+    assert not agree(FakeRun(swapped, exposures=6), paths_by_name(part), BY_NAME)
 
 
 def test_all_raws_are_listed_if_many_exposures_lack_files(monkeypatch: pytest.MonkeyPatch) -> None:

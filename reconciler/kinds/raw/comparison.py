@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.model import Address, Condition, DifferenceKind, JsonObject, Members
@@ -14,14 +15,14 @@ from reconciler.kinds.raw.spec import RawSpec
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.grown_raws import GrownRaws
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_spec
-from reconciler.systems.butler.queries import with_values
+from reconciler.systems.butler.queries import of_instrument, with_values
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
 
 MOST_LISTED = 200
-"""Exposures without files of some detectors whose raws are listed; if there are more, all raws are."""
+"""Exposures without files of all detectors whose raws are listed; if there are more, all raws are."""
 
 
 def compare_with_files(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tuple[Members, Sequence[Condition]]:
@@ -85,10 +86,10 @@ def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tup
     if spec.data_id is None:
         return _compare_by_path(context, name, files.sizes(), files.excluded()), ()
     pattern = DataIdPattern.compile(spec.data_id)
-    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler lists the exposures
+    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler names the exposures
         listing = pool.submit(files.sizes)
         if not context.policy.compares_records(files.count):
-            _list_exposures(context, name)
+            pattern.read_all_names(context, spec.instrument)
     sizes = listing.result()
     if not context.policy.compares_records(len(sizes)) and _agree(context, name, spec, pattern, sizes):
         return Members("raws", len(sizes), len(sizes)), ()
@@ -135,31 +136,30 @@ def _list_exposures(context: Context, name: str) -> Set[tuple[Any, ...]]:
 def _agree(context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, paths: Collection[str]) -> bool:
     """Return True if each file is one ingested raw and each raw one file, without listing the raws.
 
-    A RUN collection contains one raw for each exposure and detector. So if it has raws of the exposures of the files and of no
-    others, and as many as there are files, and the files of most exposures are of all detectors, then those exposures have all
-    of theirs, once the raws of the others were listed and agree.
+    A RUN collection contains one raw for each exposure and detector. So if it has as many as there are files, and the raws of
+    all exposures without files of some detectors were listed and agree, then the other exposures have all of theirs.
     """
-    keys = pattern.find_keys(paths)
-    if len(keys) < len(paths) or context.butler.count("raw", [name]) != len(keys) or not _is_run(context, name):
+    butler, keys = context.butler, pattern.find_keys(paths)
+    counts = {butler.count("raw", [name]), butler.count("raw", [name], of_instrument(spec.instrument)), len(keys)}
+    if len(keys) < len(paths) or len(counts) > 1 or not _is_run(context, name):
         return False
-    obs_ids, full_names = pattern.read_names(context, spec.instrument)
-    records = context.butler.records("detector", instrument=spec.instrument)
-    detectors = {full_names.get(record.id, record.id) for record in records}
-    exposures = _list_exposures(context, name)
-    numbers = {obs_ids.get(number, number): number for its, number in exposures if its == spec.instrument}
-    files = Counter(exposure for exposure, _ in keys)
-    if not len(exposures) == len(numbers) == len(files) or numbers.keys() != files.keys():
+    names, detectors = pattern.read_all_names(context, spec.instrument)
+    numbers = {exposure: number for number, exposure in names.items()}
+    files = Counter(map(itemgetter(0), keys))
+    if len(numbers) < len(names) or not files.keys() <= numbers.keys():
         return False
-    if not {detector for _, detector in keys} <= detectors:
+    if not set(map(itemgetter(1), keys)) <= set(detectors.values()):
         return False
-    partial = {exposure for exposure, number in files.items() if number < len(records)}
-    if len(partial) > MOST_LISTED:
+    complete = {exposure for exposure, number in files.items() if number == len(detectors)}
+    others = numbers.keys() - complete
+    if len(others) > MOST_LISTED:  # such as exposures whose raws are in another collection
+        others = {names[number] for _, number in _list_exposures(context, name)} - complete
+    if len(others) > MOST_LISTED:
         rows = _list_data_ids(context, name)
         return keys == set(pattern.convert(context, spec.instrument, rows).values())
-    where = with_values(spec.instrument, "exposure", sorted(numbers[exposure] for exposure in partial))
-    dimensions = ["instrument", "exposure", "detector"]
-    rows = context.butler.data_ids("raw", [name], dimensions, where) if partial else set()
-    return {key for key in keys if key[0] in partial} == set(pattern.convert(context, spec.instrument, rows).values())
+    where = with_values(spec.instrument, "exposure", sorted(numbers[exposure] for exposure in others))
+    rows = butler.data_ids("raw", [name], ["instrument", "exposure", "detector"], where) if others else set()
+    return {key for key in keys if key[0] not in complete} == set(pattern.convert(context, spec.instrument, rows).values())
 
 
 def _is_run(context: Context, name: str) -> bool:

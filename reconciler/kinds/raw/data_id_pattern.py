@@ -34,9 +34,11 @@ class DataIdPattern:
 
     def find_keys(self, paths: Iterable[str]) -> set[tuple[Any, ...]]:
         """Return exposure and detector of each path; fewer than there are paths if some don't match, or are of the same raw."""
-        groups = ("obs_id" if self.by_obs_id else "exposure", "full_name" if self.by_full_name else "detector")
+        groups = self.pattern.groupindex
+        exposure = groups["obs_id" if self.by_obs_id else "exposure"]
+        detector = groups["full_name" if self.by_full_name else "detector"]
         matches = map(self.pattern.search, paths)
-        keys: set[tuple[Any, ...]] = {key for match in matches if match and None not in (key := match.group(*groups))}
+        keys: set[tuple[Any, ...]] = {key for match in matches if match and None not in (key := match.group(exposure, detector))}
         if not self.by_obs_id:
             keys = {(int(exposure), detector) for exposure, detector in keys if exposure.isdecimal()}
         if not self.by_full_name:
@@ -83,6 +85,14 @@ class DataIdPattern:
         read = functools.partial(context.butler.record_values, instrument=instrument)
         obs_ids = read("exposure", "obs_id", where) if self.by_obs_id else {}
         return obs_ids, read("detector", "full_name") if self.by_full_name else {}
+
+    def read_all_names(self, context: Context, instrument: str) -> tuple[Mapping[int, Any], Mapping[int, Any]]:
+        """Return what the pattern finds of each exposure and each detector of an instrument, by their numbers."""
+        obs_ids, full_names = self.read_names(context, instrument)
+        exposures = obs_ids if self.by_obs_id else {number: number for number in context.butler.nights(instrument)}
+        if self.by_full_name:
+            return exposures, full_names
+        return exposures, {record.id: record.id for record in context.butler.records("detector", instrument=instrument)}
 
     def to_member(self, exposure: Any, detector: Any) -> JsonObject:
         """Return exposure, detector and night of a raw."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.kinds.raw.batches import RAWS_PER_BATCH, list_raws
 from reconciler.kinds.raw.data_id_pattern import DataIdPattern, find_night
-from reconciler.kinds.raw.files import RawNames, locate
+from reconciler.kinds.raw.files import RawNames
 from reconciler.kinds.raw.spec import RawSpec
 from reconciler.kinds.shared.delivered_files import NO_DETECTOR, DeliveredFile, Deliveries, RefBatches, RegisteredFiles
+from reconciler.kinds.shared.local_folders import LocalFolders
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 def list_deliveries(context: Context, name: str, spec: RawSpec) -> Deliveries:
     """Return the raws that are in Rucio, in the Butler, or in both."""
     registered = RegisteredFiles.query(context, spec.delivered_by)
-    names, locations = RawNames.compile(spec), spec.list_locations()
-    files = {locate(locations, file.name): (file, did) for file, did in registered.files.values() if names.match(file.name)}
+    names, folders = RawNames.compile(spec), LocalFolders(spec.list_locations())
+    datasets = dict(registered.files.values())
+    files = {folders.locate(file.name): (file, datasets[file]) for file in names.select(datasets)}
     if spec.data_id is None:
         raws = _pair_by_path(context, name, files)
     else:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import fnmatch
 import functools
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.engine.model import Condition, DifferenceKind
 from reconciler.kinds.raw.spec import RawSpec
 from reconciler.kinds.shared.delivered_files import find_datasets
-from reconciler.kinds.shared.delivery import local_path
 from reconciler.kinds.shared.grown_raws import FilePart, digest_files
+from reconciler.kinds.shared.local_folders import LocalFolders
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
-    from reconciler.systems.rucio.facts import DidFacts
+    from reconciler.systems.rucio.facts import DidFacts, FileFacts
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,11 @@ class RawNames:
         patterns = [_translate(pattern) for pattern in spec.exclude]
         return cls(re.compile(spec.files), re.compile("|".join(patterns)) if patterns else None)
 
-    def match(self, path: str) -> bool:
-        """Return True for a raw of the table."""
-        return self.wanted.search(path) is not None and not self.excludes(path)
+    def select(self, files: Iterable[FileFacts]) -> list[FileFacts]:
+        """Return the files that are raws of the table."""
+        search = self.wanted.search
+        wanted = [file for file in files if search(file.name)]
+        return wanted if self.excluded is None else [file for file in wanted if not self.excludes(file.name)]
 
     def excludes(self, path: str) -> bool:
         """Return True for a file that the table excludes."""
@@ -97,26 +99,27 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> RawFiles:
     opened = _find_open(facts)
     closed = {did: found for did, found in facts.items() if did not in opened}
     in_open_datasets = context.rucio.files(opened)  # one list for all of them
-    names, locations = RawNames.compile(spec), spec.list_locations()
+    names, folders = RawNames.compile(spec), LocalFolders(spec.list_locations())
 
     def list_raws(did: str) -> dict[str, int]:
-        return {file.name: file.size for file in context.rucio.files([did]) if names.match(file.name)}
+        return {file.name: file.size for file in names.select(context.rucio.files([did]))}
 
+    @functools.cache
     def find_sizes() -> dict[str, int]:
         listed = context.rucio.files_by_dataset(list(facts)).values()
-        return {locate(locations, file.name): file.size for files in listed for file in files if names.match(file.name)}
+        return {folders.locate(file.name): file.size for files in listed for file in names.select(files)}
 
     def find_excluded() -> list[str]:
         if names.excluded is None:
             return []
-        return [locate(locations, file.name) for file in context.rucio.files(list(facts)) if names.excludes(file.name)]
+        return [folders.locate(file.name) for file in context.rucio.files(list(facts)) if names.excludes(file.name)]
 
     parts = {}
     for did, found in facts.items():
         digest = f"{found.length} {found.bytes} {found.updated_at}" if did in closed else digest_files(list_raws(did))
         parts[did] = FilePart(digest, functools.partial(list_raws, did))
     count = sum(found.length or 0 for found in closed.values()) + len(in_open_datasets)
-    return RawFiles(count, parts, functools.partial(locate, locations), find_sizes, find_excluded, conditions)
+    return RawFiles(count, parts, folders.locate, find_sizes, find_excluded, conditions)
 
 
 def _find_open(facts: Mapping[str, DidFacts]) -> list[str]:
@@ -128,15 +131,3 @@ def prefetch_datasets(context: Context, spec: RawSpec, *, of_closed: bool) -> li
     """Query the Rucio datasets of a table, and return those whose files will be listed together, of closed ones if asked for."""
     facts, _ = find_datasets(context, spec.delivered_by)
     return [batch for batch in (_find_open(facts), list(facts) if of_closed else []) if batch]
-
-
-def locate(locations: Sequence[str], name: str) -> str:
-    """Return the path here of a file in Rucio: below the location whose end its name repeats, which gives the shortest path."""
-    folder, slash, base = name.rpartition("/")
-    return _locate_folder(tuple(locations), folder + slash) + base
-
-
-@functools.lru_cache(maxsize=10_000)
-def _locate_folder(locations: tuple[str, ...], folder: str) -> str:
-    """Return where the files of a folder in Rucio are here; both end with a slash, or are empty."""
-    return min((local_path(location, f"{folder}x") for location in locations), key=len)[:-1]

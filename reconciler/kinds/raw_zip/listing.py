@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.engine.model import Condition, DifferenceKind, JsonObject
-from reconciler.kinds.raw.files import locate
 from reconciler.kinds.raw_zip.spec import RawZipSpec
 from reconciler.kinds.shared.delivered_files import find_datasets
 from reconciler.kinds.shared.grown_raws import digest_files
+from reconciler.kinds.shared.local_folders import LocalFolders
 from reconciler.kinds.shared.nights import Nights
 
 if TYPE_CHECKING:
@@ -177,17 +177,17 @@ def _sort_files(spec: RawZipSpec, files: Mapping[str, FileFacts], nights: Collec
     records: dict[tuple[str, str], str] = {}
     rivals: dict[str, list[ExposureZip]] = {}
     strays: list[str] = []
-    names = sorted(files)
+    names, folders = sorted(files), LocalFolders(spec.locations)
     for name in names:
         if found := RECORDS.search(name):
-            records[found["night"], found["obs_id"]] = locate(spec.locations, name)
+            records[found["night"], found["obs_id"]] = folders.locate(name)
     for name in names:
         found = ZIP.search(name)
         if found is None:
             strays += [] if RECORDS.search(name) else [name]
         elif int(found["night"]) in nights:
             beside = records.get((found["night"], found["obs_id"]), "")
-            path, size = locate(spec.locations, name), files[name].size
+            path, size = folders.locate(name), files[name].size
             zipped = ExposureZip(found["obs_id"], int(found["night"]), path, size, beside)
             rivals.setdefault(zipped.obs_id, []).append(zipped)
     zips = {obs_id: its[0] for obs_id, its in rivals.items() if len(its) == 1}

@@ -257,16 +257,3 @@ def _describe(patterns: Sequence[str], delivery: Delivery, unregistered: Sequenc
         return f"waiting for {', '.join(patterns)}, not registered in Rucio yet"
     rest = f"; {', '.join(unregistered)} not registered in Rucio yet" if unregistered else ""
     return f"waiting for {', '.join(patterns)}, {delivery.available:,} of {delivery.wanted:,} files here{rest}"
-
-
-def local_path(location: str, name: str) -> str:
-    """Return where a file that Rucio delivers is below a location, which may end with the first parts of the file's name.
-
-    ``…/raw/LSSTComCam`` and ``LSSTComCam/20241108/x.fits`` make ``…/raw/LSSTComCam/20241108/x.fits``.
-    """
-    folder = location.rstrip("/")
-    parts = name.split("/")
-    for count in range(len(parts) - 1, 0, -1):
-        if folder.endswith("/" + "/".join(parts[:count])):
-            return "/".join([folder, *parts[count:]])
-    return f"{folder}/{name}"

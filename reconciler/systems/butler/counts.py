@@ -120,7 +120,7 @@ class DatasetCounter:
             None if these are not natural numbers, or form more than `MOST_RANGES` ranges, so that they can't be counted so.
         """
         names = self.definitions.searchable(dataset_type, [collection])
-        ranges = find_ranges(values) if all(type(value) is int and value >= 0 for value in values) else []
+        ranges = find_ranges(values) if set(map(type, values)) == {int} and min(values) >= 0 else []
         if not 0 < len(ranges) <= MOST_RANGES:
             return None
         if not names:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from reconciler.errors import did_you_mean
@@ -25,6 +26,11 @@ def on_sky(*, records_sky: bool) -> str:
     than version 7.
     """
     return f"{POINTED} AND {SEES_SKY}" if records_sky else POINTED
+
+
+def of_instrument(instrument: str) -> str:
+    """Return the expression for datasets of an instrument."""
+    return f"instrument = '{instrument}'"
 
 
 def with_values(instrument: str, dimension: str, values: Iterable[Any], where: str = "") -> str:
@@ -53,13 +59,11 @@ def with_value_range(instrument: str, dimension: str, values: Sequence[int]) -> 
 
 def find_ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
     """Return the first and the last number of each gapless range that some numbers form, in order."""
-    ranges: list[tuple[int, int]] = []
-    for number in sorted(set(numbers)):
-        if ranges and number == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], number)
-        else:
-            ranges.append((number, number))
-    return ranges
+    ordered = sorted(set(numbers))
+    gaps = [(before, after) for before, after in pairwise(ordered) if after > before + 1]
+    firsts = [*ordered[:1], *(after for _, after in gaps)]
+    lasts = [*(before for before, _ in gaps), *ordered[-1:]]
+    return list(zip(firsts, lasts, strict=True))
 
 
 def in_ranges(dimension: str, ranges: Iterable[tuple[int, int]]) -> str:

@@ -15,13 +15,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote_plus
 
 from reconciler.counts import plural
 from reconciler.patterns import is_glob
 from reconciler.systems.rucio.connection import RucioConnection
 from reconciler.systems.rucio.errors import IncompleteAnswer, translate_read_errors
-from reconciler.systems.rucio.facts import DidFacts, FileFacts, did_facts, did_keys, read_rows, split_did
-from reconciler.systems.rucio.requests import post_rows
+from reconciler.systems.rucio.facts import DidFacts, FileFacts, did_facts, did_keys, not_a_record, read_rows, split_did
+from reconciler.systems.rucio.requests import get_rows, post_rows
 
 DIDS_PER_CALL = 1000
 """The server refuses more, with a message of megabytes."""
@@ -37,6 +38,10 @@ MOST_PARENTS_QUERIED = 20
 DIDS_PER_ATTACHMENT = 500
 MANY_FILES = 20_000
 """From so many files on, several calls side by side list them; a server takes a second for 50,000."""
+LISTED_ALONE = 1000
+"""Closed datasets with so many files are listed one by one: lines that don't repeat the dataset cost a server a fifth less."""
+LISTS_AT_ONCE = 2
+"""Such lists side by side; four cost a server with two processors 15 % more, since its threads wait for each other."""
 
 
 def batches(dids: Sequence[str], size: int = DIDS_PER_CALL) -> list[Sequence[str]]:
@@ -228,10 +233,34 @@ class DidCatalog:
         if not datasets:
             return
         facts = self.query(datasets)
+        lengths = {did: facts[did].length or 0 for did in datasets if did in facts}
+        large = {did: length for did, length in lengths.items() if length >= LISTED_ALONE}
+        rest = [did for did in datasets if did not in large]
+        with ThreadPoolExecutor(LISTS_AT_ONCE) as pool:
+            for did, files in zip(large, pool.map(self._read_alone, large, large.values()), strict=True):
+                self._connection.cache(("files", did), files)
         with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
-            for found in pool.map(functools.partial(self._read_batch, facts=facts), _split_by_files(datasets, facts)):
+            for found in pool.map(functools.partial(self._read_batch, facts=facts), _split_by_files(rest, facts)):
                 for did, files in found.items():
                     self._connection.cache(("files", did), files)
+
+    def _read_alone(self, did: str, length: int) -> list[FileFacts]:
+        def read() -> list[FileFacts]:
+            files = self._list_alone(did)
+            _check_count(did, len(files), length)
+            return files
+
+        return self._connection.read(read, did, endpoint="files")
+
+    def _list_alone(self, did: str) -> list[FileFacts]:
+        """List the files of a dataset, each once; none if it has gone meanwhile."""
+        from rucio.common.exception import DataIdentifierNotFound
+
+        path = "/".join(["dids", *map(quote_plus, split_did(did)), "files"])
+        try:
+            return list(dict.fromkeys(map(_read_file, get_rows(self._connection.client, path))))
+        except DataIdentifierNotFound:
+            return []
 
     def _read_batch(self, datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> dict[str, list[FileFacts]]:
         found = self._connection.read(functools.partial(self._read_files, datasets, facts), endpoint="files")
@@ -246,17 +275,18 @@ class DidCatalog:
         if not any(rows.get(did) for did in repeated) or not all(_is_doubled(rows.get(did, ())) for did in repeated):
             counts |= self._count_files(opened)
         for did, count in counts.items():
-            found = len(listed.get(did, ()))
-            if count is not None and found != count:
-                raise IncompleteAnswer(f"{did}: {plural(found, 'file')} listed, {count:,} recorded")
+            if count is not None:
+                _check_count(did, len(listed.get(did, ())), count)
         return listed
 
     def _list_files(self, datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
-        listed: dict[str, list[FileFacts]] = defaultdict(list)
-        for row in read_rows(post_rows(self._connection.client, "dids/bulkfiles", {"dids": did_keys(datasets)}), "scope", "name"):
-            file = FileFacts(row["scope"], row["name"], row["bytes"] or 0, row.get("adler32") or "")
-            listed[f"{row['parent_scope']}:{row['parent_name']}"].append(file)
-        return listed
+        listed: dict[tuple[str, str], list[FileFacts]] = defaultdict(list)
+        for row in post_rows(self._connection.client, "dids/bulkfiles", {"dids": did_keys(datasets)}):
+            try:
+                listed[row["parent_scope"], row["parent_name"]].append(_read_file(row))
+            except (KeyError, TypeError) as error:
+                raise not_a_record(row) from error
+        return {f"{scope}:{name}": files for (scope, name), files in listed.items()}
 
     def _count_files(self, datasets: Sequence[str]) -> dict[str, int]:
         """Count the files of open datasets, which have no recorded length, if the list of them may have been cut.
@@ -289,6 +319,20 @@ class DidCatalog:
         """Add datasets and containers to a container."""
         for batch in batches(dids, DIDS_PER_ATTACHMENT):
             self._connection.write(f"attach to {container}", functools.partial(_attach, container, did_keys(batch)))
+
+
+def _read_file(row: Any) -> FileFacts:
+    """Read a record of a list of files."""
+    try:
+        return FileFacts(row["scope"], row["name"], row["bytes"] or 0, row.get("adler32") or "")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise not_a_record(row) from error
+
+
+def _check_count(did: str, listed: int, recorded: int) -> None:
+    """Raise an error if a list has another number of files than Rucio records or counts."""
+    if listed != recorded:
+        raise IncompleteAnswer(f"{did}: {plural(listed, 'file')} listed, {recorded:,} recorded")
 
 
 def _attach(container: str, keys: list[dict[str, str]], client: Any) -> None:

@@ -227,5 +227,10 @@ def read_rows(answer: Any, *keys: str) -> Iterator[Any]:
         raise json.JSONDecodeError("not JSON", str(answer)[:200], 0)
     for row in answer:
         if keys and (not isinstance(row, dict) or any(key not in row for key in keys)):
-            raise json.JSONDecodeError("not a record", str(row)[:200], 0)
+            raise not_a_record(row)
         yield row
+
+
+def not_a_record(row: object) -> json.JSONDecodeError:
+    """Return the error for a part of a response that is JSON, but not the record that was expected."""
+    return json.JSONDecodeError("not a record", str(row)[:200], 0)
