@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.model import Condition, DifferenceKind, JsonObject, Members, Observed
-from reconciler.kinds.tagged.selection import count_desired, find_desired, resolve_listed
+from reconciler.kinds.tagged.selection import count_desired, count_of_all_detectors, find_desired, resolve_listed
 from reconciler.kinds.tagged.spec import TaggedSpec
 
 if TYPE_CHECKING:
@@ -44,13 +44,15 @@ def _compare_by_counts(context: Context, name: str, spec: TaggedSpec) -> Members
     the last count.
     """
     count = sum(context.butler.count(dataset_type, [name]) for dataset_type in spec.dataset_types)
-    if context.policy.deep or not context.policy.is_large(count) or count_desired(context, spec) != count:
-        return None
-    if not _have_each_listed(context, name, spec):
+    if context.policy.deep or not context.policy.is_large(count):
         return None
     if context.policy.compares_by_count(count):
-        return Members.counted("members", count)
-    return Members("members", count, count) if _count_from_sources(context, name, spec) == count else None
+        agree = count_desired(context, spec) == count and _have_each_listed(context, name, spec)
+        return Members.counted("members", count) if agree else None
+    if count_of_all_detectors(context, spec) != count and count_desired(context, spec) != count:
+        return None
+    agree = _have_each_listed(context, name, spec) and _count_from_sources(context, name, spec) == count
+    return Members("members", count, count) if agree else None
 
 
 def _have_each_listed(context: Context, name: str, spec: TaggedSpec) -> bool:

@@ -12,6 +12,8 @@ from reconciler.errors import ObserveError
 from reconciler.kinds.shared.names import explain_unknown_type, is_coming
 from reconciler.kinds.tagged.spec import TaggedSpec
 
+RAW_DIMENSIONS = {"instrument", "exposure", "detector"}
+
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
@@ -65,6 +67,22 @@ def count_desired(context: Context, spec: TaggedSpec) -> int | None:
             with _named_expression(spec.where):
                 count += context.butler.count(dataset_type, spec.sources, spec.where)
     return count
+
+
+def count_of_all_detectors(context: Context, spec: TaggedSpec) -> int | None:
+    """Return how many raws of the listed visits or exposures there are at most: one RUN collection has no more than these.
+
+    It is calculated, and a fifth of the time of counting those that exist. None if they may be of several RUN collections, or
+    more than visits or exposures select them.
+    """
+    if not spec.listed_dimension or spec.ids or spec.where or len(spec.dataset_types) > 1 or len(spec.sources) > 1:
+        return None
+    source = context.butler.collections().get(spec.sources[0])
+    definition = context.butler.dataset_types().get(spec.dataset_types[0])
+    if source is None or source.type != "RUN" or definition is None or set(definition.dimensions) != RAW_DIMENSIONS:
+        return None
+    _, exposures, undefined = resolve_listed(context, spec, definition.dimensions)
+    return None if undefined else len(exposures) * len(context.butler.records("detector", instrument=spec.instrument))
 
 
 def _find_listed(context: Context, spec: TaggedSpec, dataset_type: str) -> tuple[list[DatasetRef], list[Condition]]:

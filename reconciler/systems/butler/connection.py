@@ -249,8 +249,9 @@ class ButlerConnection:
         reconciler.errors.ObserveError
             As `status` does.
         """
-        if not self.ready:
-            return ""
+        return self.cached("identity", self._find_identity) if self.ready else ""
+
+    def _find_identity(self) -> str:
         if self.is_server:
             return server.find_place(self.config())
         url, namespace = registry_of(self.config())
