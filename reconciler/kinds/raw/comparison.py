@@ -86,10 +86,11 @@ def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tup
     if spec.data_id is None:
         return _compare_by_path(context, name, files.sizes(), files.excluded()), ()
     pattern = DataIdPattern.compile(spec.data_id)
-    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler names the exposures
+    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler names the exposures and counts the raws
         listing = pool.submit(files.sizes)
         if not context.policy.compares_records(files.count):
             pattern.read_all_names(context, spec.instrument)
+            _count_raws(context, name, spec)
     sizes = listing.result()
     if not context.policy.compares_records(len(sizes)) and _agree(context, name, spec, pattern, sizes):
         return Members("raws", len(sizes), len(sizes)), ()
@@ -139,9 +140,8 @@ def _agree(context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, p
     A RUN collection contains one raw for each exposure and detector. So if it has as many as there are files, and the raws of
     all exposures without files of some detectors were listed and agree, then the other exposures have all of theirs.
     """
-    butler, keys = context.butler, pattern.find_keys(paths)
-    counts = {butler.count("raw", [name]), butler.count("raw", [name], of_instrument(spec.instrument)), len(keys)}
-    if len(keys) < len(paths) or len(counts) > 1 or not _is_run(context, name):
+    keys = pattern.find_keys(paths)
+    if len(keys) < len(paths) or _count_raws(context, name, spec) != {len(keys)} or not _is_run(context, name):
         return False
     names, detectors = pattern.read_all_names(context, spec.instrument)
     numbers = {exposure: number for number, exposure in names.items()}
@@ -158,8 +158,15 @@ def _agree(context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, p
         rows = _list_data_ids(context, name)
         return keys == set(pattern.convert(context, spec.instrument, rows).values())
     where = with_values(spec.instrument, "exposure", sorted(numbers[exposure] for exposure in others))
-    rows = butler.data_ids("raw", [name], ["instrument", "exposure", "detector"], where) if others else set()
-    return {key for key in keys if key[0] not in complete} == set(pattern.convert(context, spec.instrument, rows).values())
+    dimensions = ["instrument", "exposure", "detector"]
+    rows = context.butler.data_ids("raw", [name], dimensions, where) if others else set()
+    partial = files.keys() - complete
+    return {key for key in keys if key[0] in partial} == set(pattern.convert(context, spec.instrument, rows).values())
+
+
+def _count_raws(context: Context, name: str, spec: RawSpec) -> set[int]:
+    """Return the number of all raws of a collection and that of the instrument's raws, which is one number if they agree."""
+    return {context.butler.count("raw", [name]), context.butler.count("raw", [name], of_instrument(spec.instrument))}
 
 
 def _is_run(context: Context, name: str) -> bool:
