@@ -136,7 +136,7 @@ def run_plan(
     journal = Journal(journal_path or state_folder() / "journal.jsonl")
     recorded = bool(plan.actions) or any(entry.has(DifferenceKind.WAITING) for entry in plan.entries)
     if recorded:
-        counts = {"actions": len(plan.actions), "by_count": len(plan.compared_by_count)}
+        counts = {"actions": len(plan.permitted_actions), "by_count": len(plan.compared_by_count)}
         journal.begin(
             state=str(plan.state.path.resolve()),
             digest=plan.state.digest,

@@ -118,10 +118,12 @@ class Plan:
     @property
     def permitted_actions(self) -> list[Action]:
         """The actions that may be executed: all, unless this repeats an earlier plan, of which a part is refused now."""
+        return [action for action in self.actions if self.permits(action)]
+
+    def permits(self, action: Action) -> bool:
+        """Return True for an action that may be executed."""
         allowed = self.limits.allowed
-        if allowed is None:
-            return self.actions
-        return [action for action in self.actions if _permits(allowed.get(action.address, frozenset()), action.verb)]
+        return allowed is None or _permits(allowed.get(action.address, frozenset()), action.verb)
 
     @property
     def differing(self) -> list[Entry]:

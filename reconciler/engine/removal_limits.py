@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.counts import plural
+from reconciler.engine.model import Action
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import RemovalRefused
 
@@ -13,13 +16,13 @@ MOST_RESOURCES = 10
 
 
 def count_removals(plan: Plan) -> int:
-    """Return the number of members that a plan removes."""
-    return sum(len(action.removes) for action in plan.actions)
+    """Return the number of members that a plan removes, without those of actions that it doesn't permit."""
+    return sum(len(action.removes) for action in plan.permitted_actions)
 
 
 def count_pruned(plan: Plan) -> int:
     """Return the number of members that a plan removes because of --prune, and not because a key of the state asks for it."""
-    return sum(len(action.removes) for action in plan.actions if not action.removes_by_key)
+    return sum(len(action.removes) for action in plan.permitted_actions if not action.removes_by_key)
 
 
 def check_removal_limits(plan: Plan, limit: int | None) -> None:
@@ -44,8 +47,12 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
             text = f"{plural(count, 'member')} would be removed, more than --prune-limit {limit:,}"
             raise RemovalRefused(text, count, ("nothing was changed",))
         return
-    losing = [entry for entry in plan.entries if any(action.removes for action in entry.actions)]
-    problems = [text for entry in losing for text in _check_share(entry)]
+    losing = [
+        (entry, removing)
+        for entry in plan.entries
+        if (removing := [action for action in entry.actions if action.removes and plan.permits(action)])
+    ]
+    problems = [text for entry, removing in losing for text in _check_share(entry, removing)]
     if len(losing) > MOST_RESOURCES:
         problems.append(f"{len(losing):,} resources would lose members, more than {MOST_RESOURCES}")
     if problems:
@@ -53,10 +60,10 @@ def check_removal_limits(plan: Plan, limit: int | None) -> None:
         raise RemovalRefused(problems, count, (hint,))
 
 
-def _check_share(entry: Entry) -> list[str]:
+def _check_share(entry: Entry, removing: Sequence[Action]) -> list[str]:
     """Return what is beyond the limits: too large a share of the members, or any that a key of the state asks to remove."""
-    asked = [f"{entry.address}: {action.reason}" for action in entry.actions if action.removes and action.removes_by_key]
-    lost = sum(len(action.removes) for action in entry.actions if not action.removes_by_key)
+    asked = [f"{entry.address}: {action.reason}" for action in removing if action.removes_by_key]
+    lost = sum(len(action.removes) for action in removing if not action.removes_by_key)
     parts = entry.observed.members if entry.observed is not None else ()
     total = max((part.present + len(part.unwanted) for part in parts if part.unwanted), default=lost)
     if lost <= LARGEST_SHARE * total:

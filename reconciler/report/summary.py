@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.engine.model import DifferenceKind
 from reconciler.engine.plan import Plan
+from reconciler.engine.removal_limits import count_removals
 
 WITHOUT_ACTION = (
     ("waiting", DifferenceKind.WAITING),
@@ -55,9 +56,9 @@ def summarize(plan: Plan) -> PlanSummary:
         to_change=sum(bool(entry.actions) for entry in plan.entries),
         unknown=len(plan.unknown),
         with_unwanted=sum(entry.has(DifferenceKind.REMOVE) for entry in plan.entries),
-        removals=sum(len(action.removes) for action in plan.actions),
+        removals=count_removals(plan),
         by_count=len(plan.compared_by_count),
-        actions=len(plan.actions),
+        actions=len(plan.permitted_actions),
         datasets=cost.datasets,
         bytes=cost.size,
         **counts,

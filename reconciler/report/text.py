@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.engine.kind import Kind
 from reconciler.engine.model import Action, DifferenceKind, Members
 from reconciler.engine.plan import Entry, Plan
+from reconciler.engine.removal_limits import count_pruned, count_removals
 from reconciler.errors import ReconcileError
 from reconciler.report import summary
 from reconciler.report.entry_text import COLOURS, EntryText
@@ -262,7 +263,7 @@ def summarize(plan: Plan, elapsed: float) -> Line:
     if counts.with_unwanted:
         verb = "contains" if counts.with_unwanted == 1 else "contain"
         text += f" {plural(counts.with_unwanted, 'resource')} {verb} unwanted members (see --prune)."
-    moved = sum(len(action.removes) for action in plan.actions if action.removes_by_key)
+    moved = count_removals(plan) - count_pruned(plan)
     if moved:
         text += f" {plural(moved, 'member')} to remove, as the state asks."
     # What could not be checked may contain unwanted members.

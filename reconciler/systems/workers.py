@@ -94,7 +94,7 @@ class Workers:
         reconciler.errors.WorkerDied
             If a worker ended; observing again shows what is left to do.
         reconciler.errors.ApplyError
-            If a chunk failed; chunks that had not started are cancelled.
+            If a chunk failed; chunks that had not started are cancelled, and those that run are waited for.
         """
         if self._pool is None:
             self._pool = self._start()
@@ -106,10 +106,15 @@ class Workers:
                 for future in self._watch(futures, begun, on_steps, stop):
                     yield self._result(future)
             finally:
-                for future in futures:
-                    with contextlib.suppress(NotImplementedError):  # Parsl can't cancel
-                        if not future.done():
-                            future.cancel()
+                self._end(futures, stop)
+
+    def _end(self, futures: Sequence[Future[T]], stop: Callable[[], bool]) -> None:
+        """Cancel the chunks that haven't started, and wait for those that run: the caller may release the lock after this."""
+        for future in futures:
+            with contextlib.suppress(NotImplementedError):  # Parsl can't cancel
+                future.cancel()
+        for _ in self._watch([future for future in futures if not future.cancelled()], Steps(), None, stop):
+            pass
 
     def _watch(
         self, futures: Sequence[Future[T]], begun: Steps, on_steps: Callable[[Steps], None] | None, stop: Callable[[], bool]

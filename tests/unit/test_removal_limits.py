@@ -1,14 +1,16 @@
 """One run removes little, unless it is allowed to remove more."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 from fakes import FakeAction, FakeKind, FakeSpec, GivenKind, Thing, address, make_plan, make_state
 
 from reconciler.engine.graph import build_graph
-from reconciler.engine.plan import Entry, Plan
+from reconciler.engine.plan import Entry, Plan, PlanLimits
 from reconciler.engine.removal_limits import check_removal_limits, count_pruned, count_removals
 from reconciler.errors import PlanError
+from reconciler.report.summary import summarize
 
 
 def plan_removals(*counts: tuple[int, int]) -> Plan:
@@ -62,6 +64,15 @@ def test_removing_members_of_more_than_ten_resources_is_refused() -> None:
 
 def test_all_exceeded_removal_limits_are_reported_at_once() -> None:
     assert len(problems(plan_removals(*[(1, 10)] * 10, (9, 10)))) == 2
+
+
+def test_what_a_renewed_plan_does_not_permit_is_not_counted() -> None:
+    plan = plan_removals((1, 10), (9, 10), *[(1, 10)] * 10)
+    limited = replace(plan, limits=PlanLimits(allowed={address("box.b0"): None}))
+    assert (count_removals(limited), count_pruned(limited)) == (1, 1)
+    check_removal_limits(limited, None)
+    check_removal_limits(limited, 1)
+    assert summarize(limited).removals == 1
 
 
 def test_a_prune_limit_of_the_operator_replaces_the_default_limits() -> None:

@@ -153,7 +153,7 @@ def _agree(context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, p
     complete = {exposure for exposure, number in files.items() if number == len(detectors)}
     others = numbers.keys() - complete
     if len(others) > MOST_LISTED:  # such as exposures whose raws are in another collection
-        others = {names[number] for _, number in _list_exposures(context, name)} - complete
+        others = {names.get(number, number) for _, number in _list_exposures(context, name)} - complete
     if len(others) > MOST_LISTED:
         rows = _list_data_ids(context, name)
         return keys == set(pattern.convert(context, spec.instrument, rows).values())

@@ -15,7 +15,7 @@ from reconciler.systems.butler.queries import between_nights
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
-_NIGHT = re.compile(r"(?:^|/)(\d{8})/")
+_NIGHT = re.compile(r"(?:^|/)(\d{8})(?=/)")
 
 
 def check_dimensions(context: Context, dataset_type: str, dimensions: Iterable[str]) -> None:
@@ -38,7 +38,9 @@ def count_by_night(
     where: str = "",
     distinct: str | None = None,
 ) -> Counter[int]:
-    """Count datasets by day of observation.
+    """Count the different data IDs of datasets by day of observation.
+
+    A data ID that several collections contain counts once. An exposure that is registered while this runs isn't counted.
 
     Parameters
     ----------
@@ -55,7 +57,12 @@ def count_by_night(
     where : `str`
         Butler query expression that selects the datasets.
     distinct : `str`, optional
-        Dimension whose different values are counted in place of the datasets.
+        Dimension whose different values are counted in place of the data IDs.
+
+    Returns
+    -------
+    counts : `collections.Counter` [`int`]
+        The numbers by night; none if the dataset type doesn't exist.
 
     Raises
     ------
@@ -71,11 +78,14 @@ def count_by_night(
     names = list(dict.fromkeys(["exposure", *([distinct] if distinct else definition.dimensions)]))
     rows = context.butler.data_ids(dataset_type, collections, names, f"{chosen} AND ({where})" if where else chosen)
     counted = slice(1, None) if distinct not in (None, "exposure") else slice(None)
-    return Counter(night for night, *_ in {(night_of[row[0]], *row[counted]) for row in rows})
+    return Counter(night for night, *_ in {(night_of[row[0]], *row[counted]) for row in rows if row[0] in night_of})
 
 
 def count_files_by_night(context: Context, did: str, pattern: str, nights: Nights) -> Counter[int]:
-    """Count the files of Rucio datasets whose names match a pattern by the night that is a folder in their names."""
+    """Count by night the files of the Rucio datasets that match ``did``, a DID with wildcards, whose names match a shell pattern.
+
+    The night is the last folder of eight digits in the name of a file; files without one don't count.
+    """
     counts: Counter[int] = Counter()
     for file in context.rucio.files(context.rucio.matching(did)):
         found = _NIGHT.findall(file.name)
