@@ -105,7 +105,7 @@ class Session:
     def plan(
         self, only: Sequence[str] = (), without: Sequence[str] = (), *, with_needs: bool = False, prune: bool = False
     ) -> Plan:
-        """Observe resources and plan what to do. Changes nothing.
+        """Observe resources and plan what to do. Changes nothing but the stored proofs of what was listed and agreed.
 
         A resource that can't be observed is in ``plan.unknown`` with its error; the others are planned all the same.
 
@@ -128,8 +128,8 @@ class Session:
         reconciler.errors.StateError
             If a glob matches nothing, or an input file or a query expression is invalid.
         reconciler.errors.PlanError
-            If a chosen table needs something that doesn't exist and that no table provides. (What a table provides that isn't
-            chosen makes the resource blocked.)
+            If a chosen table needs something that doesn't exist and that no table provides. If a table provides it that isn't
+            chosen, the resource is blocked instead.
         reconciler.errors.ObserveError
             If it can't be found out whether what a table needs exists, or what an action needs on this machine.
         """
@@ -168,8 +168,8 @@ class Session:
         reconciler.errors.StateError
             If an input file is invalid.
         reconciler.errors.ObserveError
-            If it can't be found out whether something exists that they need and that another table, which isn't chosen, provides,
-            or what their actions need on this machine.
+            If it can't be found out whether something exists that a table provides which isn't chosen, or what their actions
+            need on this machine.
         """
         observation = observe(self.state, self.context, chosen)
         with self.context.phase("plan"):
@@ -289,10 +289,10 @@ class Session:
         prune : `bool`
             Whether to remove unwanted members, which only a plan made with ``prune=True`` does.
         prune_limit : `int`, optional
-            Number of members that may be removed. Without it, at most 30 % of the members of a resource and members of at most
-            10 resources may be, and nothing that a key of the state asks to remove.
+            Number of members that may be removed. Without it, at most 30 % of the members of a resource may be removed, members
+            of at most 10 resources, and nothing that a key of the state asks to remove.
         wait : `float`
-            Seconds after the start of the run until which it waits for what Rucio delivers; the time for its actions counts.
+            Seconds after the start of the run, actions included, until which it waits for what Rucio delivers.
         lock_timeout : `float`
             Seconds to wait for another apply to end.
         journal : path-like, optional
@@ -323,7 +323,8 @@ class Session:
         reconciler.errors.PlanError
             If something that a table needs no longer exists, or the plan would have to be renewed and is from `renew` itself.
         reconciler.errors.ObserveError
-            If it can't be found out whether what a table needs still exists.
+            If it can't be found out whether what a table needs still exists, or what an action needs on this machine; or if the
+            repository can't be opened, so that the place of its lock isn't known.
         reconciler.errors.ApplyError
             If the lock or the journal can't be written.
         """

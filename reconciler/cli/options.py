@@ -257,7 +257,7 @@ def bulk_options(command: C) -> C:
 
 
 def journal_option(command: C) -> C:
-    """Add the option for another journal file, as the parameter ``journal``."""
+    """Add ``--journal``, the path of the journal file, as the parameter ``journal``."""
     return _add(
         command,
         click.option(
@@ -271,7 +271,7 @@ def journal_option(command: C) -> C:
 
 
 def quiet_option(command: C) -> C:
-    """Add the option for one line for each state, as the parameter ``quiet``."""
+    """Add ``--quiet``, which prints one line for each state, as the parameter ``quiet``."""
     return _add(command, click.option("-q", "--quiet", is_flag=True, help="Print one line for each state."))
 
 
@@ -298,7 +298,7 @@ class SummaryFile(click.ParamType):  # type: ignore[type-arg]
 
 
 def summary_option(command: C) -> C:
-    """Add the option for a summary in Markdown, as the parameter ``summary``."""
+    """Add ``--summary``, a file to which a summary in Markdown is appended, as the parameter ``summary``."""
     text = "Append a summary in Markdown to this file, such as $GITHUB_STEP_SUMMARY, or one to mail."
     return _add(command, click.option("--summary", type=SummaryFile(), metavar="FILE", help=text))
 
@@ -320,7 +320,7 @@ def append_summary(path: Path, text: str) -> None:
 
 
 def history_option(command: C) -> C:
-    """Add the option for another history of checks."""
+    """Add ``--history``, the file or database with the history of checks, as the parameter ``history``."""
     text = "File, or PostgreSQL URL without a password, with the history of checks; also RECONCILE_HISTORY."
     return _add(command, click.option("--history", metavar="FILE|URL", help=text))
 
@@ -338,7 +338,7 @@ def check_combination(
     Raises
     ------
     click.UsageError
-        If there are such, or the folder of ``--out`` doesn't exist.
+        If options don't fit together, or the folder of ``--out`` doesn't exist.
     """
     if with_needs and not only:
         raise click.UsageError("--with-needs adds to what --only selects; give --only too")
@@ -358,7 +358,7 @@ def _add(command: C, *decorators: Callable[[C], C]) -> C:
 def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> Overrides:
     """Merge the values of ``--var-file`` and ``--var``; later ones override earlier ones, and ``--var`` overrides files.
 
-    Those of the environment and of ``--site`` depend on the state, and are found when it is loaded.
+    Values from the environment and from ``--site`` depend on the state, and are found when it is loaded.
 
     Raises
     ------

@@ -17,7 +17,7 @@ META = {"manage", "protect", "requires", "note", "new_after", "deadline"}
 
 
 def diff(desired: Mapping[Address, Spec], observed: Mapping[Address, Observed[Any]]) -> dict[Address, tuple[Difference, ...]]:
-    """Return the differences of each address that was observed; none where it is as desired."""
+    """Return the differences of each desired address that was observed: an empty tuple where it is as desired."""
     changed = _find_changed_fields(desired, observed)
     found: dict[Address, tuple[Difference, ...]] = {}
     for address in desired:
@@ -33,7 +33,7 @@ def diff(desired: Mapping[Address, Spec], observed: Mapping[Address, Observed[An
 
 
 def canonical(spec: Spec) -> dict[str, Any]:
-    """Return a spec as a plain document: JSON values, named as in the state file."""
+    """Return what a spec defines as JSON values, named as in the state file; the keys that all kinds have are left out."""
     return spec.model_dump(mode="json", by_alias=True, exclude=META)
 
 

@@ -1,7 +1,7 @@
 """Execute a plan in dependency order, re-observing each resource before and after acting on it (level-triggered).
 
 Before acting on a resource it is observed and planned again, and once more afterwards. So nothing is done twice, a half-done
-action is completed, and a second run does nothing. What was in sync is checked again at the end of a run that changed something.
+action is completed, and a second run does nothing. What was in sync is checked again at the end of a run that acted or waited.
 A failure is always reported, even if nothing is left to do after it, and blocks only what needs the failed resource.
 """
 

@@ -436,7 +436,7 @@ class Change(Generic[S]):
 
     @property
     def fields(self) -> set[str]:
-        """The keys that differ, and the nouns of the members that differ, such as datasets."""
+        """The keys that differ, the nouns of the members that differ, such as datasets, and what conditions are about."""
         return {difference.field for difference in self.differences if difference.field}
 
 

@@ -5,6 +5,7 @@ When one system can't be asked, what the other one knows is still reported; the 
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,7 @@ def observe(state: DesiredState, context: Context, addresses: Collection[Address
                 observation.observe_groups(of_rucio)
 
             rest = pool.submit(observe_rucio)
-            context.prepare()
+            _prepare(context)
             observation.observe_groups(of_butler)
             rest.result()
             slow = {key: of_both.pop(key) for key in observation.slow}
@@ -66,11 +67,17 @@ def observe(state: DesiredState, context: Context, addresses: Collection[Address
             observation.observe_groups(slow)
     else:
         if of_butler or of_both:
-            context.prepare()
+            _prepare(context)
         observation.observe_groups(groups)
     if observation.wrong:
         raise StateError(observation.wrong)
     return Observation(observation.observed, observation.unknown)
+
+
+def _prepare(context: Context) -> None:
+    """Import the Butler; if it isn't installed, the first question to it says so, and Rucio is asked all the same."""
+    with contextlib.suppress(ObserveError):
+        context.prepare()
 
 
 def check_unprovided(state: DesiredState, context: Context, graph: Graph, addresses: Collection[Address]) -> None:

@@ -17,7 +17,7 @@ def read(path: str) -> list[int]:
     Raises
     ------
     reconciler.errors.StateError
-        If the file can't be read, or a line isn't a number.
+        If the file can't be read, or a line isn't a number of at most 18 digits.
     """
     numbers: dict[int, None] = {}
     for line_number, line in enumerate(read_text(Path(path)).splitlines(), 1):

@@ -47,7 +47,11 @@ RucioContainerAction = CreateContainer | AttachContents
 
 
 class RucioContainerKind(Kind[RucioContainerSpec, RucioContainerAction]):
-    """The kind of ``rucio_container`` tables."""
+    """The kind of ``rucio_container`` tables.
+
+    A container provides its DID, and needs those of its contents. What is directly in it is compared, not what is below. A DID
+    that is a dataset or a file in Rucio is a conflict, and a container whose scope doesn't exist is blocked.
+    """
 
     name = "rucio_container"
     spec = RucioContainerSpec
@@ -61,7 +65,11 @@ class RucioContainerKind(Kind[RucioContainerSpec, RucioContainerAction]):
 
     def validate(self, name: str, spec: RucioContainerSpec) -> Iterable[str]:
         yield from check_did(name)
-        for did in spec.contents:
+        if name in spec.contents:
+            yield f"contents: the container contains itself, {name}"
+        twice = {did for did in spec.contents if spec.contents.count(did) > 1}
+        yield from (f"contents: {did} is named twice" for did in sorted(twice))
+        for did in dict.fromkeys(spec.contents):
             yield from (f"contents: {problem}" for problem in check_did(did))
 
     def observe(self, context: Context, desired: Mapping[str, RucioContainerSpec]) -> Mapping[str, Observed[RucioContainerSpec]]:

@@ -88,9 +88,10 @@ class DefineVisits(Action):
 class VisitsKind(Kind[VisitsSpec, DefineVisits]):
     """The kind of ``visits`` tables.
 
-    They need the instrument and the collection of its raws, whose name has no wildcards. Visits are absent while the instrument
-    is unknown, or no exposure on the sky has all of its visits. An apply names what it couldn't define; it doesn't count what it
-    defined, which define-visits keeps to itself.
+    They provide the visits of their instrument, and need the instrument and the collection of its raws, whose name has no
+    wildcards. Visits are absent while the instrument is unknown, or while it has exposures on the sky and none of them has all of
+    its visits. Visits that lack regions of detectors are reported, not repaired. An apply names what it couldn't define; it
+    doesn't count what it defined, which define-visits keeps to itself.
     """
 
     name = "visits"

@@ -72,7 +72,9 @@ def make_night(
 
 
 def register(client: Any, world: World, exposures: Collection[Exposure], *, scope: str = "raw", replicate: bool = True) -> None:
-    """Register the zips and dimension records of exposures in Rucio, which must be at SLAC.
+    """Register the zips and dimension records of exposures, which must be at SLAC, and add them to their datasets in Rucio.
+
+    The dataset of a single exposure is closed then.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ class Cancellation:
 
 
 def split_into_chunks(items: Sequence[T], width: int) -> list[Sequence[T]]:
-    """Cut bulk work into chunks: as large as pays, and at least ``width`` of them so that all workers are busy."""
+    """Cut bulk work into equal chunks of at most `CHUNK` items, and of no more than make all ``width`` workers busy."""
     size = min(CHUNK, max(-(-len(items) // width), 1))
     return [items[start : start + size] for start in range(0, len(items), size)]
 

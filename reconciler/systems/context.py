@@ -139,7 +139,7 @@ class Context:
         return self._sources
 
     def prepare(self) -> None:
-        """Import the Butler, if the state names a repository and this isn't done.
+        """Import the Butler, unless that was done or the state names no repository.
 
         Raises
         ------
@@ -155,18 +155,32 @@ class Context:
         self._prepared = True
 
     def find_existing(self, tokens: Collection[str]) -> set[str]:
-        """Return the tokens that exist live; see `reconciler.systems.existence`."""
+        """Return the tokens that exist live; see `reconciler.systems.existence`.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If a system can't be asked.
+        """
         return find_existing_tokens(self, tokens) if tokens else set()
 
     def find_names(self, kind: str) -> Collection[str]:
-        """Return the names that exist live of one kind of token; none for DIDs, of which there may be millions.
+        """Return the live names of one kind of token; none for DIDs, of which there may be millions.
 
         See `reconciler.systems.existence`.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If a system can't be asked.
         """
         return find_existing_names(self, kind)
 
     def is_down(self, system: str) -> bool:
-        """Return True if a system doesn't answer at all, so that it isn't asked again for each kind."""
+        """Ask a system, and return True if it doesn't answer at all; False also if the state names none.
+
+        The caller has to remember a failure, since the next call asks again.
+        """
         try:
             if system == "butler" and self.repository is not None:
                 self.repository.collections()
@@ -185,7 +199,7 @@ class Context:
         return missing_subcommands(names)
 
     def find_missing_classes(self, names: Sequence[str]) -> list[str]:
-        """Return the classes that can't be imported."""
+        """Return the classes that can't be imported; the packages of all of them are imported into this process."""
         if not names:
             return []
         from reconciler.systems.butler.commands import missing_classes
@@ -207,7 +221,7 @@ class Context:
         return missing_formatters(self.repository, dataset_types, self.storage_classes)
 
     def find_files(self, locations: Sequence[str], pattern: str) -> list[str]:
-        """Return the URIs of the files below some folders whose names match a regular expression.
+        """Return the files below some folders, sorted, whose names match a regular expression: paths of local files, else URIs.
 
         The answer is cached: what is done to the Butler or to Rucio leaves files where they are. Raises
         `reconciler.errors.ObserveError` if a folder can't be listed.
@@ -230,7 +244,7 @@ class Context:
         return found
 
     def split_into_chunks(self, items: Sequence[T]) -> list[Sequence[T]]:
-        """Cut bulk work into chunks of at most `reconciler.systems.bulk.CHUNK` items, at least one for each worker.
+        """Cut bulk work into equal chunks of at most `reconciler.systems.bulk.CHUNK` items, if possible as many as there are workers.
 
         A registry on SQLite has one writer, so the number of workers doesn't count there.
         """
@@ -243,7 +257,8 @@ class Context:
     def run_butler(self, commands: Sequence[Sequence[str]], runs: Collection[str] = ()) -> Iterator[None]:
         """Run ``butler`` subcommands of the Science Pipelines in workers, and yield each time that one has ended.
 
-        RUN collections whose creation was interrupted are completed first. Nothing runs before the first item is asked for.
+        They run side by side, but on SQLite one after the other. RUN collections whose creation was interrupted are completed
+        first. Nothing runs before the first item is asked for.
 
         Parameters
         ----------
@@ -362,7 +377,7 @@ class Context:
             self._read_files.clear()
 
     def close(self) -> None:
-        """Close connections and workers."""
+        """End the workers, and close the repositories; Rucio has no connection to close."""
         self.workers.close()
         for opened in (self.repository, self._sources):
             if opened is not None:

@@ -68,7 +68,7 @@ def _merge(
         desired = sum(_number(member, "files", 1) for member in members)
     else:
         count = sum(len(difference.members) for difference in (awaited or group))
-        desired = max((d.desired for d in group if isinstance(d.desired, int) and not isinstance(d.desired, bool)), default=0)
+        desired = max((d.desired for d in group if d.members and isinstance(d.desired, int)), default=0)
     texts = [
         _text(difference, entry.actions, table) for difference in group if not (difference.awaited and len(group) > len(awaited))
     ]

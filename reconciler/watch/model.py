@@ -104,7 +104,7 @@ class FoundDifference:
 
     @property
     def key(self) -> DifferenceKey:
-        """What stays the same while the difference lasts."""
+        """What identifies the difference from check to check: its address, kind and field."""
         return (self.address, self.kind, self.field)
 
 
@@ -391,7 +391,7 @@ class StateReport:
 
     @property
     def exit_code(self) -> int:
-        """That of the verdict; 1 if there are problems, or a ledger that could not be made."""
+        """The exit code of the verdict, but 1 if there are problems, or a ledger that could not be made."""
         return 1 if self.problems or self.check.ledger_errors else self.verdict.exit_code
 
     @property

@@ -249,6 +249,8 @@ class FakeContext:
     forgotten: list[tuple[str, ...]] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     prepared: int = 0
+    not_installed: ReconcileError | None = None
+    """What `prepare` raises."""
     lock_checks: list[bool] = field(default_factory=list)
     lock_error: ReconcileError | None = None
     """What `check_lock` raises."""
@@ -260,6 +262,8 @@ class FakeContext:
 
     def prepare(self) -> None:
         self.prepared += 1
+        if self.not_installed is not None:
+            raise self.not_installed
 
     def find_existing(self, tokens: Collection[str]) -> Collection[str]:
         self.asked.append(set(tokens))

@@ -211,6 +211,19 @@ def test_an_invalid_input_of_rucio_is_reported_although_the_butler_is_queried_at
         observe_all(make_state(tables, FakeKind("box"), did))
 
 
+@pytest.mark.parametrize("others", [{}, {"did.r": FakeSpec(systems=("rucio",))}])
+def test_what_rucio_has_is_observed_although_the_butler_is_not_installed(others: Mapping[str, FakeSpec]) -> None:
+    class Uninstalled(FakeKind):
+        def observe(self, context, desired):  # type: ignore[no-untyped-def]
+            raise ObserveError("no module named lsst")
+
+    context = FakeContext(down={"butler"}, not_installed=ObserveError("no module named lsst"))
+    tables = {"box.a": FakeSpec(), **others}
+    observation = observe_all(make_state(tables, Uninstalled("box"), FakeKind("did")), context)
+    assert reasons(observation) == {"box.a": "no module named lsst"}
+    assert set(map(str, observation.observed)) == set(others)
+
+
 def test_a_system_that_is_down_is_not_queried_by_the_next_kind() -> None:
     first, second = FakeKind("first", order=1), FakeKind("second", order=2)
     first.unobservable = {"a": ObserveError("no answer")}

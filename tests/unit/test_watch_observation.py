@@ -96,6 +96,10 @@ def test_the_text_of_a_changed_key_is_short(observed: Any, desired: Any, text: s
     assert merge(Difference(DATASET, "children", observed, desired), field="children").text == text
 
 
+def test_the_value_of_a_changed_key_is_not_a_number_of_members() -> None:
+    assert merge(Difference(DATASET, "detectors", 8, 9), field="detectors").desired == 0
+
+
 def test_a_change_is_described_by_its_actions_where_they_are_clearer_than_two_values() -> None:
     rule = Rule(rse_expression="X")
     change = Difference(DATASET, "rules", [], [rule.model_dump()])

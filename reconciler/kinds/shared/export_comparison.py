@@ -96,7 +96,7 @@ class ExportParts:
 
     @property
     def untouched(self) -> bool:
-        """Whether the repository has nothing of the export file, apart from chains, dataset types and tags."""
+        """Whether no dataset, certification or collection of the export file, other than a chain, is in the repository."""
         return not (self.datasets.present or self.certifications.present or self.collections.present)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnknownNames:
-    """What Rucio doesn't have, each with a phrase: RSE expressions, accounts and scopes; and how many RSEs match the others."""
+    """What Rucio doesn't have, each with a phrase: RSE expressions, accounts and scopes; and how many RSEs each expression has."""
 
     expressions: Mapping[str, str] = field(default_factory=dict)
     matches: Mapping[str, int] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class UnknownNames:
     scopes: Mapping[str, str] = field(default_factory=dict)
 
     def explain_rule(self, rule: Rule) -> str:
-        """Return why Rucio would refuse a rule; nothing if it knows the names."""
+        """Return why Rucio would refuse a rule; an empty text if it knows the names and has RSEs for all copies."""
         place = self.expressions.get(rule.rse_expression, "")
         matches = self.matches.get(rule.rse_expression, rule.copies)
         if not place and matches < rule.copies:
@@ -36,7 +36,7 @@ class UnknownNames:
         return "; ".join(filter(None, (place, self.accounts.get(rule.account or "", ""))))
 
     def explain_scope(self, did: str) -> str:
-        """Return that the scope of a DID doesn't exist; nothing if it does."""
+        """Return a phrase if the scope of a DID doesn't exist, else an empty text."""
         return self.scopes.get(did.partition(":")[0], "")
 
 
@@ -77,7 +77,7 @@ def describe_unknown_names(
 
 
 def explain_unknown_rse(context: Context, rse: str) -> str:
-    """Return that there is no RSE of a name, and which one was probably meant; nothing if there is one."""
+    """Return a phrase if there is no RSE of a name, with the one that was probably meant; else an empty text."""
     if rse in context.rucio.rses(rse):
         return ""
     return f'Rucio has no RSE "{rse}"{did_you_mean(rse, context.rucio.rses("*"))}'

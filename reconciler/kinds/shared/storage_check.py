@@ -95,7 +95,7 @@ def _describe_problems(problems: Sequence[JsonObject], checked: int, record: str
     from reconciler.systems.storage import NO_RECORDED_CHECKSUM, NO_STORED_CHECKSUM
 
     unknown = tuple(found for found in problems if found["problem"] in (NO_RECORDED_CHECKSUM, NO_STORED_CHECKSUM))
-    wrong = tuple(found for found in problems if found not in unknown)
+    wrong = tuple(found for found in problems if found["problem"] not in (NO_RECORDED_CHECKSUM, NO_STORED_CHECKSUM))
     if wrong:
         text = f"{len(wrong):,} of {checked:,} files checked are missing from storage or differ from their {record}"
         yield Condition(DifferenceKind.DEGRADED, text, wrong, "storage")
@@ -147,7 +147,7 @@ def check_refs(
     reconciler.errors.ObserveError
         If the repository, Rucio or a storage can't be queried.
     reconciler.errors.ApplyError
-        If a worker fails or reports such an error.
+        If a worker fails, or can't query one of them.
     """
     from reconciler.systems import storage
 

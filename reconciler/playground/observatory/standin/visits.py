@@ -75,7 +75,7 @@ class DefineVisitsTask(Task):
         prefilter: bool = False,
         check_detector_regions: bool = False,
     ) -> Counts:
-        """Define the visits of exposures.
+        """Define the visits of exposures; those that aren't on the sky are passed over, unless the configuration forbids it.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class DefineVisitsTask(Task):
         update_records : `bool`
             Whether visits that differ are updated.
         incremental : `bool`
-            Whether further exposures of a visit are looked up and added to it.
+            Whether further exposures of a visit are looked up and added to it, which updates it.
         skip_conflicting : `bool`
             Whether visits that differ are passed over.
         prefilter : `bool`
@@ -96,8 +96,12 @@ class DefineVisitsTask(Task):
 
         Raises
         ------
+        RuntimeError
+            If an exposure isn't on the sky, and the configuration doesn't let it be passed over.
+        TypeError
+            If ``prefilter`` is combined with ``update_records`` or ``incremental``.
         lsst.daf.butler.registry.ConflictingDefinitionError
-            If a visit differs.
+            If a visit differs, and it is neither to be updated nor passed over.
         """
         if prefilter and (update_records or incremental):
             raise TypeError("prefilter excludes update_records and incremental")
@@ -234,7 +238,7 @@ def define_visits(
     collections: Sequence[str] = (),
     **flags: bool,
 ) -> Counts:
-    """Define the visits of the exposures of an instrument that an expression selects; ``flags`` are those of `run`.
+    """Define the visits of the exposures of an instrument that an expression selects; see `DefineVisitsTask.run` for ``flags``.
 
     Parameters
     ----------
