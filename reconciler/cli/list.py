@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.completers import complete_globs_and_files
-from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
+from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, print_error, show
 from reconciler.cli.options import find_state_files, format_option, merge_variables, variable_options
 from reconciler.cli.resource_arguments import split_arguments
 from reconciler.errors import StateError
 
 if TYPE_CHECKING:
     from reconciler.engine.model import Address
+    from reconciler.errors import ReconcileError
     from reconciler.report.entry_status import EntryStatus
     from reconciler.state.loader import StateFile
     from reconciler.state.variable_sources import Overrides
@@ -33,7 +34,7 @@ def list_resources(
     """List the resources of state files: status, kind, address, place.
 
     GLOB is an address with wildcards, such as 'chain.*'. Without STATE, all files state/*.toml are listed. The exit code is 1
-    if a resource could not be checked, and otherwise 0, whatever differs.
+    if a resource could not be checked, which an error explains, and otherwise 0, whatever differs.
     """
     from reconciler.report.entry_status import EntryStatus
     from reconciler.report.listing import ListReport, format_list, list_state
@@ -41,8 +42,9 @@ def list_resources(
     states, patterns = split_arguments(words)
     variables = merge_variables(var_files, pairs)
     listed = []
+    errors: dict[str, ReconcileError] = {}
     for loaded, chosen in _choose(states, patterns, variables):
-        statuses = {} if offline else _check(loaded, chosen, variables)
+        statuses = {} if offline else _check(loaded, chosen, variables, errors)
         listed.append(list_state(loaded, chosen, statuses))
     report = ListReport(states=listed)
     if output_format == "json":
@@ -51,6 +53,8 @@ def list_resources(
         echo_document(format_json(report.model_dump(mode="json")))
     else:
         show(format_list(report))
+    for error in errors.values():
+        print_error(error)
     unknown = any(resource.status is EntryStatus.UNKNOWN for state in listed for resource in state.resources)
     return ERROR if unknown else IN_SYNC
 
@@ -70,7 +74,10 @@ def _choose(states: tuple[Path, ...], patterns: Sequence[str], variables: Overri
     return [(state, {address for pattern in patterns for address in match_addresses(state, pattern)}) for state in loaded]
 
 
-def _check(state: StateFile, chosen: set[Address], variables: Overrides) -> dict[Address, EntryStatus]:
+def _check(
+    state: StateFile, chosen: set[Address], variables: Overrides, errors: dict[str, ReconcileError]
+) -> dict[Address, EntryStatus]:
+    """Return the status of the chosen resources, and add to ``errors``, by its text, why some could not be checked."""
     from reconciler.opening import open_session
     from reconciler.report.entry_status import find_status
 
@@ -79,4 +86,5 @@ def _check(state: StateFile, chosen: set[Address], variables: Overrides) -> dict
     with open_session(state.path, variables) as session:
         session.context.forbid_writes()
         plan = session.plan_unchecked(session.graph.with_predecessors(chosen))  # what a resource needs may hinder it
+    errors |= {str(entry.error): entry.error for entry in plan.unknown if entry.error is not None and entry.address in chosen}
     return {entry.address: find_status(entry) for entry in plan.entries}

@@ -298,7 +298,7 @@ def _format_time(moment: datetime.datetime) -> str:
 
 
 def history_key(difference: Difference) -> tuple[str, str]:
-    """Return the kind and the field by which a history of checks knows a difference; the field is empty for what is waited for."""
+    """Return the kind and the field by which a history of checks knows a difference; what is waited for has an empty field."""
     waiting = difference.kind is DifferenceKind.WAITING
     return difference.kind.value, "" if waiting else difference.field or ""
 

@@ -244,7 +244,7 @@ class Context:
         return found
 
     def split_into_chunks(self, items: Sequence[T]) -> list[Sequence[T]]:
-        """Cut bulk work into equal chunks of at most `reconciler.systems.bulk.CHUNK` items, if possible as many as there are workers.
+        """Cut bulk work into equal chunks: one for each worker, or more where one would have over `bulk.CHUNK` items.
 
         A registry on SQLite has one writer, so the number of workers doesn't count there.
         """

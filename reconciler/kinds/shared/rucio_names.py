@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnknownNames:
-    """What Rucio doesn't have, each with a phrase: RSE expressions, accounts and scopes; and how many RSEs each expression has."""
+    """RSE expressions, accounts and scopes that Rucio doesn't have, each with a phrase, and how many RSEs match an expression."""
 
     expressions: Mapping[str, str] = field(default_factory=dict)
     matches: Mapping[str, int] = field(default_factory=dict)
