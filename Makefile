@@ -15,6 +15,8 @@ ENV ?= newest
 ENV_PYTHONS ?= $(shell sed -n 's/^# python: //p' tests/envs/$(ENV).txt)
 ENV_VENV = .venv-$(ENV)-$(firstword $(ENV_PYTHONS))
 TESTS ?= tests
+# Without it, each property is tried with fewer examples.
+THOROUGH := --hypothesis-profile thorough
 
 .PHONY: demo demo-down test environment test-env browser screenshots screens bench docs faults kill race truth lint man schemas clean help
 
@@ -51,8 +53,8 @@ demo-down:
 
 # More workers than cores, because tests wait half of their time. A class shares one playground, so it stays with one worker.
 test: $(VENV)/.made browser
-	$(BIN)/python -m pytest -n 4 -m "not slow" tests
-	$(BIN)/python -m pytest -n 5 --dist loadscope --no-loadscope-reorder -m slow tests
+	$(BIN)/python -m pytest $(THOROUGH) -n 4 -m "not slow" tests
+	$(BIN)/python -m pytest $(THOROUGH) -n 5 --dist loadscope --no-loadscope-reorder -m slow tests
 
 browser:
 	@tools/install_browser
@@ -71,7 +73,7 @@ $(ENV_VENV)/.made: pyproject.toml tests/envs/$(ENV).txt
 environment: $(ENV_VENV)/.made
 
 test-env: environment
-	$(ENV_VENV)/bin/python -m pytest -n 4 $(TESTS)
+	$(ENV_VENV)/bin/python -m pytest $(THOROUGH) -n 4 $(TESTS)
 
 lint: $(VENV)/.made
 	$(BIN)/ruff format --check .

@@ -23,8 +23,9 @@ from hypothesis import HealthCheck, settings
 from reconciler import startup
 from reconciler.playground.world import OBSERVATORY, Sizes, World
 
-settings.register_profile("real systems", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("real systems")
+settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=100)  # of make test
+settings.load_profile("quick")
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(OBSERVATORY))
 # The program makes garbage collection rare. These processes run many commands, whose connections would pile up.

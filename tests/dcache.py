@@ -61,7 +61,7 @@ def serving(folder: Path) -> Iterator[str]:
     """Run the server for a folder in a thread, and give its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("FolderHandler", (Handler,), {"folder": folder}))
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield f"dav://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()

@@ -39,7 +39,7 @@ class FaultProxy:
         """Ends the waiting."""
         self.server = QuietServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"proxy": self}))
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def url(self) -> str:

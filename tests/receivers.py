@@ -44,7 +44,7 @@ def receive_web() -> Iterator[WebReceiver]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     receiver.address = f"127.0.0.1:{server.server_address[1]}"
     try:
         yield receiver

@@ -75,7 +75,7 @@ def observe(state: DesiredState, context: Context, addresses: Collection[Address
 
 
 def _prepare(context: Context) -> None:
-    """Import the Butler; if it isn't installed, the first question to it says so, and Rucio is asked all the same."""
+    """Import the Butler; if it isn't installed, the first question to it fails, and Rucio is asked all the same."""
     with contextlib.suppress(ObserveError):
         context.prepare()
 

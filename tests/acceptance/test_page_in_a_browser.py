@@ -259,7 +259,7 @@ def test_a_page_is_served_by_any_web_server(site: Path, open_view: Callable[...,
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site.parent)))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         page = open_view().open(f"http://127.0.0.1:{server.server_port}/{site.name}")

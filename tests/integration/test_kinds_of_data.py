@@ -493,7 +493,7 @@ def test_listed_visits_are_mapped_to_exposures_before_raws_are_queried(
     for module in ("counts", "datasets"):
         monkeypatch.setattr(f"reconciler.systems.butler.{module}.with_bound_values", with_bound_values)
     comcam.diff(state, 0, *quick)
-    assert set(dimensions) == {"exposure"}
+    assert set(dimensions) == ({"exposure"} if quick else set())  # raws of all detectors need not be counted
 
 
 def test_listed_exposures_without_raws_are_waited_for(comcam: Bench, ingested: str) -> None:

@@ -41,13 +41,13 @@ def test_the_help_of_a_table_has_all_its_keys_and_an_example_that_its_schema_acc
     assert 2 <= len(example.splitlines()) <= 7
 
 
-@pytest.mark.parametrize(("table", "key"), [(table, key) for table in TABLES for key in SCHEMA["$defs"][table]["properties"]])
-def test_the_help_of_a_key_has_its_type_its_meaning_and_an_example(table: str, key: str) -> None:
-    schema = SCHEMA["$defs"][table]["properties"][key]
-    text = text_of(f"{table}.{key}")
-    assert text.startswith(f"{table}: {key} (")
-    assert " ".join(schema["description"].split()) in " ".join(text.split())
-    assert f"\n{key} = " in text
+@pytest.mark.parametrize("table", TABLES)
+def test_the_help_of_a_key_has_its_type_its_meaning_and_an_example(table: str) -> None:
+    for key, schema in SCHEMA["$defs"][table]["properties"].items():
+        text = text_of(f"{table}.{key}")
+        assert text.startswith(f"{table}: {key} (")
+        assert " ".join(schema["description"].split()) in " ".join(text.split())
+        assert f"\n{key} = " in text
 
 
 def test_a_key_shows_whether_it_is_required_or_its_default() -> None:

@@ -101,31 +101,29 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_document_has_no_retired_words(path: Path) -> None:
-    assert find_retired(path.read_text()) == []
+def test_documents_have_no_retired_words() -> None:
+    assert DOCUMENTS
+    assert [f"{path}: {hit}" for path in DOCUMENTS for hit in find_retired(path.read_text())] == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "schemas").glob("*.json")), ids=lambda path: path.name)
-def test_a_schema_has_no_retired_words(path: Path) -> None:
-    texts = schema_texts(json.loads(path.read_text()))
-    assert [hit for text in texts for hit in find_retired(text)] == []
+def test_schemas_have_no_retired_words() -> None:
+    paths = sorted((ROOT / "schemas").glob("*.json"))
+    assert paths
+    texts = [(path.name, text) for path in paths for text in schema_texts(json.loads(path.read_text()))]
+    assert [f"{name}: {hit}" for name, text in texts for hit in find_retired(text)] == []
 
 
-@pytest.mark.parametrize(("path", "command"), commands(main, "reconcile"))
-def test_the_help_of_a_command_has_no_retired_words(path: str, command: click.Command) -> None:
-    text = command.get_help(click.Context(command, info_name=path))
-    assert find_retired(" ".join(text.split())) == []
+def test_the_help_of_commands_has_no_retired_words() -> None:
+    texts = {path: command.get_help(click.Context(command, info_name=path)) for path, command in commands(main, "reconcile")}
+    assert texts
+    assert [f"{path}: {hit}" for path, text in texts.items() for hit in find_retired(" ".join(text.split()))] == []
 
 
-SOURCES = sorted(path for path in (ROOT / "reconciler").rglob("*.py") if "observatory" not in path.parts)
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "reconciler")))
-def test_messages_and_docstrings_of_a_module_have_no_retired_words(path: Path) -> None:
-    literals = string_literals(ast.parse(path.read_text()))
-    hits = [f"line {line}: {hit}" for line, text in literals for hit in find_retired(text)]
-    assert not hits, "\n".join(hits)
+def test_messages_and_docstrings_have_no_retired_words() -> None:
+    paths = sorted(path for path in (ROOT / "reconciler").rglob("*.py") if "observatory" not in path.parts)
+    assert paths
+    literals = [(path, line, text) for path in paths for line, text in string_literals(ast.parse(path.read_text()))]
+    assert [f"{path}:{line}: {hit}" for path, line, text in literals for hit in find_retired(text)] == []
 
 
 @pytest.mark.parametrize(

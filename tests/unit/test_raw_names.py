@@ -11,6 +11,7 @@ from reconciler.errors import MissingFile, StateError
 from reconciler.files import location_list
 from reconciler.kinds.raw.files import RawNames
 from reconciler.kinds.raw.spec import RawSpec
+from reconciler.systems.rucio.facts import FileFacts
 
 
 def spec(**keys: Any) -> RawSpec:
@@ -34,13 +35,14 @@ def spec(**keys: Any) -> RawSpec:
 def test_a_pattern_matches_a_name_or_the_end_of_a_path(pattern: str, path: str, excluded: bool) -> None:
     names = RawNames.compile(spec(exclude=("nothing", pattern)))
     assert names.excludes(path) is excluded
-    assert names.match(path) is not excluded
+    files = [FileFacts("raw", path, 1)]
+    assert names.select(files) == ([] if excluded else files)
 
 
 def test_nothing_is_excluded_without_patterns() -> None:
     names = RawNames.compile(spec())
-    assert names.match("a.fits")
-    assert not names.match("a.json")
+    files = [FileFacts("raw", name, 1) for name in ("a.fits", "a.json")]
+    assert names.select(files) == files[:1]
     assert not names.excludes("a.fits")
 
 

@@ -27,19 +27,19 @@ KEYS = [(table, key) for table, definition in SCHEMA["$defs"].items() for key in
 MODELS = {"reconcile": Header, "rucio": RucioSettings, **{name: kind.spec for name, kind in known_kinds().items()}}
 
 
-@pytest.mark.parametrize(("table", "key"), KEYS, ids=[f"{table}.{key}" for table, key in KEYS])
-def test_a_key_of_the_state_file_has_an_example_that_its_schema_accepts(table: str, key: str) -> None:
-    schema = SCHEMA["$defs"][table]["properties"][key]
-    assert schema.get("examples"), "add examples=[…] to its Field"
-    for example in schema["examples"]:
-        jsonschema.Draft202012Validator({**schema, "$defs": SCHEMA["$defs"]}).validate(example)
-        assert tomli.loads(f"x = {format_toml(example)}") == {"x": example}
+def test_every_key_of_the_state_file_has_examples_that_its_schema_accepts() -> None:
+    for table, key in KEYS:
+        schema = SCHEMA["$defs"][table]["properties"][key]
+        assert schema.get("examples"), f"add examples=[…] to the Field of {table}.{key}"
+        for example in schema["examples"]:
+            jsonschema.Draft202012Validator({**schema, "$defs": SCHEMA["$defs"]}).validate(example)
+            assert tomli.loads(f"x = {format_toml(example)}") == {"x": example}, f"{table}.{key}"
 
 
-@pytest.mark.parametrize(("table", "key"), [pair for pair in KEYS if pair[0] in MODELS])
-def test_an_example_is_not_the_default_unless_there_is_no_choice(table: str, key: str) -> None:
-    schema = SCHEMA["$defs"][table]["properties"][key]
-    assert "default" not in schema or schema["examples"][0] != schema["default"]
+def test_an_example_is_not_the_default_unless_there_is_no_choice() -> None:
+    schemas = {(table, key): SCHEMA["$defs"][table]["properties"][key] for table, key in KEYS if table in MODELS}
+    assert schemas
+    assert [key for key, schema in schemas.items() if "default" in schema and schema["examples"][0] == schema["default"]] == []
 
 
 def test_the_reference_shows_every_key_of_every_table_with_an_example() -> None:
@@ -67,12 +67,13 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
         yield from commands(child, f"{path} {name}")
 
 
-@pytest.mark.parametrize(("path", "command"), commands(main, "reconcile"))
-def test_the_reference_shows_a_command_with_all_its_options(path: str, command: click.Command) -> None:
-    section = re.search(rf"^## `{path}`$(.*?)(?=^## |\Z)", commands_page(), re.MULTILINE | re.DOTALL)
-    assert section
-    options = [name for option in command.params if isinstance(option, click.Option) for name in option.opts]
-    assert [name for name in options if name not in section[1]] == []
+def test_the_reference_shows_every_command_with_all_its_options() -> None:
+    page = commands_page()
+    for path, command in commands(main, "reconcile"):
+        section = re.search(rf"^## `{path}`$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+        assert section, path
+        options = [name for option in command.params if isinstance(option, click.Option) for name in option.opts]
+        assert [name for name in options if name not in section[1]] == [], path
 
 
 @pytest.mark.parametrize(
