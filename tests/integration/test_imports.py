@@ -1,5 +1,6 @@
 """The engine, and the tests of it, work where neither the Butler nor a Rucio client is installed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,12 @@ assert "deepdiff" not in sys.modules
 
 
 def run(code: str) -> None:
-    result = subprocess.run([sys.executable, "-c", BLOCK + code], cwd=TESTS.parent, capture_output=True, text=True)
+    _run("-c", BLOCK + code)
+
+
+def _run(*words: str, **environment: str) -> None:
+    command = [sys.executable, *words]
+    result = subprocess.run(command, cwd=TESTS.parent, env=os.environ | environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -34,9 +40,10 @@ def test_the_engine_imports_no_live_system_and_deepdiff_only_when_needed() -> No
     run(ENGINE)
 
 
-def test_the_tests_of_the_engine_run_without_any_live_system() -> None:
-    files = [str(TESTS / "unit" / f"test_{name}.py") for name in ("requirements", "removal_limits")]
-    run(f"import pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', *{files}]))")
+def test_the_unit_tests_pass_where_neither_library_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BLOCK)  # the processes of pytest-xdist run it, too
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", str(TESTS / "unit")]
+    _run(*words, PYTHONPATH=os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 
 VALIDATE = """
