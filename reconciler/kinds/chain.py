@@ -173,7 +173,7 @@ def _redefine_by_python(action: RedefineChain) -> Command | Comment:
 
 
 def _flatten(context: Context, children: Sequence[str], desired: Mapping[str, ChainSpec]) -> tuple[str, ...]:
-    """Replace children that are chains by their own children, as the state has them; collections that don't exist are kept."""
+    """Replace children that are chains by the children that these will have after an apply; absent collections are kept."""
     collections = context.butler.collections()
     found: dict[str, None] = {}
     visited: set[str] = set()
@@ -184,15 +184,21 @@ def _flatten(context: Context, children: Sequence[str], desired: Mapping[str, Ch
             continue
         visited.add(child)
         existing = collections.get(child)
-        present = existing.children if existing is not None and existing.type == "CHAINED" else ()
-        if child in desired:
-            listed = desired[child].children
-            stack += reversed([*listed, *(other for other in present if other not in listed)])
-        elif existing is not None and existing.type == "CHAINED":
-            stack += reversed(present)
+        spec = desired.get(child)
+        if existing is not None and existing.type == "CHAINED":
+            stack += reversed(existing.children if spec is None else _predict(context, spec, existing.children, desired))
+        elif spec is not None and spec.manage != "observe":
+            stack += reversed(spec.children)
         else:
             found[child] = None
     return tuple(found)
+
+
+def _predict(context: Context, spec: ChainSpec, present: tuple[str, ...], desired: Mapping[str, ChainSpec]) -> tuple[str, ...]:
+    """Return the children that an existing chain with a table will have."""
+    if spec.manage != "full":
+        return present
+    return _arrange(spec.mode, _flatten(context, spec.children, desired) if spec.flatten else spec.children, present)
 
 
 def _find_circles(context: Context, name: str, desired: Mapping[str, ChainSpec]) -> Iterable[Condition]:

@@ -88,7 +88,8 @@ class ImportDatasets(Action):
     tags : `tuple` [`TaggedDataset`, ...]
         Memberships of TAGGED collections to add.
     whole : `bool`
-        Whether no dataset, certification or collection of the file exists and none is awaited; ``butler import`` is shown then.
+        Whether nothing of the file exists, nothing is awaited, and no chain of it is defined by another table, so that
+        ``butler import`` may be shown: it imports all of the file, and resets its chains.
     """
 
     verb: Literal["import"] = "import"
@@ -179,7 +180,8 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         datasets = tuple(member["id"] for member in parts.datasets.missing)
         awaited = {member["id"] for member in parts.datasets.awaited}
         conflicts = any(condition.kind is DifferenceKind.CONFLICT for condition in change.observed.conditions)
-        if conflicts or has_unresolvable(change.observed) or (awaited and not datasets):
+        nothing_is_here = awaited and not datasets and not parts.datasets.present
+        if conflicts or has_unresolvable(change.observed) or nothing_is_here:
             return
         spec = change.desired
         action = ImportDatasets(
@@ -200,7 +202,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             tags=tuple(
                 TaggedDataset(member["collection"], member["id"]) for member in parts.tags.missing if member["id"] not in awaited
             ),
-            whole=parts.untouched and not awaited,
+            whole=parts.untouched and not awaited and not _resets_chains(spec, parts),
             cost=Cost(len(datasets)),
         )
         if action.contents:
@@ -253,7 +255,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
                 "--export-file", action.export_file, "--transfer", action.transfer,
             )  # fmt: skip
         else:
-            limit = "replace the beginnings of paths" if action.replace else "import a part of a file"
+            limit = "replace the beginnings of paths" if action.replace else "import a part of a file, and would reset its chains"
             yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
 
     def list_deliveries(self, context: Context, name: str, spec: ImportSpec) -> Deliveries:
@@ -281,6 +283,12 @@ def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:
         if path.startswith(old):
             path = new + path[len(old) :]
     return path if "://" in path or path.startswith("/") else f"{root.rstrip('/')}/{path}"
+
+
+def _resets_chains(spec: ImportSpec, parts: ExportParts) -> bool:
+    """Return True if a chain of the file exists, or is defined by another table of the state."""
+    chains = [c for c in export_file.read(spec.export_file).collections.values() if c.type == "CHAINED"]
+    return bool(parts.chains.present or len(chains) > parts.chains.desired)
 
 
 def _to_source(spec: ImportSpec) -> ExportSource:

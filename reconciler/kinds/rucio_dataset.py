@@ -42,7 +42,15 @@ from reconciler.kinds.shared.rucio_registration import (
     list_members,
     register_missing,
 )
-from reconciler.kinds.shared.rucio_rules import Rule, RuleStep, diff_rules, expiry_conditions, pair_rules, rule_conditions
+from reconciler.kinds.shared.rucio_rules import (
+    Rule,
+    RuleStep,
+    diff_rules,
+    expiry_conditions,
+    normalize_expression,
+    pair_rules,
+    rule_conditions,
+)
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -131,7 +139,11 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             yield "open: a registered dataset is closed when it is complete, unless register has keep_open = true"
         if spec.open is False and keep_open:
             yield "open: false contradicts keep_open = true of register"
+        seen: dict[tuple[str, int, str | None], int] = {}
         for number, rule in enumerate(spec.rules):
+            first = seen.setdefault((normalize_expression(rule.rse_expression), rule.copies, rule.account), number)
+            if first != number:
+                yield f"rules[{number}]: the same rule as rules[{first}]; rules differ in rse_expression, copies or account"
             if spec.protect and rule.replaces:
                 yield f"rules[{number}].replaces: the rules of a protected dataset are not replaced"
 

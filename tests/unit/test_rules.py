@@ -3,6 +3,7 @@
 import datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,22 @@ def test_without_replaces_only_rules_of_a_listed_expression_are_touched(
         step.rule_id[0] for step in diff_rules(desired, [existing(*one) for one in present], "root", NOW).steps if step.rule_id
     }
     assert touched <= {expression for expression, _ in wanted}
+
+
+def test_a_rule_that_is_being_moved_away_is_not_added_again_when_the_state_wants_it_back() -> None:
+    """Rucio refuses a second rule with the account, the expression and the copies of one that still exists."""
+    found = [existing("A", child_rule_id="A2", state="OK"), existing("A", 2, state="REPLICATING"), existing("B")]
+    diff = diff_rules([Rule(rse_expression="A")], found, "root", NOW)
+    assert (diff.steps, [rule.id for rule in diff.unmanaged]) == ([], ["B1"])
+    assert [condition.text for condition in rule_conditions(found, NOW)][-1].startswith("a rule is being moved")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (-5, "0 s"), (14, "14 s"), (59.4, "59 s"), (59.7, "1 min"), (3599, "1 h"), (86399, "1 d"), (200_000, "2 d")],
+)
+def test_a_duration_is_rounded_before_its_unit_is_chosen(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
 
 
 def test_a_rule_of_another_account_is_left_alone() -> None:

@@ -108,7 +108,10 @@ class RuleDiff(NamedTuple):
 
 
 def normalize_expression(expression: str) -> str:
-    """Remove blanks and sort the outermost alternatives of an RSE expression: Rucio takes A|B and B|A for two rules."""
+    """Remove blanks from an RSE expression, and sort its outermost alternatives unless ``&`` or ``\\`` stands between them.
+
+    Rucio takes A|B and B|A for two rules.
+    """
     text = "".join(expression.split())
     parts, depth, start = [], 0, 0
     for at, sign in enumerate(text):
@@ -124,21 +127,24 @@ def normalize_expression(expression: str) -> str:
 def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: str, now: datetime.datetime) -> RuleDiff:
     """Find what has to be done so that the rules of a DID are as desired.
 
-    A missing rule is added, whatever other rules there are: the data of a rule that is moved away expire. Only a rule of the same
-    account and expression is the same rule, whose number of copies a move changes, or one that the state replaces.
+    A missing rule is added, and no other rule is moved for it, since the data of a moved rule expire. There are two exceptions: a
+    rule of the same account and expression with another number of copies, and one that ``replaces`` names. A rule that is being
+    moved away and is desired again can't be added before that has ended; `rule_conditions` reports it.
 
     Parameters
     ----------
     desired : sequence of `Rule`
         The rules of the state.
     existing : iterable of `RuleFacts`
-        The rules in Rucio. Rules of other accounts, and rules that are being moved away, are ignored.
+        The rules in Rucio. Rules of other accounts are ignored.
     account : `str`
         The owner of desired rules that name no account.
     now : `datetime.datetime`
         UTC, naive.
     """
-    pairs, others = pair_rules(desired, existing, account)
+    known = list(existing)
+    pairs, others = pair_rules(desired, known, account)
+    moving = [rule for rule in known if rule.child_rule_id is not None]
     steps: list[RuleStep] = []
     unmet: list[Rule] = []
     for rule, found in pairs:
@@ -147,6 +153,9 @@ def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: 
         elif options := find_updates(rule, found, now):
             steps.append(RuleStep("update", rule, _update_reason(rule, found, options), found.id, options))
     for rule in unmet:
+        if leaving := _find_equal(rule, moving, account):
+            others = [other for other in others if other.id != leaving.child_rule_id]
+            continue
         moved = _find_same_place(rule, others, account) or _find_replaced(rule, others, account)
         if moved is None:
             steps.append(RuleStep("replicate", rule, "no such rule"))
@@ -159,13 +168,15 @@ def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: 
 def pair_rules(
     desired: Sequence[Rule], existing: Iterable[RuleFacts], account: str
 ) -> tuple[list[tuple[Rule, RuleFacts | None]], list[RuleFacts]]:
-    """Return each desired rule with the one in Rucio that it is, if any, and the other rules of the accounts concerned."""
+    """Pair each desired rule with the existing one of the same account, expression and copies, or None.
+
+    The other rules of these accounts are returned, too. Rules that are being moved away are in neither.
+    """
     accounts = {rule.owner(account) for rule in desired} | {account}
     others = [rule for rule in existing if rule.account in accounts and rule.child_rule_id is None]
     pairs: list[tuple[Rule, RuleFacts | None]] = []
     for rule in desired:
-        at_place = _at(rule.rse_expression, rule.owner(account), others)
-        found = next((other for other in at_place if other.copies == rule.copies), None)
+        found = _find_equal(rule, others, account)
         if found is not None:
             others.remove(found)
         pairs.append((rule, found))
@@ -181,6 +192,12 @@ def _at(expression: str, owner: str, rules: Iterable[RuleFacts]) -> list[RuleFac
     """Return the rules of an account that have an RSE expression."""
     place = normalize_expression(expression)
     return [rule for rule in rules if rule.account == owner and normalize_expression(rule.rse_expression) == place]
+
+
+def _find_equal(rule: Rule, others: Iterable[RuleFacts], account: str) -> RuleFacts | None:
+    """Find the rule that Rucio takes for the same as a desired one."""
+    at_place = _at(rule.rse_expression, rule.owner(account), others)
+    return next((other for other in at_place if other.copies == rule.copies), None)
 
 
 def _find_same_place(rule: Rule, others: Iterable[RuleFacts], account: str) -> RuleFacts | None:
@@ -209,7 +226,10 @@ def _move(rule: Rule, moved: RuleFacts) -> RuleStep:
 
 
 def find_updates(rule: Rule, existing: RuleFacts, now: datetime.datetime) -> RuleOptions:
-    """Find what to update of an existing rule. It may have been deleted: Rucio then makes it expire in an hour."""
+    """Find what to update of an existing rule: keys that the state sets and that differ, and a lifetime that is too short.
+
+    A rule that was deleted has one of an hour. A lifetime is never shortened, except that a rule without one gets it.
+    """
     options: dict[str, str | int | bool | None] = {}
     for name, attribute in UPDATABLE.items():
         value = getattr(rule, name)
@@ -238,7 +258,7 @@ def _update_reason(rule: Rule, existing: RuleFacts, options: Mapping[str, object
 
 
 def rule_conditions(rules: Iterable[RuleFacts], now: datetime.datetime) -> Iterator[Condition]:
-    """Describe each rule that is not OK, and that rules are being moved."""
+    """Yield a condition for each rule that is not OK, and one if any rule is being moved."""
     moving = False
     for rule in rules:
         if rule.child_rule_id is not None:
@@ -271,7 +291,7 @@ def expiry_conditions(pairs: Iterable[tuple[Rule, RuleFacts | None]], now: datet
 def describe_missing_locks(
     rule: RuleFacts, files: int, lacking: Sequence[str], changed: datetime.datetime | None, now: datetime.datetime
 ) -> Condition:
-    """Describe a rule that demands fewer copies than its dataset has files: Rucio has not evaluated it since files were added.
+    """Describe a rule with fewer locks than one for each copy of each file: Rucio has not evaluated it since files were added.
 
     Parameters
     ----------
@@ -292,7 +312,8 @@ def describe_missing_locks(
     age = (now - changed).total_seconds() if changed is not None else LONGEST_EVALUATION
     if age < LONGEST_EVALUATION:
         return Condition(DifferenceKind.WAITING, f"waiting for Rucio to evaluate added files: {text}", members, "rules")
-    text = f"{text}, and the dataset has not changed for {format_duration(age)}; does Rucio's judge-evaluator run?"
+    unchanged = f", and the dataset has not changed for {format_duration(age)}" if changed is not None else ""
+    text = f"{text}{unchanged}; does Rucio's judge-evaluator run?"
     return Condition(DifferenceKind.DEGRADED, text, members, "rules")
 
 
@@ -322,8 +343,8 @@ def _describe_state(rule: RuleFacts, now: datetime.datetime) -> Condition:
 
 
 def format_duration(seconds: float) -> str:
-    """Write a duration in its largest unit: ``3 d``, ``14 s``."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
+    """Write a duration in its largest unit, rounded: ``3 d``, ``14 s``; a negative one as ``0 s``."""
+    for unit, size, smaller in (("d", 86400, 3600), ("h", 3600, 60), ("min", 60, 1)):
+        if round(seconds / smaller) * smaller >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
