@@ -1,6 +1,6 @@
 """The contract of a kind of resource, and what the engine asks of the live systems.
 
-A kind is one file. It defines how its resources are linked, observed, planned and applied; the engine does everything else.
+A kind is one module or package. It defines how its resources are linked, observed, planned and applied; the engine does everything else.
 """
 
 from __future__ import annotations
@@ -23,13 +23,31 @@ class Context(Protocol):
     """The live systems, as far as the engine uses them; kinds get the whole object."""
 
     def prepare(self) -> None:
-        """Do what takes long before the systems can be asked, such as importing their libraries."""
+        """Do what takes long before the systems can be asked, such as importing their libraries.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If a library is not installed.
+        """
 
     def find_existing(self, tokens: Collection[str]) -> Collection[str]:
-        """Return the tokens, such as ``collection:HSC/raw/all``, that exist live, whoever made them."""
+        """Return the tokens, such as ``collection:HSC/raw/all``, that exist live, whoever made them.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If a system can't be asked.
+        """
 
     def find_names(self, kind: str) -> Collection[str]:
-        """Return the names that exist live of one kind of token, to suggest one; none if they are too many."""
+        """Return the live names of one kind of token, to suggest one; none if there are too many.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If a system can't be asked.
+        """
 
     def is_down(self, system: System) -> bool:
         """Return True if a system doesn't answer at all."""
@@ -38,7 +56,7 @@ class Context(Protocol):
         """Return the ``butler`` subcommands that aren't installed."""
 
     def find_missing_classes(self, names: Sequence[str]) -> Collection[str]:
-        """Return the classes that can't be imported."""
+        """Return the classes that can't be imported; the packages of all of them are imported into this process."""
 
     def find_missing_formatters(self, dataset_types: Sequence[str]) -> Collection[str]:
         """Return the dataset types whose default formatter can't be imported."""
@@ -47,12 +65,17 @@ class Context(Protocol):
         """Drop cached answers of some systems, or of all, because something was changed."""
 
     def check_lock(self, *, creating: bool) -> None:
-        """Check before an action that the lock of the run is still held; ``creating`` if the run creates the repository.
+        """Check before an action that the locks of the run are still held.
+
+        With ``creating``, because the run creates the repository, the lock at its future place is acquired, too, and the folder
+        for it is made.
 
         Raises
         ------
         reconciler.errors.LockLost, reconciler.errors.LockHeld
-            If it isn't, so that the run has to end.
+            If it isn't held, so that the run has to end.
+        reconciler.errors.ApplyError, reconciler.errors.ObserveError
+            If the lock can't be acquired for another reason.
         """
 
     def phase(self, name: str) -> AbstractContextManager[None]:
@@ -242,7 +265,7 @@ class Kind(ABC, Generic[S, A]):
         """
 
     def prefetch(self, context: Any, desired: Mapping[str, S]) -> Callable[[], object] | None:
-        """Ask a system for what `observe` will ask it, while other kinds ask another system; the answers are cached.
+        """Query in advance what `observe` will need, while other kinds query another system; the answers are cached.
 
         Only kinds that need several systems are asked to. It must not use the Butler, which others use at the same time.
 
@@ -256,7 +279,7 @@ class Kind(ABC, Generic[S, A]):
         Returns
         -------
         rest : callable or `None`
-            What takes so long that it should go on at the side.
+            The slow part, to be run in a thread at the side; `None` without one.
 
         Raises
         ------
@@ -274,7 +297,7 @@ class Kind(ABC, Generic[S, A]):
 
     @abstractmethod
     def apply(self, context: Any, action: A) -> Made | None:
-        """Execute an action; it must be safe to repeat.
+        """Execute an action. To repeat it does no harm, but may fail because it is done already.
 
         Parameters
         ----------

@@ -29,7 +29,11 @@ FORMAT = 2
 DECIDING = (DifferenceKind.MAKE, DifferenceKind.CHANGE, DifferenceKind.REMOVE)
 """Differences that a plan is decided on; the progress of a delivery changes by itself."""
 COMING = (DifferenceKind.LATER, DifferenceKind.WAITING)
-SECRET = re.compile(r"pass|secret|token|credential", re.IGNORECASE)
+SECRET = re.compile(
+    r"(?<![a-z])pass(?![a-z])|pass(?:word|wd|phrase|code|file)|pwd|secret|token|credential|(?:api|access|private)[-_]?key",
+    re.IGNORECASE,
+)
+"""Names of variables that are probably secrets, unlike ``passband``."""
 LARGEST = 50_000_000
 """Largest plan file in bytes; larger files are rejected."""
 
@@ -187,7 +191,7 @@ def load_plan(path: Path) -> SavedPlan:
     Raises
     ------
     reconciler.errors.StateError
-        If it isn't a plan file, or one of another format.
+        If it can't be read, is larger than `LARGEST`, isn't a plan file, or is one of another format.
     """
     try:
         if not is_readable(path):
@@ -242,7 +246,7 @@ def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits
 
 
 def find_done_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> tuple[Address, ...]:
-    """Return the addresses for which a plan had actions, and of which nothing that could be done differs any more."""
+    """Return the addresses for which a plan had actions, and that have nothing left to do now."""
     return tuple(
         entry.address
         for entry in plan.entries
@@ -255,7 +259,10 @@ def find_done_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> tupl
 
 
 def find_stale_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> dict[Address, str]:
-    """Return, by address, what changed since a plan was made, where its facts no longer hold."""
+    """Return by address why what was decided no longer holds, also where it was done meanwhile; see `find_done_entries`.
+
+    Where no action was decided, nothing is stale.
+    """
     stale = {}
     entries = {entry.address: entry for entry in plan.entries}
     for address, earlier in decided.items():

@@ -29,14 +29,21 @@ def read_text(path: Path) -> str:
             raise StateError(f"{path}: is not a regular file")
         return path.read_text(encoding="utf-8").removeprefix(BYTE_ORDER_MARK)
     except FileNotFoundError as error:
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise MissingFile(str(path), did_you_mean(path.name, siblings)) from error
+        raise MissingFile(str(path), did_you_mean(path.name, _list_names(path.parent))) from error
     except IsADirectoryError as error:
         raise StateError(f"{path}: is a folder, not a file") from error
     except OSError as error:
         raise StateError(f"{path}: can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise StateError(f"{path}: not UTF-8 text (invalid byte at offset {error.start})") from error
+
+
+def _list_names(folder: Path) -> list[str]:
+    """Return the names of the files in a folder; none if it may not be listed, or isn't a folder."""
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
 
 
 def digest_file(path: Path) -> str:

@@ -89,7 +89,10 @@ class ObservedChain(Observed[ChainSpec]):
 
 
 class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
-    """The kind of ``chain`` tables."""
+    """The kind of ``chain`` tables.
+
+    A name that another type of collection has is a conflict; a chain that would contain itself is blocked.
+    """
 
     name = "chain"
     spec = ChainSpec

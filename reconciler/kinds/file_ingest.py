@@ -14,7 +14,7 @@ from pydantic import Field, SkipValidation
 from reconciler.counts import plural
 from reconciler.engine.commands import REPO, Command, Comment
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Address, Change, Condition, Cost, JsonObject, Made, Members, Observed
+from reconciler.engine.model import Action, Address, Change, Condition, Cost, DifferenceKind, JsonObject, Made, Members, Observed
 from reconciler.engine.spec import InputPath, NotObserved, Spec
 from reconciler.errors import StateError
 from reconciler.files import table
@@ -81,7 +81,10 @@ class IngestFiles(Action):
 
 
 class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
-    """The kind of ``file_ingest`` tables."""
+    """The kind of ``file_ingest`` tables.
+
+    A table without rows makes its RUN collection. A name that another type of collection has is a conflict.
+    """
 
     name = "file_ingest"
     spec = FileIngestSpec
@@ -111,6 +114,8 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         return {name: _observe_files(context, name, spec) for name, spec in desired.items()}
 
     def plan(self, change: Change[FileIngestSpec]) -> Iterable[IngestFiles]:
+        if not change.observed.members:
+            return  # the name is taken
         (members,) = change.observed.members
         unresolvable = has_unresolvable(change.observed)
         if not members.missing and (members.awaited or change.exists or unresolvable):
@@ -125,7 +130,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             formatter=spec.formatter,
             files=members.missing,
             whole=not (members.present or members.unmanaged or members.awaited or unresolvable),
-            reason=f"{plural(count, 'file')} not ingested",
+            reason=f"{plural(count, 'file')} not ingested" if count else "no such collection",
             cost=Cost(count),
         )
 
@@ -175,11 +180,14 @@ def _list_present(context: Context, name: str, spec: FileIngestSpec, dimensions:
 
 
 def _observe_files(context: Context, name: str, spec: FileIngestSpec) -> Observed[FileIngestSpec]:
+    collection = context.butler.collections().get(name)
+    if collection is not None and collection.type != "RUN":
+        text = f"the name is taken by a {collection.type} collection"
+        return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
     members = _compare_with_table(context, name, spec)
     members, unknown = split_resolvable(context, members, spec.table)
     members, waiting = split_delivered(context, spec.delivered_by, members)
-    exists = name in context.butler.collections()
-    return Observed(spec if exists else None, (members,), unknown + waiting + _check_storage(context, name, spec))
+    return Observed(None if collection is None else spec, (members,), unknown + waiting + _check_storage(context, name, spec))
 
 
 def _compare_with_table(context: Context, name: str, spec: FileIngestSpec) -> Members:

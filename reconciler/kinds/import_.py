@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import Field, SkipValidation
 
+from reconciler.counts import plural
 from reconciler.engine.commands import REPO, Command, Comment
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Action, Change, Cost, DifferenceKind, JsonObject, Made, Observed
 from reconciler.engine.spec import InputPath, Spec
+from reconciler.errors import ApplyError
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
 from reconciler.kinds.shared.data_id_check import has_unresolvable
@@ -120,6 +122,13 @@ class ImportDatasets(Action):
 
 
 @dataclass(frozen=True)
+class ObservedImport(Observed[ImportSpec]):
+    """What was observed; ``resets_chains`` is True if ``butler import`` would reset a chain that is to stay as it is."""
+
+    resets_chains: bool = False
+
+
+@dataclass(frozen=True)
 class FormatterNames:
     """The formatters in an export file, which is read only when they are iterated."""
 
@@ -172,7 +181,10 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         observed = {}
         for name, parts in compare_exports(context, {name: _to_source(spec) for name, spec in desired.items()}).items():
             absent = parts.untouched and parts.datasets.desired
-            observed[name] = Observed(None if absent else desired[name], parts.members, parts.conditions)
+            spec = desired[name]
+            observed[name] = ObservedImport(
+                None if absent else spec, parts.members, parts.conditions, resets_chains=_resets_chains(spec, parts)
+            )
         return observed
 
     def plan(self, change: Change[ImportSpec]) -> Iterable[ImportDatasets]:
@@ -184,6 +196,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         if conflicts or has_unresolvable(change.observed) or nothing_is_here:
             return
         spec = change.desired
+        resets_chains = isinstance(change.observed, ObservedImport) and change.observed.resets_chains
         action = ImportDatasets(
             address=change.address,
             export_file=spec.export_file,
@@ -202,7 +215,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             tags=tuple(
                 TaggedDataset(member["collection"], member["id"]) for member in parts.tags.missing if member["id"] not in awaited
             ),
-            whole=parts.untouched and not awaited and not _resets_chains(spec, parts),
+            whole=parts.untouched and not awaited and not resets_chains,
             cost=Cost(len(datasets)),
         )
         if action.contents:
@@ -215,6 +228,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         from reconciler.systems.butler import write_datasets, write_definitions
 
         content = export_file.read(action.export_file)
+        _check_unchanged(content, action)
         for name in action.dataset_types:
             definition = content.dataset_types[name]
             write_definitions.register_dataset_type(
@@ -286,7 +300,7 @@ def locate_file(path: str, *, root: str, replace: Mapping[str, str]) -> str:
 
 
 def _resets_chains(spec: ImportSpec, parts: ExportParts) -> bool:
-    """Return True if a chain of the file exists, or is defined by another table of the state."""
+    """Return True if ``butler import`` would reset a chain that exists, or that another table of the state defines."""
     chains = [c for c in export_file.read(spec.export_file).collections.values() if c.type == "CHAINED"]
     return bool(parts.chains.present or len(chains) > parts.chains.desired)
 
@@ -296,12 +310,35 @@ def _to_source(spec: ImportSpec) -> ExportSource:
     return ExportSource(spec.export_file, locate, spec.delivered_by, spec.verify, digest_spec(spec))
 
 
+def _check_unchanged(content: ExportFile, action: ImportDatasets) -> None:
+    """Check that an export file still contains what is to be imported.
+
+    Raises
+    ------
+    reconciler.errors.ApplyError
+        If it doesn't.
+    """
+    used = {*action.datasets, *(c.dataset_id for c in action.certifications), *(tag.dataset_id for tag in action.tags)}
+    known = (
+        used <= content.datasets.keys()
+        and content.dataset_types.keys() >= set(action.dataset_types)
+        and content.collections.keys() >= {*action.collections, *action.chains}
+    )
+    if not known:
+        raise ApplyError(f"{action.export_file}: it was changed while this ran", ("run apply again",))
+
+
 def _certify_and_tag(context: Context, content: ExportFile, action: ImportDatasets) -> None:
     """Certify and tag, collection by collection."""
     from reconciler.systems.butler import write_datasets
 
     certified_ids = {certification.dataset_id for certification in action.certifications}
     refs = _find_datasets(context, content, certified_ids | {tag.dataset_id for tag in action.tags})
+    gone = sorted((certified_ids | {tag.dataset_id for tag in action.tags}) - refs.keys())
+    if gone:
+        raise ApplyError(
+            f"{plural(len(gone), 'dataset')} to certify or tag, such as {gone[0]}, went away meanwhile", ("run apply again",)
+        )
     certified: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
     for collection, dataset_id, begin, end in action.certifications:
         certified[collection].append((dataset_id, begin, end))

@@ -117,7 +117,7 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
 
 
 class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
-    """The kind of ``rucio_dataset`` tables, which depend on no other table, not even for the source of a registration.
+    """The kind of ``rucio_dataset`` tables, which depend on no other table.
 
     The source and the configuration of a registration are no requirements: without them only the registration is blocked.
     """

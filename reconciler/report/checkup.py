@@ -130,7 +130,7 @@ def _describe_stack() -> str:
 
 def check_disk(name: str, path: Path) -> Check:
     """Check that there is room on the disk of a file that may not exist yet."""
-    folder = next(parent for parent in [path, *path.absolute().parents] if parent.is_dir())
+    folder = next(parent for parent in [path, *path.absolute().parents] if os.path.isdir(parent))  # False without permission
     free = shutil.disk_usage(folder).free
     if free < LEAST_DISK:
         return failed(name, f"{format_size(free)} free at {folder}", "free some space before an apply")
@@ -163,6 +163,8 @@ def _check_repository(session: Session) -> Iterator[Check]:
     def check_opening() -> Check:
         if repository.ready:
             return passed("repository", f"{session.butler_name} opens, {plural(len(repository.collections()), 'collection')}")
+        if repository.status == "half-made":
+            return failed("repository", f"{session.butler_name}: its creation was interrupted", "reconcile apply completes it")
         return passed("repository", f"{session.butler_name} doesn't exist yet; apply creates it")
 
     opening = make_check("repository", check_opening)
@@ -221,7 +223,7 @@ def _check_rucio(session: Session) -> Iterator[Check]:
     if config and not os.path.isfile(config):
         yield failed("rucio.cfg", f"{config}: no such file", "set RUCIO_CONFIG, or config in [rucio]")
         return
-    yield passed("rucio.cfg", config or "found by Rucio's own search path")
+    yield passed("rucio.cfg", config or "not named; Rucio's client searches its own places")
     connection = server.connection
 
     def check_login() -> Check:

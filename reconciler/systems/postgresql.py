@@ -50,7 +50,7 @@ def find_statement_limit() -> float:
     Raises
     ------
     reconciler.errors.StateError
-        If the environment variable isn't a positive number.
+        If the environment variable isn't a positive, finite number.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
@@ -91,7 +91,10 @@ DEFAULT_LIMITS = Limits()
 
 
 def limit_waits(engine: Any, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Let the connections that a `sqlalchemy.engine.Engine` opens from now on have time limits; does nothing with SQLite."""
+    """Set time limits on the connections that a `sqlalchemy.engine.Engine` opens from now on.
+
+    It does nothing with SQLite, or with another driver than psycopg2 and psycopg.
+    """
     import sqlalchemy
 
     sqlalchemy.event.listen(engine, "do_connect", functools.partial(_connect, limits))
@@ -99,7 +102,7 @@ def limit_waits(engine: Any, limits: Limits = DEFAULT_LIMITS) -> None:
 
 @contextlib.contextmanager
 def limited_waits(limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
-    """Let connections that this thread opens in this context have time limits, whoever creates their engine."""
+    """Set time limits on the connections that this thread opens in this context, whoever creates their engine."""
     import sqlalchemy
 
     thread = threading.get_ident()
@@ -126,7 +129,8 @@ def _connect(limits: Limits, dialect: Any, record: Any, arguments: Any, paramete
     try:
         return drivers[dialect.driver](limits, arguments, given)
     except Exception:
-        if time.monotonic() - begun >= 0.9 * float(given["connect_timeout"]):
+        timeout = float(given["connect_timeout"])  # not positive: none
+        if 0 < timeout * 0.9 <= time.monotonic() - begun:
             limits.on_silence(Silence.CONNECTING)
         raise
 

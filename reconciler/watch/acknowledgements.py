@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,8 @@ class Acknowledgements:
     entries : `tuple` [`Acknowledgement`, ...]
         The valid ones.
     problems : `tuple` [`str`, ...]
-        One line for each invalid one; those are ignored, so that what they meant to cover is reported.
+        What is wrong with the file or its entries, one line each. An entry that is wrong is ignored, so that what it was to cover
+        is reported.
     """
 
     path: Path
@@ -118,7 +120,7 @@ def load_acknowledgements(state: Path) -> Acknowledgements:
 def check_acknowledgements(
     found: Acknowledgements, addresses: Collection[str], fields: Mapping[str, Collection[str]], today: datetime.date
 ) -> tuple[str, ...]:
-    """Return the problems of a file, with those that only its state shows and the acknowledgements that have ended.
+    """Return what is wrong with a file: its own problems, entries for unknown addresses or fields, and entries that have ended.
 
     Parameters
     ----------
@@ -177,7 +179,7 @@ def find_acknowledgement(
     covered_by : `AcknowledgedBy` or `None`
         The acknowledgement.
     ended : `str`
-        Why one that names the difference doesn't cover it any more; empty if there is none.
+        Why an acknowledgement of this difference no longer covers it; empty if there is none.
     """
     if difference.kind == UNKNOWN_KIND:
         return None, ""
@@ -202,7 +204,7 @@ def fingerprint_of(differences: Iterable[FoundDifference], address: str, field: 
 
 
 def combine_fingerprints(parts: Iterable[tuple[str, str, str]]) -> str:
-    """Return one digest of kind, field and fingerprint of some differences, in any order."""
+    """Return one digest of kind, field and fingerprint of some differences, whose order doesn't matter."""
     return hashlib.sha256(json.dumps(sorted(parts)).encode()).hexdigest()[:32]
 
 
@@ -219,7 +221,8 @@ def write_acknowledgement(state: Path, entry: Acknowledgement) -> Path:
     Raises
     ------
     reconciler.errors.StateError
-        If the file can't be read or written, isn't valid TOML, or has something else than tables under ``acknowledge``.
+        If the file can't be read or written, isn't valid TOML, is of another version, or has something else than tables under
+        ``acknowledge``.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -232,6 +235,9 @@ def write_acknowledgement(state: Path, entry: Acknowledgement) -> Path:
         document = _new_document(state)
     except TOMLKitError as error:
         raise StateError(f"{_show(path)}: invalid TOML: {error}") from error
+    if document.get("version", 1) != 1:
+        raise StateError(f"{_show(path)}: version: must be 1")
+    lead = "" if "version" in document else "version = 1\n\n"
     tables = document.setdefault("acknowledge", tomlkit.aot())
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise StateError(f"{_show(path)}: {TWO_BRACKETS}")
@@ -246,7 +252,7 @@ def write_acknowledgement(state: Path, entry: Acknowledgement) -> Path:
         table = tomlkit.inline_table() if isinstance(tables, Array) else tomlkit.table()
         table.update(values)
         tables.append(table)
-    _replace(path, tomlkit.dumps(document))
+    _replace(path, lead + tomlkit.dumps(document))
     return path
 
 
@@ -262,12 +268,13 @@ def _new_document(state: Path) -> Any:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file so that it has either the old or the new content, whenever the program is killed."""
-    fresh = path.with_name(f".{path.name}.new")
+    """Write a file, or the one that it links to, so that it has either the old or the new content, even if this is killed."""
+    target = Path(os.path.realpath(path))
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+        fresh.replace(target)
     except OSError as error:
         raise StateError(f"{path} can't be written: {error.strerror}") from error
 
@@ -281,7 +288,8 @@ def _explain(path: Path, number: int, table: object, error: Mapping[str, Any]) -
         return f"{where}: {why.get(key, f'has no {key}')}"
     if error["type"] == "extra_forbidden":
         return f'{where}: unknown key "{key}"{did_you_mean(key, Acknowledgement.model_fields)}'
-    return f"{where}: {key}: {str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}"
+    text = f"{str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}"
+    return f"{where}: {key}: {text}" if key else f"{where}: {text}"
 
 
 def _show(path: Path) -> str:

@@ -37,11 +37,11 @@ class FileEntry:
     size : `int`
         Bytes, as Rucio has them.
     available : `bool`
-        Whether Rucio has an available replica at this RSE.
+        Whether Rucio has an available replica at this RSE, and those of the files without which it can't be ingested.
     in_butler : `bool`
         Whether the Butler has its dataset.
     on_storage : `bool` or `None`
-        Whether the file of the Butler's dataset exists; `None` if that wasn't checked.
+        Whether the datastore knows the file of the Butler's dataset and it exists; `None` if that wasn't checked.
     difference : `str`
         How its sizes differ.
     stale : `bool`
@@ -218,7 +218,7 @@ class Ledger:
 
     @property
     def agrees(self) -> bool:
-        """Whether the three answers agree."""
+        """Whether the three answers agree, and each pattern of ``delivered_by`` matches a Rucio dataset."""
         return not self.mismatches and not self.unregistered
 
 

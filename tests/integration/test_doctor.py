@@ -8,12 +8,14 @@ import os
 import shutil
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
 import pytest
 from conftest import Bench
 from test_trust import waiting_apply
+from watch_data import forbid_access
 
 from reconciler.playground.world import World
 from reconciler.report import checkup
@@ -173,6 +175,30 @@ def test_the_report_as_json_follows_its_schema(sqlite_bench: Bench) -> None:
     failed = [check for group in report["groups"] for check in group["checks"] if not check["ok"]]
     assert [check["name"] for check in failed] == ["repository"]
     assert failed[0]["hints"] == ["to create one there, set `create = true` or `seed_config` in [repository]"]
+
+
+def test_a_journal_in_a_folder_that_may_not_be_searched_ends_no_other_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "closed"
+    forbid_access(monkeypatch, folder)
+    assert checkup.check_disk("disk", folder / "journal.jsonl").ok
+
+
+def test_a_repository_whose_creation_was_interrupted_does_not_pass_for_one_that_does_not_exist() -> None:
+    repository = SimpleNamespace(status="half-made", ready=False)
+    session: Any = SimpleNamespace(context=SimpleNamespace(butler=repository), butler_name="/repo")
+    (check,) = checkup._check_repository(session)
+    assert not check.ok
+    assert "its creation was interrupted" in check.text
+
+
+def test_a_class_whose_package_fails_in_any_way_counts_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.systems.butler.commands import missing_classes
+
+    (tmp_path / "brokenstack.py").write_text("raise RuntimeError('the product afw is not set up')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert missing_classes(["brokenstack.Camera", "collections.Counter"]) == ["brokenstack.Camera"]
 
 
 def test_a_full_disk_an_ending_token_and_a_wrong_clock_are_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -475,6 +475,16 @@ def test_members_are_selected_by_a_list(comcam: Bench, ingested: str, what: str)
     assert {exposure for exposure, _ in members(comcam)} == set(chosen)
 
 
+def test_files_are_not_ingested_into_a_name_that_another_type_of_collection_has(bench: Bench) -> None:
+    bench.apply_and_check(bench.state("[chain.refcats]\nchildren = []\n"))
+    (bench.folder / "t.csv").write_text("filename,htm7\n")
+    state = bench.state(
+        '[dataset_type.cat]\ndimensions = ["htm7"]\nstorage_class = "SimpleCatalog"\n'
+        '[file_ingest.refcats]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "/data"\n'
+    )
+    assert "the name is taken by a CHAINED collection" in bench.diff(state, 1)
+
+
 @pytest.mark.parametrize("quick", [(), ("--quick",)])
 def test_listed_visits_are_mapped_to_exposures_before_raws_are_queried(
     comcam: Bench, ingested: str, monkeypatch: pytest.MonkeyPatch, quick: tuple[str, ...]

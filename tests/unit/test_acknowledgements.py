@@ -75,6 +75,7 @@ GOOD = "address = 'chain.calib'\nreason = 'r'\nuntil = 2026-12-24\n"
         ("version = 1\nacknowlege = 3\n", ['unknown key "acknowlege"; did you mean "acknowledge"?']),
         ("version = 1\n[acknowledge]\naddress = 'x'\n", ["write [[acknowledge]], with two brackets"]),
         ("version = ", ["invalid TOML"]),
+        ("version = 1\nacknowledge = ['x']\n", ["acknowledgement 1: input should be a valid dictionary"]),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_line_for_each_mistake(state: Path, text: str, expected: list[str]) -> None:
@@ -128,6 +129,34 @@ def test_a_new_file_says_what_it_is_and_is_valid(state: Path) -> None:
     assert path.read_text().startswith("# Accepted differences of ccms1.toml.")
     found = load_acknowledgements(state)
     assert (found.entries, found.problems) == ((ENTRY,), ())
+
+
+@pytest.mark.parametrize("content", ["", "# reviewed weekly\n"])
+def test_a_file_without_a_version_gets_one(state: Path, content: str) -> None:
+    path = write(state, content)
+    write_acknowledgement(state, ENTRY)
+    found = load_acknowledgements(state)
+    assert (found.entries, found.problems) == ((ENTRY,), ())
+    assert content in path.read_text()
+
+
+def test_a_file_of_another_version_is_not_changed(state: Path) -> None:
+    path = write(state, "version = 2\n")
+    with pytest.raises(StateError, match=r"acks/ccms1.toml: version: must be 1"):
+        write_acknowledgement(state, ENTRY)
+    assert path.read_text() == "version = 2\n"
+
+
+def test_a_link_to_a_file_elsewhere_stays_a_link(state: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared.toml"
+    shared.write_text("version = 1\n")
+    path = acknowledgement_path(state)
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(shared)
+    write_acknowledgement(state, ENTRY)
+    assert path.is_symlink()
+    assert load_acknowledgements(state).entries == (ENTRY,)
+    assert shared.read_text() != "version = 1\n"
 
 
 def test_a_file_that_is_not_toml_is_not_overwritten(state: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from reconciler.engine.commands import Command
-from reconciler.engine.model import Address, Change, Condition, DifferenceKind, Members, Observed
-from reconciler.kinds.import_ import ImportDatasets, ImportKind, ImportSpec
+from reconciler.engine.model import Address, Change, Condition, DifferenceKind, Members
+from reconciler.errors import ApplyError
+from reconciler.kinds.import_ import ImportDatasets, ImportKind, ImportSpec, ObservedImport, _resets_chains
+from reconciler.kinds.shared.export_comparison import ExportParts
 
 EXPORT = """\
 description: Butler Data Repository Export
@@ -38,7 +40,8 @@ def plan(spec: ImportSpec, *, chains: Members | None = None, **parts: Members) -
     names = ("datasets", "certifications", "collections", "chains", "dataset types", "tags")
     given = {**parts, "chains": chains or Members("chains", 1, 0, missing=({"collection": "all"},))}
     members = tuple(given.get(name, Members(name, 0, 0)) for name in names)
-    observed: Observed[ImportSpec] = Observed(spec, members, WAITING if members[0].awaited else ())
+    parts = ExportParts.from_members(members)
+    observed = ObservedImport(spec, members, WAITING if parts.datasets.awaited else (), resets_chains=_resets_chains(spec, parts))
     return list(ImportKind().plan(Change(Address("import", "x"), spec, observed, ())))
 
 
@@ -76,3 +79,10 @@ def test_butler_import_is_shown_only_if_no_chain_of_the_file_exists_or_has_a_tab
 ) -> None:
     (action,) = plan(spec, chains=chains, datasets=missing("datasets", {"id": "a"}))
     assert any(isinstance(line, Command) for line in ImportKind().commands(action)) is shown
+
+
+def test_an_export_file_that_changed_since_it_was_compared_is_an_error(spec: ImportSpec) -> None:
+    (action,) = plan(spec, datasets=missing("datasets", {"id": "a"}))
+    context: Any = None  # it isn't asked
+    with pytest.raises(ApplyError, match=r"export.yaml: it was changed while this ran"):
+        ImportKind().apply(context, action)

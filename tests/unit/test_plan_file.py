@@ -125,6 +125,10 @@ def test_long_arguments_are_cut_for_the_reader(tmp_path: Path) -> None:
         {"my_secret": 1},
         {"credentials": "x"},
         {"passwd": "x"},
+        {"pass": "x"},
+        {"db_pass": "x"},
+        {"PGPASSFILE": "x"},
+        {"api_key": "x"},
         {"uri": "postgresql://user:hunter2@host/db"},
         {"options": "token=abc"},
     ],
@@ -134,6 +138,12 @@ def test_variables_that_look_like_secrets_are_not_saved(tmp_path: Path, variable
         save(plan_tables(variables={"night": "x", **variables}), tmp_path)
     assert "hunter2" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["passband", "bypass", "compass", "passes"])
+def test_variables_that_only_contain_the_letters_of_a_password_are_saved(tmp_path: Path, name: str) -> None:
+    save(plan_tables(variables={name: "x"}), tmp_path)
+    assert list(tmp_path.iterdir()) != []
 
 
 def test_all_variables_that_look_like_secrets_are_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from reconciler.cli import main
 from reconciler.engine.plan_file import is_plan, load_plan
-from reconciler.errors import StateError
+from reconciler.errors import MissingFile, StateError
 from reconciler.files.text import get_file_version, read_text
 
 STATE = '[reconcile]\nversion = 1\n[repository]\nuri = "repo"\n'
@@ -33,6 +33,15 @@ def test_a_pipe_in_a_folder_is_not_read(pipe: Path) -> None:
     with pytest.raises(StateError, match="pipe: is not a regular file"):
         load_plan(pipe)
     assert not is_plan(pipe)
+
+
+def test_a_missing_file_in_a_folder_that_may_not_be_listed_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(MissingFile):
+        read_text(tmp_path / "gone.toml")
 
 
 @pytest.mark.parametrize("words", [("validate",), ("show",), ("validate", "--var-file")])

@@ -68,7 +68,10 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def run_partly(arguments: Sequence[str]) -> CommandReport:
-    """Run one ``butler`` subcommand that handles many items in this (worker) process, and return what it left undone, and why."""
+    """Run one ``butler`` subcommand that handles many items in this (worker) process, and return what it left undone, and why.
+
+    That it fails is no exception: the reason is the report's ``error``.
+    """
     ending = _invoke(arguments)
     report = CommandReport(tuple(ending.failures), tuple(ending.watch.duplicates), ending.watch.stopped)
     if ending.result.exit_code == 0 or report.stopped or (report.failures and not ending.watch.broke_off):
@@ -236,20 +239,20 @@ def _subcommands_of_plugins(files: Iterable[Any]) -> set[str]:
 
 
 def missing_classes(names: Sequence[str]) -> list[str]:
-    """Return the classes that can't be imported."""
+    """Return the classes that can't be imported, whatever their packages raise."""
     from lsst.utils import doImport
 
     missing = []
     for name in names:
         try:
             doImport(name)
-        except (ImportError, TypeError, ValueError):
+        except Exception:
             missing.append(name)
     return missing
 
 
 def missing_formatters(repository: Repository, dataset_types: Sequence[str], storage_classes: Mapping[str, str]) -> list[str]:
-    """Return the dataset types whose default formatter can't be imported.
+    """Return the dataset types whose default formatter can't be imported, whatever its package raises.
 
     Parameters
     ----------
@@ -265,7 +268,7 @@ def missing_formatters(repository: Repository, dataset_types: Sequence[str], sto
         existing = repository.dataset_types().get(name)
         try:
             _import_formatters(repository, name, existing.storage_class if existing else storage_classes.get(name, ""))
-        except (ImportError, TypeError, ValueError):
+        except Exception:
             missing.append(name)
     return missing
 

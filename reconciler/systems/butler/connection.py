@@ -111,7 +111,7 @@ class ButlerConnection:
         Raises
         ------
         reconciler.errors.ObserveError
-            If the repository exists and can't be opened, or it is absent and may not be created.
+            If the Butler isn't installed, the repository exists and can't be opened, or it is absent and may not be created.
         """
         return self.cached("status", self._read_status)
 
@@ -261,7 +261,7 @@ class ButlerConnection:
 
     @property
     def many_writers(self) -> bool:
-        """Whether several processes may write at the same time; SQLite allows one writer. Raises what `config` raises."""
+        """Whether the registry isn't SQLite, which allows one writer at a time. Raises what `config` raises."""
         return server.is_server(self.config()) or bool(registry_of(self.config())[0].get_backend_name() != "sqlite")
 
     def analyze(self, added: int) -> None:

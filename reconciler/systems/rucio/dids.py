@@ -1,9 +1,9 @@
 """Datasets, containers and files of a Rucio server: what exists, what they contain, and making them.
 
 Rucio silently leaves out DIDs that don't exist, and a response that is cut at the end of a line is just a shorter list. So
-nothing counts as absent because a list leaves it out: the number of files is compared with the recorded one, and where none is
-recorded, the list has to end with what it began with; DIDs that are left out are queried one by one, and a search is repeated in
-two parts.
+nothing counts as absent because a list leaves it out: the number of files is compared with the recorded one. Where none is
+recorded, some open datasets are asked for again at the end of the list, and their files have to be there twice. DIDs that are left
+out are queried one by one, and a search is repeated in two parts.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def _split_by_files(datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> l
 class DidCatalog:
     """The DIDs of a server.
 
-    What reads raises `reconciler.errors.ObserveError`, and what writes also `reconciler.errors.ApplyError`, as
-    `reconciler.systems.rucio.connection.RucioConnection` does.
+    What reads raises `reconciler.errors.ObserveError`. What writes raises what `RucioConnection.write` raises, such as a
+    `reconciler.errors.ApplyError` if what is to be created exists, or what is to be closed or attached is so already.
     """
 
     def __init__(self, connection: RucioConnection) -> None:
@@ -131,7 +131,9 @@ class DidCatalog:
         return self._connection.read(read, did, endpoint="did")
 
     def match(self, pattern: str) -> list[str]:
-        """List datasets and containers that match ``scope:name`` with wildcards, sorted; without any, that DID, existing or not.
+        """List the datasets and containers that match ``scope:name`` with wildcards, sorted.
+
+        A pattern without wildcards is returned as it is, whether it exists or not.
 
         Raises
         ------
@@ -217,7 +219,7 @@ class DidCatalog:
         return list(found.values())
 
     def files_by_dataset(self, datasets: Iterable[str]) -> dict[str, list[FileFacts]]:
-        """List the files of each dataset; none for a dataset that doesn't exist.
+        """List the files of each dataset; an empty list for one that doesn't exist.
 
         Raises
         ------
@@ -316,7 +318,7 @@ class DidCatalog:
         self._connection.write(f"close {did}", lambda client: client.close(scope, name))
 
     def attach(self, container: str, dids: Sequence[str]) -> None:
-        """Add datasets and containers to a container."""
+        """Add datasets and containers to a container, some hundred at a time; what was added before an error stays."""
         for batch in batches(dids, DIDS_PER_ATTACHMENT):
             self._connection.write(f"attach to {container}", functools.partial(_attach, container, did_keys(batch)))
 
