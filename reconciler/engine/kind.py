@@ -1,6 +1,7 @@
 """The contract of a kind of resource, and what the engine asks of the live systems.
 
-A kind is one module or package. It defines how its resources are linked, observed, planned and applied; the engine does everything else.
+A kind is one module or package. It defines how its resources are linked, observed, planned and applied; the engine does
+everything else.
 """
 
 from __future__ import annotations

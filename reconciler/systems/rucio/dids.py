@@ -2,8 +2,8 @@
 
 Rucio silently leaves out DIDs that don't exist, and a response that is cut at the end of a line is just a shorter list. So
 nothing counts as absent because a list leaves it out: the number of files is compared with the recorded one. Where none is
-recorded, some open datasets are asked for again at the end of the list, and their files have to be there twice. DIDs that are left
-out are queried one by one, and a search is repeated in two parts.
+recorded, some open datasets are asked for again at the end of the list, and their files have to be there twice. DIDs that are
+left out are queried one by one, and a search is repeated in two parts.
 """
 
 from __future__ import annotations
