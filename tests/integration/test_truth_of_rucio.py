@@ -429,3 +429,49 @@ def test_a_pattern_that_matches_nothing_is_reported_on_an_empty_repository(comca
         rucio=True,
     )
     assert f"waiting for {fresh_scope}:Datset/*, not registered in Rucio yet" in comcam.diff(state, 2)
+
+
+def test_the_files_of_a_dataset_are_the_same_listed_alone_or_with_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.systems.rucio import dids
+    from reconciler.systems.rucio.connection import RucioConnectionSettings
+    from reconciler.systems.rucio.server import RucioServer
+
+    scene.add_files(scope=scene.scope, dataset="a/b.c-d_e", count=5, close=True)
+    scene.add_files(scope=scene.scope, dataset="small", count=2, close=True)
+    scene.add_files(scope=scene.scope, dataset="open", count=4)
+    asked = [f"{scene.scope}:{name}" for name in ("a/b.c-d_e", "small", "open", "absent")]
+    paths: list[str] = []
+    get_rows = dids.get_rows
+    monkeypatch.setattr(dids, "get_rows", lambda client, path: (paths.append(path), get_rows(client, path))[1])
+    together = RucioServer(RucioConnectionSettings()).files_by_dataset(asked)
+    assert paths == []
+    monkeypatch.setattr(dids, "LISTED_ALONE", 3)
+    alone = RucioServer(RucioConnectionSettings()).files_by_dataset(asked)
+    assert paths == [f"dids/{scene.scope}/a%2Fb.c-d_e/files"]
+    assert [len(together[did]) for did in asked] == [5, 2, 4, 0]
+    assert {did: sorted(files) for did, files in together.items()} == {did: sorted(files) for did, files in alone.items()}
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([], "0 files listed, 2 recorded"),
+        ([{"scope": "s", "name": "a", "bytes": 1, "adler32": None}], "1 file listed, 2 recorded"),
+        ([{"scope": "s", "name": "a", "bytes": 1, "adler32": None}] * 2, "1 file listed, 2 recorded"),
+        (["<html>"], "the answer isn't from Rucio"),
+        ([{"name": "a"}], "the answer isn't from Rucio"),
+    ],
+)
+def test_a_wrong_list_of_one_dataset_is_not_believed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, rows: list[Any], text: str
+) -> None:
+    from reconciler.errors import ObserveError
+    from reconciler.systems.rucio import dids
+    from reconciler.systems.rucio.connection import RucioConnectionSettings
+    from reconciler.systems.rucio.server import RucioServer
+
+    scene.add_files(scope=scene.scope, dataset="d", count=2, close=True)
+    monkeypatch.setattr(dids, "LISTED_ALONE", 2)
+    monkeypatch.setattr(dids, "get_rows", lambda client, path: iter(rows))
+    with pytest.raises(ObserveError, match=text):
+        RucioServer(RucioConnectionSettings()).files_by_dataset([f"{scene.scope}:d"])
