@@ -257,7 +257,7 @@ def bulk_options(command: C) -> C:
 
 
 def journal_option(command: C) -> C:
-    """Add ``--journal``, the path of the journal file, as the parameter ``journal``."""
+    """Add ``--journal``, the path of the journal file, as the parameter ``journal``; `None` stands for the default one."""
     return _add(
         command,
         click.option(

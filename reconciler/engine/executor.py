@@ -290,7 +290,7 @@ class Executor:
             return self._fail_unchecked(entry.address, error, progress)
         if actions and progress.failure is not None:
             return progress.failed(entry.address, progress.failure)
-        if actions and self.allowed is None:
+        if any(self._is_allowed(action) for action in actions):
             text = f"still differs after {progress.begun} actions: {actions[0].reason}"
             return progress.outcome(entry.address, Status.FAILED, text)
         return self._conclude(entry.address, differences, progress)
@@ -301,14 +301,13 @@ class Executor:
             differences, actions = self._observe_and_plan(entry)
         except ReconcileError as error:
             return self._fail_unchecked(entry.address, error, progress)
-        if self.allowed is not None:
-            verbs = self.allowed.get(entry.address, frozenset())
-            kept = [action for action in actions if verbs is None or action.verb in verbs]
-            if actions and not kept:
+        kept = [action for action in actions if self._is_allowed(action)]
+        confirmed, unconfirmed = self._split_by_confirmation(entry, kept)
+        if actions and not confirmed:
+            if progress.failure is not None:
+                return progress.failed(entry.address, progress.failure)
+            if not kept:
                 return progress.outcome(entry.address, Status.BLOCKED, f"not in the plan: {actions[0].reason}")
-            actions = kept
-        confirmed, unconfirmed = self._split_by_confirmation(entry, actions)
-        if unconfirmed and not confirmed:
             return progress.outcome(entry.address, Status.BLOCKED, _describe_unconfirmed(unconfirmed))
         actions = confirmed
         if not actions:
@@ -324,6 +323,10 @@ class Executor:
             if failure is not None:
                 return self._handle_failure(entry, action, failure, progress)
         return None
+
+    def _is_allowed(self, action: Action) -> bool:
+        verbs = None if self.allowed is None else self.allowed.get(action.address, frozenset())
+        return verbs is None or action.verb in verbs
 
     def _check_lock(self, action: Action) -> ReconcileError | None:
         """Check before an action that the run still holds its locks; return why that of the repository can't be acquired.

@@ -118,7 +118,7 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
                 continue
             existing = collections[name]
             if existing.type == "CHAINED":
-                flat = _flatten(context, spec.children, desired) if spec.flatten else spec.children
+                flat = _flatten(context, spec.children, desired, frozenset({name})) if spec.flatten else spec.children
                 found = _compare_children(spec, flat, existing.children, existing.doc)
                 circle = tuple(_find_circles(context, name, desired)) if found.children != found.flat else ()
                 observed[name] = replace(found, conditions=found.conditions + circle)
@@ -175,11 +175,16 @@ def _redefine_by_python(action: RedefineChain) -> Command | Comment:
     return butler_calls(register, f"collections.redefine_chain({name!r}, {children!r})")
 
 
-def _flatten(context: Context, children: Sequence[str], desired: Mapping[str, ChainSpec]) -> tuple[str, ...]:
-    """Replace children that are chains by the children that these will have after an apply; absent collections are kept."""
+def _flatten(
+    context: Context, children: Sequence[str], desired: Mapping[str, ChainSpec], above: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """Replace children that are chains by the children that these will have after an apply; absent collections are kept.
+
+    ``above`` are the chains that are being flattened, which a child may contain by mistake; they are left out.
+    """
     collections = context.butler.collections()
     found: dict[str, None] = {}
-    visited: set[str] = set()
+    visited: set[str] = set(above)
     stack = [*reversed(children)]
     while stack:
         child = stack.pop()
@@ -189,7 +194,8 @@ def _flatten(context: Context, children: Sequence[str], desired: Mapping[str, Ch
         existing = collections.get(child)
         spec = desired.get(child)
         if existing is not None and existing.type == "CHAINED":
-            stack += reversed(existing.children if spec is None else _predict(context, spec, existing.children, desired))
+            present = existing.children
+            stack += reversed(present if spec is None else _predict(context, spec, present, desired, above | {child}))
         elif spec is not None and spec.manage != "observe":
             stack += reversed(spec.children)
         else:
@@ -197,11 +203,13 @@ def _flatten(context: Context, children: Sequence[str], desired: Mapping[str, Ch
     return tuple(found)
 
 
-def _predict(context: Context, spec: ChainSpec, present: tuple[str, ...], desired: Mapping[str, ChainSpec]) -> tuple[str, ...]:
+def _predict(
+    context: Context, spec: ChainSpec, present: tuple[str, ...], desired: Mapping[str, ChainSpec], above: frozenset[str]
+) -> tuple[str, ...]:
     """Return the children that an existing chain with a table will have."""
     if spec.manage != "full":
         return present
-    return _arrange(spec.mode, _flatten(context, spec.children, desired) if spec.flatten else spec.children, present)
+    return _arrange(spec.mode, _flatten(context, spec.children, desired, above) if spec.flatten else spec.children, present)
 
 
 def _find_circles(context: Context, name: str, desired: Mapping[str, ChainSpec]) -> Iterable[Condition]:
@@ -248,7 +256,7 @@ def _describe_misplaced(flat: Sequence[str], listed: Sequence[str], children: Se
 
 
 def _redefine(change: Change[ChainSpec], observed: ObservedChain) -> RedefineChain | None:
-    """Return the action that gives an existing chain its children, if it needs one."""
+    """Return the action that gives an existing chain its children, if it needs one; they are flat already."""
     desired, unlisted, present = change.desired, observed.unlisted, observed.children
     children = _arrange(desired.mode, observed.flat, present)
     removes: tuple[str, ...] = ()
@@ -258,7 +266,7 @@ def _redefine(change: Change[ChainSpec], observed: ObservedChain) -> RedefineCha
     if children == present:
         return None
     return RedefineChain(
-        address=change.address, children=children, flatten=desired.flatten, doc=desired.doc, reason=reason, removes=removes
+        address=change.address, children=children, flatten=False, doc=desired.doc, reason=reason, removes=removes
     )
 
 

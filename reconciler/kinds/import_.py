@@ -90,8 +90,8 @@ class ImportDatasets(Action):
     tags : `tuple` [`TaggedDataset`, ...]
         Memberships of TAGGED collections to add.
     whole : `bool`
-        Whether nothing of the file exists, nothing is awaited, and no chain of it is defined by another table, so that
-        ``butler import`` may be shown: it imports all of the file, and resets its chains.
+        Whether no dataset, certification or collection of the file exists, nothing is awaited, and no chain of it exists or is
+        defined by another table, so that ``butler import`` may be shown: it imports all of the file, and resets its chains.
     """
 
     verb: Literal["import"] = "import"
@@ -151,7 +151,10 @@ class TypesWithoutFormatter:
 
 
 class ImportKind(Kind[ImportSpec, ImportDatasets]):
-    """The kind of ``import`` tables; several export files may contain the same collection."""
+    """The kind of ``import`` tables; several export files may contain the same collection.
+
+    The export file is read by `links`, so it is no requirement.
+    """
 
     name = "import"
     spec = ImportSpec
@@ -269,7 +272,11 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
                 "--export-file", action.export_file, "--transfer", action.transfer,
             )  # fmt: skip
         else:
-            limit = "replace the beginnings of paths" if action.replace else "import a part of a file, and would reset its chains"
+            limit = (
+                "replace the beginnings of paths"
+                if action.replace
+                else "import a part of a file, and would reset the chains in it, if any"
+            )
             yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
 
     def list_deliveries(self, context: Context, name: str, spec: ImportSpec) -> Deliveries:

@@ -8,7 +8,7 @@ blocked, with the commands to run at the source, and everything that doesn't nee
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -139,11 +139,9 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
             yield "open: a registered dataset is closed when it is complete, unless register has keep_open = true"
         if spec.open is False and keep_open:
             yield "open: false contradicts keep_open = true of register"
-        seen: dict[tuple[str, int, str | None], int] = {}
+        for number, first in _find_repeated(spec.rules, "").items():
+            yield f"rules[{number}]: the same rule as rules[{first}]; rules differ in rse_expression, copies or account"
         for number, rule in enumerate(spec.rules):
-            first = seen.setdefault((normalize_expression(rule.rse_expression), rule.copies, rule.account), number)
-            if first != number:
-                yield f"rules[{number}]: the same rule as rules[{first}]; rules differ in rse_expression, copies or account"
             if spec.protect and rule.replaces:
                 yield f"rules[{number}].replaces: the rules of a protected dataset are not replaced"
 
@@ -236,9 +234,9 @@ def _check_names(
         numbered = [(number, rule) for number, rule in enumerate(desired[name].rules) if rule in rules]
         conditions = tuple(describe_unknown_names(unknown, name, numbered, new=name in new))
         if conditions:
-            refused = frozenset(rule for rule in rules if unknown.explain_rule(rule))
-            no_scope = name in new and bool(unknown.explain_scope(name))
             dataset = found[name]
+            refused = dataset.refused_rules | {rule for rule in rules if unknown.explain_rule(rule)}
+            no_scope = name in new and bool(unknown.explain_scope(name))
             checked[name] = replace(
                 dataset, conditions=dataset.conditions + conditions, refused_rules=refused, has_no_scope=no_scope
             )
@@ -330,8 +328,10 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
             "rules": kept,
         }
     )
+    repeated = _find_repeated(spec.rules, facts.account)
     conditions = (
         *setup.conditions,
+        *(_describe_repeated(number, first, facts.account) for number, first in repeated.items()),
         *(_describe_protected(step) for step in steps if step.removes and spec.protect),
         *describe_registration(setup, facts),
         *rule_conditions(facts.rules, facts.now),
@@ -342,7 +342,23 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
     if unmanaged and spec.rules_mode == "exact":
         unwanted = tuple({"id": r.id, "rse_expression": r.rse_expression, "copies": r.copies} for r in unmanaged)
         members.append(Members("rules", len(spec.rules), len(kept), unwanted=unwanted))
-    return ObservedDataset(found, tuple(members), conditions, *plan_facts)
+    refused = frozenset(spec.rules[number] for number in repeated)
+    return ObservedDataset(found, tuple(members), conditions, *plan_facts, refused_rules=refused)
+
+
+def _find_repeated(rules: Sequence[Rule], account: str) -> dict[int, int]:
+    """Return the numbers of rules that are the same for Rucio as an earlier one, with the number of that one."""
+    seen: dict[tuple[str, int, str], int] = {}
+    numbered = [
+        (n, seen.setdefault((normalize_expression(rule.rse_expression), rule.copies, rule.owner(account)), n))
+        for n, rule in enumerate(rules)
+    ]
+    return {number: first for number, first in numbered if number != first}
+
+
+def _describe_repeated(number: int, first: int, account: str) -> Condition:
+    text = f"rules[{number}] is the same rule as rules[{first}], because {account} is the account that acts; remove one"
+    return Condition(DifferenceKind.BLOCKED, text, field="rules")
 
 
 def _describe_protected(step: RuleStep) -> Condition:

@@ -57,7 +57,10 @@ class Cancellation:
 
 
 def split_into_chunks(items: Sequence[T], width: int) -> list[Sequence[T]]:
-    """Cut bulk work into equal chunks of at most `CHUNK` items, and of no more than make all ``width`` workers busy."""
+    """Cut bulk work into chunks of one size, of which only the last may be smaller.
+
+    They are at most ``width``, or more where one would have over `CHUNK` items.
+    """
     size = min(CHUNK, max(-(-len(items) // width), 1))
     return [items[start : start + size] for start in range(0, len(items), size)]
 

@@ -234,7 +234,10 @@ class Context:
         return self._found_files[key]
 
     def read_file(self, key: Hashable, read: Callable[[], T]) -> T:
-        """Return what ``read`` returns, cached by key as `find_files` is, for at most `MOST_FILES` keys, but not an error."""
+        """Return what ``read`` returns.
+
+        It is cached by key until the cache of `find_files` is dropped, for the first `MOST_FILES` keys; an error isn't cached.
+        """
         if key in self._read_files:
             known: T = self._read_files[key]
             return known
@@ -244,7 +247,9 @@ class Context:
         return found
 
     def split_into_chunks(self, items: Sequence[T]) -> list[Sequence[T]]:
-        """Cut bulk work into equal chunks: one for each worker, or more where one would have over `bulk.CHUNK` items.
+        """Cut bulk work into chunks of one size, of which only the last may be smaller.
+
+        They are at most one for each worker, or more where one would have over `bulk.CHUNK` items.
 
         A registry on SQLite has one writer, so the number of workers doesn't count there.
         """
@@ -274,7 +279,7 @@ class Context:
         reconciler.errors.ObserveError
             If the repository can't be queried.
         reconciler.errors.Interrupted
-            If the operator asked to stop; the commands that have ended stay done.
+            If the operator asked to stop; the commands that have begun are completed, and stay done.
         """
         from reconciler.systems.butler.commands import run
 

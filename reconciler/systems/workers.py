@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCH = 16
 """Minimum number of chunks into which work for a batch system is cut."""
+MOST_SUBMITTED = 64
+"""Chunks that a batch system has at once: it can't cancel them, so that a stop waits for all of these."""
 POLL = 0.02
 """Seconds between two checks of the workers' progress and of a request to stop: less than obs_base takes for one exposure."""
 INTERRUPTS = (signal.SIGINT, signal.SIGHUP)
@@ -94,12 +96,14 @@ class Workers:
         reconciler.errors.WorkerDied
             If a worker ended; observing again shows what is left to do.
         reconciler.errors.ApplyError
-            If a chunk failed; chunks that had not started are cancelled, and those that run are waited for.
+            If a chunk failed; chunks that had not started are cancelled, except in a batch system, and all others are waited for.
+        reconciler.errors.StateError
+            If Parsl isn't installed, or its configuration is wrong.
         """
         if self._pool is None:
             self._pool = self._start()
         begun = self._link.steps if self._link is not None else Steps()
-        for group in [list(chunks)] if side_by_side else [[chunk] for chunk in chunks]:
+        for group in self._group(chunks, side_by_side=side_by_side):
             with _blocked_interrupts():
                 futures = [self._pool.submit(_execute, work, chunk) for chunk in group]
             try:
@@ -108,8 +112,16 @@ class Workers:
             finally:
                 self._end(futures, stop)
 
+    def _group(self, chunks: Sequence[tuple[Any, ...]], *, side_by_side: bool) -> list[Sequence[tuple[Any, ...]]]:
+        """Return chunks in groups of which one is submitted after the other has ended."""
+        size = 1 if not side_by_side else MOST_SUBMITTED if self.parsl is not None else max(len(chunks), 1)
+        return [chunks[start : start + size] for start in range(0, len(chunks), size)]
+
     def _end(self, futures: Sequence[Future[T]], stop: Callable[[], bool]) -> None:
-        """Cancel the chunks that haven't started, and wait for those that run: the caller may release the lock after this."""
+        """Cancel the chunks that haven't started, which a batch system can't, and wait for all others.
+
+        The caller may release the lock after this.
+        """
         for future in futures:
             with contextlib.suppress(NotImplementedError):  # Parsl can't cancel
                 future.cancel()

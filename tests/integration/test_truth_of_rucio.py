@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import Bench
 
+from reconciler.kinds.raw.files import _find_open
 from reconciler.playground.world import SLAC, World
 
 AddFiles = Callable[..., list[str]]
@@ -475,3 +476,35 @@ def test_a_wrong_list_of_one_dataset_is_not_believed(
     monkeypatch.setattr(dids, "get_rows", lambda client, path: iter(rows))
     with pytest.raises(ObserveError, match=text):
         RucioServer(RucioConnectionSettings()).files_by_dataset([f"{scene.scope}:d"])
+
+
+def test_a_closed_container_has_each_file_once_and_those_that_came_since(scene: Scene) -> None:
+    from reconciler.systems.rucio.connection import RucioConnectionSettings
+    from reconciler.systems.rucio.server import RucioServer
+
+    shared = [
+        {"scope": scene.scope, "name": name} for name in scene.add_files(scope=scene.scope, dataset="one", count=3, close=True)
+    ]
+    scene.client.add_dataset(scene.scope, "two")
+    scene.client.add_files_to_dataset(scene.scope, "two", shared)
+    for container, contents in (("first", ["one"]), ("second", ["two"]), ("all", ["first", "second"])):
+        scene.client.add_container(scene.scope, container)
+        scene.client.attach_dids(scene.scope, container, [key for name in contents for key in scene.key(name)])
+        scene.client.close(scene.scope, container)
+    did = f"{scene.scope}:all"
+    assert len(RucioServer(RucioConnectionSettings()).files([did])) == 3
+    (late,) = scene.add_files(scope=scene.scope, dataset="late", count=1)
+    scene.client.add_files_to_dataset(scene.scope, "two", [{"scope": scene.scope, "name": late}])
+    server = RucioServer(RucioConnectionSettings())
+    assert late in {file.name for file in server.files([did])}
+    assert _find_open(server.dids([did])) == [did]
+
+
+def test_a_rule_that_is_another_one_for_the_account_that_acts_is_blocked(scene: Scene) -> None:
+    scene.add_files(scope=scene.scope, dataset="d", count=1)
+    scene.write(LASTING.replace("}]", '}, { rse_expression = "SLAC_BUTLER_DISK", account = "root" }]'))
+    output = scene.bench.diff(scene.path, 2)
+    assert "rules[1] is the same rule as rules[0], because root is the account that acts" in output
+    assert "failed 0" in scene.bench.apply(scene.path, 2)
+    (rule,) = scene.client.list_did_rules(scene.scope, "d")
+    assert rule["account"] == "root"

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from reconciler.engine.model import Observed
-from reconciler.kinds.chain import ChainKind, ChainSpec
+from reconciler.engine.model import Address, Change, Difference, DifferenceKind, Observed
+from reconciler.kinds.chain import ChainKind, ChainSpec, RedefineChain
 
 
 def observe(live: Mapping[str, Sequence[str]], **desired: ChainSpec) -> Mapping[str, Observed[ChainSpec]]:
@@ -46,3 +46,19 @@ def test_a_child_chain_that_is_flattened_itself_has_the_flat_children() -> None:
     inner = ChainSpec(children=("b",), mode="exact")
     part = ChainSpec(children=("a", "inner"), flatten=True, mode="exact")
     assert agrees({"all": "xab", "part": "xab", "inner": "b"}, all=ALL, part=part, inner=inner)
+
+
+def test_a_chain_that_an_unlisted_child_contains_is_reported_and_not_searched_for_ever() -> None:
+    found = observe({"all": ["x0"], "x0": ["all"]}, all=ChainSpec(children=("x0",), flatten=True))["all"]
+    assert [(condition.kind, condition.text) for condition in found.conditions] == [
+        (DifferenceKind.BLOCKED, "children: x0 contains all, and a chain can't contain itself")
+    ]
+
+
+def test_an_unlisted_chain_stays_a_child_of_a_chain_that_is_flattened() -> None:
+    spec = ChainSpec(children=("a", "b"), flatten=True)
+    found = observe({"all": ["a", "other"], "other": ["x"]}, all=spec)["all"]
+    differences = (Difference(Address("chain", "all"), "children", ["a"], ["a", "b"]),)
+    (action,) = ChainKind().plan(Change(Address("chain", "all"), spec, found, differences))
+    assert isinstance(action, RedefineChain)
+    assert (action.children, action.flatten, action.removes) == (("a", "b", "other"), False, ())

@@ -713,6 +713,26 @@ def test_a_verb_that_a_saved_plan_does_not_contain_is_left() -> None:
     assert run.verbs == [("box.a", "set")]
 
 
+def test_a_failure_is_reported_though_what_is_left_is_not_in_a_saved_plan() -> None:
+    run = one(FakeSpec(value=1, members=("x",)), Thing(1))
+    run.make_plan()
+
+    def do_half(action: Any) -> None:
+        run.kind.things["a"] = Thing(0, {"x"})  # somebody changed the value meanwhile
+        raise LOST
+
+    run.kind.script = [do_half]
+    outcome = run.execute(**allowed(a="add"))["box.a"]
+    assert (outcome.status, outcome.error) == (Status.FAILED, LOST)
+
+
+def test_what_an_action_of_a_saved_plan_does_not_settle_is_a_failure() -> None:
+    run = one()
+    run.kind.never_settles = True
+    outcomes = run.execute(**allowed(a="make"))
+    assert outcomes == {"box.a": Outcome(A, Status.FAILED, "still differs after 3 actions: make it", 3)}
+
+
 def test_a_resource_that_a_saved_plan_does_not_contain_is_left() -> None:
     run = Run({"box.a": FakeSpec(), "box.b": FakeSpec()})
     outcomes = run.execute(**allowed(b="make"))
@@ -729,12 +749,6 @@ def test_a_saved_plan_matters_not_where_nothing_is_to_be_done() -> None:
     run = one()
     hold(run, "a")
     assert run.execute(**allowed()) == {"box.a": Outcome(A, Status.DEGRADED, "so it is")}
-
-
-def test_what_an_action_of_a_saved_plan_does_not_settle_is_left() -> None:
-    run = one()
-    run.kind.never_settles = True
-    assert run.execute(**allowed(a="make")) == {"box.a": Outcome(A, Status.DEGRADED, "missing", 3)}
 
 
 def test_a_failure_of_a_saved_plan_is_a_failure() -> None:

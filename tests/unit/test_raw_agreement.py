@@ -118,6 +118,19 @@ def test_all_raws_are_listed_if_many_exposures_lack_files(monkeypatch: pytest.Mo
     assert not agree(FakeRun(swapped), paths_by_name(part), BY_NAME)
 
 
+def test_an_exposure_that_is_ingested_between_two_queries_does_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "MOST_LISTED", 3)
+
+    class Growing(FakeRun):
+        def data_ids(self, dataset_type: str, collections: Iterable[str], dimensions: list[str], where: str = "") -> set[Any]:
+            self.raws = {*self.raws, (CAMERA, 9, 0)}
+            return super().data_ids(dataset_type, collections, dimensions, where)
+
+    part = FULL - {(CAMERA, 1, 2)}
+    assert not agree(Growing(part, exposures=6), paths_by_name(part), BY_NAME)
+    assert not agree(Growing(part, exposures=6), paths_by_number(part), BY_NUMBER)
+
+
 def test_two_exposures_of_one_name_hide_nothing() -> None:
     ingested = {(CAMERA, 1, 0), (CAMERA, 1, 1), (CAMERA, 1, 2), (CAMERA, 2, 0), (CAMERA, 3, 0), (CAMERA, 3, 1)}
     files = paths_by_name((CAMERA, exposure, detector) for exposure in (1, 3) for detector in range(3))

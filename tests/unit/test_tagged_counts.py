@@ -77,3 +77,16 @@ def test_members_agree_by_counts_only_if_a_list_agrees(
         assert same
     elif source == "a" and {exposure for exposure, _ in tagged} == listed:
         assert not same
+
+
+def test_a_dataset_type_that_does_not_exist_is_not_counted_as_none_of_many() -> None:
+    spec: Any = SimpleNamespace(
+        dataset_types=("raw", "rwa"), sources=("a",), instrument="LSSTCam", listed_dimension="", ids=None, where=""
+    )
+    policy = SimpleNamespace(deep=False, is_large=lambda count: True, compares_by_count=lambda count: False)
+    butler = FakeRepository({"a": ALL, "b": set()}, dict.fromkeys(ALL, "a"))
+    count = SimpleNamespace(**{name: getattr(butler, name) for name in dir(butler) if not name.startswith("_")})
+    count.count = lambda dataset_type, collections, where="": len(ALL) if dataset_type == "raw" else 0
+    count.count_tagged = count.count
+    context: Any = SimpleNamespace(policy=policy, butler=count)
+    assert _compare_by_counts(context, "good", spec) is None

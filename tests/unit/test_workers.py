@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -85,3 +86,27 @@ def test_a_stop_reaches_the_workers_that_still_run(workers: Workers) -> None:
         go_on_until_stopped()
     assert noticed == [True]
     assert not workers._link.stop_requested  # type: ignore[union-attr]
+
+
+def test_a_batch_system_that_can_not_cancel_has_only_some_chunks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Batch(ThreadPoolExecutor):
+        def submit(self, *words: Any, **options: Any) -> Any:
+            future = super().submit(*words, **options)
+            monkeypatch.setattr(future, "cancel", refuse)
+            return future
+
+    def refuse() -> None:
+        raise NotImplementedError
+
+    done: list[int] = []
+    workers = Workers(parsl="config.py")
+    workers._pool = Batch(2)
+    monkeypatch.setattr("reconciler.systems.workers.MOST_SUBMITTED", 3)
+
+    def go_on_until_stopped() -> None:
+        for _ in workers.each(call, [(functools.partial(done.append, number),) for number in range(100)]):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        go_on_until_stopped()
+    assert sorted(done) == [0, 1, 2]

@@ -22,11 +22,21 @@ if TYPE_CHECKING:
     from reconciler.systems.context import Context
 
 MOST_LISTED = 200
-"""Exposures without files of all detectors whose raws are listed; if there are more, all raws are."""
+"""Up to so many exposures that lack files of some detectors, only their raws are listed; if there are more, all raws are."""
 
 
 def compare_with_files(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tuple[Members, Sequence[Condition]]:
-    """Compare what is ingested with the files that exist: by a proof, by counts if that is enough, or by member."""
+    """Compare what is ingested with the files that exist: by a proof, by counts if that is enough, or by member.
+
+    Where all were listed and agree, a proof of that is recorded.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If a system can't be queried.
+    reconciler.errors.StateError
+        If ``data_id`` finds something in a path that is no number where it has to be.
+    """
     if context.policy.compares_by_count(files.count) and _counts_agree(context, name, spec, files):
         return Members.counted("raws", context.butler.count("raw", [name])), ()
     address = str(Address("raw", name))
@@ -153,7 +163,9 @@ def _agree(context: Context, name: str, spec: RawSpec, pattern: DataIdPattern, p
     complete = {exposure for exposure, number in files.items() if number == len(detectors)}
     others = numbers.keys() - complete
     if len(others) > MOST_LISTED:  # such as exposures whose raws are in another collection
-        others = {names.get(number, number) for _, number in _list_exposures(context, name)} - complete
+        others = {names.get(number) for _, number in _list_exposures(context, name)} - complete
+        if not others <= numbers.keys():
+            return False  # one was ingested while this ran
     if len(others) > MOST_LISTED:
         rows = _list_data_ids(context, name)
         return keys == set(pattern.convert(context, spec.instrument, rows).values())

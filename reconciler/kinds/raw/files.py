@@ -123,8 +123,11 @@ def _list_files_in_rucio(context: Context, spec: RawSpec) -> RawFiles:
 
 
 def _find_open(facts: Mapping[str, DidFacts]) -> list[str]:
-    """Return the datasets whose files have to be listed, because they may change without a trace in what is recorded of them."""
-    return [did for did, found in facts.items() if found.length is None or found.is_open]
+    """Return the DIDs whose files have to be listed, because they may change without a trace in what is recorded of them.
+
+    These are open datasets, and containers, since datasets in a closed one may be open.
+    """
+    return [did for did, found in facts.items() if found.length is None or found.is_open or found.type == "CONTAINER"]
 
 
 def prefetch_datasets(context: Context, spec: RawSpec, *, of_closed: bool) -> list[list[str]]:

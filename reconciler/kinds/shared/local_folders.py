@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 
 class LocalFolders(dict[str, str]):
-    """Where the files of the folders in Rucio are here, with a slash at the end; each is found once.
+    """Maps a folder in Rucio to the place of its files here, which ends with a slash; each is found once.
 
-    That is below the location whose end the name of the folder repeats, which gives the shortest path.
+    That place is below the location whose end the folder's name repeats, which gives the shortest path.
     """
 
     def __init__(self, locations: Sequence[str]) -> None:

@@ -68,6 +68,8 @@ def count_by_night(
     ------
     reconciler.errors.StateError
         If the dataset type doesn't have a dimension that this needs.
+    reconciler.errors.ObserveError
+        If the repository can't be queried.
     """
     check_dimensions(context, dataset_type, ["exposure", *([distinct] if distinct else [])])
     definition = context.butler.dataset_types().get(dataset_type)

@@ -55,10 +55,10 @@ def count_desired(context: Context, spec: TaggedSpec) -> int | None:
         return None
     count = 0
     for dataset_type in spec.dataset_types:
+        definition = context.butler.dataset_types().get(dataset_type)
+        if definition is None:
+            return None
         if spec.listed_dimension:
-            definition = context.butler.dataset_types().get(dataset_type)
-            if definition is None:
-                return None
             dimension, numbers, undefined = resolve_listed(context, spec, definition.dimensions)
             if undefined or dimension not in definition.dimensions:
                 return None
@@ -72,8 +72,8 @@ def count_desired(context: Context, spec: TaggedSpec) -> int | None:
 def count_of_all_detectors(context: Context, spec: TaggedSpec) -> int | None:
     """Return how many raws of the listed visits or exposures there are at most: one RUN collection has no more than these.
 
-    It is calculated, and a fifth of the time of counting those that exist. None if they may be of several RUN collections, or
-    more than visits or exposures select them.
+    It is calculated, in a fifth of the time of counting those that exist. None if they may be of several RUN collections, or if
+    something else selects them besides visits or exposures.
     """
     if not spec.listed_dimension or spec.ids or spec.where or len(spec.dataset_types) > 1 or len(spec.sources) > 1:
         return None

@@ -2,8 +2,8 @@
 
 Rucio silently leaves out DIDs that don't exist, and a response that is cut at the end of a line is just a shorter list. So
 nothing counts as absent because a list leaves it out: the number of files is compared with the recorded one. Where none is
-recorded, some open datasets are asked for again at the end of the list, and their files have to be there twice. DIDs that are
-left out are queried one by one, and a search is repeated in two parts.
+recorded, some open datasets are asked for again at the end of the list, and their files have to be there twice, else all open
+ones are counted. DIDs that are left out are queried one by one, and a search is repeated in two parts.
 """
 
 from __future__ import annotations
@@ -235,6 +235,7 @@ class DidCatalog:
         if not datasets:
             return
         facts = self.query(datasets)
+        datasets = self._list_containers(datasets, facts)
         lengths = {did: facts[did].length or 0 for did in datasets if did in facts}
         large = {did: length for did, length in lengths.items() if length >= LISTED_ALONE}
         rest = [did for did in datasets if did not in large]
@@ -246,6 +247,31 @@ class DidCatalog:
                 for did, files in found.items():
                     self._connection.cache(("files", did), files)
 
+    def _list_containers(self, dids: Sequence[str], facts: Mapping[str, DidFacts]) -> list[str]:
+        """List the files of the containers among some DIDs, and return the others.
+
+        The length of a container isn't that of a list: Rucio counts a file in two of its datasets twice, and records the number
+        when the container is closed, although open datasets in it still grow.
+        """
+        below = {did: self._find_datasets(did) for did in dids if did in facts and facts[did].type == "CONTAINER"}
+        files = self.files_by_dataset({dataset for found in below.values() for dataset in found}) if below else {}
+        for did, found in below.items():
+            self._connection.cache(("files", did), list(dict.fromkeys(file for dataset in found for file in files[dataset])))
+        return [did for did in dids if did not in below]
+
+    def _find_datasets(self, container: str) -> list[str]:
+        """Return the datasets in a container, at any depth."""
+        datasets: list[str] = []
+        visited: set[str] = set()
+        left = {container}
+        while left:
+            visited |= left
+            children = {did for found in self.contents(sorted(left)).values() for did in found} - visited
+            facts = self.query(children)
+            datasets += [did for did, its in facts.items() if its.type == "DATASET"]
+            left = {did for did, its in facts.items() if its.type == "CONTAINER"}
+        return sorted(set(datasets))
+
     def _read_alone(self, did: str, length: int) -> list[FileFacts]:
         def read() -> list[FileFacts]:
             files = self._list_alone(did)
@@ -255,7 +281,7 @@ class DidCatalog:
         return self._connection.read(read, did, endpoint="files")
 
     def _list_alone(self, did: str) -> list[FileFacts]:
-        """List the files of a dataset, each once; none if it has gone meanwhile."""
+        """List the files of a dataset, each once; none if it has gone meanwhile, which `_read_alone` reports as incomplete."""
         from rucio.common.exception import DataIdentifierNotFound
 
         path = "/".join(["dids", *map(quote_plus, split_did(did)), "files"])
