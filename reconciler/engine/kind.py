@@ -51,7 +51,7 @@ class Context(Protocol):
         """
 
     def is_down(self, system: System) -> bool:
-        """Return True if a system doesn't answer at all."""
+        """Return True if a system can't be asked, for whatever reason; an earlier answer may be cached."""
 
     def find_missing_commands(self, names: Sequence[str]) -> Collection[str]:
         """Return the ``butler`` subcommands that aren't installed."""

@@ -246,7 +246,10 @@ def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits
 
 
 def find_done_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> tuple[Address, ...]:
-    """Return the addresses for which a plan had actions, and that have nothing left to do now."""
+    """Return the addresses for which a plan had actions, and that have nothing left to do now.
+
+    They have no action, and nothing is blocked, in conflict or still to change. What could not be checked is not done.
+    """
     return tuple(
         entry.address
         for entry in plan.entries

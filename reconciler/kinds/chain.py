@@ -224,7 +224,12 @@ def _find_circles(context: Context, name: str, desired: Mapping[str, ChainSpec])
             if other in visited or existing is None:
                 continue
             visited.add(other)
-            stack += desired[other].children if other in desired else existing.children
+            spec = desired.get(other)
+            stack += (
+                existing.children
+                if spec is None
+                else {*_predict(context, spec, existing.children, {}, frozenset()), *spec.children}
+            )
         if name in visited:
             text = f"children: {child} contains {name}, and a chain can't contain itself"
             yield Condition(DifferenceKind.BLOCKED, text)

@@ -83,7 +83,9 @@ class IngestFiles(Action):
 class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
     """The kind of ``file_ingest`` tables.
 
-    A table without rows makes its RUN collection. A name that another type of collection has is a conflict.
+    It is absent while its RUN collection is, which a table without rows makes; an empty one exists and lacks its files. Another
+    file for a data ID is a changed member, seen only where records are compared. A name that another type of collection has is a
+    conflict.
     """
 
     name = "file_ingest"

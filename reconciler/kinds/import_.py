@@ -153,7 +153,10 @@ class TypesWithoutFormatter:
 class ImportKind(Kind[ImportSpec, ImportDatasets]):
     """The kind of ``import`` tables; several export files may contain the same collection.
 
-    The export file is read by `links`, so it is no requirement.
+    Nothing of a file is imported while a part of it is in conflict, or a missing data ID can't be resolved, nor before the first
+    of its files is delivered; then the delivered part is. The export file is read by `links`, so it is no requirement, nor is
+    butler import, which isn't run. The formatters that it names are, or the default ones of its dataset types, and Rucio if that
+    delivers the files.
     """
 
     name = "import"

@@ -177,9 +177,9 @@ class Context:
         return find_existing_names(self, kind)
 
     def is_down(self, system: str) -> bool:
-        """Ask a system, and return True if it doesn't answer at all; False also if the state names none.
+        """Return True if a system can't be asked, for whatever reason; False also if the state names none.
 
-        The caller has to remember a failure, since the next call asks again.
+        An answer is cached until `forget`, so that an outage after it isn't noticed; the caller has to remember a failure.
         """
         try:
             if system == "butler" and self.repository is not None:
@@ -249,7 +249,7 @@ class Context:
     def split_into_chunks(self, items: Sequence[T]) -> list[Sequence[T]]:
         """Cut bulk work into chunks of one size, of which only the last may be smaller.
 
-        They are at most one for each worker, or more where one would have over `bulk.CHUNK` items.
+        They are at most `Workers.width`, or more where one would have over `bulk.CHUNK` items.
 
         A registry on SQLite has one writer, so the number of workers doesn't count there.
         """
@@ -275,7 +275,7 @@ class Context:
         Raises
         ------
         reconciler.errors.ApplyError
-            If one failed, or its worker died; those that hadn't started are cancelled.
+            If one failed, or its worker died; those that hadn't started are cancelled, except in a batch system.
         reconciler.errors.ObserveError
             If the repository can't be queried.
         reconciler.errors.Interrupted

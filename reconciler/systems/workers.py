@@ -14,7 +14,7 @@ import runpy
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -100,17 +100,27 @@ class Workers:
         reconciler.errors.StateError
             If Parsl isn't installed, or its configuration is wrong.
         """
-        if self._pool is None:
-            self._pool = self._start()
+        pool = self._pool = self._pool or self._start()
         begun = self._link.steps if self._link is not None else Steps()
         for group in self._group(chunks, side_by_side=side_by_side):
-            with _blocked_interrupts():
-                futures = [self._pool.submit(_execute, work, chunk) for chunk in group]
+            futures: list[Future[Any]] = []
             try:
+                self._submit(pool, work, group, futures)
                 for future in self._watch(futures, begun, on_steps, stop):
                     yield self._result(future)
             finally:
                 self._end(futures, stop)
+
+    def _submit(
+        self, pool: Executor, work: Callable[..., T], group: Sequence[tuple[Any, ...]], futures: list[Future[Any]]
+    ) -> None:
+        """Submit chunks, and add their futures to a list."""
+        try:
+            with _blocked_interrupts():
+                for chunk in group:
+                    futures.append(pool.submit(_execute, work, chunk))
+        except BrokenExecutor as error:  # a worker died since the chunks before
+            raise self._bury(error) from error
 
     def _group(self, chunks: Sequence[tuple[Any, ...]], *, side_by_side: bool) -> list[Sequence[tuple[Any, ...]]]:
         """Return chunks in groups of which one is submitted after the other has ended."""
@@ -150,13 +160,17 @@ class Workers:
         try:
             result, failure = future.result()
         except Exception as error:  # a broken pool, or whatever a batch system raises for a lost worker
-            self.close()
-            lines = str(error).strip().splitlines()
-            text = f"a worker died: {type(error).__name__}{': ' + lines[0][:200] if lines else ''}"
-            raise WorkerDied(text, ("was it killed, for instance because memory ran out?",)) from error
+            raise self._bury(error) from error
         if failure is not None:
             raise ApplyError(*failure)
         return result
+
+    def _bury(self, error: Exception) -> WorkerDied:
+        """Shut down a pool whose worker died, so that the next chunks get new workers, and return the error for it."""
+        self.close()
+        lines = str(error).strip().splitlines()
+        text = f"a worker died: {type(error).__name__}{': ' + lines[0][:200] if lines else ''}"
+        return WorkerDied(text, ("was it killed, for instance because memory ran out?",))
 
     def prepare(self) -> None:
         """Begin to import what workers need, in the process from which they are forked; it takes a second."""

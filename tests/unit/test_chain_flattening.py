@@ -62,3 +62,9 @@ def test_an_unlisted_chain_stays_a_child_of_a_chain_that_is_flattened() -> None:
     (action,) = ChainKind().plan(Change(Address("chain", "all"), spec, found, differences))
     assert isinstance(action, RedefineChain)
     assert (action.children, action.flatten, action.removes) == (("a", "b", "other"), False, ())
+
+
+def test_a_chain_that_a_child_with_a_table_goes_on_containing_is_reported() -> None:
+    part = ChainSpec(children=("c",), mode="contains")
+    found = observe({"all": ["a"], "part": ["c", "all"]}, all=ChainSpec(children=("a", "part")), part=part)["all"]
+    assert [condition.kind for condition in found.conditions] == [DifferenceKind.BLOCKED]

@@ -6,13 +6,13 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from reconciler.errors import ApplyError, Interrupted
+from reconciler.errors import ApplyError, Interrupted, WorkerDied
 from reconciler.systems.worker_link import Steps
 from reconciler.systems.workers import Workers
 
@@ -110,3 +110,14 @@ def test_a_batch_system_that_can_not_cancel_has_only_some_chunks_at_once(monkeyp
     with pytest.raises(Interrupted):
         go_on_until_stopped()
     assert sorted(done) == [0, 1, 2]
+
+
+def test_a_worker_that_died_between_two_calls_is_reported_and_replaced(workers: Workers) -> None:
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *words: Any, **options: Any) -> Any:
+            raise BrokenExecutor("a process was terminated abruptly")
+
+    workers._pool = Broken(2)
+    with pytest.raises(WorkerDied, match="a worker died: BrokenExecutor: a process was terminated abruptly"):
+        list(workers.each(call, [(dict,)]))
+    assert workers._pool is None

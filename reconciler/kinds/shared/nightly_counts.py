@@ -84,9 +84,15 @@ def count_by_night(
 
 
 def count_files_by_night(context: Context, did: str, pattern: str, nights: Nights) -> Counter[int]:
-    """Count by night the files of the Rucio datasets that match ``did``, a DID with wildcards, whose names match a shell pattern.
+    """Count by night the files of the Rucio datasets and containers that match ``did``, a DID with wildcards.
 
-    The night is the last folder of eight digits in the name of a file; files without one don't count.
+    Only files whose whole names match a shell pattern count, each once. A container stands for all datasets below it. The night
+    is the last folder of eight digits in the name of a file; files without one don't count.
+
+    Raises
+    ------
+    reconciler.errors.ObserveError
+        If Rucio can't be queried.
     """
     counts: Counter[int] = Counter()
     for file in context.rucio.files(context.rucio.matching(did)):

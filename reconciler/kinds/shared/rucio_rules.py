@@ -226,9 +226,10 @@ def _move(rule: Rule, moved: RuleFacts) -> RuleStep:
 
 
 def find_updates(rule: Rule, existing: RuleFacts, now: datetime.datetime) -> RuleOptions:
-    """Find what to update of an existing rule: keys that the state sets and that differ, and a lifetime that is too short.
+    """Find what to update of an existing rule: keys that the state sets and that differ, and the lifetime if it is too short.
 
-    A rule that was deleted has one of an hour. A lifetime is never shortened, except that a rule without one gets it.
+    The lifetime is counted from the rule's creation. It becomes None, for ever, if the rule expires and the state sets none; a
+    rule that was deleted expires within an hour. It is never shortened, except that a rule without one gets it.
     """
     options: dict[str, str | int | bool | None] = {}
     for name, attribute in UPDATABLE.items():

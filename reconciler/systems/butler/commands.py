@@ -70,7 +70,7 @@ def run(arguments: Sequence[str]) -> None:
 def run_partly(arguments: Sequence[str]) -> CommandReport:
     """Run one ``butler`` subcommand that handles many items in this (worker) process, and return what it left undone, and why.
 
-    That it fails is no exception: the reason is the report's ``error``.
+    That it breaks off is no exception: the reason is the report's ``error``, unless its items have their own reasons.
     """
     ending = _invoke(arguments)
     report = CommandReport(tuple(ending.failures), tuple(ending.watch.duplicates), ending.watch.stopped)
