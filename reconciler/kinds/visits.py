@@ -89,7 +89,7 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
     """The kind of ``visits`` tables.
 
     They provide the visits of their instrument: of all of its exposures on the sky, in whatever collection their raws are. They
-    need the instrument and the collection of its raws, in which define-visits looks for the camera, and whose name has no
+    need the instrument and the collection of its raws, in which define-visits searches the camera, and whose name has no
     wildcards. Visits are absent while the instrument is unknown, or while it has exposures on the sky and none of them has all of
     its visits. Visits that lack regions of detectors are reported, not repaired. An apply names what it couldn't define; it
     doesn't count what it defined, which define-visits keeps to itself.
