@@ -248,7 +248,8 @@ def find_limits(decided: Mapping[Address, SavedEntry], plan: Plan) -> PlanLimits
 def find_done_entries(decided: Mapping[Address, SavedEntry], plan: Plan) -> tuple[Address, ...]:
     """Return the addresses for which a plan had actions, and that have nothing left to do now.
 
-    They have no action, and nothing is blocked, in conflict or still to change. What could not be checked is not done.
+    They have no action, and nothing is missing, to change or to remove, blocked or in conflict; what waits, comes later or is
+    unhealthy counts as done. What could not be checked, or is no longer in the state, is not done.
     """
     return tuple(
         entry.address

@@ -87,7 +87,7 @@ def count_files_by_night(context: Context, did: str, pattern: str, nights: Night
     """Count by night the files of the Rucio datasets and containers that match ``did``, a DID with wildcards.
 
     Only files whose whole names match a shell pattern count, each once. A container stands for all datasets below it. The night
-    is the last folder of eight digits in the name of a file; files without one don't count.
+    is the last folder of eight digits in the name of a file; files without one, or of other nights, don't count.
 
     Raises
     ------
