@@ -84,8 +84,8 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
     """The kind of ``file_ingest`` tables.
 
     It is absent while its RUN collection is, which a table without rows makes; an empty one exists and lacks its files. Another
-    file for a data ID is a changed member, seen only where records are compared. Files that Rucio hasn't delivered are awaited, and
-    those whose data IDs can't be resolved are reported. A name that another type of collection has is a conflict.
+    file for a data ID is a changed member, seen only where records are compared. Files that Rucio hasn't delivered are awaited,
+    and those whose data IDs can't be resolved are reported. A name that another type of collection has is a conflict.
     """
 
     name = "file_ingest"

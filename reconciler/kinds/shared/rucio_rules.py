@@ -228,10 +228,10 @@ def _move(rule: Rule, moved: RuleFacts) -> RuleStep:
 def find_updates(rule: Rule, existing: RuleFacts, now: datetime.datetime) -> RuleOptions:
     """Find what to update of an existing rule: keys that the state sets and that differ, and the lifetime if it is too short.
 
-    It is too short if the rule expires earlier than that long after its creation, and is then returned as the state has it, not as
-    what is left of it. It is None, for ever, if the rule expires and the state sets none. Both are so for a rule that was deleted,
-    which expires within an hour. A lifetime is never shortened, except that a rule without one gets it. Empty if nothing is to be
-    updated.
+    It is too short if the rule expires earlier than that long after its creation. It is then returned as the state has it, and
+    not as the rest of it; None, for ever, if the rule expires and the state sets none. Both apply to a rule that was deleted,
+    which expires within an hour. A lifetime is never shortened, except that a rule without one gets it. Nothing to update is an
+    empty mapping.
     """
     options: dict[str, str | int | bool | None] = {}
     for name, attribute in UPDATABLE.items():
