@@ -50,8 +50,11 @@ def test_a_list_without_live_systems_has_no_status(sqlite_bench: Bench) -> None:
 def test_what_could_not_be_checked_is_in_the_list_and_exits_with_1(sqlite_bench: Bench) -> None:
     state = sqlite_bench.state(STATE)
     (sqlite_bench.repo / "gen3.sqlite3").write_text("not a database")
-    lines = sqlite_bench.run("list", state, expect=1).output.splitlines()
-    assert {line.split()[0] for line in lines} == {"unknown"}
+    result = sqlite_bench.run("list", state, expect=1)
+    assert {line.split()[0] for line in result.stdout.splitlines()} == {"unknown"}
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("error: ") == 1
+    assert "file is not a database" in result.stderr
 
 
 def test_a_glob_of_a_list_may_match_in_one_of_several_states(sqlite_bench: Bench) -> None:
