@@ -28,7 +28,7 @@ MASKS = (
     (r"\b[\d,]+ days left", "9 days left"),
     (r"(?<=Made by )\S+ on \S+(?= at)", "operator on host"),
     (r"\b[\w.-]+@[\w.-]+", "operator@host"),
-    (r"seen by \d+ checks?", "seen by 3 checks"),
+    (r"seen by\s+\d+\s+checks?", "seen by 3 checks"),  # perhaps on two lines
     (r"\b\d{2,4}-\d\d-\d\d\b(?!T)", "2026-11-22"),
     (r"\b\d+\.\d+\.\d+\b(?!\.)", "1.2.3"),
     (r"\b[\d.]+ [kMGTP]?B(?= free)", "1.2 TB"),
