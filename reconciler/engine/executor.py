@@ -19,7 +19,7 @@ from reconciler.engine.listener import Listener
 from reconciler.engine.model import Action, Address, Delivery, Difference, DifferenceKind, Made, Outcome, Status
 from reconciler.engine.observe import Observation, observe
 from reconciler.engine.outcome_counts import DONE, HELD_UP, count_acted
-from reconciler.engine.plan import Entry, Plan, plan_resource
+from reconciler.engine.plan import Entry, Plan, is_permitted, plan_resource
 from reconciler.errors import (
     ApplyError,
     ConflictError,
@@ -290,7 +290,7 @@ class Executor:
             return self._fail_unchecked(entry.address, error, progress)
         if actions and progress.failure is not None:
             return progress.failed(entry.address, progress.failure)
-        if any(self._is_allowed(action) for action in actions):
+        if any(is_permitted(action, self.allowed) for action in actions):
             text = f"still differs after {progress.begun} actions: {actions[0].reason}"
             return progress.outcome(entry.address, Status.FAILED, text)
         return self._conclude(entry.address, differences, progress)
@@ -301,7 +301,7 @@ class Executor:
             differences, actions = self._observe_and_plan(entry)
         except ReconcileError as error:
             return self._fail_unchecked(entry.address, error, progress)
-        kept = [action for action in actions if self._is_allowed(action)]
+        kept = [action for action in actions if is_permitted(action, self.allowed)]
         confirmed, unconfirmed = self._split_by_confirmation(entry, kept)
         if actions and not confirmed:
             if progress.failure is not None:
@@ -323,10 +323,6 @@ class Executor:
             if failure is not None:
                 return self._handle_failure(entry, action, failure, progress)
         return None
-
-    def _is_allowed(self, action: Action) -> bool:
-        verbs = None if self.allowed is None else self.allowed.get(action.address, frozenset())
-        return verbs is None or action.verb in verbs
 
     def _check_lock(self, action: Action) -> ReconcileError | None:
         """Check before an action that the run still holds its locks; return why that of the repository can't be acquired.

@@ -122,8 +122,7 @@ class Plan:
 
     def permits(self, action: Action) -> bool:
         """Return True for an action that may be executed."""
-        allowed = self.limits.allowed
-        return allowed is None or _permits(allowed.get(action.address, frozenset()), action.verb)
+        return is_permitted(action, self.limits.allowed)
 
     @property
     def differing(self) -> list[Entry]:
@@ -160,8 +159,12 @@ class Plan:
         return sum((action.cost for action in self.permitted_actions), Cost())
 
 
-def _permits(verbs: frozenset[str] | None, verb: str) -> bool:
-    return verbs is None or verb in verbs
+def is_permitted(action: Action, allowed: Mapping[Address, frozenset[str] | None] | None) -> bool:
+    """Return True if the allowed verbs contain that of an action; see `PlanLimits`."""
+    if allowed is None:
+        return True
+    verbs = allowed.get(action.address, frozenset())
+    return verbs is None or action.verb in verbs
 
 
 def plan(

@@ -96,11 +96,11 @@ def _compare(context: Context, name: str, spec: RawSpec, files: RawFiles) -> tup
     if spec.data_id is None:
         return _compare_by_path(context, name, files.sizes(), files.excluded()), ()
     pattern = DataIdPattern.compile(spec.data_id)
-    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler names the exposures and counts the raws
+    with ThreadPoolExecutor(1) as pool:  # while Rucio lists many files, the Butler counts the raws and names the exposures
         listing = pool.submit(files.sizes)
         if not context.policy.compares_records(files.count):
+            _count_raws(context, name, spec)  # first, so that all exposures with raws that are counted have names
             pattern.read_all_names(context, spec.instrument)
-            _count_raws(context, name, spec)
     sizes = listing.result()
     if not context.policy.compares_records(len(sizes)) and _agree(context, name, spec, pattern, sizes):
         return Members("raws", len(sizes), len(sizes)), ()
