@@ -149,18 +149,7 @@ def run_plan(
     recording = RecordingListener(journal, listener)
     context.report_progress = recording.report_bulk
     context.cancellation = Cancellation(stop)
-    limits = plan.limits
-    executor = Executor(
-        plan,
-        context,
-        recording,
-        plan.prune,
-        plan.unmet,
-        stop,
-        allowed=limits.allowed,
-        refused=limits.refused,
-        removals=limits.removals,
-    )
+    executor = Executor(plan, context, recording, stop)
     if isinstance(stop, StopRequest):
         stop.record = lambda: journal.end(list(executor.outcomes.values()), interrupted=True)
     if any(entry.actions and _runs_butler_commands(plan, entry) for entry in plan.entries):

@@ -116,7 +116,7 @@ class Use(RuleBasedStateMachine):
     @rule(prune=st.booleans())
     def apply(self, prune: bool) -> None:
         found = self.make_plan(prune)
-        run = Executor(found, self.context, Quiet(), prune)
+        run = Executor(found, self.context, Quiet())
         code = exit_code(run.run())
         assert code in (0, 2), run.outcomes
         again = self.make_plan(prune)

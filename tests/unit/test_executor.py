@@ -1,16 +1,17 @@
 """A plan is executed in order, and each resource is observed before and after what is done about it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes import FakeCall, FakeClock, FakeContext, FakeKind, FakeSpec, Recorder, Thing, address, fail, make_plan, make_state
 
-from reconciler.engine import executor
-from reconciler.engine.executor import REASONS, Executor, add_made
+from reconciler.engine import executor, reconciliation
+from reconciler.engine.executor import REASONS, Executor
 from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
 from reconciler.engine.outcome_counts import DONE, count_acted, count_statuses, exit_code
-from reconciler.engine.plan import Plan
+from reconciler.engine.plan import Plan, PlanLimits
 from reconciler.errors import (
     ApplyError,
     ConflictError,
@@ -50,11 +51,14 @@ class Run:
         for kind in self.kinds:
             kind.observed.clear()
 
-    def execute(self, wait: float = 0.0, **options: Any) -> dict[str, Outcome]:
+    def execute(
+        self, wait: float = 0.0, *, prune: bool = False, stop: Callable[[], bool] = lambda: False, **limits: Any
+    ) -> dict[str, Outcome]:
         if self.plan is None:
-            self.make_plan(prune=options.get("prune", False))
+            self.make_plan(prune=prune)
         assert self.plan is not None
-        outcomes = Executor(self.plan, self.context, self.recorder, **options).run(wait)
+        self.plan = replace(self.plan, prune=prune, limits=PlanLimits(**limits))
+        outcomes = Executor(self.plan, self.context, self.recorder, stop).run(wait)
         assert [outcome.address for outcome in outcomes] == [entry.address for entry in self.plan.entries]
         return {str(outcome.address): outcome for outcome in outcomes}
 
@@ -620,7 +624,8 @@ def test_an_unmet_requirement_blocks_what_differs() -> None:
     run = Run({"box.a": FakeSpec(), "box.b": FakeSpec()})
     run.kind.things["b"] = Thing()
     unmet = dict.fromkeys([A, address("box.b")], "needs a command")
-    assert run.execute(unmet=unmet) == {
+    run.make_plan(unmet=unmet)
+    assert run.execute() == {
         "box.a": Outcome(A, Status.BLOCKED, "needs a command"),
         "box.b": Outcome(address("box.b"), Status.OK),
     }
@@ -651,7 +656,7 @@ def test_what_nobody_can_end_is_reported_as_what_it_is(kind: DifferenceKind, sta
 
 
 def test_the_worst_of_several_conditions_decides() -> None:
-    kinds = [kind for kind, _ in executor.REMAINDERS]
+    kinds = [kind for kind, _ in reconciliation.REMAINDERS]
     for number in range(len(kinds)):
         run = one(thing=Thing())
         run.kind.conditions["a"] = tuple(Condition(kind, str(kind)) for kind in reversed(kinds[number:]))
@@ -1148,7 +1153,7 @@ def test_resources_that_were_acted_on_are_counted_whatever_came_of_it() -> None:
 
 
 def test_what_several_actions_made_is_added_up_by_noun() -> None:
-    assert add_made({"datasets": 2, "rules": ["a"]}, {"datasets": 3, "rules": ["b"], "tags": 1}) == {
+    assert reconciliation.add_made({"datasets": 2, "rules": ["a"]}, {"datasets": 3, "rules": ["b"], "tags": 1}) == {
         "datasets": 5,
         "rules": ["a", "b"],
         "tags": 1,

@@ -155,7 +155,7 @@ def test_plan_file_journal_progress_and_summary_of_an_apply_are_printable(
         journal.begin(state=names[0], butler=names[-1], rucio=None, actions=1)
         with ConsoleProgress() as progress:
             listener = RecordingListener(journal, progress)
-            outcomes = Executor(plan, FakeContext(), listener, True, {}, lambda: False).run(0)
+            outcomes = Executor(plan, FakeContext(), listener).run()
         journal.end(outcomes, interrupted=False)
         console.show(apply_summary.summarize_run(outcomes, 1.0, journal.run))
 

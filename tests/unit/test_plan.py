@@ -264,7 +264,7 @@ def test_after_an_apply_nothing_is_left_to_plan(specs: dict[str, FakeSpec], thin
     kind = box(**{name: Thing(thing.value, set(thing.members)) for name, thing in things.items()})
     state = make_state({f"box.{name}": spec for name, spec in specs.items()}, kind)
     first = make_plan(state, prune=True)
-    outcomes = Executor(first, FakeContext(), Recorder(), prune=True).run()
+    outcomes = Executor(first, FakeContext(), Recorder()).run()
     assert make_plan(state, prune=True).in_sync
     assert {outcome.address for outcome in outcomes if outcome.status is Status.CHANGED} == {
         action.address for action in first.actions

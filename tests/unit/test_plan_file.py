@@ -473,7 +473,8 @@ def test_a_saved_plan_does_what_it_contains_and_nothing_else(tmp_path: Path) -> 
     plan = plan_tables(kind)
     refused = find_stale_entries(saved.by_address, plan)
     allowed = allowed_verbs(saved.by_address, refused)
-    outcomes = Executor(plan, FakeContext(), Recorder(), prune=saved.prune, allowed=allowed, refused=refused).run()
+    plan = replace(plan, prune=saved.prune, limits=PlanLimits(allowed, refused))
+    outcomes = Executor(plan, FakeContext(), Recorder()).run()
     assert {outcome.address: outcome.status for outcome in outcomes} == {
         A: Status.CHANGED,
         B: Status.BLOCKED,
