@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.completers import complete_addresses
 from reconciler.cli.console import IN_SYNC, handle_errors, show
-from reconciler.cli.options import Day, find_state_files, history_option, merge_variables, variable_options
+from reconciler.cli.options import history_option, variable_options
+from reconciler.cli.parameter_types import Day
 from reconciler.errors import StateError, did_you_mean
 from reconciler.report.formatting import Line
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.console import ERROR, IN_SYNC, handle_errors, show
-from reconciler.cli.options import find_state_files, merge_variables, state_arguments
+from reconciler.cli.options import state_arguments
 from reconciler.errors import StateError
 from reconciler.report.formatting import Line
 

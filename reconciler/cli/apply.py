@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from reconciler.cli.arguments import check_combination, find_state_files, merge_variables
 from reconciler.cli.console import INTERRUPTED, exit_code, handle_errors, report_once, worst_code
 from reconciler.cli.options import (
-    Duration,
-    append_summary,
     bulk_options,
-    check_combination,
-    find_state_files,
     format_option,
     journal_option,
-    merge_variables,
     quiet_option,
     selection_options,
     state_arguments,
     summary_option,
 )
+from reconciler.cli.parameter_types import Duration
+from reconciler.cli.summary_file import append_summary
 from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:

@@ -11,19 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import check_combination, find_state_files, merge_variables
 from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, show, worst_code
-from reconciler.cli.options import (
-    append_summary,
-    bulk_options,
-    check_combination,
-    find_state_files,
-    format_option,
-    merge_variables,
-    quiet_option,
-    selection_options,
-    state_arguments,
-    summary_option,
-)
+from reconciler.cli.options import bulk_options, format_option, quiet_option, selection_options, state_arguments, summary_option
+from reconciler.cli.summary_file import append_summary
 from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import merge_variables
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import diagnosis_options, merge_variables, state_arguments
+from reconciler.cli.options import diagnosis_options, state_arguments
 from reconciler.errors import ReconcileError
 
 if TYPE_CHECKING:

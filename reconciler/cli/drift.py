@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.console import echo, echo_document, handle_errors, show
-from reconciler.cli.options import (
-    Duration,
-    append_summary,
-    find_state_files,
-    format_option,
-    history_option,
-    journal_option,
-    merge_variables,
-    quiet_option,
-    state_arguments,
-    summary_option,
-)
+from reconciler.cli.options import format_option, history_option, journal_option, quiet_option, state_arguments, summary_option
+from reconciler.cli.parameter_types import Duration
+from reconciler.cli.summary_file import append_summary
 from reconciler.errors import ReconcileError
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.completers import complete_addresses
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import diagnosis_options, find_state_files, merge_variables, variable_options
+from reconciler.cli.options import diagnosis_options, variable_options
 from reconciler.cli.resource_arguments import is_state_file
 from reconciler.errors import ObserveError, StateError
 

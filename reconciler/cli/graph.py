@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.console import ERROR, IN_SYNC, echo, echo_document, handle_errors, show
-from reconciler.cli.options import find_state_files, format_option, merge_variables, state_arguments
+from reconciler.cli.options import format_option, state_arguments
 from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import merge_variables
 from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, print_error, show, worst_code
-from reconciler.cli.options import Night, VerifyOption, format_option, merge_variables, variable_options
+from reconciler.cli.options import format_option, variable_options
+from reconciler.cli.parameter_types import Night, VerifyOption
 from reconciler.errors import ReconcileError, StateError
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.completers import complete_globs_and_files
 from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, print_error, show
-from reconciler.cli.options import find_state_files, format_option, merge_variables, variable_options
+from reconciler.cli.options import format_option, variable_options
 from reconciler.cli.resource_arguments import split_arguments
 from reconciler.errors import StateError
 

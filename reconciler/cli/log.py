@@ -9,7 +9,8 @@ import click
 
 from reconciler.cli.completers import complete_globs
 from reconciler.cli.console import IN_SYNC, echo_document, handle_errors, show
-from reconciler.cli.options import Moment, format_option, journal_option
+from reconciler.cli.options import format_option, journal_option
+from reconciler.cli.parameter_types import Moment
 from reconciler.errors import StateError
 
 MOST_SHOWN = 20

@@ -1,91 +1,19 @@
-"""Arguments, options and option types that several commands share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from reconciler.cli.arguments import SITE
 from reconciler.cli.completers import complete_globs
-from reconciler.errors import ReconcileError, StateError, did_you_mean
+from reconciler.cli.parameter_types import OutputFormat
+from reconciler.cli.summary_file import SummaryFile
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
-    from reconciler.state.variable_sources import Overrides
-    from reconciler.state.variables import Scalar
-
-SITE = "reconciler.cli.site"
-"""Key of the context under which the name of the site is, so that only `merge_variables` has to know of it."""
 C = TypeVar("C", bound=Callable[..., Any])
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
-    """A duration such as ``90s``, ``30m``, ``2h`` or ``1d``, converted to seconds; a plain number is in seconds."""
-
-    name = "duration"
-    units = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}  # noqa: RUF012
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the duration in seconds."""
-        if isinstance(value, int | float):
-            return float(value)
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?", value.strip())
-        if match is None:
-            raise click.BadParameter(f'"{value}" is not a duration; write 90s, 30m or 2h', ctx, param)
-        return float(match[1]) * self.units[match[2] or "s"]
-
-
-class OutputFormat(click.ParamType):  # type: ignore[type-arg]  # only newer versions of click have it generic
-    """The name of an output format, which means the same for every command that has it.
-
-    Parameters
-    ----------
-    names : `Sequence` [`str`]
-        The formats of the command.
-    plugins : `bool`
-        Whether installed packages may add some; they are searched only for a name that isn't built in.
-    """
-
-    name = "format"
-    reasons: ClassVar[Mapping[str, str]] = {
-        "shell": "only diff and plan find the commands that an operator could type instead",
-        "markdown": "it is for a comment or a mail on a plan, an apply or a check: diff, plan, show, apply and drift have it",
-        "jsonl": "it is for results that come one after the other: diff, plan, apply and drift have it",
-    }
-    """Why a format isn't one of every command."""
-
-    def __init__(self, names: Sequence[str], *, plugins: bool = False) -> None:
-        self.names, self.plugins = names, plugins
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name if there is such a format."""
-        if value in self.names:
-            return value
-        known = [*self.names, *self._find_plugins()]
-        if value not in known:
-            why = f"; {self.reasons[value]}" if value in self.reasons else did_you_mean(value, known)
-            raise click.BadParameter(f'"{value}" is not one of {", ".join(known)}{why}', param=param, ctx=ctx)
-        return value
-
-    def _find_plugins(self) -> list[str]:
-        if not self.plugins:
-            return []
-        from reconciler.report.formats import plugin_format_names
-
-        return plugin_format_names()
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Complete the name of a format, without searching packages."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
 
 
 def format_option(*names: str, text: str = "Output format", plugins: bool = False) -> Callable[[C], C]:
@@ -101,73 +29,6 @@ def format_option(*names: str, text: str = "Output format", plugins: bool = Fals
         metavar="NAME",
         help=f"{text}: {listed}.",
     )
-
-
-class Day(click.ParamType):  # type: ignore[type-arg]
-    """A day such as ``2026-12-24``, converted to a `datetime.date`."""
-
-    name = "day"
-
-    def convert(self, value: str | datetime.date, param: click.Parameter | None, ctx: click.Context | None) -> datetime.date:
-        """Return the day."""
-        if isinstance(value, datetime.date):
-            return value
-        try:
-            return datetime.date.fromisoformat(value.strip())
-        except ValueError as error:
-            raise click.BadParameter(f'"{value}" is not a day; write 2026-12-24', ctx, param) from error
-
-
-class Moment(click.ParamType):  # type: ignore[type-arg]
-    """A day, a time in ISO form or a duration before now, such as ``7d``, converted to a `datetime.datetime`.
-
-    It has a time zone: UTC, unless the text gives another offset.
-    """
-
-    name = "time"
-
-    def convert(
-        self, value: str | datetime.datetime, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime.datetime:
-        """Return the time."""
-        if isinstance(value, datetime.datetime):
-            return value
-        with contextlib.suppress(ValueError):
-            found = datetime.datetime.fromisoformat(value.strip())
-            return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
-        try:
-            return datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=Duration().convert(value, param, ctx))
-        except (click.BadParameter, OverflowError) as error:
-            raise click.BadParameter(f'"{value}" is not a time; write 2026-11-24, or 7d for 7 days ago', ctx, param) from error
-
-
-class Night(click.ParamType):  # type: ignore[type-arg]
-    """A night such as ``20241108`` or ``2024-11-08``, converted to a number."""
-
-    name = "night"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the night as a number of eight digits."""
-        text = str(value).strip().replace("-", "")
-        try:
-            if not re.fullmatch(r"[0-9]{8}", text):
-                raise ValueError(text)  # strptime takes 2024118, too
-            datetime.datetime.strptime(text, "%Y%m%d")
-        except ValueError as error:
-            raise click.BadParameter(f'"{value}" is not a night; write 20241108', ctx, param) from error
-        return int(text)
-
-
-class VerifyOption(click.ParamType):  # type: ignore[type-arg]
-    """The files to check on storage: ``all``, ``sample:N`` or ``none``."""
-
-    name = "verify"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the value if it is one of the three."""
-        if not re.fullmatch(r"all|none|sample:[1-9]\d*", value):
-            raise click.BadParameter(f'"{value}" is not one of all, sample:N and none; write sample:100', ctx, param)
-        return value
 
 
 def state_arguments(command: C) -> C:
@@ -275,48 +136,10 @@ def quiet_option(command: C) -> C:
     return _add(command, click.option("-q", "--quiet", is_flag=True, help="Print one line for each state."))
 
 
-class SummaryFile(click.ParamType):  # type: ignore[type-arg]
-    """A Markdown file to append to; that it can be written is checked before the work begins."""
-
-    name = "file"
-
-    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path."""
-        path = Path(value)
-        folder = path.absolute().parent
-        try:
-            if path.is_dir():
-                raise click.BadParameter(f"{path} is a folder; name a file", ctx, param)
-            if not folder.is_dir():
-                raise click.BadParameter(f"the folder {folder} doesn't exist", ctx, param)
-            allowed = os.access(path if path.exists() else folder, os.W_OK)
-        except PermissionError:  # Python 3.14 answers "no" instead
-            allowed = False
-        if not allowed:
-            raise click.BadParameter(f"no permission to write {path}", ctx, param)
-        return path
-
-
 def summary_option(command: C) -> C:
     """Add ``--summary``, a file to which a summary in Markdown is appended, as the parameter ``summary``."""
     text = "Append a summary in Markdown to this file, such as $GITHUB_STEP_SUMMARY, or one to mail."
     return _add(command, click.option("--summary", type=SummaryFile(), metavar="FILE", help=text))
-
-
-def append_summary(path: Path, text: str) -> None:
-    """Append a summary to a file.
-
-    Raises
-    ------
-    reconciler.errors.ReconcileError
-        If it can't be written; what it reports was done all the same.
-    """
-    try:
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(f"{text}\n")
-    except OSError as error:
-        reason = f"the summary can't be written to {path}: {error.strerror}"
-        raise ReconcileError(reason, ("everything else was done",)) from error
 
 
 def history_option(command: C) -> C:
@@ -330,68 +153,8 @@ def diagnosis_options(command: C) -> C:
     return _add(command, history_option, journal_option, format_option("text", "json"))
 
 
-def check_combination(
-    *, only: Sequence[str], with_needs: bool, deep: bool = False, quick: bool = False, out: Path | None = None
-) -> None:
-    """Refuse options that mean nothing without another one, or contradict another one, before anything is loaded.
-
-    Raises
-    ------
-    click.UsageError
-        If options don't fit together, or the folder of ``--out`` doesn't exist.
-    """
-    if with_needs and not only:
-        raise click.UsageError("--with-needs adds to what --only selects; give --only too")
-    if deep and quick:
-        raise click.UsageError("--deep and --quick: give only one of them")
-    if out is not None and not out.parent.is_dir():
-        raise click.UsageError(f"--out {out}: there is no folder {out.parent}")
-
-
 def _add(command: C, *decorators: Callable[[C], C]) -> C:
     """Apply decorators so that ``--help`` lists their options in the order given."""
     for decorator in reversed(decorators):
         command = decorator(command)
     return command
-
-
-def merge_variables(files: tuple[Path, ...], pairs: tuple[str, ...]) -> Overrides:
-    """Merge the values of ``--var-file`` and ``--var``; later ones override earlier ones, and ``--var`` overrides files.
-
-    Values from the environment and from ``--site`` depend on the state, and are found when it is loaded.
-
-    Raises
-    ------
-    reconciler.errors.StateError
-        If a file can't be read, or an argument of ``--var`` isn't NAME=VALUE.
-    """
-    from reconciler.state.variable_sources import Overrides, parse_value, read_variables, select_environment
-
-    merged: dict[str, Scalar] = {}
-    origins: dict[str, str] = {}
-    for file in files:
-        values = read_variables(file)
-        merged |= values
-        origins |= dict.fromkeys(values, f"--var-file {file}")
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise StateError(f"--var {pair}: write --var name=value")
-        merged[name] = parse_value(value)
-        origins[name] = "--var"
-    context = click.get_current_context(silent=True)
-    return Overrides(merged, origins, select_environment(os.environ), context.meta.get(SITE) if context is not None else None)
-
-
-def find_state_files(paths: tuple[Path, ...]) -> list[Path]:
-    """Return the files of the command line, or ``state/*.toml`` if it names none.
-
-    Raises
-    ------
-    reconciler.errors.StateError
-        If there are no such files either.
-    """
-    files = list(paths) or sorted(Path("state").glob("*.toml"))
-    if not files:
-        raise StateError("no state file given, and the current folder has no state/*.toml")
-    return files

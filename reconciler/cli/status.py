@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from reconciler.cli.console import handle_errors, show
-from reconciler.cli.options import Duration, format_option, history_option
+from reconciler.cli.options import format_option, history_option
+from reconciler.cli.parameter_types import Duration
 
 
 @click.command()

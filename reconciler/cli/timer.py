@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
+from reconciler.cli.arguments import SITE, find_state_files
 from reconciler.cli.console import IN_SYNC, echo, handle_errors
-from reconciler.cli.options import SITE, Duration, find_state_files, history_option, state_arguments
+from reconciler.cli.options import history_option, state_arguments
+from reconciler.cli.parameter_types import Duration
 from reconciler.errors import StateError
 
 

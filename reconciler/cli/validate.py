@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.console import IN_SYNC, echo, handle_errors, print_error, show
-from reconciler.cli.options import find_state_files, merge_variables, state_arguments
+from reconciler.cli.options import state_arguments
 from reconciler.errors import ReconcileError
 from reconciler.redaction import redact
 from reconciler.report.formatting import Line, plural

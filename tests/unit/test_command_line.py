@@ -11,7 +11,7 @@ from watch_data import forbid_access
 
 from reconciler.cli import main
 from reconciler.cli.console import worst_code
-from reconciler.cli.options import Duration, Night
+from reconciler.cli.parameter_types import Duration, Night
 from reconciler.cli.sections import SectionedGroup
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.cli import main
-from reconciler.cli.options import merge_variables as merge_command_line
+from reconciler.cli.arguments import merge_variables as merge_command_line
 from reconciler.errors import StateError
 from reconciler.state.loader import load
 from reconciler.state.variable_sources import Overrides, read_variables
