@@ -124,7 +124,7 @@ class CuratedCalibrationsKind(Kind[CuratedCalibrationsSpec, WriteCuratedCalibrat
         )
 
     def apply(self, context: Context, action: WriteCuratedCalibrations) -> None:
-        list(context.run_butler([_arguments(action, context.butler.uri)], action.runs))
+        list(context.commands.run([_arguments(action, context.butler.uri)], action.runs))
 
     def commands(self, action: WriteCuratedCalibrations) -> Iterable[Command]:
         yield Command("butler", *_arguments(action, REPO))

@@ -67,7 +67,7 @@ class SkymapKind(Kind[SkymapSpec, RegisterSkymap]):
             yield RegisterSkymap(address=change.address, config=change.desired.config, reason="no such sky map")
 
     def apply(self, context: Context, action: RegisterSkymap) -> None:
-        list(context.run_butler([_arguments(action, context.butler.uri)], runs=[RUN]))
+        list(context.commands.run([_arguments(action, context.butler.uri)], runs=[RUN]))
 
     def commands(self, action: RegisterSkymap) -> Iterable[Command]:
         yield Command("butler", *_arguments(action, REPO))

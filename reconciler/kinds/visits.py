@@ -236,7 +236,7 @@ def _define_visits(context: Context, action: DefineVisits) -> None:
     reconciler.errors.Interrupted
         If the operator asked to stop.
     """
-    options = context.list_command_options(COMMAND)
+    options = context.commands.list_options(COMMAND)
     flags = [SKIP] if SKIP in options else []
     if action.late and INCREMENTAL not in options:
         raise ApplyError(f"define-visits has no option {INCREMENTAL}, which {len(action.late):,} late exposures need")
@@ -281,7 +281,7 @@ def _check_visits(context: Context, action: DefineVisits, errors: Sequence[str])
         command = f'butler {COMMAND} {context.butler.uri} {instrument} --where "{_select(instrument, [left[:SHOWN]])}"'
         hints = [
             f"{SKIP} leaves such visits as they are, and defines the others: that was done"
-            if SKIP in context.list_command_options(COMMAND)
+            if SKIP in context.commands.list_options(COMMAND)
             else f"this define-visits has no {SKIP}, which would leave such visits as they are and define the others",
             f"--update-records overwrites their times and regions: {command} --update-records",
         ]

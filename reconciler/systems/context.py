@@ -6,12 +6,12 @@ because importing them takes longer than most checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler.errors import Interrupted, ObserveError
+from reconciler.errors import ObserveError
 from reconciler.systems.bulk import Cancellation, ProgressReport, ignore_progress, pack_into_chunks, split_into_chunks
 from reconciler.systems.existence import find_existing_names, find_existing_tokens
 from reconciler.systems.policy import ComparisonPolicy
@@ -19,12 +19,11 @@ from reconciler.systems.stats import Stats
 from reconciler.systems.workers import Workers
 
 if TYPE_CHECKING:
-    from reconciler.systems.butler.commands import CommandReport
+    from reconciler.systems.butler.command_runs import ButlerCommands
     from reconciler.systems.butler.repository import Repository
     from reconciler.systems.butler.sources import SourceRepositories
     from reconciler.systems.lock import Lock
     from reconciler.systems.rucio.server import RucioServer
-    from reconciler.systems.worker_link import Steps
 
 T = TypeVar("T")
 MOST_FILES = 10_000
@@ -137,6 +136,19 @@ class Context:
 
             self._sources = SourceRepositories()
         return self._sources
+
+    @property
+    def commands(self) -> ButlerCommands:
+        """The ``butler`` subcommands, for the Butler repository.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the state names no repository.
+        """
+        from reconciler.systems.butler.command_runs import ButlerCommands
+
+        return ButlerCommands(self.butler, self.workers, self.cancellation, self._command_options)
 
     def prepare(self) -> None:
         """Import the Butler, unless that was done or the state names no repository.
@@ -258,100 +270,6 @@ class Context:
     def pack_into_chunks(self, groups: Sequence[Sequence[T]]) -> list[list[Sequence[T]]]:
         """Cut bulk work into chunks as `split_into_chunks` does, without splitting a group."""
         return pack_into_chunks(groups, self.workers.width if self.butler.many_writers else 1)
-
-    def run_butler(self, commands: Sequence[Sequence[str]], runs: Collection[str] = ()) -> Iterator[None]:
-        """Run ``butler`` subcommands of the Science Pipelines in workers, and yield each time that one has ended.
-
-        They run side by side, but on SQLite one after the other. RUN collections whose creation was interrupted are completed
-        first. Nothing runs before the first item is asked for.
-
-        Parameters
-        ----------
-        commands : `Sequence` [`Sequence` [`str`]]
-            Each a subcommand and its arguments.
-        runs : `Collection` [`str`]
-            The RUN collections that they write; ``a/*`` stands for all below ``a/``.
-
-        Raises
-        ------
-        reconciler.errors.ApplyError
-            If one failed, or its worker died; those that hadn't started are cancelled, except in a batch system.
-        reconciler.errors.ObserveError
-            If the repository can't be queried.
-        reconciler.errors.Interrupted
-            If the operator asked to stop; the commands that have begun are completed, and stay done.
-        """
-        from reconciler.systems.butler.commands import run
-
-        self._complete_runs(runs)
-        chunks = [(list(words),) for words in commands]
-        last = len(chunks) - 1
-        for number, _ in enumerate(self.workers.each(run, chunks, side_by_side=self.butler.many_writers)):
-            yield
-            if number < last:
-                self.cancellation.check()
-
-    def run_butler_partly(
-        self, commands: Sequence[Sequence[str]], runs: Collection[str] = (), on_steps: Callable[[Steps], None] | None = None
-    ) -> Iterator[tuple[int, CommandReport]]:
-        """Run ``butler`` subcommands that handle many items in workers, and yield the number and the report of each as it ends.
-
-        Parameters
-        ----------
-        commands, runs
-            As in `run_butler`.
-        on_steps : callable, optional
-            Called several times a second with the number of items that were read and handled.
-
-        Raises
-        ------
-        reconciler.errors.ApplyError
-            If a subcommand could not be run at all, or its worker died.
-        reconciler.errors.ObserveError
-            If the repository can't be queried.
-        reconciler.errors.Interrupted
-            If the operator asked to stop: the subcommands end between two items.
-        """
-        from reconciler.systems.butler.commands import run_numbered
-
-        self._complete_runs(runs)
-        chunks = [(number, list(words)) for number, words in enumerate(commands)]
-        left = len(chunks)
-        stop = self.cancellation.requested
-        side_by_side = self.butler.many_writers
-        for number, report in self.workers.each(run_numbered, chunks, side_by_side=side_by_side, on_steps=on_steps, stop=stop):
-            if report.stopped:
-                raise Interrupted
-            left -= 1
-            yield number, report
-            if left:
-                self.cancellation.check()
-
-    def list_command_options(self, name: str) -> frozenset[str]:
-        """Return the options, such as ``--incremental``, that a ``butler`` subcommand has; none if it isn't installed. Cached.
-
-        Raises
-        ------
-        reconciler.errors.ApplyError
-            If the worker that is asked fails.
-        """
-        if name not in self._command_options:
-            from reconciler.systems.butler.commands import list_options
-
-            (found,) = self.workers.each(list_options, [(name,)])
-            self._command_options[name] = frozenset(found)
-        return self._command_options[name]
-
-    def _complete_runs(self, runs: Collection[str]) -> None:
-        """Complete half-created (empty) RUN collections: ``butler`` subcommands assume that one that exists is complete."""
-        from reconciler.systems.butler import write_definitions
-
-        existing = self.butler.collections()
-        folders = [run.removesuffix("*") for run in runs if run.endswith("/*")]
-        below = [name for folder in folders for name in existing.below(folder)]
-        written = [name for name in dict.fromkeys([*runs, *below]) if name in existing]
-        empty = [name for name in written if existing[name].type == "RUN" and not existing[name].dataset_types]
-        write_definitions.complete_runs(self.butler, empty)
 
     def check_lock(self, *, creating: bool) -> None:
         """Check before an action that the locks of the run are still held; see `reconciler.systems.lock.Lock.check`."""

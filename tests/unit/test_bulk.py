@@ -37,7 +37,7 @@ def test_commands_that_end_in_another_order_are_not_interrupted_after_the_last(m
     reports = [(1, CommandReport()), (0, CommandReport())]
     monkeypatch.setattr(context.workers, "each", lambda *arguments, **options: iter(reports))
     ended = []
-    for number, _ in context.run_butler_partly([["a"], ["b"]]):
+    for number, _ in context.commands.run_partly([["a"], ["b"]]):
         ended.append(number)
         if len(ended) == 2:
             context.cancellation.requested = lambda: True

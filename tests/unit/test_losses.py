@@ -58,7 +58,7 @@ def test_a_command_is_given_up_with_what_happened_before_the_registry_could_not_
         *(ItemFailure(full, exposure="A"), ItemFailure(full, exposure="B")),
         *(ItemFailure(broken, is_outage=True), ItemFailure("later", exposure="C")),
     )
-    context: Any = SimpleNamespace(run_butler_partly=lambda *arguments: [(0, CommandReport(failures=failures))])
+    context: Any = SimpleNamespace(commands=SimpleNamespace(run_partly=lambda *_: [(0, CommandReport(failures=failures))]))
     with pytest.raises(ApplyError) as caught:
         list(run_in_batches(context, [FILES], list))
     assert caught.value.problems == [full, broken]

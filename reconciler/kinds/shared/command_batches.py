@@ -58,7 +58,7 @@ def run_in_batches(
     left = [batch for batch in batches if batch]
     while left:
         current, left = left, []
-        for number, report in context.run_butler_partly([write_arguments(batch) for batch in current], runs, on_steps):
+        for number, report in context.commands.run_partly([write_arguments(batch) for batch in current], runs, on_steps):
             batch = current[number]
             if report.error and report.concerns_all:
                 raise ApplyError(report.error, report.hints)
