@@ -10,10 +10,11 @@ from pathlib import Path
 from watch_data import check, difference, night, resource, unknown
 
 from reconciler.watch.acknowledgements import Acknowledgement, Acknowledgements, fingerprint_of
+from reconciler.watch.check_result import CheckedCollection, CheckResult
 from reconciler.watch.history import History, open_history
 from reconciler.watch.locations import HistoryLocation
-from reconciler.watch.model import CheckedCollection, CheckResult, StateReport
 from reconciler.watch.page.site import Site
+from reconciler.watch.state_report import StateReport
 
 RAW = 'raw."LSSTComCam/raw/all"'
 CALIB = 'chain."LSSTComCam/calib"'

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.watch.model import UNKNOWN_KIND, CheckedResource, CheckResult, FoundDifference
+from reconciler.watch.check_result import UNKNOWN_KIND, CheckedResource, CheckResult, FoundDifference
 
 START = datetime.datetime(2026, 11, 1, 2, tzinfo=datetime.UTC)
 RAW = 'raw."LSSTComCam/raw/all"'

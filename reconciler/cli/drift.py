@@ -20,8 +20,8 @@ from reconciler.errors import ReconcileError
 
 if TYPE_CHECKING:
     from reconciler.watch.locations import HistoryLocation
-    from reconciler.watch.model import StateReport
     from reconciler.watch.page.site import Site
+    from reconciler.watch.state_report import StateReport
 
 LOCKED = 75
 
@@ -102,8 +102,8 @@ def drift(
     """
     from reconciler.watch.drift import DriftOptions, Skipped, Trouble, watch_states
     from reconciler.watch.locations import find_history
-    from reconciler.watch.model import worst_check_code
     from reconciler.watch.observation import CheckOptions
+    from reconciler.watch.state_report import worst_check_code
 
     location = find_history(history)
     measures = _Measures(metrics)

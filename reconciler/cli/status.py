@@ -26,7 +26,7 @@ def status(state: tuple[Path, ...], history: str | None, max_age: float | None, 
 
     from reconciler.watch.latest import read_latest
     from reconciler.watch.locations import HistoryError, find_history
-    from reconciler.watch.model import worst_check_code
+    from reconciler.watch.state_report import worst_check_code
 
     location = find_history(history)
     now = datetime.datetime.now(datetime.UTC)

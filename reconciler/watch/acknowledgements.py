@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler.errors import MissingFile, StateError, did_you_mean
 from reconciler.files.text import read_text
-from reconciler.watch.model import UNKNOWN_KIND, AcknowledgedBy, FoundDifference
+from reconciler.watch.check_result import UNKNOWN_KIND, FoundDifference
+from reconciler.watch.state_report import AcknowledgedBy
 
 TWO_BRACKETS = "write [[acknowledge]], with two brackets"
 

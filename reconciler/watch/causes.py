@@ -9,7 +9,8 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.watch.model import UNKNOWN_KIND, Cause, CheckedResource, FoundDifference
+from reconciler.watch.check_result import UNKNOWN_KIND, CheckedResource, FoundDifference
+from reconciler.watch.state_report import Cause
 
 NEW_AFTER = 24 * 3600.0
 """Seconds after which what is new is overdue, unless the table has ``new_after``."""

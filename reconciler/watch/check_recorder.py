@@ -13,8 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from reconciler.watch.causes import ResourceMemory
+from reconciler.watch.check_result import CheckedResource, CheckResult, DifferenceKey
 from reconciler.watch.evaluation import LEFT_THE_STATE, DifferenceMemory, Memory
-from reconciler.watch.model import Cause, CheckedResource, CheckResult, DifferenceKey, Finding, Resolved, StateReport, Verdict
+from reconciler.watch.state_report import Cause, Finding, Resolved, StateReport, Verdict
 from reconciler.watch.tables import differences, format_time, parse_time, resources, states, verdicts
 
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from reconciler.errors import LockHeld, ReconcileError
 from reconciler.watch.acknowledgements import Acknowledgements, acknowledgement_path, load_acknowledgements
 from reconciler.watch.check_process import Ended, Job, run_jobs
+from reconciler.watch.check_result import CheckResult
 from reconciler.watch.evaluation import Memory, evaluate
 from reconciler.watch.locations import HistoryError, HistoryLocation
-from reconciler.watch.model import CheckResult, StateReport
 from reconciler.watch.observation import CheckOptions, check_state, failed_check
+from reconciler.watch.state_report import StateReport
 
 if TYPE_CHECKING:
     from reconciler.watch.history import History

@@ -8,19 +8,9 @@ from dataclasses import dataclass, field
 
 from reconciler.watch.acknowledgements import Acknowledgements, check_acknowledgements, find_acknowledgement
 from reconciler.watch.causes import ResourceMemory, find_cause, is_overdue
+from reconciler.watch.check_result import UNKNOWN_KIND, CheckedResource, CheckResult, DifferenceKey, FoundDifference
 from reconciler.watch.ledger_coverage import LEDGER_FIELD
-from reconciler.watch.model import (
-    UNKNOWN_KIND,
-    Cause,
-    CheckedResource,
-    CheckResult,
-    DifferenceKey,
-    Finding,
-    FoundDifference,
-    Resolved,
-    StateReport,
-    Verdict,
-)
+from reconciler.watch.state_report import Cause, Finding, Resolved, StateReport, Verdict
 
 LEFT_THE_STATE = "not in the state any more"
 

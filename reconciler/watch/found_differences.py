@@ -12,8 +12,8 @@ from reconciler.engine.commands import REPO
 from reconciler.engine.kind import Kind
 from reconciler.engine.model import Action, Address, Difference, DifferenceKind, JsonObject, Observed
 from reconciler.engine.plan import Entry, Plan
+from reconciler.watch.check_result import UNKNOWN_KIND, FoundDifference
 from reconciler.watch.digests import digest
-from reconciler.watch.model import UNKNOWN_KIND, FoundDifference
 
 MOST_MEMBERS = 100
 """Members of a difference that are recorded."""

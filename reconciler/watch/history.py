@@ -21,10 +21,11 @@ from reconciler.run_info import current_user
 from reconciler.version import __version__
 from reconciler.watch.acknowledgements import Acknowledgements
 from reconciler.watch.check_recorder import CheckRecorder
+from reconciler.watch.check_result import CheckResult
 from reconciler.watch.evaluation import evaluate
 from reconciler.watch.history_database import PATIENCE, open_engine, translate_errors
 from reconciler.watch.locations import HistoryLocation
-from reconciler.watch.model import Cause, CheckResult, StateReport, Verdict
+from reconciler.watch.state_report import Cause, StateReport, Verdict
 from reconciler.watch.tables import differences, format_time, notices, parse_time, runs, states, verdicts
 from reconciler.watch.timeline import PastVerdict, ResolvedDifference
 

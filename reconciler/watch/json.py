@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.watch.latest import LatestVerdict
 from reconciler.watch.ledger import Ledger
-from reconciler.watch.model import StateReport
+from reconciler.watch.state_report import StateReport
 
 FORMAT = 1
 """Increased when what a program may rely on changes; see ``schemas/``."""

@@ -11,10 +11,11 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from reconciler.watch.check_result import FoundDifference
 from reconciler.watch.json import FORMAT
 from reconciler.watch.latest import LatestVerdict, OpenDifference
 from reconciler.watch.ledger import Ledger, LedgerRow, Mismatch, Repair
-from reconciler.watch.model import AcknowledgedBy, Cause, FoundDifference, Resolved, Verdict
+from reconciler.watch.state_report import AcknowledgedBy, Cause, Resolved, Verdict
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 CLOSED = ConfigDict(extra="forbid")

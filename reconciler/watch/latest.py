@@ -17,7 +17,7 @@ from typing import Any
 
 from reconciler.watch.locations import HistoryError, HistoryLocation, MissingHistory
 from reconciler.watch.migrations import HEAD
-from reconciler.watch.model import Cause, Verdict
+from reconciler.watch.state_report import Cause, Verdict
 
 Query = Callable[[str], list[tuple[Any, ...]]]
 

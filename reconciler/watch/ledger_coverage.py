@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.report.formatting import plural
+from reconciler.watch.check_result import UNKNOWN_KIND, FoundDifference
 from reconciler.watch.ledger import Ledger, Problem
-from reconciler.watch.model import UNKNOWN_KIND, FoundDifference
 
 LEDGER_FIELD = "ledger"
 MOST_MEMBERS = 100

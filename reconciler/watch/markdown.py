@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reconciler.report.formatting import plural
 from reconciler.report.markdown import format_checks
-from reconciler.watch.model import StateReport, Verdict
+from reconciler.watch.state_report import StateReport, Verdict
 from reconciler.watch.text import describe_state, report_state
 
 

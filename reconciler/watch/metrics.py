@@ -18,7 +18,7 @@ from reconciler.errors import ReconcileError
 from reconciler.redaction import redact
 from reconciler.version import __version__
 from reconciler.watch.ledger import Ledger, Problem
-from reconciler.watch.model import Cause, StateReport, Verdict
+from reconciler.watch.state_report import Cause, StateReport, Verdict
 
 RULE_STATES = ("OK", "REPLICATING", "STUCK", "SUSPENDED", "INJECT", "WAITING_APPROVAL")
 """Rule states that always have a value."""

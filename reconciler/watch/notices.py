@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from reconciler.watch.model import ABOUT_TO_END, Cause
+from reconciler.watch.state_report import ABOUT_TO_END, Cause
 from reconciler.watch.tables import differences, format_time, notices, parse_time
 
 

@@ -15,8 +15,8 @@ from reconciler.printable import escape
 from reconciler.redaction import redact
 from reconciler.report.formatting import plural
 from reconciler.watch.channels import Channel, ChannelError
-from reconciler.watch.model import Cause
 from reconciler.watch.notices import Notice, find_notices, record_notices
+from reconciler.watch.state_report import Cause
 
 if TYPE_CHECKING:
     from reconciler.watch.history import History

@@ -21,11 +21,11 @@ from reconciler.kinds.shared.delivery import measure_awaited
 from reconciler.opening import open_session
 from reconciler.report.formatting import plural
 from reconciler.state.variable_sources import Variables
+from reconciler.watch.check_result import UNKNOWN_KIND, CheckedCollection, CheckedResource, CheckResult, FoundDifference
 from reconciler.watch.digests import TableDigests
 from reconciler.watch.found_differences import find_differences, list_own_differences
 from reconciler.watch.last_applies import read_last_applies
 from reconciler.watch.ledger_coverage import LEDGER_FIELD, find_uncovered
-from reconciler.watch.model import UNKNOWN_KIND, CheckedCollection, CheckedResource, CheckResult, FoundDifference
 
 if TYPE_CHECKING:
     from reconciler.session import Session

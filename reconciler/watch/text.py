@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.report.formatting import Line, format_seconds, plural
 from reconciler.watch.latest import LatestVerdict
-from reconciler.watch.model import ABOUT_TO_END, CAUSE_ORDER, Cause, Finding, StateReport, Verdict
+from reconciler.watch.state_report import ABOUT_TO_END, CAUSE_ORDER, Cause, Finding, StateReport, Verdict
 
 if TYPE_CHECKING:
     from reconciler.watch.acknowledgements import Acknowledgement

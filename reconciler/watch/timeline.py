@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.watch.model import Cause, Verdict
+from reconciler.watch.state_report import Cause, Verdict
 
 
 @dataclass(frozen=True)

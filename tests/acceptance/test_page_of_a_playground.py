@@ -26,9 +26,9 @@ from reconciler.playground.world import World
 from reconciler.watch.acknowledgements import Acknowledgement, fingerprint_of, write_acknowledgement
 from reconciler.watch.drift import DriftOptions, watch_states
 from reconciler.watch.locations import HistoryLocation
-from reconciler.watch.model import StateReport
 from reconciler.watch.observation import CheckOptions
 from reconciler.watch.page.site import Site
+from reconciler.watch.state_report import StateReport
 
 pytestmark = pytest.mark.slow
 __all__ = ["browser", "open_view"]  # fixtures

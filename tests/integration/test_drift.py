@@ -28,8 +28,8 @@ from reconciler.watch.drift import DriftOptions, Skipped, Trouble, watch_states
 from reconciler.watch.history import open_history
 from reconciler.watch.latest import read_latest
 from reconciler.watch.locations import HistoryLocation
-from reconciler.watch.model import StateReport
 from reconciler.watch.observation import CheckOptions
+from reconciler.watch.state_report import StateReport
 
 STATE = '[collection."u/run"]\ntype = "RUN"\n[chain.top]\nchildren = ["u/run"]\n'
 START = datetime.datetime(2026, 11, 1, 2, tzinfo=datetime.UTC)

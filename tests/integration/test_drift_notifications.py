@@ -13,7 +13,7 @@ from receivers import WebReceiver, receive_web
 from test_drift import STATE, postgres_history, watch, watched
 
 from reconciler.playground.world import World
-from reconciler.watch.model import StateReport, Verdict
+from reconciler.watch.state_report import StateReport, Verdict
 
 __all__ = ["postgres_history", "watched"]  # fixtures
 SECRET = "s3cr3t-t0ken-of-the-channel"

@@ -14,11 +14,12 @@ from watch_data import CHAIN, RAW, check, difference, night, resource, unknown
 
 from reconciler.watch import migrations
 from reconciler.watch.acknowledgements import Acknowledgement, Acknowledgements, fingerprint_of
+from reconciler.watch.check_result import CheckResult
 from reconciler.watch.history import History, open_history
 from reconciler.watch.latest import read_differences
 from reconciler.watch.locations import HistoryError, HistoryLocation
-from reconciler.watch.model import Cause, CheckResult, StateReport, Verdict
 from reconciler.watch.observation import failed_check
+from reconciler.watch.state_report import Cause, StateReport, Verdict
 from reconciler.watch.tables import VERSION_TABLE, metadata
 
 NO_ACKS = Acknowledgements(Path("acks/ccms1.toml"))

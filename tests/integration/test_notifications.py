@@ -16,9 +16,9 @@ from watch_data import CHAIN, RAW, check, difference, night, resource, unknown
 from reconciler.errors import ReconcileError
 from reconciler.watch.acknowledgements import Acknowledgement, Acknowledgements
 from reconciler.watch.channels import Channel, find_channels
+from reconciler.watch.check_result import CheckResult
 from reconciler.watch.history import History, open_history
 from reconciler.watch.locations import HistoryLocation
-from reconciler.watch.model import CheckResult
 from reconciler.watch.notifications import send_notifications
 
 NO_ACKS = Acknowledgements(Path("acks/ccms1.toml"))

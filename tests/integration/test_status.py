@@ -20,7 +20,7 @@ from reconciler.watch.history import History, open_history
 from reconciler.watch.json_schema import status_schema
 from reconciler.watch.latest import LatestVerdict, OpenDifference, read_latest
 from reconciler.watch.locations import HistoryError, HistoryLocation
-from reconciler.watch.model import Cause, Verdict
+from reconciler.watch.state_report import Cause, Verdict
 from reconciler.watch.text import report_latest
 
 PROGRAM = """

@@ -23,7 +23,7 @@ from reconciler.playground.world import Sizes, World
 from reconciler.watch.acknowledgements import Acknowledgement, acknowledgement_path, fingerprint_of, write_acknowledgement
 from reconciler.watch.latest import read_latest
 from reconciler.watch.metrics import FinishedRun, write_metrics
-from reconciler.watch.model import Finding, StateReport, Verdict
+from reconciler.watch.state_report import Finding, StateReport, Verdict
 
 __all__ = ["postgres_history"]  # a fixture
 RSE = "IN2P3_RAW_DISK"

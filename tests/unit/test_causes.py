@@ -8,7 +8,8 @@ import pytest
 from watch_data import difference, resource, unknown
 
 from reconciler.watch.causes import ResourceMemory, find_cause, is_overdue, worst_cause
-from reconciler.watch.model import Cause, CheckedResource
+from reconciler.watch.check_result import CheckedResource
+from reconciler.watch.state_report import Cause
 
 AT = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
 IN_SYNC = ResourceMemory(AT, "t", "i", {"raws": (100, 100)})

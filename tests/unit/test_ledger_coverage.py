@@ -15,7 +15,7 @@ from reconciler.watch.acknowledgements import Acknowledgements, acknowledgement_
 from reconciler.watch.evaluation import DifferenceMemory, Memory, evaluate
 from reconciler.watch.ledger import Ledger, Problem
 from reconciler.watch.ledger_coverage import LEDGER_FIELD, find_uncovered
-from reconciler.watch.model import Cause, Verdict
+from reconciler.watch.state_report import Cause, Verdict
 
 COVERED = {
     Problem.NOT_ON_STORAGE: ("degraded", "storage"),

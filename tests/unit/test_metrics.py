@@ -16,11 +16,12 @@ from watch_data import CHAIN, RAW, START, check, difference, night, unknown
 
 from reconciler.redaction import remember
 from reconciler.watch.acknowledgements import Acknowledgements
+from reconciler.watch.check_result import CheckResult
 from reconciler.watch.evaluation import DifferenceMemory, Memory, evaluate
 from reconciler.watch.ledger import FileEntry, Ledger, find_mismatches, make_rows
 from reconciler.watch.ledger_repairs import RepairFacts, find_repairs
 from reconciler.watch.metrics import METRICS, FinishedRun, MetricsError, write_metrics
-from reconciler.watch.model import Cause, CheckResult, StateReport
+from reconciler.watch.state_report import Cause, StateReport
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "contrib" / "prometheus"

@@ -16,14 +16,15 @@ from watch_data import check, difference, night, resource, unknown
 
 from reconciler import redaction
 from reconciler.watch.acknowledgements import Acknowledgements
+from reconciler.watch.check_result import CheckedCollection, CheckResult
 from reconciler.watch.evaluation import Memory, evaluate
 from reconciler.watch.history import open_history
 from reconciler.watch.locations import HistoryLocation
-from reconciler.watch.model import Cause, CheckedCollection, CheckResult, StateReport
 from reconciler.watch.page.data import StatePage, page_name, view_state
 from reconciler.watch.page.ledger_data import view_ledgers
 from reconciler.watch.page.render import PageError, render_state
 from reconciler.watch.page.site import Site
+from reconciler.watch.state_report import Cause, StateReport
 
 ASSETS = Path(__file__).parents[2] / "reconciler" / "watch" / "page" / "assets"
 ECHARTS = "b66b25aeb4df84e33199dc21694014d336d222cbd9deb0e5a7c14bd6aa0d0fd0"
@@ -203,7 +204,7 @@ def tree_of(*collections: CheckedCollection) -> StatePage:
 
 
 def test_the_tree_is_incomplete_only_if_a_node_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.watch.page.data.MOST_NODES", 3)
+    monkeypatch.setattr("reconciler.watch.page.collection_tree.MOST_NODES", 3)
     chain, other = CheckedCollection("a", (RAW,), ("b", "c")), CheckedCollection("z", (RAW,))
     assert not tree_of(chain).unlisted_nodes
     assert tree_of(chain, other).unlisted_nodes

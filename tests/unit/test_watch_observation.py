@@ -14,9 +14,9 @@ from reconciler.engine.spec import Spec
 from reconciler.kinds.rucio_dataset import RucioDatasetKind
 from reconciler.kinds.shared.rucio_dataset_actions import AddRule
 from reconciler.kinds.shared.rucio_rules import Rule
+from reconciler.watch.check_result import FoundDifference
 from reconciler.watch.found_differences import _merge
 from reconciler.watch.last_applies import read_last_applies
-from reconciler.watch.model import FoundDifference
 from reconciler.watch.observation import failed_check
 
 DATASET = Address("rucio_dataset", "raw:d")

@@ -6,9 +6,10 @@ import pytest
 from watch_data import CHAIN, RAW, check, difference, night, resource, unknown
 
 from reconciler.watch.acknowledgements import Acknowledgements
+from reconciler.watch.check_result import CheckResult
 from reconciler.watch.evaluation import DifferenceMemory, Memory, evaluate
 from reconciler.watch.latest import LatestVerdict
-from reconciler.watch.model import Cause, CheckResult, Verdict
+from reconciler.watch.state_report import Cause, Verdict
 from reconciler.watch.text import describe_state_quietly, report_latest, report_state
 
 DATASETS = tuple(f"rucio_dataset.d{number}" for number in range(13))

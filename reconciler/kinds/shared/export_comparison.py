@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.journal import digest
 from reconciler.engine.model import Address, Comparison, Condition, DifferenceKind, JsonObject, Members
-from reconciler.errors import StateError
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
 from reconciler.kinds.shared.data_id_check import split_resolvable
 from reconciler.kinds.shared.datastore_records import compare_paths
 from reconciler.kinds.shared.delivery import split_delivered
+from reconciler.kinds.shared.export_definitions import check_universe, find_definition_conflicts, find_record_differences
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_inputs
 from reconciler.kinds.shared.storage_check import check_stored_files
 
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from reconciler.systems.butler.datasets import Certification
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
-
-FIXED_ELEMENTS = ("instrument", "detector", "physical_filter", "skymap", "tract", "patch")
-"""Dimensions whose records define what data IDs mean: data IDs of repositories that differ in them aren't comparable."""
-EARLIEST_UNIVERSE_WITH_OBSERVATIONS = 6
-"""Records of exposures and visits changed with this version; older ones can't be inserted as they are."""
 
 Existing = Mapping[str, "Mapping[str, DatasetRef] | Comparison"]
 """The datasets of each dataset type by UUID, or how else it is known that all desired ones are present."""
@@ -117,7 +112,7 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
     """
     contents = {name: export_file.read(source.path) for name, source in sources.items()}
     for name, content in contents.items():
-        _check_universe(context, sources[name].path, content)
+        check_universe(context, sources[name].path, content)
     runs: dict[str, set[str]] = defaultdict(set)
     calibrations: dict[str, set[str]] = defaultdict(set)
     for content in contents.values():
@@ -180,25 +175,6 @@ def _prepare_pool(
     return _Pool(context, frozenset[str]().union(*ids.values()), datasets)
 
 
-def _check_universe(context: Context, path: str, content: ExportFile) -> None:
-    """Refuse files whose records the Butler would accept silently and store incorrectly."""
-    universe = context.butler.universe()
-    namespace, version = content.universe_namespace, content.universe_version
-    if namespace != (universe.namespace if universe else export_file.NAMESPACE):
-        raise StateError(f'{path}: written with the dimension universe "{namespace}", which the repository doesn\'t use')
-    newest = universe.version if universe else version
-    if not 1 <= version <= newest:
-        raise StateError(
-            f"{path}: written with version {version} of the dimension universe; the repository has version {newest}",
-            ("export the datasets again from a repository of the same or an earlier version",),
-        )
-    if version < EARLIEST_UNIVERSE_WITH_OBSERVATIONS and {"exposure", "visit"} & set(content.dimensions):
-        raise StateError(
-            f"{path}: contains exposures or visits in the form of version {version} of the dimension universe",
-            ("export the datasets again with a current stack",),
-        )
-
-
 def _compare(
     context: Context,
     source: ExportSource,
@@ -216,11 +192,11 @@ def _compare(
         name: {"collection": name, "type": c.type} for name, c in content.collections.items() if c.type != "CHAINED"
     }
     conditions = (
-        *_find_definition_conflicts(context, content),
+        *find_definition_conflicts(context, content),
         *conflicts,
         *unknown,
         *waiting,
-        *_find_record_differences(context, content),
+        *find_record_differences(context, content),
         *_check_storage(context, source, content),
     )
     return ExportParts(
@@ -232,26 +208,6 @@ def _compare(
         _compare_tags(context, content),
         conditions,
     )
-
-
-def _find_definition_conflicts(context: Context, content: ExportFile) -> Iterator[Condition]:
-    """Find collections and dataset types that the repository defines in another way."""
-    collections, dataset_types = context.butler.collections(), context.butler.dataset_types()
-    for name, collection in content.collections.items():
-        if name in collections and collections[name].type != collection.type:
-            text = f"{name} is a {collections[name].type} collection in the repository, {collection.type} in the file"
-            yield Condition(DifferenceKind.CONFLICT, text)
-    for name, definition in content.dataset_types.items():
-        if name not in dataset_types:
-            continue
-        same = (
-            dataset_types[name].dimensions == context.butler.required(definition.dimensions)
-            and dataset_types[name].storage_class == definition.storage_class
-            and dataset_types[name].is_calibration == definition.is_calibration
-        )
-        if not same:
-            text = f"the definition of dataset type {name} differs between the repository and the file"
-            yield Condition(DifferenceKind.CONFLICT, text)
 
 
 def _compare_datasets(
@@ -352,26 +308,6 @@ def _compare_tags(context: Context, content: ExportFile) -> Members:
         if dataset_id in context.butler.members(content.datasets[dataset_id].dataset_type, [collection])
     }
     return Members.compare("tags", desired, present)
-
-
-def _find_record_differences(context: Context, content: ExportFile) -> Iterator[Condition]:
-    """Find dimension records that differ from the file's, of which the Butler would silently keep the existing ones."""
-    from reconciler.systems.butler.export_values import record_values
-
-    differing: list[JsonObject] = []
-    for element, rows in content.dimensions.items():
-        if element not in FIXED_ELEMENTS:
-            continue
-        existing = {frozenset(record.dataId.required.items()): record for record in context.butler.records(element)}
-        for row in rows if existing else ():
-            record = context.butler.make_record(element, record_values(row))
-            other = existing.get(frozenset(record.dataId.required.items()))
-            if other is not None and other != record:
-                differing.append({"element": element, **dict(record.dataId.required)})
-    if differing:
-        names = ", ".join(sorted({member["element"] for member in differing}))
-        text = f"{len(differing):,} records of {names} differ from the file's; the repository's are kept"
-        yield Condition(DifferenceKind.DEGRADED, text, tuple(differing))
 
 
 def _check_storage(context: Context, source: ExportSource, content: ExportFile) -> tuple[Condition, ...]:

@@ -18,8 +18,8 @@ from reconciler.errors import ReconcileError
 from reconciler.printable import escape
 from reconciler.redaction import redact
 from reconciler.watch.json import to_plain
-from reconciler.watch.model import Verdict
 from reconciler.watch.page.data import IndexRow, StatePage
+from reconciler.watch.state_report import Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -12,9 +12,9 @@ from pathlib import Path
 from reconciler.watch.latest import LatestVerdict, read_latest
 from reconciler.watch.ledger import LedgerRow
 from reconciler.watch.locations import HistoryError, HistoryLocation
-from reconciler.watch.model import StateReport
 from reconciler.watch.page.data import IndexRow, page_name, view_latest, view_row, view_state
 from reconciler.watch.page.render import PageError, render_index, render_state
+from reconciler.watch.state_report import StateReport
 from reconciler.watch.timeline import PastVerdict, ResolvedDifference
 
 MOST_CHECKS = 1000
