@@ -17,6 +17,7 @@ from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, Members, Observed
 from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.curated_ranges import compare_ranges, list_curated_runs
+from reconciler.kinds.shared.taken_names import find_taken_name
 from reconciler.patterns import Glob
 
 if TYPE_CHECKING:
@@ -139,10 +140,8 @@ def _observe_certifications(
     context: Context, name: str, spec: CuratedCalibrationsSpec, certified: set[Certification]
 ) -> CuratedObserved:
     """Compare the certifications with what was written; it is absent if the collection doesn't exist or nothing was written."""
-    existing = context.butler.collections().get(name)
-    if existing is not None and existing.type != "CALIBRATION":
-        text = f"the name is taken by a {existing.type} collection"
-        return CuratedObserved(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+    if taken := find_taken_name(context, name, "CALIBRATION"):
+        return CuratedObserved(spec, conditions=taken)
     names = _find_names(context, name, spec)
     runs = list_curated_runs(context, names)
     written = {

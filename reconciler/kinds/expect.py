@@ -17,6 +17,7 @@ from reconciler.counts import plural
 from reconciler.engine.kind import Kind, KindTraits, Links, MemberText, Requirements
 from reconciler.engine.model import Action, Change, Condition, DifferenceKind, JsonObject, Observed
 from reconciler.engine.spec import Spec
+from reconciler.kinds.shared.dids import DidPattern
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.names import check_expressions, explain_unknown_type
 from reconciler.kinds.shared.nightly_counts import check_dimensions, count_by_night, count_files_by_night
@@ -47,7 +48,7 @@ class ExpectSpec(Spec):
     count: int | None = Field(None, ge=0, description="Exact number of datasets; not together with did.", examples=[148845])
     min: int | None = Field(None, ge=0, description="Minimum number of datasets.", examples=[16128])
     max: int | None = Field(None, ge=0, description="Maximum number of datasets.", examples=[16200])
-    did: str | None = Field(
+    did: DidPattern | None = Field(
         None,
         description="Rucio dataset, scope:name with wildcards; there must be as many Butler datasets as there are files in it, "
         "or in all that match.",

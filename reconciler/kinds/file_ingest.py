@@ -6,6 +6,7 @@ never overwritten: only a person knows which of the two is right.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from pydantic import Field, SkipValidation
 from reconciler.counts import plural
 from reconciler.engine.commands import REPO, Command, Comment
 from reconciler.engine.kind import Kind, KindTraits, Links, Requirements
-from reconciler.engine.model import Action, Address, Change, Condition, Cost, DifferenceKind, JsonObject, Made, Members, Observed
+from reconciler.engine.model import Action, Address, Change, Condition, Cost, JsonObject, Made, Members, Observed
 from reconciler.engine.spec import InputPath, NotObserved, Spec
 from reconciler.errors import StateError
 from reconciler.files import table
@@ -24,8 +25,10 @@ from reconciler.kinds.shared.data_id_check import has_unresolvable, split_resolv
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, split_delivered, systems_for
+from reconciler.kinds.shared.dids import DidPattern
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_inputs, digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY, check_stored_files
+from reconciler.kinds.shared.taken_names import find_taken_name
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ class FileIngestSpec(Spec):
         description="Class that reads the files. By default the formatter of the dataset type's storage class.",
         examples=["lsst.obs.base.formatters.fitsGeneric.FitsGenericFormatter"],
     )
-    delivered_by: tuple[str, ...] = DELIVERED_BY
+    delivered_by: tuple[DidPattern, ...] = DELIVERED_BY
     verify: str = VERIFY
 
 
@@ -83,9 +86,11 @@ class IngestFiles(Action):
 class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
     """The kind of ``file_ingest`` tables.
 
-    It is absent while its RUN collection is, which a table without rows makes; an empty one exists and lacks its files. Another
-    file for a data ID is a changed member, seen only where records are compared. Files that Rucio hasn't delivered are awaited,
-    and those whose data IDs can't be resolved are reported. A name that another type of collection has is a conflict.
+    It is absent while its RUN collection is, which a table without rows makes, too; an empty one exists and lacks its files.
+    Where records are compared, a dataset without a record is a changed member, and so is one with another file; if ``transfer``
+    isn't direct, another file is seen only if it is that of another row, or if two datasets share it. Files that Rucio hasn't
+    delivered are awaited, and those whose data IDs can't be resolved are reported. A name that another type of collection has
+    is a conflict.
     """
 
     name = "file_ingest"
@@ -108,6 +113,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         )
 
     def check_inputs(self, spec: FileIngestSpec, resources: Mapping[Address, Spec]) -> Iterable[str]:
+        """Check a table in CSV or ECSV; one in FITS, or in a format that isn't supported, is read when it is observed."""
         definition = resources.get(Address("dataset_type", spec.dataset_type))
         dimensions = required_columns(definition.dimensions) if isinstance(definition, DatasetTypeSpec) else None
         return find_table_problems(spec.table, dimensions, spec.dataset_type)
@@ -157,7 +163,7 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
         prefix = ["--prefix", action.prefix] if action.prefix else []
         formatter = ["--formatter", action.formatter] if action.formatter else []
         if not action.whole:
-            text = f"butler ingest-files can't ingest {len(action.files):,} rows of a table only; reconcile apply does"
+            text = f"butler ingest-files can't ingest only {plural(len(action.files), 'row')} of a table; reconcile apply does"
             yield Comment(f"{action.address}: {text}")
             return
         yield Command(
@@ -183,9 +189,8 @@ def _list_present(context: Context, name: str, spec: FileIngestSpec, dimensions:
 
 def _observe_files(context: Context, name: str, spec: FileIngestSpec) -> Observed[FileIngestSpec]:
     collection = context.butler.collections().get(name)
-    if collection is not None and collection.type != "RUN":
-        text = f"the name is taken by a {collection.type} collection"
-        return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+    if taken := find_taken_name(context, name, "RUN"):
+        return Observed(spec, conditions=taken)
     members = _compare_with_table(context, name, spec)
     members, unknown = split_resolvable(context, members, spec.table)
     members, waiting = split_delivered(context, spec.delivered_by, members)
@@ -296,11 +301,17 @@ def _find_desired_files(
         raise StateError(f"{spec.table}: lacks the column {', '.join(sorted(lacking))}, a dimension of {spec.dataset_type}")
     for row in rows:
         key = tuple(row.data_id[dimension] for dimension in dimensions)
-        path = row.path if "://" in row.path or row.path.startswith("/") else f"{spec.prefix.rstrip('/')}/{row.path}"
+        path = _locate(spec.prefix, row.path)
         if key in desired and desired[key]["path"] != path:
             raise StateError(f"{spec.table}: two files for {dict(row.data_id)}: {desired[key]['path']} and {path}")
         desired[key] = {**row.data_id, "path": path}
     return desired
+
+
+def _locate(prefix: str, path: str) -> str:
+    """Return where a file is: normalized, as the Butler records local files that are given by a path."""
+    located = path if "://" in path or path.startswith("/") else f"{prefix.rstrip('/')}/{path}"
+    return located if "://" in located else os.path.normpath(located).replace("//", "/", 1)
 
 
 def _check_storage(context: Context, name: str, spec: FileIngestSpec) -> tuple[Condition, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from conftest import Bench
 from zip_nights import FIRST, GUIDERS, RUN, SECOND, ZipNights, truncate, without_index
 
 from reconciler.playground.world import World
+from reconciler.systems import storage
 
 
 @pytest.fixture
@@ -37,6 +39,17 @@ def test_zips_are_ingested_as_they_are_with_the_records_of_their_exposures(night
     first = nights.exposures[0]
     places = [str(butler.getURI(ref)) for ref in nights.refs(first)]
     assert all(place.startswith(f"file://{nights.place(first)}#zip-path=") for place in places)
+
+
+@pytest.mark.parametrize("name", [RUN, GUIDERS])
+def test_zips_are_not_ingested_into_a_name_that_another_type_of_collection_has(nights: ZipNights, name: str) -> None:
+    from lsst.daf.butler import CollectionType
+
+    nights.bench.butler.collections.register(name, CollectionType.CHAINED)
+    taken = "the name is taken by a CHAINED collection"
+    assert taken in nights.bench.diff(nights.state(), 1)
+    assert taken in nights.bench.apply(nights.state(), 1)
+    assert list(nights.bench.butler.collections.query("LSSTCam/raw/*")) == [name]
 
 
 def test_a_zip_in_the_datasets_of_two_tracts_is_one_zip(nights: ZipNights) -> None:
@@ -195,14 +208,19 @@ def test_verify_checks_that_zips_have_their_members(nights: ZipNights, state: Pa
     assert "not in its zip" in output
 
 
-def test_verify_compares_zips_with_the_checksum_in_rucio(nights: ZipNights, state: Path) -> None:
+@pytest.mark.parametrize("at_once", [storage.FILES_PER_CHECK, 2])
+def test_verify_compares_zips_with_the_checksum_in_rucio(
+    nights: ZipNights, state: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(storage, "FILES_PER_CHECK", at_once)
     state = nights.state(more='verify = "checksum:6"\n')
     assert "is in sync" in nights.bench.diff(state, 0)
     place = nights.place(nights.exposures[0])
     content = bytearray(place.read_bytes())
     content[content.index(b"made-up")] ^= 1
     place.write_bytes(bytes(content))
-    assert "recorded size or checksum" in nights.bench.diff(state, 2)
+    output = nights.bench.diff(state, 2)
+    assert re.search(r"\b1 of \d+ files checked are missing from storage or differ from their recorded size or checksum", output)
 
 
 def test_a_second_file_of_an_exposure_is_reported(nights: ZipNights, state: Path) -> None:

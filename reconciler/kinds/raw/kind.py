@@ -21,6 +21,7 @@ from reconciler.kinds.shared.delivered_files import Deliveries
 from reconciler.kinds.shared.delivery import delivery_tokens, split_delivered, systems_for
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.proven_datasets import may_be_proven
+from reconciler.kinds.shared.taken_names import find_taken_name
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -90,6 +91,8 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         return list_all if batches else None
 
     def plan(self, change: Change[RawSpec]) -> Iterable[IngestRaws]:
+        if not change.observed.members:
+            return  # the name is taken
         (members,) = change.observed.members
         if not members.missing:
             return
@@ -134,6 +137,8 @@ def _is_blocked(observed: Observed[RawSpec]) -> bool:
 
 
 def _observe_raws(context: Context, name: str, spec: RawSpec) -> Observed[RawSpec]:
+    if spec.manage != "observe" and (taken := find_taken_name(context, name, "RUN")):
+        return Observed(spec, conditions=taken)
     files = list_files(context, spec)
     members, mismatches = compare_with_files(context, name, spec, files)
     members, waiting = split_delivered(context, spec.delivered_by, members)

@@ -7,6 +7,7 @@ from pydantic import Field
 from reconciler.engine.spec import InputPath, Spec
 from reconciler.files import location_list
 from reconciler.kinds.shared.delivery import DELIVERED_BY
+from reconciler.kinds.shared.dids import DidPattern
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
 
@@ -27,7 +28,7 @@ class RawSpec(Spec):
         examples=["nights.txt"],
     )
     transfer: Transfer = TRANSFER
-    delivered_by: tuple[str, ...] = DELIVERED_BY
+    delivered_by: tuple[DidPattern, ...] = DELIVERED_BY
     verify: str = VERIFY
     sidecars: int = Field(
         0,

@@ -16,6 +16,7 @@ from reconciler.kinds.raw_zip.storage import check_storage
 from reconciler.kinds.shared.delivered_files import Deliveries
 from reconciler.kinds.shared.delivery import delivery_tokens, systems_for
 from reconciler.kinds.shared.nights import resolve_nights
+from reconciler.kinds.shared.taken_names import find_taken_name
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -51,6 +52,8 @@ class RawZipKind(Kind[RawZipSpec, IngestZips]):
         return {name: _observe_zips(context, name, spec) for name, spec in desired.items()}
 
     def plan(self, change: Change[RawZipSpec]) -> Iterable[IngestZips]:
+        if not change.observed.members:
+            return  # a name is taken
         (members,) = change.observed.members
         if not members.missing:
             return
@@ -86,6 +89,10 @@ class RawZipKind(Kind[RawZipSpec, IngestZips]):
 def _observe_zips(context: Context, name: str, spec: RawZipSpec) -> Observed[RawZipSpec]:
     from reconciler.kinds.raw_zip.comparison import compare_with_zips
 
+    if spec.manage != "observe":
+        taken = [condition for run in (name, spec.guiders) if run for condition in find_taken_name(context, run, "RUN")]
+        if taken:
+            return Observed(spec, conditions=tuple(taken))
     nights = resolve_nights(spec.nights)
     datasets = ZipDatasets.find(context, spec, nights)
     members, conditions = compare_with_zips(context, name, spec, nights, datasets)

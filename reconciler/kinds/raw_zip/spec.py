@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from reconciler.engine.spec import InputPath, Spec
+from reconciler.kinds.shared.dids import DidPattern
 from reconciler.kinds.shared.nights import NIGHTS
 from reconciler.kinds.shared.storage_check import VERIFY
 from reconciler.kinds.shared.transfer import TRANSFER, Transfer
@@ -15,7 +16,7 @@ class RawZipSpec(Spec):
 
     instrument: str = Field(description="Short name of the instrument that took the raws.", examples=["LSSTCam"])
     nights: str = NIGHTS
-    delivered_by: tuple[str, ...] = Field(
+    delivered_by: tuple[DidPattern, ...] = Field(
         min_length=1,
         description=(
             "Rucio datasets that deliver the zips `INSTRUMENT/NIGHT/OBS_ID.zip` and, next to them, the dimension records "

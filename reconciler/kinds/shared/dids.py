@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from reconciler.patterns import is_glob
 
 UNUSABLE_ENDINGS = ("rules", "files", "meta", "dids", "status", "parents")
 """Last parts of a name that Rucio's REST interface takes for the end of an address."""
@@ -19,3 +24,16 @@ def check_did(name: str) -> Iterable[str]:
         yield f'"{rest}" isn\'t a valid name in Rucio: use letters, digits and /.-_, at most 250 characters'
     elif ending in UNUSABLE_ENDINGS:
         yield f"a name that ends in /{ending} collides with an address of Rucio's REST interface"
+
+
+def _check_pattern(pattern: str) -> str:
+    scope, _, name = pattern.partition(":")
+    if not scope or not name:
+        raise ValueError(f'"{pattern}" is not a DID; write scope:name, with wildcards in the name if needed')
+    if is_glob(scope):
+        raise ValueError(f'"{pattern}": Rucio knows no wildcards in a scope; name each scope')
+    return pattern
+
+
+DidPattern = Annotated[str, AfterValidator(_check_pattern)]
+"""A DID, ``scope:name``, whose name may have wildcards."""

@@ -117,9 +117,29 @@ def _check_batch(
     return problems, len(checked.files) + len(checked.unknown)
 
 
+def _split_between_zips(files: Sequence[StoredFile], most: int) -> Iterator[list[StoredFile]]:
+    """Yield the files in chunks of so many, or more if one zip has more: a zip is opened, and is wrong, only once."""
+    from reconciler.systems.storage import find_container
+
+    groups: dict[str, list[StoredFile]] = {}
+    for file in files:
+        groups.setdefault(find_container(file.uri), []).append(file)
+    chunk: list[StoredFile] = []
+    for group in groups.values():
+        if chunk and len(chunk) + len(group) > most:
+            yield chunk
+            chunk = []
+        chunk += group
+    if chunk:
+        yield chunk
+
+
 @dataclass(frozen=True)
 class CheckedFiles:
-    """The files of some datasets, with those that are missing or differ, and the datasets that the datastore doesn't know."""
+    """The files of some datasets, what is wrong with them, and the datasets that the datastore doesn't know.
+
+    If checksums were compared, ``problems`` also has the files whose checksums can't be compared.
+    """
 
     files: Sequence[StoredFile]
     problems: Sequence[FileProblem]
@@ -148,6 +168,8 @@ def check_refs(
         If the repository, Rucio or a storage can't be queried.
     reconciler.errors.ApplyError
         If a worker fails, or can't query one of them.
+    reconciler.errors.StateError
+        If bulk work runs on Parsl, and that isn't installed or configured.
     """
     from reconciler.systems import storage
 
@@ -155,13 +177,13 @@ def check_refs(
     checksums = (
         None if patterns is None else query_checksums(context, patterns, {storage.find_container(file.uri) for file in files})
     )
-    starts = range(0, len(files), storage.FILES_PER_CHECK)
-    chunks = [(files[start : start + storage.FILES_PER_CHECK], checksums) for start in starts]
+    chunks = [(chunk, checksums) for chunk in _split_between_zips(files, storage.FILES_PER_CHECK)]
     results = context.workers.each(storage.check, chunks) if len(chunks) > 1 else (storage.check(*chunk) for chunk in chunks)
     stored = {file.id for file in files}
     problems: list[FileProblem] = []
-    for number, found in enumerate(results, 1):
-        done = before + min(number * storage.FILES_PER_CHECK, len(files))
+    done = before
+    for (chunk, _), found in zip(chunks, results, strict=True):
+        done += len(chunk)
         context.report_progress("files on storage", done, max(done, total))
         problems += found
     return CheckedFiles(files, problems, [ref for ref in refs if str(ref.id) not in stored])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from reconciler.engine.model import Condition, DifferenceKind, JsonObject, Members, Observed
+from reconciler.engine.model import JsonObject, Members, Observed
+from reconciler.kinds.shared.taken_names import find_taken_name
 from reconciler.kinds.tagged.selection import count_desired, count_of_all_detectors, find_desired, resolve_listed
 from reconciler.kinds.tagged.spec import TaggedSpec
 
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 def observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[TaggedSpec]:
     """Compare the members of a TAGGED collection with those that its table selects."""
     collection = context.butler.collections().get(name)
-    if collection is not None and collection.type != "TAGGED":
-        text = f"the name is taken by a {collection.type} collection"
-        return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+    if taken := find_taken_name(context, name, "TAGGED"):
+        return Observed(spec, conditions=taken)
     existing = None
     if collection is not None:
         existing = spec if spec.doc is None else spec.model_copy(update={"doc": collection.doc})
