@@ -26,6 +26,7 @@ from reconciler.files.export_file import ExportFile
 from reconciler.kinds.shared.data_id_check import has_unresolvable
 from reconciler.kinds.shared.delivered_files import Deliveries, list_expected
 from reconciler.kinds.shared.delivery import DELIVERED_BY, delivery_tokens, systems_for
+from reconciler.kinds.shared.dids import DidPattern
 from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
 from reconciler.kinds.shared.proven_datasets import digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY
@@ -49,7 +50,7 @@ class ImportSpec(Spec):
         examples=["${data}/ancillary"],
     )
     transfer: Transfer = TRANSFER
-    delivered_by: tuple[str, ...] = DELIVERED_BY
+    delivered_by: tuple[DidPattern, ...] = DELIVERED_BY
     verify: str = VERIFY
     replace: dict[str, str] = Field(
         default_factory=dict,
@@ -89,6 +90,8 @@ class ImportDatasets(Action):
         Validity ranges to certify.
     tags : `tuple` [`TaggedDataset`, ...]
         Memberships of TAGGED collections to add.
+    records : `int`
+        Number of dimension records to insert, if there are no datasets that bring them.
     whole : `bool`
         Whether no dataset, certification or collection of the file exists, nothing is awaited, and no chain of it exists or is
         defined by another table, so that ``butler import`` may be shown: it imports all of the file, and resets its chains.
@@ -105,6 +108,7 @@ class ImportDatasets(Action):
     datasets: tuple[str, ...] = ()
     certifications: SkipValidation[tuple[CertifiedRange, ...]] = ()
     tags: SkipValidation[tuple[TaggedDataset, ...]] = ()
+    records: int = 0
     whole: bool = False
 
     @property
@@ -118,7 +122,8 @@ class ImportDatasets(Action):
             "certifications": self.certifications,
             "tags": self.tags,
         }
-        return {noun: len(part) for noun, part in parts.items() if part}
+        counts = {noun: len(part) for noun, part in parts.items() if part}
+        return {**counts, "dimension records": self.records} if self.records else counts
 
 
 @dataclass(frozen=True)
@@ -186,10 +191,9 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
     def observe(self, context: Context, desired: Mapping[str, ImportSpec]) -> Mapping[str, Observed[ImportSpec]]:
         observed = {}
         for name, parts in compare_exports(context, {name: _to_source(spec) for name, spec in desired.items()}).items():
-            absent = parts.untouched and parts.datasets.desired
             spec = desired[name]
             observed[name] = ObservedImport(
-                None if absent else spec, parts.members, parts.conditions, resets_chains=_resets_chains(spec, parts)
+                spec if parts.exists else None, parts.members, parts.conditions, resets_chains=_resets_chains(spec, parts)
             )
         return observed
 
@@ -201,6 +205,12 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         nothing_is_here = awaited and not datasets and not parts.datasets.present
         if conflicts or has_unresolvable(change.observed) or nothing_is_here:
             return
+        early = {
+            member["collection"]
+            for condition in change.observed.conditions
+            if condition.kind is DifferenceKind.BLOCKED and condition.field == "chains"
+            for member in condition.members
+        }
         spec = change.desired
         resets_chains = isinstance(change.observed, ObservedImport) and change.observed.resets_chains
         action = ImportDatasets(
@@ -211,7 +221,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             transfer=spec.transfer,
             dataset_types=tuple(member["name"] for member in parts.dataset_types.missing),
             collections=tuple(member["collection"] for member in parts.collections.missing),
-            chains=tuple(member["collection"] for member in parts.chains.missing),
+            chains=tuple(member["collection"] for member in parts.chains.missing if member["collection"] not in early),
             datasets=datasets,
             certifications=tuple(
                 CertifiedRange(member["collection"], member["id"], member["begin"], member["end"])
@@ -221,7 +231,8 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             tags=tuple(
                 TaggedDataset(member["collection"], member["id"]) for member in parts.tags.missing if member["id"] not in awaited
             ),
-            whole=parts.untouched and not awaited and not resets_chains,
+            records=len(parts.records.missing),
+            whole=parts.untouched and not awaited and not resets_chains and not early,
             cost=Cost(len(datasets)),
         )
         if action.contents:
@@ -247,7 +258,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         for name in action.collections:
             collection = content.collections[name]
             write_definitions.register_collection(context.butler, name, collection.type, collection.doc)
-        if action.datasets:
+        if action.datasets or action.records:
             write_definitions.insert_records(context.butler, content.dimensions)
         rows = [
             {

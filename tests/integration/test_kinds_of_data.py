@@ -272,6 +272,26 @@ def catalog(table: Path, folder: Path) -> str:
     )
 
 
+@pytest.mark.parametrize("spelling", ["./131072.fits", "x/../131072.fits", ".//131072.fits"])
+def test_a_path_as_find_or_a_script_writes_it_is_the_file_that_was_ingested(bench: Bench, spelling: str) -> None:
+    folder = bench.folder / "cat"
+    folder.mkdir()
+    (folder / "131072.fits").write_text("stars")
+    table = bench.folder / "t.csv"
+    table.write_text(f"file,htm7\n{spelling},131072\n")
+    bench.apply_and_check(bench.state(catalog(table, folder)))
+
+
+def test_a_text_dimension_may_consist_of_digits(comcam: Bench) -> None:
+    comcam.butler.registry.insertDimensionData("group", *({"instrument": "LSSTComCam", "name": name} for name in ("007", "008")))
+    for name in ("007", "008"):
+        (comcam.folder / f"list_{name}").write_text("list")
+    table = comcam.folder / "t.csv"
+    table.write_text("file,instrument,group\nlist_007,LSSTComCam,007\nlist_008,LSSTComCam,008\n")
+    tables = catalog(table, comcam.folder).replace('dimensions = ["htm7"]', 'dimensions = ["instrument", "group"]')
+    comcam.apply_and_check(comcam.state(tables))
+
+
 def test_a_dataset_with_another_path_than_its_row_is_reported_and_not_overwritten(bench: Bench) -> None:
     folder, other = bench.folder / "cat", bench.folder / "moved"
     for place in (folder, other):
@@ -327,6 +347,45 @@ def test_an_export_file_is_imported_completely_and_only_once(bench: Bench, expor
     assert len(butler.query_datasets("bias", "run")) == 6
     assert len(butler.query_datasets("bias", "tags")) == 2
     assert tuple(butler.collections.get_info("chain").children) == ("calib", "tags")
+
+
+def test_an_import_that_is_only_to_be_created_is_absent_until_its_datasets_are_there(bench: Bench, exported: Path) -> None:
+    bench.apply(bench.state('[collection.run]\ntype = "RUN"\n'))
+    state = bench.state(importing(exported, 'manage = "create"\n'))
+    bench.apply_and_check(state)
+    refs = bench.butler.query_datasets("bias", "run")
+    bench.butler.pruneDatasets(refs[:1], disassociate=True, unstore=True, purge=True)
+    bench.apply(state, 2)
+    assert "datasets: 1 of 6 missing" in bench.diff(state, 2)
+
+
+def test_a_chain_of_a_chain_that_another_table_makes_is_made_by_the_apply_after_it(bench: Bench, exported: Path) -> None:
+    from lsst.daf.butler import Butler, CollectionType
+
+    source = Butler.from_config(str(exported / "repo"), writeable=True)
+    source.collections.register("outer", CollectionType.CHAINED)
+    source.collections.redefine_chain("outer", ["chain"])
+    with source.export(filename=str(exported / "export.yaml"), transfer=None) as export:
+        for collection in ("calib", "tags", "chain", "outer"):
+            export.saveCollection(collection)
+    state = bench.state(importing(exported) + '[chain.chain]\nchildren = ["calib", "tags"]\n')
+    held = "chain outer can be made after chain.chain: chain in it doesn't exist yet; run apply again then"
+    assert held in " ".join(bench.apply(state, 2).split())
+    bench.apply_and_check(state)
+    assert tuple(bench.butler.collections.get_info("outer").children) == ("chain",)
+
+
+def test_dimension_records_are_imported_from_a_file_that_has_nothing_else(bench: Bench, exported: Path) -> None:
+    from lsst.daf.butler import Butler
+
+    source = Butler.from_config(str(exported / "repo"), writeable=True)
+    with source.export(filename=str(exported / "export.yaml"), transfer=None) as export:
+        for element in ("instrument", "detector"):
+            export.saveDimensionData(element, source.query_dimension_records(element, instrument="LSSTComCam"))
+    state = bench.state(importing(exported))
+    assert re.search(r"missing: \d+ dimension records", bench.diff(state, 2))
+    bench.apply_and_check(state)
+    assert len(bench.butler.query_dimension_records("detector", instrument="LSSTComCam")) > 1
 
 
 def test_only_the_missing_part_of_an_export_file_is_imported(bench: Bench, exported: Path) -> None:
@@ -483,6 +542,21 @@ def test_files_are_not_ingested_into_a_name_that_another_type_of_collection_has(
         '[file_ingest.refcats]\ndataset_type = "cat"\ntable = "t.csv"\nprefix = "/data"\n'
     )
     assert "the name is taken by a CHAINED collection" in bench.diff(state, 1)
+
+
+def test_raws_are_not_ingested_into_a_name_that_another_type_of_collection_has(comcam: Bench, raws: Path) -> None:
+    comcam.apply_and_check(comcam.state('[chain."LSSTComCam/taken"]\nchildren = []\n'))
+    state = comcam.state(raw(raws).replace("LSSTComCam/raw/all", "LSSTComCam/taken"))
+    taken = "the name is taken by a CHAINED collection"
+    assert taken in comcam.diff(state, 1)
+    assert taken in comcam.apply(state, 1)
+    assert list(comcam.butler.collections.query("*")) == ["LSSTComCam/taken"]
+
+
+def test_raws_in_a_chain_are_compared_by_a_table_that_only_watches_them(comcam: Bench, ingested: str, raws: Path) -> None:
+    comcam.apply_and_check(comcam.state('[chain."LSSTComCam/all"]\nchildren = ["LSSTComCam/raw/all"]\n'))
+    watched = raw(raws).replace("LSSTComCam/raw/all", "LSSTComCam/all") + 'manage = "observe"\n'
+    assert "is in sync" in comcam.diff(comcam.state(watched), 0)
 
 
 @pytest.mark.parametrize("quick", [(), ("--quick",)])

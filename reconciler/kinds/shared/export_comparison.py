@@ -61,7 +61,10 @@ class ExportSource:
 
 @dataclass(frozen=True)
 class ExportParts:
-    """The parts of an export file, compared with the repository; ``chains`` has none that another table of the state defines."""
+    """The parts of an export file, compared with the repository; ``chains`` has none that another table of the state defines.
+
+    ``records`` are the dimension records of a file without datasets; otherwise they come with the datasets, and are not compared.
+    """
 
     datasets: Members
     certifications: Members
@@ -69,11 +72,12 @@ class ExportParts:
     chains: Members
     dataset_types: Members
     tags: Members
+    records: Members
     conditions: tuple[Condition, ...] = ()
 
     @classmethod
     def from_members(cls, members: Iterable[Members]) -> ExportParts:
-        """Return the parts, given the members of an observed resource, which must have all of them; there are no conditions."""
+        """Return the parts, given the members of an observed resource: all but dimension records; there are no conditions."""
         parts = {part.field: part for part in members}
         return cls(
             parts["datasets"],
@@ -82,12 +86,26 @@ class ExportParts:
             parts["chains"],
             parts["dataset types"],
             parts["tags"],
+            parts.get("dimension records", Members("dimension records", 0, 0)),
         )
 
     @property
     def members(self) -> tuple[Members, ...]:
         """The parts, in the order in which reports show them."""
-        return self.datasets, self.certifications, self.collections, self.chains, self.dataset_types, self.tags
+        definitions = self.collections, self.chains, self.dataset_types
+        records = (self.records,) if self.records.desired else ()
+        return self.datasets, self.certifications, *definitions, self.tags, *records
+
+    @property
+    def exists(self) -> bool:
+        """Whether a part of the content is in the repository, as distinct from its definitions, which other files may have too.
+
+        The content is the datasets with their certifications and tags. A file without datasets exists with its first definition,
+        and an empty one always.
+        """
+        content = (self.datasets, self.certifications, self.tags)
+        parts = content if self.datasets.desired else self.members
+        return any(part.present for part in parts) or not any(part.desired for part in parts)
 
     @property
     def untouched(self) -> bool:
@@ -196,6 +214,7 @@ def _compare(
         *conflicts,
         *unknown,
         *waiting,
+        *_find_early_chains(context, content),
         *find_record_differences(context, content),
         *_check_storage(context, source, content),
     )
@@ -206,6 +225,7 @@ def _compare(
         _compare_chains(context, content),
         Members.compare("dataset types", {name: {"name": name} for name in content.dataset_types}, dataset_types),
         _compare_tags(context, content),
+        _compare_records(context, content),
         conditions,
     )
 
@@ -292,6 +312,33 @@ def _compare_chains(context: Context, content: ExportFile) -> Members:
         if name in collections and collections[name].children != chain.children
     ]
     return Members.compare("chains", {name: {"collection": name} for name in chains}, collections, changed=differing)
+
+
+def _find_early_chains(context: Context, content: ExportFile) -> Iterator[Condition]:
+    """Find missing chains that can't be made yet, because another table makes one of their children later."""
+    collections = context.butler.collections()
+    for name, chain in content.collections.items():
+        if chain.type != "CHAINED" or name in collections or f"collection:{name}" in context.owners:
+            continue
+        early = [child for child in chain.children if child not in collections and f"collection:{child}" in context.owners]
+        if early:
+            makers = ", ".join(dict.fromkeys(context.owners[f"collection:{child}"] for child in early))
+            text = f"chain {name} can be made after {makers}: {', '.join(early)} in it doesn't exist yet; run apply again then"
+            yield Condition(DifferenceKind.BLOCKED, text, ({"collection": name},), "chains")
+
+
+def _compare_records(context: Context, content: ExportFile) -> Members:
+    """Compare the dimension records of a file that has nothing else to import by their data IDs."""
+    from reconciler.systems.butler.export_values import record_values
+
+    desired: dict[Hashable, JsonObject] = {}
+    present: set[Hashable] = set()
+    for element, rows in {} if content.datasets else content.dimensions.items():
+        present |= {(element, frozenset(record.dataId.required.items())) for record in context.butler.records(element)}
+        for row in rows:
+            data_id = context.butler.make_record(element, record_values(row)).dataId.required
+            desired[element, frozenset(data_id.items())] = {"element": element, **dict(data_id)}
+    return Members.compare("dimension records", desired, present)
 
 
 def _compare_tags(context: Context, content: ExportFile) -> Members:
