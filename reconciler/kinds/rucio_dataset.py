@@ -47,6 +47,7 @@ from reconciler.kinds.shared.rucio_rules import (
     RuleStep,
     diff_rules,
     expiry_conditions,
+    find_own_rules,
     normalize_expression,
     pair_rules,
     rule_conditions,
@@ -69,8 +70,8 @@ class RucioDatasetSpec(Spec):
     rules: tuple[Rule, ...] = Field((), description="Replication rules.", examples=[[{"rse_expression": "IN2P3_RAW_DISK"}]])
     rules_mode: Literal["contains", "exact"] = Field(
         "contains",
-        description="contains: others may have rules, too, which are neither reported nor changed; exact: other rules of the "
-        "account that acts are unwanted, and removed with --prune. Rules of other accounts are never touched.",
+        description="contains: rules that aren't listed are left alone; exact: those of the account that acts are unwanted, and "
+        "removed with --prune. Rules of accounts that act in no listed rule are neither reported nor changed.",
         examples=["exact"],
     )
     register_from: Register | None = Field(
@@ -103,7 +104,7 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
     now : `datetime.datetime`
         When it was observed; UTC, naive as Rucio's own times.
     refused_rules : `frozenset` [`Rule`]
-        Rules that Rucio would refuse, because it doesn't have what they name.
+        Rules that Rucio would refuse: it doesn't have what they name, or the rule repeats an earlier one.
     has_no_scope : `bool`
         Whether it can't be created because Rucio doesn't have its scope.
     """
@@ -334,14 +335,16 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
         *(_describe_repeated(number, first, facts.account) for number, first in repeated.items()),
         *(_describe_protected(step) for step in steps if step.removes and spec.protect),
         *describe_registration(setup, facts),
-        *rule_conditions(facts.rules, facts.now),
+        *rule_conditions(find_own_rules(spec.rules, facts.rules, facts.account), facts.now),
         *expiry_conditions(pair_rules(spec.rules, facts.rules, facts.account)[0], facts.now),
         *facts.copies,
     )
     members = [*list_members(did, facts)] if spec.register_from is not None else []
+    pairs = pair_rules(spec.rules, facts.rules, facts.account)[0]
     if unmanaged and spec.rules_mode == "exact":
         unwanted = tuple({"id": r.id, "rse_expression": r.rse_expression, "copies": r.copies} for r in unmanaged)
-        members.append(Members("rules", len(spec.rules), len(kept), unwanted=unwanted))
+        present = sum(rule is not None for _, rule in pairs)
+        members.append(Members("rules", len(spec.rules), present, unwanted=unwanted))
     refused = frozenset(spec.rules[number] for number in repeated)
     return ObservedDataset(found, tuple(members), conditions, *plan_facts, refused_rules=refused)
 

@@ -63,9 +63,10 @@ def _merge(
     members = tuple(member for difference in group for member in difference.members)
     awaited = [difference for difference in group if difference.awaited]
     if kind is DifferenceKind.WAITING and not awaited:
-        # A rule that is replicating has one record, with its numbers of files.
-        count = sum(max(_number(member, "files", 1) - _number(member, "ok", 0), 0) for member in members)
-        desired = sum(_number(member, "files", 1) for member in members)
+        # A rule that is replicating has one record, with its numbers of files; how many others there should be isn't known.
+        rules = [member for member in members if "files" in member]
+        count = sum(max(_number(rule, "files", 0) - _number(rule, "ok", 0), 0) for rule in rules) if rules else len(members)
+        desired = sum(_number(rule, "files", 0) for rule in rules)
     else:
         count = sum(len(difference.members) for difference in (awaited or group))
         desired = max((d.desired for d in group if d.members and isinstance(d.desired, int)), default=0)

@@ -206,6 +206,9 @@ def test_rules_that_no_table_lists_are_no_difference_unless_the_mode_is_exact(
     did = [{"scope": fresh_scope, "name": "d"}]
     client.add_replication_rule(did, 1, "SLAC_BUTLER_DISK")
     client.add_replication_rule(did, 1, "SLAC_BUTLER_DISK", account=other_account)
+    client.update_replication_rule(next(client.list_did_rules(**did[0]))["id"], {"comment": "looked at"})
+    stuck = next(rule["id"] for rule in client.list_did_rules(**did[0]) if rule["account"] == other_account)
+    client.update_replication_rule(stuck, {"state": "STUCK"})
     assert "is in sync" in rucio_bench.diff(state, 0, "--prune")
     exact = only_rucio(rucio_bench, text + 'rules_mode = "exact"\n')
     assert "kept without --prune" in rucio_bench.diff(exact, 2)
@@ -221,6 +224,22 @@ def test_rules_that_no_table_lists_are_no_difference_unless_the_mode_is_exact(
         ("root", "SLAC_BUTLER_DISK"): True,
         (other_account, "SLAC_BUTLER_DISK"): False,
     }
+
+
+def test_rules_to_update_count_as_members_that_stay_when_another_rule_is_removed(
+    rucio_bench: Bench, client: Any, fresh_scope: str
+) -> None:
+    places = ("IN2P3_RAW_DISK", "SLAC_BUTLER_DISK", "IN2P3_RAW_DISK|SLAC_BUTLER_DISK")
+
+    def listing(comment: str) -> Path:
+        listed = ", ".join(f'{{ rse_expression = "{place}", comment = "{comment}" }}' for place in places)
+        head = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nrules_mode = "exact"\n'
+        return only_rucio(rucio_bench, f"{head}rules = [{listed}]\n")
+
+    rucio_bench.apply_and_check(listing("one"))
+    client.add_replication_rule([{"scope": fresh_scope, "name": "d"}], 2, "IN2P3_RAW_DISK|SLAC_BUTLER_DISK")
+    rucio_bench.apply(listing("two"), 0, "--prune")  # one of four, which is below the limit of 30 %
+    assert sum(rule["expires_at"] is not None for rule in rules(client, fresh_scope, "d")) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,35 @@ def test_a_file_that_is_listed_twice_does_not_make_up_for_one_that_is_left_out(m
     catalog = DidCatalog(None)  # type: ignore[arg-type]  # it isn't asked
     listed = {"s:d": [FileFacts("s", "a", 1), FileFacts("s", "a", 1)]}
     monkeypatch.setattr(catalog, "_list_files", lambda datasets: listed)
-    monkeypatch.setattr(catalog, "_count_files", lambda datasets: {})
+    monkeypatch.setattr(catalog, "_count_files", lambda datasets, first: {})
     facts = {"s:d": DidFacts("DATASET", False, 2)}
     with pytest.raises(IncompleteAnswer, match="s:d: 1 file listed, 2 recorded"):
         catalog._read_files(["s:d"], facts)
 
 
 ROWS = [(did, f"f{number}") for did in ("s:a", "s:b", "s:c", "s:d") for number in range(3)]
+
+
+@pytest.mark.parametrize("second", range(len(ROWS) + 1))
+@pytest.mark.parametrize("first", range(len(ROWS) + 9 + 1))
+def test_lists_of_open_datasets_that_are_cut_in_different_places_are_noticed_or_lost_nothing(
+    monkeypatch: pytest.MonkeyPatch, first: int, second: int
+) -> None:
+    client = SimpleNamespace(get_did=lambda scope, name, dynamic_depth: {"length": 3})
+    catalog = DidCatalog(SimpleNamespace(client=client))  # type: ignore[arg-type]
+    left = [first, second]
+
+    def list_cut(datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
+        rows = [row for did in datasets for row in ROWS if row[0] == did][: left.pop(0)]
+        return {did: [FileFacts("s", name, 1) for its, name in rows if its == did] for did in {did for did, _ in rows}}
+
+    monkeypatch.setattr(catalog, "_list_files", list_cut)
+    facts = {did: DidFacts("DATASET", True, None) for did in ("s:a", "s:b", "s:c", "s:d")}
+    try:
+        found = catalog._read_files(list(facts), facts)
+    except IncompleteAnswer:
+        return
+    assert {did: len(files) for did, files in found.items()} == dict.fromkeys(facts, 3)
 
 
 @pytest.mark.parametrize("kept", range(len(ROWS) + 9 + 1))

@@ -81,6 +81,13 @@ def test_a_rule_that_is_replicating_has_its_numbers_of_files() -> None:
     assert (found.count, found.desired) == (60, 90)
 
 
+def test_files_without_a_lock_are_no_delivery_of_which_nothing_has_arrived() -> None:
+    """Only three of a hundred files are listed, because the others have their locks."""
+    files = tuple({"file": f"f{number}"} for number in range(3))
+    found = merge(Difference(DATASET, "rules", detail="t", kind=DifferenceKind.WAITING, members=files), field="")
+    assert (found.count, found.desired) == (3, 0)
+
+
 @pytest.mark.parametrize(
     ("observed", "desired", "text"),
     [

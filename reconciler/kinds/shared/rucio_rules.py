@@ -101,7 +101,10 @@ class RuleStep:
 
 
 class RuleDiff(NamedTuple):
-    """How rules differ: ``unmanaged`` are rules of the acting account that no table lists."""
+    """How rules differ: ``unmanaged`` are rules of the acting account that no table lists.
+
+    Those that a move concerns, or that expire within an hour as deleted ones do, are not among them.
+    """
 
     steps: list[RuleStep]
     unmanaged: list[RuleFacts]
@@ -127,9 +130,9 @@ def normalize_expression(expression: str) -> str:
 def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: str, now: datetime.datetime) -> RuleDiff:
     """Find what has to be done so that the rules of a DID are as desired.
 
-    A missing rule is added, and no other rule is moved for it, since the data of a moved rule expire. There are two exceptions: a
-    rule of the same account and expression with another number of copies, and one that ``replaces`` names. A rule that is being
-    moved away and is desired again can't be added before that has ended; `rule_conditions` reports it.
+    A missing rule is added, and no other rule is moved for it, since the data of a moved rule expire. There are two exceptions:
+    the only other rule of the same account and expression, which has another number of copies, and one that ``replaces`` names.
+    A rule that is being moved away and is desired again can't be added before that has ended; `rule_conditions` reports it.
 
     Parameters
     ----------
@@ -165,6 +168,12 @@ def diff_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: 
     return RuleDiff(steps, [other for other in others if other.account == account and not _is_deleted(other, now)])
 
 
+def find_own_rules(desired: Sequence[Rule], existing: Iterable[RuleFacts], account: str) -> list[RuleFacts]:
+    """Return the existing rules of the accounts that own desired ones, and of the one that acts."""
+    accounts = {rule.owner(account) for rule in desired} | {account}
+    return [rule for rule in existing if rule.account in accounts]
+
+
 def pair_rules(
     desired: Sequence[Rule], existing: Iterable[RuleFacts], account: str
 ) -> tuple[list[tuple[Rule, RuleFacts | None]], list[RuleFacts]]:
@@ -172,8 +181,7 @@ def pair_rules(
 
     The other rules of these accounts are returned, too. Rules that are being moved away are in neither.
     """
-    accounts = {rule.owner(account) for rule in desired} | {account}
-    others = [rule for rule in existing if rule.account in accounts and rule.child_rule_id is None]
+    others = [rule for rule in find_own_rules(desired, existing, account) if rule.child_rule_id is None]
     pairs: list[tuple[Rule, RuleFacts | None]] = []
     for rule in desired:
         found = _find_equal(rule, others, account)
@@ -261,7 +269,7 @@ def _update_reason(rule: Rule, existing: RuleFacts, options: Mapping[str, object
 
 
 def rule_conditions(rules: Iterable[RuleFacts], now: datetime.datetime) -> Iterator[Condition]:
-    """Yield a condition for each rule that is not OK, and one if any rule is being moved."""
+    """Yield a condition for each rule that is not OK and isn't being moved away, and one if any rule is."""
     moving = False
     for rule in rules:
         if rule.child_rule_id is not None:

@@ -61,7 +61,7 @@ def _split_by_files(datasets: Sequence[str], facts: Mapping[str, DidFacts]) -> l
 
 
 class DidCatalog:
-    """The DIDs of a server.
+    """The DIDs of a server. Answers are cached until the connection forgets them, also that a DID doesn't exist.
 
     What reads raises `reconciler.errors.ObserveError`. What writes raises what `RucioConnection.write` raises, such as a
     `reconciler.errors.ApplyError` if what is to be created exists, or what is to be closed or attached is so already.
@@ -131,9 +131,9 @@ class DidCatalog:
         return self._connection.read(read, did, endpoint="did")
 
     def match(self, pattern: str) -> list[str]:
-        """List the datasets and containers that match ``scope:name`` with wildcards, sorted.
+        """List the datasets and containers of a scope whose names match ``scope:name``, with wildcards in the name, sorted.
 
-        A pattern without wildcards is returned as it is, whether it exists or not.
+        A pattern without wildcards is returned as it is, whether it exists or not. The scope is taken literally.
 
         Raises
         ------
@@ -221,6 +221,8 @@ class DidCatalog:
     def files_by_dataset(self, datasets: Iterable[str]) -> dict[str, list[FileFacts]]:
         """List the files of each dataset; an empty list for one that doesn't exist.
 
+        Of a container, the files of all datasets in it are listed, at any depth and each once.
+
         Raises
         ------
         reconciler.errors.ObserveError
@@ -301,7 +303,7 @@ class DidCatalog:
         listed = {did: list(dict.fromkeys(files)) for did, files in rows.items()}
         counts = {did: facts[did].length for did in datasets if did in facts}
         if not any(rows.get(did) for did in repeated) or not all(_is_doubled(rows.get(did, ())) for did in repeated):
-            counts |= self._count_files(opened)
+            counts |= self._count_files(opened, rows)
         for did, count in counts.items():
             if count is not None:
                 _check_count(did, len(listed.get(did, ())), count)
@@ -316,15 +318,17 @@ class DidCatalog:
                 raise not_a_record(row) from error
         return {f"{scope}:{name}": files for (scope, name), files in listed.items()}
 
-    def _count_files(self, datasets: Sequence[str]) -> dict[str, int]:
-        """Count the files of open datasets, which have no recorded length, if the list of them may have been cut.
+    def _count_files(self, datasets: Sequence[str], first: Mapping[str, Sequence[FileFacts]]) -> dict[str, int]:
+        """Count the files of open datasets, which have no recorded length, if the first list of them may have been cut.
 
-        Many are counted by a second list, in the opposite order. If that is empty, the first one is counted alone: to count each
+        Many are counted by a second list, in the opposite order. If both are empty, one dataset is counted alone: to count each
         would be a request for each of many new datasets.
         """
         if len(datasets) > MOST_COUNTED_ALONE:
-            listed = self._list_files(datasets[::-1])
-            return {did: len(set(files)) for did, files in listed.items()} or self._count_files(datasets[:1])
+            second = self._list_files(datasets[::-1])
+            if second or any(first.get(did) for did in datasets):
+                return {did: len(set(second.get(did, ()))) for did in datasets}
+            datasets = datasets[:1]
         client = self._connection.client
         return {did: client.get_did(*split_did(did), dynamic_depth="FILE")["length"] or 0 for did in datasets}
 
