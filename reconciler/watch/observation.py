@@ -122,10 +122,7 @@ def failed_check(
 
 
 def _identify(session: Session) -> str:
-    """Return what the history of a state belongs to, which is the same whether or not the systems answer.
-
-    It is called before anything is asked: a Rucio client that is connected gives its address in another form.
-    """
+    """Return what the history of a state belongs to, which is the same whether or not the systems answer."""
     name, context = session.butler_name, session.context
     if name is not None:
         is_path = "://" not in name and (os.sep in name or os.path.isdir(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -42,6 +43,21 @@ def test_an_invalid_configuration_is_reported_with_its_line_and_without_what_it_
 
 def test_the_address_of_a_server_with_an_invalid_configuration_is_a_phrase(invalid: tuple[Path, str]) -> None:
     assert RucioConnection(RucioConnectionSettings(str(invalid[0]))).place() == "the address in rucio.cfg"
+
+
+@pytest.mark.parametrize("home", ["RUCIO_HOME", "VIRTUAL_ENV", "CONDA_PREFIX"])
+def test_the_address_is_that_of_the_file_that_the_client_would_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    for name in ("RUCIO_CONFIG", "RUCIO_HOME", "VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "rucio.cfg").write_bytes(HEAD)
+    monkeypatch.setenv(home, str(tmp_path))
+    connection = RucioConnection(RucioConnectionSettings())
+    assert connection.place() == "http://127.0.0.1:9"
+    connection._client = SimpleNamespace(host="http://127.0.0.1:9/")
+    assert connection.place() == "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("command", [["diff"], ["apply", "--yes"], ["doctor"]], ids=" ".join)

@@ -22,6 +22,8 @@ from reconciler.systems.rucio.outages import Outages
 from reconciler.systems.rucio.read_only import refuse_writes
 
 T = TypeVar("T")
+HOMES = ("RUCIO_HOME", "VIRTUAL_ENV", "CONDA_PREFIX")
+"""Environment variables with folders in whose ``etc`` a rucio.cfg may be, in the order in which the client searches."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class RucioConnectionSettings:
     Parameters
     ----------
     config : `str` or `None`
-        Path of a rucio.cfg; ``RUCIO_CONFIG`` if `None`.
+        Path of a rucio.cfg; if `None`, ``RUCIO_CONFIG`` or the one that the client finds.
     account : `str` or `None`
         Account; that of the configuration if `None`.
     timeout : `float`
@@ -62,7 +64,8 @@ class RucioConnection:
     def connect(self) -> None:
         """Log in, unless this is done.
 
-        While it logs in, ``RUCIO_CONFIG`` is set in the environment of the process to the configuration of this connection.
+        While it logs in, ``RUCIO_CONFIG`` is set in the environment of the process to the configuration of this connection, if
+        it has one.
 
         Raises
         ------
@@ -77,7 +80,7 @@ class RucioConnection:
         os.environ.setdefault("RUCIO_CLIENT_MODE", "1")
         _check_configuration(self.settings)
         attempts = Attempts()
-        with translate_read_errors(self.place, attempts), _use_configuration(self.settings.config):
+        with translate_read_errors(self.place, attempts), _use_configuration(_find_configuration(self.settings)):
             from rucio.client import Client
 
             quiet = logging.getLogger("rucio-quiet")
@@ -104,9 +107,10 @@ class RucioConnection:
         return str(self.client.account)
 
     def place(self) -> str:
-        """Return the server's address for messages, without a query; a phrase if the configuration doesn't have it."""
-        if self._client is not None:
-            return str(self._client.host)
+        """Return the server's address as the configuration has it, without a query; a phrase if it doesn't have one.
+
+        It is the same before and after `connect`, as locks and saved plans need it.
+        """
         fallback = "the address in rucio.cfg"
         try:
             return _read_configuration(self.settings).get("client", "rucio_host", fallback=fallback)
@@ -185,7 +189,7 @@ class RucioConnection:
 
 
 @contextlib.contextmanager
-def _use_configuration(path: str | None) -> Iterator[None]:
+def _use_configuration(path: str) -> Iterator[None]:
     """Make the client read this configuration file, instead of one that it has cached for another state."""
     before = os.environ.get("RUCIO_CONFIG")
     if path:
@@ -203,8 +207,16 @@ def _use_configuration(path: str | None) -> Iterator[None]:
 
 
 def _find_configuration(settings: RucioConnectionSettings) -> str:
-    """Return the path of the configuration file; empty if the client searches for one."""
-    return settings.config or os.environ.get("RUCIO_CONFIG", "")
+    """Return the path of the configuration file, which the client would find, too; empty if there is none.
+
+    The folders are those of ``rucio.common.config.get_config_dirs``, whose import takes longer than this.
+    """
+    named = settings.config or os.environ.get("RUCIO_CONFIG")
+    if named:
+        return named
+    folders = [os.path.join(os.environ[name], "etc") for name in HOMES if name in os.environ]
+    paths = [os.path.join(folder, "rucio.cfg") for folder in (*folders, "/opt/rucio/etc")]
+    return next(filter(os.path.exists, paths), "")
 
 
 def _check_configuration(settings: RucioConnectionSettings) -> None:
