@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -34,7 +35,7 @@ def ignore_text(text: str) -> None:
 
 
 FRESH = 2.0
-"""Seconds for which what a plan was made from is believed when the plan is executed."""
+"""Seconds for which the answers that a plan was made from are believed when the plan is executed."""
 
 
 @dataclass
@@ -64,7 +65,8 @@ class Session:
     notify: Callable[[str], None] = ignore_text
     _locked: bool = field(default=False, init=False, repr=False)
     _current: Plan | None = field(default=None, init=False, repr=False)
-    _decided: float = field(default=0.0, init=False, repr=False)
+    _asked: float = field(default=math.inf, init=False, repr=False)
+    """When the oldest of the remembered answers may have been given, in seconds of the monotonic clock."""
 
     def __enter__(self) -> Session:
         return self
@@ -84,7 +86,10 @@ class Session:
 
     @property
     def rucio_name(self) -> str | None:
-        """The server, and the account if the state names one, without asking the server; `None` without a [rucio] table."""
+        """The server, and the account if the state names one, without asking the server; `None` without a [rucio] table.
+
+        It is a phrase if no configuration with the server's address is found.
+        """
         if self.context.server is None:
             return None
         account = self.context.server.settings.account
@@ -114,7 +119,8 @@ class Session:
         only, without : `Sequence` [`str`]
             Globs of addresses to take, all if empty, and to leave out.
         with_needs : `bool`
-            Whether to take what the chosen resources need, too, even if ``without`` leaves it out.
+            Whether to take all that comes before the chosen resources, too: what they need, and what only has to come first,
+            even if ``without`` leaves it out.
         prune : `bool`
             Whether to plan the removal of unwanted members.
 
@@ -141,11 +147,12 @@ class Session:
         return self._plan(chosen, prune)
 
     def _plan(self, chosen: Collection[Address], prune: bool) -> Plan:
+        self._asked = min(self._asked, time.monotonic())
         observation = observe(self.state, self.context, chosen)
         with self.context.phase("plan"):
             made = self._decide(observation, chosen, prune)
         if self._locked:
-            self._current, self._decided = made, time.monotonic()
+            self._current = made
         return made
 
     def _decide(self, observation: Observation, chosen: Collection[Address], prune: bool) -> Plan:
@@ -177,6 +184,8 @@ class Session:
 
     def renew(self, earlier: Plan | SavedPlan, *, changed: bool = False) -> Plan:
         """Plan again what was planned earlier, limited to what was decided then and whose facts haven't changed.
+
+        What waited for Rucio, or was to be planned again later, may get any action, but removes only what was decided.
 
         Parameters
         ----------
@@ -215,7 +224,7 @@ class Session:
         again = self._plan(chosen, earlier.prune)
         limited = replace(again, limits=find_limits(decided, again))
         if self._locked:
-            self._current, self._decided = limited, time.monotonic()
+            self._current = limited
         return limited
 
     def _check_own(self, plan: Plan) -> None:
@@ -224,8 +233,9 @@ class Session:
 
     @contextlib.contextmanager
     def locked(self, timeout: float = 0.0) -> Iterator[None]:
-        """Hold the lock of what the state may change, so that no other apply changes it between a plan and its execution.
+        """Hold the lock of the repository, so that no other apply changes it between a plan and its execution.
 
+        A state without a repository locks its Rucio scopes instead, which keeps out applies of this user on this host only.
         The latest plan made while the lock is held is executed without `renew`, once; others are renewed. Without the lock,
         `apply` acquires it itself, and renews the plan. A nested call does nothing. A registry on SQLite whose last writer was
         killed is recovered first.
@@ -254,7 +264,7 @@ class Session:
         seed, override = (spec.seed_config, spec.override) if spec is not None else (None, False)
         scopes = (address.name.partition(":")[0] for address in self.state.resources)
         with execution.acquire_locks(self.context, seed, override, scopes, timeout, self.notify):
-            self._locked = True
+            self._locked, self._asked = True, math.inf  # everything was forgotten
             try:
                 yield
             finally:
@@ -274,11 +284,12 @@ class Session:
     ) -> ApplyResult:
         """Execute a plan of this session: the same path as ``reconcile apply --yes``, with the same protection.
 
-        The lock is held for the whole run, and the run is recorded in the journal. Every resource is observed and planned again
-        before it is changed; a plan of the last two seconds counts as such an observation.
+        The lock is held for the whole run. A run that acts or waits is recorded in the journal. Every resource is observed and
+        planned again before it is changed; a plan that was begun within the last two seconds counts as such an observation.
 
         Unless the plan is the latest one that was made under `locked`, it is renewed first, as `renew` does: only what both plans
-        contain is executed, and a resource that changed since the plan was made is not touched: its outcome is `Status.BLOCKED`.
+        contain is executed, and what is necessary of resources that waited or were to be planned again later. A resource that
+        changed since the plan was made is not touched: its outcome is `Status.BLOCKED`.
         The latest plan that was made under the lock doesn't limit the actions, since no other apply ran in between; of a resource
         that another program changed since, what is necessary then is done. Only the members that the plan removes are removed.
 
@@ -338,8 +349,9 @@ class Session:
         with self.locked(lock_timeout):
             current = plan if plan is self._current else self.renew(plan)
             self._current = None  # what it was decided on changes now
-            if time.monotonic() - self._decided > FRESH:
+            if time.monotonic() - self._asked > FRESH:
                 self.context.forget()  # the lock doesn't keep out other programs
+                self._asked = time.monotonic()
             check_removal_limits(current, prune_limit)
             execution.check_writable(current, self.context)
             return execution.run_plan(

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,6 +186,16 @@ def test_what_changed_since_a_plan_was_made_under_the_lock_is_observed_before_an
         result = session.apply(plan, prune=True)
     assert [str(outcome.address) for outcome in result.outcomes if outcome.status is Status.BLOCKED] == ["chain.top"]
     assert tuple(bench.butler.collections.get_info("top").children) == ("a", "b", "c", "d", "e", "f")
+
+
+def test_a_second_plan_under_the_lock_does_not_make_old_answers_fresh(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.session.FRESH", 0.5)
+    with open_session(bench.state(RUNS)) as session, session.locked():
+        session.plan()
+        bench.butler.collections.register("a")  # by another program
+        time.sleep(0.6)
+        result = session.apply(session.plan())
+    assert statuses(result.outcomes)["collection.a"] is Status.OK
 
 
 def test_a_plan_is_executed_without_planning_again_only_once(bench: Bench) -> None:
