@@ -51,7 +51,7 @@ class Context(Protocol):
         """
 
     def is_down(self, system: System) -> bool:
-        """Return True if a system can't be asked, for whatever reason; an earlier answer may be cached."""
+        """Return True if a system that the state names can't be asked, for whatever reason; an earlier answer may be cached."""
 
     def find_missing_commands(self, names: Sequence[str]) -> Collection[str]:
         """Return the ``butler`` subcommands that aren't installed."""
@@ -60,7 +60,13 @@ class Context(Protocol):
         """Return the classes that can't be imported; the packages of all of them are imported into this process."""
 
     def find_missing_formatters(self, dataset_types: Sequence[str]) -> Collection[str]:
-        """Return the dataset types whose default formatter can't be imported."""
+        """Return the dataset types whose default formatter can't be imported; none before the repository exists.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If the repository can't be opened.
+        """
 
     def forget(self, *systems: System) -> None:
         """Drop cached answers of some systems, or of all, because something was changed."""
@@ -323,7 +329,8 @@ class Kind(ABC, Generic[S, A]):
     def commands(self, action: A) -> Iterable[Command | Comment]:
         """Yield the closest commands, with a `Comment` for what they do more or less than the action.
 
-        It changes nothing, but it may read input files and list folders.
+        A `Comment` alone, or nothing, means that no command does it. It changes nothing, but it may read input files and list
+        folders.
 
         Raises
         ------

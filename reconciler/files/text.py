@@ -15,14 +15,14 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file, or a pipe such as ``/dev/stdin`` that the shell has connected.
+    """Read a UTF-8 text file without its byte order mark, ``/dev/null`` or a pipe that a shell connected (``/dev/stdin``).
 
     Raises
     ------
     reconciler.errors.MissingFile
         If the file doesn't exist.
     reconciler.errors.StateError
-        If it can't be read, isn't UTF-8, or is a pipe or a device, which may never end.
+        If it can't be read, isn't UTF-8, or is another pipe or device, which may never end.
     """
     try:
         if not is_readable(path):
@@ -52,9 +52,11 @@ def digest_file(path: Path) -> str:
     Raises
     ------
     reconciler.errors.StateError
-        If the file can't be read.
+        If the file can't be read, or is a pipe or a device, which may never end.
     """
     try:
+        if not is_readable(path):
+            raise StateError(f"{path}: is not a regular file")
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
@@ -69,7 +71,7 @@ def get_file_version(path: str) -> tuple[int, int]:
     reconciler.errors.MissingFile
         If the file doesn't exist.
     reconciler.errors.StateError
-        If it can't be accessed or is a folder.
+        If it can't be accessed, or isn't a regular file: a folder, a pipe or a device.
     """
     try:
         status = os.stat(path)

@@ -70,7 +70,7 @@ class DefineVisits(Action):
     visit_systems : `tuple` [`str`, ...]
         As in the table.
     whole : `bool`
-        Whether no exposure of the instrument has all of its visits, so that the command need not name any.
+        Whether no exposure of the instrument has all of its visits and none is late, so that the command need not name any.
     """
 
     verb: Literal["define"] = "define"
@@ -133,6 +133,7 @@ class VisitsKind(Kind[VisitsSpec, DefineVisits]):
         _define_visits(context, action)
 
     def commands(self, action: DefineVisits) -> Iterable[Command]:
+        """Yield the commands without --skip-conflicting, which an apply adds where define-visits has it."""
         return (Command("butler", *arguments) for arguments in _list_arguments(action, REPO))
 
     def describe(self, member: JsonObject) -> MemberText:
@@ -216,7 +217,8 @@ def _find_missing_regions(context: Context, instrument: str) -> Iterable[Conditi
         return
     regions = Counter(record.visit for record in butler.records("visit_detector_region", instrument=instrument))
     short = [record for record in butler.records("visit", instrument=instrument) if regions[record.id] < detectors]
-    text = f"{len(short):,} visits lack detector regions, which define-visits adds only with --update-records"
+    lack = "visit lacks" if len(short) == 1 else "visits lack"
+    text = f"{len(short):,} {lack} detector regions, which define-visits adds only with --update-records"
     members = tuple({"visit": record.id, "day_obs": record.day_obs} for record in short)
     command = Command("butler", COMMAND, REPO, instrument, "--update-records")
     yield Condition(DifferenceKind.DEGRADED, text, members, commands=(command,))

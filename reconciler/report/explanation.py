@@ -197,12 +197,12 @@ def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
     statuses = {other.address: find_status(other) for other in plan.entries}
     spec = state.resources[address]
     needs = [
-        _relate(plan, other, statuses, _describe_need(graph.needs[address].get(other, "")))
+        _relate(plan, other, statuses, _describe_need(graph.needs[address].get(other, ""), other))
         for other in graph.order
         if other in graph.predecessors(address)
     ]
     needed_by = [
-        _relate(plan, other, statuses, _describe_need(graph.needs[other].get(address, "")))
+        _relate(plan, other, statuses, _describe_need(graph.needs[other].get(address, ""), address))
         for other in graph.order
         if address in graph.predecessors(other)
     ]
@@ -241,13 +241,16 @@ def _drop_nulls(value: Any) -> Any:
     return [_drop_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def _describe_need(token: str) -> str:
+def _describe_need(token: str, provider: Address) -> str:
+    """Describe why a resource needs the one that provides a token; the token of ``requires`` is the address itself."""
     if not token:
         return ""
+    if token == str(provider):
+        return "requires"
     kind, _, name = token.partition(":")
     if kind == "system":
         return "the repository" if name == "butler" else name
-    return describe_token(token) if name else "requires"
+    return describe_token(token)
 
 
 def _relate(plan: Plan, address: Address, statuses: Mapping[Address, EntryStatus], because: str) -> RelatedResource:

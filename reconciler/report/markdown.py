@@ -1,7 +1,7 @@
 """A diff as Markdown for a comment on a merge request: a summary, and a collapsed section for each resource that differs.
 
-A comment may have 65,536 characters on GitHub and 1,000,000 on GitLab, so a report is kept below `LONGEST`; what doesn't fit is
-counted. Names are data: they appear only as character references within ``<code>``, or in a fenced block that they can't end.
+A comment may have 65,536 characters on GitHub and 1,000,000 on GitLab, so sections are added up to `LONGEST` bytes, and others
+are counted. Names are data: they appear only as character references within ``<code>``, or in a fenced block that they can't end.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def format_markdown(reports: Sequence[PlanReport], longest: int = LONGEST) -> st
     reports : `Sequence` [`PlanReport`]
         One for each state file, in the order of the command line.
     longest : `int`
-        Largest number of bytes of the text.
+        Bytes up to which sections are added; the table, of at most `MOST_STATES` states, is never cut.
     """
     head = "\n".join(_head(reports))
     sections = [section for report in reports for section in _sections(report)]
@@ -94,7 +94,7 @@ def format_checks(title: str, rows: Sequence[tuple[str, str]], sections: Sequenc
         Title and lines of each section.
     """
     table = [f"### {title}", "", "| state | result |", "|---|---|"]
-    table += [f"| {_name(name)} | {_plain(' '.join(result.split()))} |" for name, result in rows[:MOST_STATES]]
+    table += [f"| {_name(name)} | {_prose(result)} |" for name, result in rows[:MOST_STATES]]
     if len(rows) > MOST_STATES:
         table.append(f"| … and {len(rows) - MOST_STATES:,} more | |")
     return _join("\n".join(table), [_section(name, "", lines) for name, lines in sections if lines], LONGEST)
@@ -129,7 +129,7 @@ def _head(reports: Sequence[PlanReport]) -> Iterator[str]:
         summary = text.summarize(report.plan, report.elapsed).text
         systems = f"{_name(report.butler)} " * bool(report.butler) + _name(report.rucio) * bool(report.rucio)
         title = _name(" · ".join(part for part in (report.plan.state.title, report.plan.state.ticket) if part))
-        yield f"| {_name(report.plan.state.name)} {title}<br>{systems} | {_plain(' '.join(summary.split()))} |"
+        yield f"| {_name(report.plan.state.name)} {title}<br>{systems} | {_prose(summary)} |"
     if len(reports) > MOST_STATES:
         yield f"| … and {len(reports) - MOST_STATES:,} more | |"
 
@@ -190,6 +190,12 @@ def _name(value: str | None) -> str:
         return ""
     line = _one_line(value)
     return f"<code>{_plain(line if len(line) <= LONGEST_NAME else f'{line[:LONGEST_NAME]}…')}</code>"
+
+
+def _prose(value: str) -> str:
+    """Return a text in one line in which nothing is Markdown or HTML, and a name in it no mention and no link to an issue."""
+    line = _plain(_one_line(" ".join(value.split())))
+    return re.sub("&#(64|35);", r"<code>&#\1;</code>", line)
 
 
 def _plain(line: str) -> str:

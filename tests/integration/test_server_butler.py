@@ -308,6 +308,24 @@ def test_a_repository_that_a_server_does_not_have_is_an_error(
     assert f"no repository at {elsewhere}" in sqlite_bench.apply(state_of(sqlite_bench, elsewhere), 1)
 
 
+@pytest.mark.parametrize("universe", [None, "daf_butler", [7]])
+def test_an_answer_that_is_no_universe_is_an_error_of_the_server(
+    butler_server: ButlerServer, sqlite_bench: Bench, token: None, monkeypatch: pytest.MonkeyPatch, universe: Any
+) -> None:
+    proxy = FaultProxy(butler_server.url)
+    url = serve(butler_server, sqlite_bench).replace(butler_server.url, proxy.url)
+    forward = Handler._forward
+
+    def change(handler: Handler, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        status, headers, content = forward(handler, body)
+        return status, headers, json.dumps({"universe": universe}).encode() if handler.path.endswith("/universe") else content
+
+    monkeypatch.setattr(Handler, "_forward", change)
+    output = " ".join(sqlite_bench.diff(state_of(sqlite_bench, url), 1).split())
+    assert "could not be opened" in output
+    assert "has no attribute 'get'" not in output
+
+
 def test_a_universe_that_the_installed_butler_cannot_read_is_named_through_a_server(
     butler_server: ButlerServer, sqlite_bench: Bench, token: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,12 @@ def chain_of_three(kind: FakeKind) -> Plan:
     return make_plan(make_state(tables, kind))
 
 
+def test_a_required_address_with_a_colon_is_no_token() -> None:
+    tables = {"box.raw:x": FakeSpec(), "box.b": FakeSpec(requires=('box."raw:x"',))}
+    report = report_of(make_plan(make_state(tables, FakeKind())), "box.b")
+    assert [need.because for need in report.needs] == ["requires"]
+
+
 def test_an_explanation_names_the_line_the_needs_and_those_that_need_it() -> None:
     text = text_of(chain_of_three(FakeKind()), "box.b", source="[box.b]", existing={"cup:elsewhere": False})
     assert text.splitlines()[:3] == [

@@ -16,7 +16,7 @@ from test_text_report import RiskyAction
 
 from reconciler.engine.plan import Plan
 from reconciler.errors import ObserveError
-from reconciler.report.markdown import PlanReport, format_markdown
+from reconciler.report.markdown import PlanReport, format_checks, format_markdown
 
 GITHUB, GITLAB = 65_536, 1_000_000
 MARKUP = [
@@ -124,6 +124,14 @@ def test_names_are_neither_markdown_nor_html_nor_links(names: list[str]) -> None
     assert sum(token.type == "fence" for token in found) == text.count("<details><summary>") == text.count("\n</details>")
     outside = re.sub(r"^(`{3,})diff\n.*?\n\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"@|://|www\.|[^&]#1\b|!1", outside.replace("file:///repo", ""))
+
+
+def test_a_result_has_neither_mentions_nor_links_to_issues() -> None:
+    text = format_checks("title", [("s", 'refused raw."@team/x" #1 \u202e')], [])
+    assert_printable(text)
+    (row,) = [line for line in text.splitlines() if "team" in line]
+    assert "<code>&#64;</code>team" in row
+    assert "<code>&#35;</code>1 " in row
 
 
 def test_what_cannot_be_undone_has_a_section_of_its_own() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from click.testing import CliRunner
 from reconciler.cli import main
 from reconciler.engine.plan_file import is_plan, load_plan
 from reconciler.errors import MissingFile, StateError
-from reconciler.files.text import get_file_version, read_text
+from reconciler.files import table
+from reconciler.files.text import digest_file, get_file_version, read_text
 
 STATE = '[reconcile]\nversion = 1\n[repository]\nuri = "repo"\n'
 
@@ -32,7 +34,33 @@ def test_a_pipe_in_a_folder_is_not_read(pipe: Path) -> None:
         get_file_version(str(pipe))
     with pytest.raises(StateError, match="pipe: is not a regular file"):
         load_plan(pipe)
+    with pytest.raises(StateError, match="pipe: is not a regular file"):
+        digest_file(pipe)
     assert not is_plan(pipe)
+
+
+def test_a_pipe_that_somebody_made_among_the_devices_is_not_read() -> None:
+    path = Path("/dev/shm") / f"reconcile-{uuid.uuid4().hex}"
+    try:
+        os.mkfifo(path)
+    except OSError:
+        pytest.skip("no folder /dev/shm")
+    try:
+        with pytest.raises(StateError, match="is not a regular file"):
+            read_text(path)
+    finally:
+        path.unlink()
+
+
+def test_a_table_that_can_not_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    path = tmp_path / "t.csv"
+    path.write_text("file,htm7\n")
+    monkeypatch.setattr(table, "open", refuse, raising=False)
+    with pytest.raises(StateError, match=r"t\.csv: can't be read: Permission denied"):
+        table.summarize(str(path))
 
 
 def test_a_missing_file_in_a_folder_that_may_not_be_listed_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

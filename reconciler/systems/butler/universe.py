@@ -41,6 +41,8 @@ def find_unreadable_universe(uri: str, definition: str | None) -> ObserveError |
     from lsst.daf.butler import DimensionUniverse
 
     found, own = json.loads(definition), DimensionUniverse()
+    if not isinstance(found, dict):
+        raise TypeError(f"a universe is a JSON object, and this is of type {type(found).__name__}")
     namespace, version = str(found.get("namespace") or own.namespace), int(found["version"])
     if namespace != own.namespace:
         hint = f'this repository was made by other software than Rubin\'s; set up the one that defines the universe "{namespace}"'
@@ -54,7 +56,13 @@ def find_unreadable_universe(uri: str, definition: str | None) -> ObserveError |
 
 
 def read_universe(config: Any) -> str | None:
-    """Return the definition of the universe in a registry: the attribute that its creation writes last, after all tables."""
+    """Return the definition of the universe in a registry; None if its creation was interrupted, since that writes it last.
+
+    Raises
+    ------
+    sqlalchemy.exc.SQLAlchemyError
+        If the database can't be queried, or has no table of attributes.
+    """
     import sqlalchemy
 
     url, namespace = registry_of(config)
