@@ -26,8 +26,9 @@ VERIFY = Field(
     "none",
     pattern=r"^(none|all|(sample|checksum):[1-9]\d*)$",
     description=(
-        "Files to check on storage for existence and recorded size: `none`, `all`, or `sample:N` for N random files. "
-        "`checksum:N` also compares the content of N random files with the checksum in Rucio, so it needs `delivered_by`; local "
+        "Files to check on storage for existence and recorded size: `none`, `all`, or `sample:N` for N random files, or for those "
+        "in the zips of N exposures. "
+        "`checksum:N` also compares the content of such a sample with the checksum in Rucio, so it needs `delivered_by`; local "
         "files are read, and WebDAV servers that keep checksums are asked for them."
     ),
     examples=["sample:100"],
