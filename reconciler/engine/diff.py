@@ -26,7 +26,8 @@ def diff(desired: Mapping[Address, Spec], observed: Mapping[Address, Observed[An
         its = observed[address]
         absent = [Difference(address, None, kind=DifferenceKind.MAKE, detail=_absence(its))] if its.spec is None else []
         conditions = [
-            Difference(address, c.field, detail=c.text, kind=c.kind, members=c.members, listed=c.listed) for c in its.conditions
+            Difference(address, c.field, detail=c.text, kind=c.kind, members=c.members, listed=c.listed, lacking=c.lacking)
+            for c in its.conditions
         ]
         found[address] = (*absent, *changed.get(address, ()), *_compare_members(address, its), *conditions)
     return found

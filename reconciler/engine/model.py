@@ -114,6 +114,8 @@ class Difference:
         Whether reports list the members; False if ``detail`` is enough.
     uncounted : `bool`
         Whether ``detail`` lacks the number of members, so that it has to be read after that number.
+    lacking : `int`
+        Of an expectation that fails because there is too little, how much is missing; 0 for anything else.
     """
 
     address: Address
@@ -126,6 +128,7 @@ class Difference:
     awaited: bool = False
     listed: bool = True
     uncounted: bool = False
+    lacking: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ class Action(BaseModel):
 
     @property
     def risk(self) -> str:
-        """What an operator should know before confirming it, in one phrase; empty if it can be undone or only adds."""
+        """What an operator should know before confirming it besides what it removes, in one phrase; empty if there is nothing."""
         return ""
 
     @property
@@ -338,7 +341,7 @@ class Members:
 
     @property
     def agree(self) -> bool:
-        """Whether the present members are exactly the desired ones, as far as they were compared; unmanaged ones count, too."""
+        """Whether no member is missing, awaited, changed, unwanted or unmanaged; what only conditions report is left aside."""
         return not (self.missing or self.unwanted or self.unmanaged or self.changed or self.awaited)
 
 
@@ -360,6 +363,8 @@ class Condition:
         What somebody could run elsewhere to end it.
     listed : `bool`
         Whether reports list the members.
+    lacking : `int`
+        Of an expectation that fails because there is too little, how much is missing; 0 for anything else.
     """
 
     kind: DifferenceKind
@@ -368,6 +373,7 @@ class Condition:
     field: str = ""
     commands: tuple[Command, ...] = ()
     listed: bool = True
+    lacking: int = 0
 
 
 @dataclass(frozen=True)
@@ -436,7 +442,7 @@ class Change(Generic[S]):
 
     @property
     def fields(self) -> set[str]:
-        """The keys that differ, the nouns of the members that differ, such as datasets, and what conditions are about."""
+        """The keys and nouns of members that differ, and what conditions are about, without what concerns the whole resource."""
         return {difference.field for difference in self.differences if difference.field}
 
 

@@ -139,18 +139,20 @@ def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectS
     members = tuple(_find_missing_datasets(context, spec)) if shortfall > 0 and not spec.distinct else ()
     if len(members) != shortfall:
         members = ()  # some of these exposures never had all detectors
-    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, members, "count"),), facts=found)
+    failure = Condition(DifferenceKind.FAILED, text, members, "count", lacking=max(shortfall, 0))
+    return Observed(spec, conditions=(failure,), facts=found)
 
 
 def _observe_nights(context: Context, spec: ExpectSpec, instrument: str, nights: Nights) -> Observed[ExpectSpec]:
     """Check the number of datasets of each night that has any, or for which Rucio has files."""
     counts = count_by_night(context, spec.dataset_type, spec.collections, instrument, nights, spec.where, spec.distinct)
     files = None if spec.did is None else count_files_by_night(context, spec.did, spec.files, nights)
-    wrong = []
+    wrong, lacking = [], []
     for night in sorted(counts.keys() | (files or {}).keys()):
         expected = spec.count if files is None else files[night]
         if problem := _explain_failure(spec, counts[night], expected):
             wrong.append({"day_obs": night, "problem": problem})
+            lacking.append((expected if expected is not None else spec.min or 0) - counts[night])
     checked = len(counts.keys() | (files or {}).keys())
     facts = (f"{plural(checked, 'night')} from {nights}, {sum(counts.values()):,} {_name_counted(spec)}",)
     unknown = explain_unknown_type(context, spec.dataset_type)
@@ -163,7 +165,8 @@ def _observe_nights(context: Context, spec: ExpectSpec, instrument: str, nights:
     more = f", and {len(wrong) - MOST_NAMED:,} more" if len(wrong) > MOST_NAMED else ""
     differ = "differs" if checked == 1 else "differ"
     text = f"{len(wrong):,} of {plural(checked, 'night')} {differ}: {unknown or '; '.join(named) + more}"
-    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, tuple(wrong), "count"),), facts=facts)
+    total = sum(lacking) if min(lacking, default=0) > 0 else 0  # too much in one night isn't made up for by another
+    return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, tuple(wrong), "count", lacking=total),), facts=facts)
 
 
 def _explain_emptiness(context: Context, spec: ExpectSpec) -> str:

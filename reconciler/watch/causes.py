@@ -14,6 +14,8 @@ from reconciler.watch.state_report import Cause
 
 NEW_AFTER = 24 * 3600.0
 """Seconds after which what is new is overdue, unless the table has ``new_after``."""
+NOT_INHERITED = (Cause.UNKNOWN, Cause.DEGRADED, Cause.ACKNOWLEDGED)
+"""Causes that don't explain why an expectation fails."""
 MILDEST_FIRST = (Cause.ACKNOWLEDGED, Cause.WAITING, Cause.NEW, Cause.UNAPPLIED, Cause.DEGRADED, Cause.DRIFTED, Cause.UNKNOWN)
 
 
@@ -58,7 +60,7 @@ def find_cause(
     in_sync_by_journal : `bool`
         Whether an apply of the state as it is now left the resource in sync.
     causes_of_predecessors : `Iterable` [`Cause`]
-        Causes of what differs in the resources that it depends on.
+        Causes of what explains a failed expectation in the resources that it depends on.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def _inherit_cause(difference: FoundDifference, resource: CheckedResource | None
     """Return the worst cause among the dependencies of a failed expectation, which is only their consequence; else None."""
     if difference.kind != "failed" or resource is None:
         return None
-    explaining = [cause for cause in causes if cause not in (Cause.UNKNOWN, Cause.DEGRADED, Cause.ACKNOWLEDGED)]
+    explaining = [cause for cause in causes if cause not in NOT_INHERITED]
     return worst_cause(explaining)
 
 

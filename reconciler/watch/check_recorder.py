@@ -124,7 +124,9 @@ class CheckRecorder:
             if key not in found:
                 continue
             found.discard(key)
-            if not self._is_open(key):
+            known = self.known.get(row.address)
+            in_sync_since = known is not None and known.in_sync_at > parse_time(row.resolved)
+            if not in_sync_since and not self._is_open(key):
                 change = differences.update().where(differences.c.id == row.id)
                 self.connection.execute(change.values(resolved=None, resolution=None, state=self.check.state))
 
@@ -133,10 +135,10 @@ class CheckRecorder:
 
     def write(self, run: str, report: StateReport) -> None:
         self._write_state()
+        for gone in report.resolved:  # first: what an apply ended may be found again, and is then another difference
+            self._write_resolved(gone)
         for finding in report.findings:
             self._write_finding(finding)
-        for gone in report.resolved:
-            self._write_resolved(gone)
         for resource in self.check.resources:
             self._write_resource(resource)
         check = self.check
@@ -173,6 +175,9 @@ class CheckRecorder:
             self.connection.execute(states.update().where(states.c.path == path).values(replaced_by=check.state))
             change = differences.update().where(differences.c.state == path, differences.c.resolved.is_(None))
             self.connection.execute(change.values(state=check.state))
+            moved = sa.and_(differences.c.repository == f"file:{path}", differences.c.resolved.is_(None))
+            ended = {"resolved": format_time(self.now), "resolution": "checked again"}
+            self.connection.execute(differences.update().where(moved).values(**ended))
 
     def _matches(self, key: DifferenceKey) -> tuple[Any, ...]:
         address, kind, name = key

@@ -44,6 +44,10 @@ class FoundDifference:
         Commands that remove the differences of the resource, for a shell.
     hints : `tuple` [`str`, ...]
         What to do about what could not be checked.
+    noun : `str`
+        What the members are that are missing or waited for, in the plural; empty if it isn't known or they are of several sorts.
+    lacking : `int`
+        Of an expectation that fails because there is too little, how much is missing; 0 for anything else.
     """
 
     address: str
@@ -57,6 +61,8 @@ class FoundDifference:
     line: int = 0
     commands: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    noun: str = ""
+    lacking: int = 0
 
     @property
     def key(self) -> DifferenceKey:

@@ -159,11 +159,16 @@ class _Run:
             self.trouble = Trouble(str(error), error.hints)
 
     def is_deep_due(self, path: Path) -> bool:
-        """Return True if all members of a state have to be listed, because that was last done too long ago or never."""
+        """Return True if all members of a state have to be listed.
+
+        That was last done too long ago or never, or it found something that may be in sync only for a check that lists less.
+        """
         if self.history is None:
             return False
         try:
             last = self.history.last_deep(str(path))
+            if self.history.found_only_by_listing(str(path)):
+                return True
         except HistoryError:
             return False  # recording the check fails in the same way, and is reported
         return last is None or (self.now() - last).total_seconds() >= self.options.deep_every

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.watch.acknowledgements import Acknowledgements, check_acknowledgements, find_acknowledgement
-from reconciler.watch.causes import ResourceMemory, find_cause, is_overdue
+from reconciler.watch.causes import MILDEST_FIRST, NOT_INHERITED, ResourceMemory, find_cause, is_overdue, worst_cause
 from reconciler.watch.check_result import UNKNOWN_KIND, CheckedResource, CheckResult, DifferenceKey, FoundDifference
 from reconciler.watch.ledger_coverage import LEDGER_FIELD
 from reconciler.watch.state_report import Cause, Finding, Resolved, StateReport, Verdict
 
 LEFT_THE_STATE = "not in the state any more"
+DATASET_NOUNS = frozenset({"raws", "datasets", "files", "members"})
+"""Members of which each is one dataset, so that their number can be compared with what an expectation lacks."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,15 @@ def evaluate(check: CheckResult, memory: Memory, acknowledgements: Acknowledgeme
     return StateReport(check, now, findings, resolved, memory.previous, memory.previous_checked, problems, memory.last_success)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What was found out of one difference before any acknowledgement."""
+
+    difference: FoundDifference
+    cause: Cause
+    overdue: bool
+
+
 class _Evaluation:
     """One evaluation; the causes of a resource may depend on those of resources before it."""
 
@@ -110,33 +121,38 @@ class _Evaluation:
         self.check, self.memory, self.now = check, memory, now
         self.acknowledgements = acknowledgements
         self.resources = {resource.address: resource for resource in check.resources}
-        self.causes: dict[str, list[Cause]] = {}
+        self.judged: dict[str, list[_Judged]] = {}
+        self.ended: dict[DifferenceKey, datetime.datetime] = {}
+        """Differences that an apply had removed before they were found again, and when."""
 
     def findings(self) -> Iterable[Finding]:
         for difference in self.check.differences:  # in the order of the graph
             yield self._finding(difference)
 
     def _finding(self, difference: FoundDifference) -> Finding:
-        before = self.memory.open_differences.get(difference.key)
+        before = self._find_before(difference)
         resource = self.resources.get(difference.address)
-        explaining = self._causes_of_predecessors(resource)
+        explaining = self._find_explaining(difference, resource)
         cause = find_cause(
             difference,
             resource,
             self.memory.resources.get(difference.address),
             in_sync_by_journal=self._in_sync_by_journal(difference.address),
-            causes_of_predecessors=explaining.values(),
+            causes_of_predecessors=[judged.cause for judged in explaining.values()],
         )
-        self.causes.setdefault(difference.address, []).append(cause)
         first_seen = before.first_seen if before is not None else self.now
+        inherited = {address: judged for address, judged in explaining.items() if judged.cause is cause}
         overdue = is_overdue(cause, resource, self.now - first_seen)
+        if inherited:
+            overdue = any(judged.overdue for judged in inherited.values())
+        self.judged.setdefault(difference.address, []).append(_Judged(difference, cause, overdue))
         accepted, explanation = find_acknowledgement(
             difference, self.check.differences, self.acknowledgements.entries, self.now.date()
         )
         if accepted is not None:
             cause = Cause.ACKNOWLEDGED
-        elif not explanation and difference.kind == "failed" and cause in explaining.values():
-            explanation = "explained by " + ", ".join(address for address, its in explaining.items() if its is cause)
+        elif not explanation and inherited:
+            explanation = f"explained by {', '.join(inherited)}"
         first_count = before.first_count if before is not None else difference.count
         per_hour, expected_at = self._rate(difference, first_count, first_seen) if cause is Cause.WAITING else (None, None)
         return Finding(
@@ -145,7 +161,7 @@ class _Evaluation:
             first_seen=first_seen,
             last_seen=self.now,
             overdue=overdue and accepted is None,
-            times_seen=before.times_seen + 1 if before is not None else 1,
+            times_seen=self._count_checks(difference, before),
             acknowledged_by=accepted,
             changed=_is_changed(before, difference, cause, overdue and accepted is None),
             explanation=explanation,
@@ -154,10 +170,41 @@ class _Evaluation:
             expected_at=expected_at,
         )
 
-    def _causes_of_predecessors(self, resource: CheckedResource | None) -> dict[str, Cause]:
-        if resource is None or not resource.follows_content:
+    def _find_before(self, difference: FoundDifference) -> DifferenceMemory | None:
+        """Return what is known of a difference; nothing if an apply left its resource in sync since it was last seen."""
+        before = self.memory.open_differences.get(difference.key)
+        at = self.check.in_sync_by_journal.get(difference.address)
+        if before is None or at is None or (applied := datetime.datetime.fromisoformat(at)) <= before.last_seen:
+            return before
+        self.ended[difference.key] = applied
+        return None
+
+    def _count_checks(self, difference: FoundDifference, before: DifferenceMemory | None) -> int:
+        """Return how many checks in a row saw a difference; for what is unknown, checks of this state alone."""
+        if before is None or (difference.kind == UNKNOWN_KIND and before.state not in self._ours):
+            return 1
+        return before.times_seen + 1
+
+    @property
+    def _ours(self) -> frozenset[str]:
+        return self.memory.replaced_states | {self.check.state}
+
+    def _find_explaining(self, difference: FoundDifference, resource: CheckedResource | None) -> dict[str, _Judged]:
+        """Return what differs in the resources that a failed expectation counts, the worst of each.
+
+        Nothing if it doesn't fail for lack of something, or lacks more than they do.
+        """
+        if resource is None or not resource.follows_content or difference.kind != "failed" or not difference.lacking:
             return {}
-        return {address: cause for address in resource.predecessors for cause in self.causes.get(address, ())}
+        found = {
+            address: [judged for judged in self.judged.get(address, ()) if judged.cause not in NOT_INHERITED]
+            for address in resource.predecessors
+        }
+        counted = [judged.difference for its in found.values() for judged in its]
+        known = all(its.noun in DATASET_NOUNS for its in counted)
+        if known and sum(its.count for its in counted) < difference.lacking:
+            return {}
+        return {address: max(its, key=lambda judged: MILDEST_FIRST.index(judged.cause)) for address, its in found.items() if its}
 
     def _in_sync_by_journal(self, address: str) -> bool:
         at = self.check.in_sync_by_journal.get(address)
@@ -175,18 +222,24 @@ class _Evaluation:
         rate = arrived / hours
         return rate, self.now + datetime.timedelta(hours=difference.count / rate)
 
-    def resolved(self, findings: Iterable[Finding]) -> Iterable[Resolved]:
+    def resolved(self, findings: Sequence[Finding]) -> Iterable[Resolved]:
         """Yield what is gone. What could not be checked this time is not gone, and what another state reports is that one's."""
         seen = {finding.difference.key for finding in findings}
-        ours = {self.check.state, *self.memory.replaced_states}
+        causes: dict[str, list[Cause]] = {}
+        for finding in findings:
+            causes.setdefault(finding.difference.address, []).append(finding.cause)
         for key, before in self.memory.open_differences.items():
             address, kind, name = key
-            if key in seen or before.state not in ours or self.check.error:
+            if key in self.ended:
+                yield Resolved(*key, before.text, before.cause, before.first_seen, self.ended[key], "in sync")
+                continue
+            if key in seen or before.state not in self._ours or self.check.error:
                 continue
             if name == LEDGER_FIELD and address not in {ledger.address for ledger in self.check.ledgers}:
                 continue  # this check made no ledger
             if address in self.resources or not address:
-                resolution = "checked again" if kind == UNKNOWN_KIND else "in sync"
+                now = worst_cause(causes.get(address, ()))
+                resolution = "checked again" if kind == UNKNOWN_KIND else "in sync" if now is None else f"now {now.value}"
             elif address not in self.check.addresses and before.state == self.check.state:
                 resolution = LEFT_THE_STATE
             else:

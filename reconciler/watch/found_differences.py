@@ -70,6 +70,7 @@ def _merge(
     else:
         count = sum(len(difference.members) for difference in (awaited or group))
         desired = max((d.desired for d in group if d.members and isinstance(d.desired, int)), default=0)
+    nouns = {difference.field or "" for difference in group if difference.members and difference.desired}
     texts = [
         _text(difference, entry.actions, table) for difference in group if not (difference.awaited and len(group) > len(awaited))
     ]
@@ -84,6 +85,8 @@ def _merge(
         members=tuple(dict(member) for member in members[:MOST_MEMBERS]),
         line=line,
         commands=commands,
+        noun=nouns.pop() if len(nouns) == 1 else "",
+        lacking=sum(difference.lacking for difference in group),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from reconciler.engine.model import DifferenceKind
 from reconciler.run_info import current_user
 from reconciler.version import __version__
 from reconciler.watch.acknowledgements import Acknowledgements
@@ -74,6 +75,18 @@ class History:
         with self.transaction() as connection:
             found = connection.execute(query).scalar()
         return parse_time(found) if found else None
+
+    def found_only_by_listing(self, state: str) -> bool:
+        """Return True if the latest check of a state listed all members, and what it found may be seen only so."""
+        latest = sa.select(verdicts).where(verdicts.c.state == state).order_by(verdicts.c.checked.desc(), verdicts.c.id.desc())
+        with self.transaction() as connection:
+            row = connection.execute(latest.limit(1)).first()
+            if row is None or not row.deep:
+                return False
+            open_ones = sa.select(differences.c.id).where(
+                differences.c.state == state, differences.c.kind == DifferenceKind.BLOCKED.value, differences.c.resolved.is_(None)
+            )
+            return connection.execute(open_ones.limit(1)).first() is not None
 
     def record(self, check: CheckResult, acknowledgements: Acknowledgements, now: datetime.datetime) -> StateReport:
         """Evaluate a check with what is known, and record the result, in one transaction.

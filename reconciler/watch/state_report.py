@@ -151,7 +151,8 @@ class Resolved:
     first_seen, resolved : `datetime.datetime`
         When it was first seen, and when it was found gone, in UTC.
     resolution : `str`
-        Why it is gone: "in sync", "checked again", or "not in the state any more".
+        Why it is gone: "in sync", "checked again", "not in the state any more", or "now degraded" or another cause if something
+        else differs in its resource.
     """
 
     address: str

@@ -14,7 +14,7 @@ from watch_data import CHAIN, RAW, check, difference, night, resource, unknown
 
 from reconciler.watch import migrations
 from reconciler.watch.acknowledgements import Acknowledgement, Acknowledgements, fingerprint_of
-from reconciler.watch.check_result import CheckResult
+from reconciler.watch.check_result import CheckResult, FoundDifference
 from reconciler.watch.history import History, open_history
 from reconciler.watch.latest import read_differences
 from reconciler.watch.locations import HistoryError, HistoryLocation
@@ -327,3 +327,103 @@ def test_a_history_in_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(HistoryError, match=r"can't be used: (Not a directory|File exists)"):
         open_history(HistoryLocation(tmp_path / "file" / "history.sqlite"))
+
+
+def at(number: float) -> str:
+    return night(number).isoformat()
+
+
+def test_what_an_apply_removed_and_breaks_again_is_a_new_difference(history: History, location: HistoryLocation) -> None:
+    record(history, check(difference(kind="change")), 0)
+    report = record(history, check(difference(kind="change"), in_sync_by_journal={RAW: at(0.5)}), 1)
+    (found,) = report.findings
+    assert (found.changed, found.age, found.times_seen) == (True, night(0) - night(0), 1)
+    assert [(gone.address, gone.resolution, gone.resolved) for gone in report.resolved] == [(RAW, "in sync", night(0.5))]
+    again = record(history, check(difference(kind="change"), in_sync_by_journal={RAW: at(0.5)}), 2)
+    assert (again.findings[0].first_seen, again.findings[0].times_seen, again.resolved) == (night(1), 2, ())
+    assert count_rows(location, "differences") == 2
+
+
+def test_a_table_that_left_the_state_and_was_in_sync_since_has_no_old_age(history: History) -> None:
+    record(history, check(difference(kind="change")), 0)
+    record(history, check(addresses=(CHAIN,)), 1)
+    record(history, check(), 2)
+    (found,) = record(history, check(difference(kind="change")), 60).findings
+    assert found.first_seen == night(60)
+
+
+def test_what_was_unknown_of_a_file_that_was_renamed_is_resolved(
+    history: History, tmp_path: Path, location: HistoryLocation
+) -> None:
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.write_text("")
+    record(history, check(difference(), state=str(old)), 0)
+    record(history, failed_check(old, "invalid TOML"), 1)
+    old.rename(new)
+    record(history, check(state=str(new)), 2)
+    assert count_rows(location, "differences", "resolved is null") == 0
+
+
+def test_what_another_state_could_not_check_is_no_second_time_for_this_one(history: History, tmp_path: Path) -> None:
+    states = [tmp_path / "a.toml", tmp_path / "b.toml"]
+    for state in states:
+        state.touch()
+    record(history, check(unknown(), state=str(states[0])), 0)
+    (found,) = record(history, check(unknown(), state=str(states[1])), 0.1).findings
+    assert found.times_seen == 1
+
+
+def test_what_turned_into_something_else_is_not_called_in_sync(history: History) -> None:
+    record(history, check(difference(kind="waiting", field="")), 0)
+    (gone,) = record(history, check(difference(kind="degraded", field="rules")), 1).resolved
+    assert gone.resolution == "now degraded"
+
+
+def expectation(lacking: int) -> FoundDifference:
+    return difference("expect.raws", "failed", "count", lacking=lacking)
+
+
+COUNTS = resource("expect.raws", settled=False, predecessors=(RAW,), follows_content=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "lacking", "explained"),
+    [
+        (9, "raws", 9, True),
+        (9, "raws", 1, True),
+        (9, "raws", 10, False),
+        (9, "raws", 0, False),
+        (1, "exposures", 189, True),
+        (0, "", 90, True),
+    ],
+)
+def test_a_failed_expectation_is_explained_by_what_is_waited_for_only_if_it_lacks_no_more(
+    history: History, count: int, noun: str, lacking: int, explained: bool
+) -> None:
+    record(history, check(addresses=(RAW, "expect.raws")), 0)
+    waiting = difference(kind="waiting", field="", count=count, noun=noun)
+    found = check(waiting, expectation(lacking), resources=(resource(RAW, settled=False), COUNTS), addresses=(RAW, "expect.raws"))
+    report = record(history, found, 1)
+    assert report.findings[1].cause is (Cause.WAITING if explained else Cause.DRIFTED)
+    assert report.exit_code == (0 if explained else 2)
+
+
+def test_a_failed_expectation_has_the_worst_cause_of_a_resource_and_is_overdue_with_it(history: History) -> None:
+    raw = resource(RAW, settled=False, members={"raws": (20, 10)}, new_after=3 * 86400.0)
+    record(history, check(resources=(resource(RAW, members={"raws": (10, 10)}), COUNTS), addresses=(RAW, "expect.raws")), 0)
+    new = difference(kind="make", field="raws", count=5, noun="raws")
+    waiting = difference(kind="waiting", field="", count=5, noun="raws")
+    found = check(new, waiting, expectation(10), resources=(raw, COUNTS), addresses=(RAW, "expect.raws"))
+    record(history, found, 1)
+    for day, overdue in ((2.5, False), (4.5, True)):
+        last = record(history, found, day).findings[-1]
+        assert (last.cause, last.overdue) == (Cause.NEW, overdue)
+
+
+def test_a_check_lists_all_members_again_while_what_only_that_shows_is_open(history: History) -> None:
+    record(history, check(difference(kind="blocked"), deep=True), 0)
+    assert history.found_only_by_listing("/states/ccms1.toml")
+    record(history, check(deep=True), 1)
+    assert not history.found_only_by_listing("/states/ccms1.toml")
+    record(history, check(difference(kind="blocked")), 2)
+    assert not history.found_only_by_listing("/states/ccms1.toml")
