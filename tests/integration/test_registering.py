@@ -177,3 +177,35 @@ def test_keys_that_contradict_each_other_are_errors(source: Source) -> None:
     assert "open: false contradicts keep_open = true of register" in source.bench.run("validate", closed, expect=1).output
     opened = source.state('"cat"', "", "open = true\n")
     assert "unless register has keep_open = true" in source.bench.run("validate", opened, expect=1).output
+
+
+@pytest.mark.parametrize("stored", [0, 2])
+def test_a_dataset_is_not_closed_while_the_source_has_datasets_without_a_file(source: Source, stored: int) -> None:
+    from lsst.daf.butler import Butler
+
+    source.add("cat", *P)
+    butler = Butler.from_config(str(source.repo), writeable=True)
+    refs = butler.query_datasets("cat", "run", where=f"htm7 >= {P[0] + stored}")
+    butler.pruneDatasets(refs, disassociate=False, unstore=True, purge=False)
+    source.client.add_dataset(source.scope, "d")
+    state = source.state('"cat"')
+    held = f"{len(P) - stored} datasets of {source.repo} can't be registered: each needs exactly one file"
+    assert held in " ".join(source.bench.diff(state, 2).split())
+    source.bench.apply(state, 1 if stored else 2)
+    assert held in " ".join(source.bench.diff(state, 2).split())
+    assert source.is_open
+    assert len(source.files()) == stored
+
+
+def test_a_new_dataset_is_not_closed_after_a_registration_that_left_datasets_out(source: Source) -> None:
+    from lsst.daf.butler import Butler
+
+    source.add("cat", *P)
+    butler = Butler.from_config(str(source.repo), writeable=True)
+    refs = butler.query_datasets("cat", "run", where=f"htm7 = {P[0]}")
+    butler.pruneDatasets(refs, disassociate=False, unstore=True, purge=False)
+    output = source.bench.apply(source.state('"cat"'), 1)
+    assert "1 dataset of " in output
+    assert "can't be registered: each needs exactly one file in its datastore" in " ".join(output.split())
+    assert source.is_open
+    assert source.files() == {f"{pixel}.fits" for pixel in P[1:]}

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.counts import plural
 from reconciler.engine.model import Comparison, Condition, DifferenceKind, Members
 from reconciler.errors import ApplyError
 from reconciler.kinds.shared.delivery import match_name_suffix
@@ -68,6 +69,8 @@ class DatasetFacts:
         Files of its source; `None` if it doesn't exist or its source can't be opened here.
     lacking : `tuple` [`str`, ...]
         Dataset types of which its source has no dataset yet.
+    fileless : `int`
+        Number of datasets of its source that can't be registered, because they don't have exactly one file.
     copies : `tuple` [`Condition`, ...]
         What is wrong with its copies.
     """
@@ -80,6 +83,7 @@ class DatasetFacts:
     source_count: int | None = None
     source_paths: frozenset[str] | None = None
     lacking: tuple[str, ...] = ()
+    fileless: int = 0
     copies: tuple[Condition, ...] = ()
 
     @property
@@ -113,6 +117,9 @@ def find_registration(name: str, register: Register, facts: DatasetFacts) -> Set
         what = "is a folder, not a file" if os.path.isdir(register.config) else "no such file"
         text = f"register.config: {register.config}: {what}; rucio-register needs it"
         return Setup(unfinished=True, conditions=(Condition(DifferenceKind.BLOCKED, text),))
+    if facts.fileless:
+        text = f"{plural(facts.fileless, 'dataset')} of {register.repo} can't be registered: each needs exactly one file"
+        return Setup(to_register, unfinished=True, conditions=(Condition(DifferenceKind.BLOCKED, text, field="files"),))
     close = not facts.lacking and not register.keep_open
     if not facts.lacking:
         return Setup(to_register, unfinished=close, close=close)

@@ -7,9 +7,10 @@ import functools
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reconciler.counts import plural
 from reconciler.errors import ApplyError, StateError, did_you_mean
 from reconciler.systems.butler.collection_catalog import WILDCARDS
 from reconciler.systems.butler.repository import Repository
@@ -31,7 +32,7 @@ class RegistrationSource:
 
 @dataclass(frozen=True)
 class SourceContents:
-    """What some sources contain; a source whose repository can't be opened here is in none of the three.
+    """What some sources contain; a source whose repository can't be opened here is in none of them.
 
     Parameters
     ----------
@@ -41,11 +42,14 @@ class SourceContents:
         Normalized URIs of the files of each source that was to be listed.
     lacking : mapping
         The dataset types, or patterns of them, of which a source has no dataset yet.
+    fileless : mapping
+        Number of datasets of each source that was to be listed which have no file, or several, so that they can't be registered.
     """
 
     counts: Mapping[RegistrationSource, int]
     paths: Mapping[RegistrationSource, frozenset[str]]
     lacking: Mapping[RegistrationSource, tuple[str, ...]]
+    fileless: Mapping[RegistrationSource, int] = field(default_factory=dict)
 
 
 def query_sources(
@@ -63,6 +67,7 @@ def query_sources(
     counts: dict[RegistrationSource, int] = {}
     paths: dict[RegistrationSource, frozenset[str]] = {}
     lacking: dict[RegistrationSource, tuple[str, ...]] = {}
+    fileless: dict[RegistrationSource, int] = {}
     to_count, to_list = set(counted), set(listed)
     for uri in sorted({source.repo for source in to_count | to_list}):
         repository = sources.get(uri)
@@ -88,7 +93,8 @@ def query_sources(
         paths |= {
             source: frozenset(known[str(ref.id)] for ref in listed if str(ref.id) in known) for source, listed in refs.items()
         }
-    return SourceContents(counts, paths, lacking)
+        fileless |= {source: sum(str(ref.id) not in known for ref in listed) for source, listed in refs.items()}
+    return SourceContents(counts, paths, lacking, fileless)
 
 
 def _find_unknown_types(repository: Repository, source: RegistrationSource) -> Iterable[str]:
@@ -137,8 +143,7 @@ def register_datasets(
     chunk_size : `int`
         Files in one request.
     is_registered : callable
-        Returns True for the URI of a file that is to be left out, because the Rucio dataset contains it; the URI of a dataset
-        without a record in the datastore is empty.
+        Returns True for the URI of a file that is to be left out, because the Rucio dataset contains it.
     progress : callable
         Called after each request with the number of files that are done, and that of all that are not left out.
 
@@ -150,8 +155,9 @@ def register_datasets(
     Raises
     ------
     reconciler.errors.ApplyError
-        If it failed; what was registered stays, and a repetition completes it. Also if the source contains no dataset, the
-        library isn't installed, or its configuration is invalid or of another scope.
+        If it failed; what was registered stays, and a repetition completes it. Also if the source contains no dataset, or some
+        that have no file or several, after the others were registered; or if the library isn't installed, or its configuration
+        is invalid or of another scope.
     reconciler.errors.ObserveError
         If the repository can't be queried, or the server can't be reached to log in.
     """
@@ -161,7 +167,8 @@ def register_datasets(
         refs |= {ref.id: ref for ref in repository.refs(dataset_type, source.collections, with_records=True)}
     found = len(refs)
     paths = repository.paths(refs.values())
-    refs = {id: ref for id, ref in refs.items() if not is_registered(paths.get(str(id), ""))}
+    fileless = [id for id in refs if str(id) not in paths]
+    refs = {id: ref for id, ref in refs.items() if str(id) in paths and not is_registered(paths[str(id)])}
     interface = _create_interface(rucio, repository, config, scope)
     waiting = iter(refs.values())
     done = 0
@@ -172,6 +179,9 @@ def register_datasets(
     if not found:
         types = ", ".join(source.dataset_types)
         raise ApplyError(f"nothing to register: {', '.join(source.collections)} in {source.repo} contain no {types}")
+    if fileless:
+        text = f"{plural(len(fileless), 'dataset')} of {source.repo}, such as {fileless[0]}, can't be registered"
+        raise ApplyError(f"{text}: each needs exactly one file in its datastore")
     return done
 
 
