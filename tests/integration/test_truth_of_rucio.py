@@ -500,6 +500,34 @@ def test_a_closed_container_has_each_file_once_and_those_that_came_since(scene: 
     assert _find_open(server.dids([did])) == [did]
 
 
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_list_of_a_container_that_is_cut_is_asked_for_again_and_not_believed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    from reconciler.errors import ObserveError
+    from reconciler.systems.rucio.connection import RucioConnectionSettings
+    from reconciler.systems.rucio.dids import DidCatalog
+    from reconciler.systems.rucio.server import RucioServer
+
+    for name in ("one", "two"):
+        scene.add_files(scope=scene.scope, dataset=name, count=2)
+    scene.client.add_container(scene.scope, "all")
+    scene.client.attach_dids(scene.scope, "all", [key for name in ("one", "two") for key in scene.key(name)])
+    read, cut = DidCatalog._read_contents, iter(range(times))
+
+    def read_cut(catalog: DidCatalog, did: str) -> set[str]:
+        found = read(catalog, did)
+        return set(sorted(found)[:1]) if next(cut, None) is not None else found
+
+    monkeypatch.setattr(DidCatalog, "_read_contents", read_cut)
+    server = RucioServer(RucioConnectionSettings())
+    if times == 1:
+        assert len(server.files([f"{scene.scope}:all"])) == 4
+    else:
+        with pytest.raises(ObserveError, match="2 files listed, 4 recorded"):
+            server.files([f"{scene.scope}:all"])
+
+
 def test_a_rule_that_is_another_one_for_the_account_that_acts_is_blocked(scene: Scene) -> None:
     scene.add_files(scope=scene.scope, dataset="d", count=1)
     scene.write(LASTING.replace("}]", '}, { rse_expression = "SLAC_BUTLER_DISK", account = "root" }]'))

@@ -255,11 +255,40 @@ class DidCatalog:
         The length of a container isn't that of a list: Rucio counts a file in two of its datasets twice, and records the number
         when the container is closed, although open datasets in it still grow.
         """
-        below = {did: self._find_datasets(did) for did in dids if did in facts and facts[did].type == "CONTAINER"}
+        containers = [did for did in dids if did in facts and facts[did].type == "CONTAINER"]
+        below = {did: self._find_datasets(did) for did in containers}
         files = self.files_by_dataset({dataset for found in below.values() for dataset in found}) if below else {}
         for did, found in below.items():
+            if sum(len(files[dataset]) for dataset in found) != self._count_below(did):
+                found = self._list_again(did)
+                files |= self.files_by_dataset(found)
             self._connection.cache(("files", did), list(dict.fromkeys(file for dataset in found for file in files[dataset])))
         return [did for did in dids if did not in below]
+
+    def _count_below(self, container: str) -> int:
+        """Count the files of the datasets below a container; a file in two of them counts twice."""
+
+        def read() -> int:
+            return int(self._connection.client.get_did(*split_did(container), dynamic_depth="FILE")["length"] or 0)
+
+        return self._connection.read(read, container, endpoint="did")
+
+    def _list_again(self, container: str) -> list[str]:
+        """List the datasets below a container once more, and their files: it grew, or a list was cut.
+
+        Raises
+        ------
+        reconciler.errors.ObserveError
+            If Rucio counts another number of files than are listed.
+        """
+        self._connection.forget_some("contents", "files")
+        found = self._find_datasets(container)
+        listed = sum(map(len, self.files_by_dataset(found).values()))
+        counted = self._count_below(container)
+        if listed != counted:
+            with translate_read_errors(self._connection.place, what=container):
+                _check_count(container, listed, counted)
+        return found
 
     def _find_datasets(self, container: str) -> list[str]:
         """Return the datasets in a container, at any depth."""

@@ -180,10 +180,11 @@ class RuleRequest:
 
 def did_facts(row: Mapping[str, Any]) -> DidFacts:
     """Read a record of get_metadata_bulk or get_metadata."""
+    is_open = bool(row["is_open"])
+    # Rucio leaves the numbers of a dataset that is opened again as they were when it was closed.
+    length, size = (None, None) if is_open else (row["length"], row.get("bytes"))
     created, updated = parse_time(row.get("created_at")), parse_time(row.get("updated_at"))
-    return DidFacts(
-        _plain(row["did_type"]), bool(row["is_open"]), row["length"], row.get("bytes"), created, updated, row.get("adler32") or ""
-    )
+    return DidFacts(_plain(row["did_type"]), is_open, length, size, created, updated, row.get("adler32") or "")
 
 
 def _plain(member: object) -> str:
