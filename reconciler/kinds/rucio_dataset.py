@@ -120,7 +120,9 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
 class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
     """The kind of ``rucio_dataset`` tables, which depend on no other table.
 
-    The source and the configuration of a registration are no requirements: without them only the registration is blocked.
+    The source and the configuration of a registration are no requirements: without them only the registration is blocked, and a
+    dataset that is closed already isn't compared with its source. A dataset type that a source doesn't define is a StateError
+    for all tables.
     """
 
     name = "rucio_dataset"
@@ -176,7 +178,8 @@ class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
         for step in steps:
             if not (step.removes and spec.protect) and step.rule not in observed.refused_rules:
                 yield _rule_action(change, step)
-        if change.prune and spec.rules_mode == "exact" and not spec.protect:
+        # What a mistyped rule was to take the place of stays: its copies would expire.
+        if change.prune and spec.rules_mode == "exact" and not spec.protect and not observed.refused_rules:
             for rule in unmanaged:
                 reason = f"no table lists the rule {rule.rse_expression} × {rule.copies}"
                 yield RemoveRule(address=address, rule_id=rule.id, reason=reason, removes=(rule.id,))
@@ -284,6 +287,7 @@ def _query_facts(context: Context, desired: Mapping[str, RucioDatasetSpec]) -> d
             contents.counts.get(sources[name]) if name in sources and name not in existing else None,
             contents.paths.get(sources[name]) if name in existing else None,
             contents.lacking.get(sources[name], ()) if name in sources else (),
+            contents.fileless.get(sources[name], 0) if name in existing else 0,
             tuple(copies.get(name, ())),
         )
         for name in desired
@@ -317,8 +321,11 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
         return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
     setup = _find_setup(name, spec, facts)
     plan_facts = (setup, facts.rules, facts.account, facts.now)
+    repeated = _find_repeated(spec.rules, facts.account)
+    refused = frozenset(spec.rules[number] for number in repeated)
+    described = [_describe_repeated(number, first, facts.account) for number, first in repeated.items()]
     if did is None:
-        return ObservedDataset(None, (), setup.conditions, *plan_facts)
+        return ObservedDataset(None, (), (*setup.conditions, *described), *plan_facts, refused_rules=refused)
     steps, unmanaged = diff_rules(spec.rules, facts.rules, facts.account, facts.now)
     unmet = [step.rule for step in steps]
     kept = tuple(rule for rule in spec.rules if rule not in unmet)
@@ -329,10 +336,9 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
             "rules": kept,
         }
     )
-    repeated = _find_repeated(spec.rules, facts.account)
     conditions = (
         *setup.conditions,
-        *(_describe_repeated(number, first, facts.account) for number, first in repeated.items()),
+        *described,
         *(_describe_protected(step) for step in steps if step.removes and spec.protect),
         *describe_registration(setup, facts),
         *rule_conditions(find_own_rules(spec.rules, facts.rules, facts.account), facts.now),
@@ -345,7 +351,6 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
         unwanted = tuple({"id": r.id, "rse_expression": r.rse_expression, "copies": r.copies} for r in unmanaged)
         present = sum(rule is not None for _, rule in pairs)
         members.append(Members("rules", len(spec.rules), present, unwanted=unwanted))
-    refused = frozenset(spec.rules[number] for number in repeated)
     return ObservedDataset(found, tuple(members), conditions, *plan_facts, refused_rules=refused)
 
 

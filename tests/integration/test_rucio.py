@@ -242,6 +242,38 @@ def test_rules_to_update_count_as_members_that_stay_when_another_rule_is_removed
     assert sum(rule["expires_at"] is not None for rule in rules(client, fresh_scope, "d")) == 1
 
 
+def test_a_rule_stays_while_the_one_that_takes_its_place_is_refused(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    text = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nrules_mode = "exact"\n{RULE}'
+    rucio_bench.apply_and_check(only_rucio(rucio_bench, text))
+    mistyped = only_rucio(rucio_bench, text.replace("IN2P3_RAW_DISK", "IN2P3_RAW_DISC"))
+    rucio_bench.apply(mistyped, 2, "--prune", "--prune-limit", "9")
+    assert [rule["expires_at"] for rule in rules(client, fresh_scope, "d")] == [None]
+
+
+def test_a_rule_that_is_listed_twice_is_added_once_to_a_new_dataset(rucio_bench: Bench, client: Any, fresh_scope: str) -> None:
+    twice = RULE.replace("}]", '}, { rse_expression = "IN2P3_RAW_DISK", account = "root" }]')
+    state = only_rucio(rucio_bench, f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\n{twice}')
+    assert "rules[1] is the same rule as rules[0]" in rucio_bench.diff(state, 2)
+    output = rucio_bench.apply(state, 2)
+    assert "Somebody made it meanwhile" not in output
+    assert len(rules(client, fresh_scope, "d")) == 1
+
+
+def test_the_files_of_a_dataset_that_was_opened_again_are_counted(
+    rucio_bench: Bench, client: Any, fresh_scope: str, add_files: AddFiles
+) -> None:
+    """Rucio leaves the recorded number as it was when the dataset was closed."""
+    add_files(fresh_scope, "d", 2, close=True)
+    add_files(fresh_scope, "other", 1)
+    client.set_status(fresh_scope, "d", open=True)
+    client.add_files_to_dataset(
+        fresh_scope, "d", [{"scope": row["scope"], "name": row["name"]} for row in client.list_files(fresh_scope, "other")]
+    )
+    table = f'[rucio_dataset."{fresh_scope}:d"]\nopen = true\nfiles = '
+    assert "is in sync" in rucio_bench.diff(only_rucio(rucio_bench, table + "3\n"), 0)
+    assert "3 → 2" in rucio_bench.diff(only_rucio(rucio_bench, table + "2\n"), 2)
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
