@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
@@ -30,6 +31,12 @@ REQUESTS_AT_ONCE = 16
 def normalize_uri(uri: str) -> str:
     """Return a local file as its path and any other URI unquoted, so that two spellings of one location are equal."""
     return unquote(uri.removeprefix("file://localhost").removeprefix("file://"))
+
+
+def normalize_folder(uri: str) -> str:
+    """Return a local folder as a normalized path, as the Butler records the files in it; any other URI as it is."""
+    path = normalize_uri(uri)
+    return uri if "://" in path else os.path.normpath(path).replace("//", "/", 1)
 
 
 def join_root(path: str, root: str) -> str:

@@ -264,3 +264,51 @@ def test_a_proof_does_not_hold_for_other_locations_in_the_file_that_lists_them(c
     assert "54 raws by proof" in comcam.diff(raws, 0, "-v")
     listed.write_text("/elsewhere")
     assert "1 of 2 resources differs" in comcam.diff(raws, 2)
+
+
+def test_a_raw_that_is_lost_is_noticed_although_an_excluded_one_is_ingested(comcam: Bench, raws: Path) -> None:
+    age(comcam.butler)
+    raws.write_text(raws.read_text() + f'exclude = ["CC_O_{NIGHT}_000002_R22_S11.fits"]\n')
+    comcam.diff(raws, 0)
+    lose_raw(comcam)
+    assert NAMED in comcam.diff(raws, 2)
+
+
+@pytest.mark.parametrize("with_data_id", [True, False])
+@pytest.mark.parametrize("spelling", ["file://{}", "{}/./", "/{}", "{}//"])
+def test_a_location_may_be_spelt_in_other_ways(comcam: Bench, raws: Path, spelling: str, with_data_id: bool) -> None:
+    lines = [line for line in raws.read_text().splitlines() if with_data_id or not line.startswith("data_id")]
+    folder = next(line.split('"')[1] for line in lines if line.startswith("locations"))
+    raws.write_text("\n".join(lines).replace(folder, spelling.format(folder)) + "\n")
+    assert "is in sync" in comcam.diff(raws, 0, "--deep")
+
+
+def test_raws_whose_files_rucio_has_lost_altogether_are_reported(
+    comcam: Bench, raws: Path, client: Any, fresh_scope: str
+) -> None:
+    client.add_dataset(fresh_scope, "Empty")
+    raws.write_text(raws.read_text().replace("Dataset/*", "Empty"))
+    for words in ((), ("--deep",)):
+        assert f"{fresh_scope}:Empty has no file, and 54 raws are ingested" in comcam.diff(raws, 2, *words)
+
+
+def test_an_open_dataset_that_is_emptied_after_a_proof_is_reported(
+    comcam: Bench, raws: Path, world: World, client: Any, fresh_scope: str
+) -> None:
+    register_exposures(world, client, fresh_scope, "Other/1", [campaign.Exposure(20241111, 1)])
+    raws.write_text(raws.read_text().replace("LSSTComCam/raw/all", "LSSTComCam/raw/other").replace("Dataset/*", "Other/*"))
+    comcam.apply(raws)
+    assert "9 raws by proof" in comcam.diff(raws, 0, "-v")
+    names = [{"scope": row["scope"], "name": row["name"]} for row in client.list_files(fresh_scope, "Other/1")]
+    client.detach_dids(fresh_scope, "Other/1", names)
+    assert "has no file, and 9 raws are ingested" in comcam.diff(raws, 2)
+
+
+def test_a_raw_without_a_record_is_not_ingested_again_where_only_paths_are_known(comcam: Bench, raws: Path) -> None:
+    raws.write_text("".join(line for line in raws.read_text().splitlines(True) if not line.startswith("data_id")))
+    world = Broken(comcam.folder, comcam.repo, comcam.folder)
+    world.forget_record(world.find_raw(NIGHT, 1, 4))
+    output = comcam.diff(raws, 2, "--deep")
+    assert "1 present with different properties" in output
+    assert "missing" not in output
+    assert "acted on 0 resources" in comcam.apply(raws, 2, "--deep")

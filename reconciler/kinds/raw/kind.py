@@ -22,6 +22,7 @@ from reconciler.kinds.shared.delivery import delivery_tokens, split_delivered, s
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.proven_datasets import may_be_proven
 from reconciler.kinds.shared.taken_names import find_taken_name
+from reconciler.kinds.shared.transfer import check_transfer
 
 if TYPE_CHECKING:
     from reconciler.systems.context import Context
@@ -51,6 +52,7 @@ class RawKind(Kind[RawSpec, IngestRaws]):
         )
 
     def validate(self, name: str, spec: RawSpec) -> Iterable[str]:
+        yield from check_transfer(spec.transfer, spec.delivered_by)
         for field, text in (("files", spec.files), ("data_id", spec.data_id)):
             try:
                 groups = re.compile(text or "").groupindex

@@ -154,6 +154,8 @@ class GrownRaws:
 
     def _find_present(self, exposures: Collection[Any]) -> set[_Key] | None:
         """Return the keys of the raws of some exposures; None if they can't be named in a query."""
+        if not exposures:
+            return set()
         if len(exposures) > MOST_EXPOSURES or any("'" in str(exposure) for exposure in exposures):
             return None
         dimension = "exposure.obs_id" if self.pattern.by_obs_id else "exposure"

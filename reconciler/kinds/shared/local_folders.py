@@ -12,7 +12,9 @@ class LocalFolders(dict[str, str]):
     """
 
     def __init__(self, locations: Sequence[str]) -> None:
-        self._locations = locations
+        from reconciler.systems.storage import normalize_folder
+
+        self._locations = [normalize_folder(location) for location in locations]
 
     def __missing__(self, folder: str) -> str:
         file = f"{folder}/x" if folder else "x"
