@@ -127,6 +127,38 @@ def test_records_that_are_not_those_of_the_exposure_are_named(nights: ZipNights)
     assert f"{mine.name}  its dimension records can't be read" in nights.bench.diff(nights.state(), 2)
 
 
+def test_records_that_did_not_arrive_are_not_needed_for_an_exposure_that_is_known(nights: ZipNights, state: Path) -> None:
+    mine = nights.exposures[0]
+    nights.remove([*nights.refs(mine), *nights.refs(mine, "guider_raw", GUIDERS)])
+    nights.place(mine).with_name(f"{mine.name}_dimensions.yaml").unlink()
+    nights.bench.apply_and_check(state)
+
+
+def test_zips_that_come_to_an_open_dataset_in_a_closed_container_are_noticed(
+    nights: ZipNights, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.systems.policy.LISTED", 10)
+    datasets = sorted({dataset for exposure in nights.exposures for dataset in exposure.sky_datasets})
+    client.add_container(nights.scope, "Box")
+    client.attach_dids(nights.scope, "Box", [{"scope": nights.scope, "name": name} for name in datasets])
+    client.close(nights.scope, "Box")
+    state = nights.state()
+    lines = [
+        f'delivered_by = ["{nights.scope}:Box"]' if "delivered_by" in line else line for line in state.read_text().splitlines()
+    ]
+    state.write_text("\n".join(lines) + "\n")
+    nights.bench.apply_and_check(state)
+    assert "by proof" in nights.bench.diff(state, 0, "-v")
+    nights.take(SECOND, [4])
+    assert "1 of 7 missing" in nights.bench.diff(state, 2)
+
+
+def test_guiders_may_be_in_the_collection_of_the_raws(nights: ZipNights) -> None:
+    state = nights.state()
+    state.write_text(state.read_text().replace(f'guiders = "{GUIDERS}"', f'guiders = "{RUN}"'))
+    nights.bench.run("validate", state, expect=0)
+
+
 def test_a_proof_covers_many_raws_and_the_few_guiders_in_their_zips(
     nights: ZipNights, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

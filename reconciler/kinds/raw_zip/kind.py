@@ -31,7 +31,7 @@ class RawZipKind(Kind[RawZipSpec, IngestZips]):
 
     def links(self, name: str, spec: RawZipSpec) -> Links:
         return Links(
-            provides=[f"collection:{name}", *([f"collection:{spec.guiders}"] if spec.guiders else [])],
+            provides=[f"collection:{run}" for run in dict.fromkeys((name, spec.guiders)) if run],
             contributes=["dataset_type:raw"],
             needs=[f"instrument:{spec.instrument}"],
             after=delivery_tokens(spec.delivered_by),

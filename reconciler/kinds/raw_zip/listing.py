@@ -123,8 +123,9 @@ class ZipDatasets:
         }
 
     def _is_closed(self, did: str) -> bool:
+        """Return False also for a container: datasets in a closed one may be open."""
         found = self.facts[did]
-        return found.length is not None and not found.is_open
+        return found.length is not None and not found.is_open and found.type != "CONTAINER"
 
     def list_zips(self, nights: Collection[int] | Nights) -> ZipListing:
         """Return the zips of some nights, each once however many datasets contain it."""

@@ -133,6 +133,16 @@ def _read_records(uri: str) -> bytes:
     return content
 
 
+def _read_needed_records(job: ZipJob, *, needed: bool) -> bytes:
+    """Read the dimension records of a zip; nothing if they haven't arrived and the repository has them."""
+    try:
+        return _read_records(job.records) if job.records else b""
+    except UnusableZip:
+        if needed:
+            raise
+        return b""
+
+
 def _find_exposures(content: bytes, instrument: str, night: int) -> dict[int, Mapping[str, Any]]:
     from reconciler.files import export_yaml
 
@@ -237,8 +247,8 @@ def ingest_zip(repository: Repository, job: ZipJob, target: ZipTarget) -> str:
 
 def _ingest(butler: Butler, job: ZipJob, target: ZipTarget) -> None:
     content = read_content(job.path)
-    records = _read_records(job.records) if job.records else b""
     known = _query_exposures(butler, target.instrument, content)
+    records = _read_needed_records(job, needed=not {exposure for _, exposure in content.exposures} <= known.keys())
     recorded = _find_exposures(records, target.instrument, job.night) if records else {}
     names = {number: str(record["obs_id"]) for number, record in recorded.items()}
     names |= {number: str(record.obs_id) for number, record in known.items()}
