@@ -388,6 +388,18 @@ def test_dimension_records_are_imported_from_a_file_that_has_nothing_else(bench:
     assert len(bench.butler.query_dimension_records("detector", instrument="LSSTComCam")) > 1
 
 
+def test_dimension_records_are_missing_while_there_is_no_repository(empty_bench: Bench, exported: Path) -> None:
+    from lsst.daf.butler import Butler
+
+    source = Butler.from_config(str(exported / "repo"), writeable=True)
+    with source.export(filename=str(exported / "export.yaml"), transfer=None) as export:
+        for element in ("instrument", "detector"):
+            export.saveDimensionData(element, source.query_dimension_records(element, instrument="LSSTComCam"))
+    state = empty_bench.state(importing(exported))
+    assert re.search(r"missing: \d+ dimension records", empty_bench.diff(state, 2))
+    empty_bench.apply_and_check(state)
+
+
 def test_only_the_missing_part_of_an_export_file_is_imported(bench: Bench, exported: Path) -> None:
     from lsst.daf.butler import Timespan
 
@@ -551,6 +563,35 @@ def test_raws_are_not_ingested_into_a_name_that_another_type_of_collection_has(c
     assert taken in comcam.diff(state, 1)
     assert taken in comcam.apply(state, 1)
     assert list(comcam.butler.collections.query("*")) == ["LSSTComCam/taken"]
+
+
+def test_members_of_another_collection_take_the_place_of_those_with_their_data_ids(bench: Bench) -> None:
+    tables = ""
+    for name in ("a", "b"):
+        folder = bench.folder / name
+        folder.mkdir()
+        for pixel in (131072, 131073):
+            (folder / f"{pixel}.fits").write_text("stars")
+        (bench.folder / f"{name}.csv").write_text("file,htm7\n131072.fits,131072\n131073.fits,131073\n")
+        tables += f'[file_ingest.{name}]\ndataset_type = "cat"\ntable = "{name}.csv"\nprefix = "{folder}"\n'
+    head = '[dataset_type.cat]\nstorage_class = "SimpleCatalog"\ndimensions = ["htm7"]\n'
+    tagged = '[tagged.chosen]\ndataset_type = "cat"\nfrom = ["a"]\n'
+    bench.apply_and_check(bench.state(head + tables + tagged))
+    state = bench.state(head + tables + tagged.replace('"a"', '"b"'))
+    assert "2 members can't be added while another dataset with the same data ID is one" in bench.diff(state, 2)
+    assert "failed 0" in bench.apply(state, 2)
+    bench.apply(state, 0, "--prune", "--prune-limit", "2")
+    assert "is in sync" in bench.diff(state, 0)
+    assert {ref.run for ref in bench.butler.query_datasets("cat", "chosen")} == {"b"}
+
+
+def test_a_list_of_exposures_of_a_dataset_type_without_them_is_an_error(comcam: Bench, ingested: str) -> None:
+    (comcam.folder / "list.txt").write_text("2024110800001\n")
+    (comcam.folder / "131072.fits").write_text("stars")
+    (comcam.folder / "t.csv").write_text("file,htm7\n131072.fits,131072\n")
+    comcam.apply(comcam.state(catalog(comcam.folder / "t.csv", comcam.folder)))
+    listed = '[tagged.chosen]\ndataset_type = "cat"\nfrom = ["refcats/one"]\ninstrument = "LSSTComCam"\nexposures = "list.txt"\n'
+    assert "exposures: dataset type cat has no dimension exposure" in comcam.diff(comcam.state(listed), 1)
 
 
 def test_raws_in_a_chain_are_compared_by_a_table_that_only_watches_them(comcam: Bench, ingested: str, raws: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from reconciler.engine.model import JsonObject, Members, Observed
+from reconciler.counts import plural
+from reconciler.engine.model import Condition, DifferenceKind, JsonObject, Members, Observed
 from reconciler.kinds.shared.taken_names import find_taken_name
 from reconciler.kinds.tagged.selection import count_desired, count_of_all_detectors, find_desired, resolve_listed
 from reconciler.kinds.tagged.spec import TaggedSpec
@@ -34,7 +35,21 @@ def observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[T
         present,
         unwanted=[_to_member(ref) for dataset_id, ref in present.items() if dataset_id not in desired],
     )
-    return Observed(existing, (members,), tuple(conditions))
+    return Observed(existing, (members,), (*conditions, *_report_taken(members)))
+
+
+def identify(member: JsonObject) -> frozenset[tuple[str, Any]]:
+    """Return what only one member of a TAGGED collection can have: its dataset type and data ID."""
+    return frozenset((key, value) for key, value in member.items() if key not in ("id", "day_obs"))
+
+
+def _report_taken(members: Members) -> Iterator[Condition]:
+    """Report missing members in whose place another dataset with their data ID is, which --prune removes."""
+    taken = {identify(member) for member in members.unwanted}
+    waiting = tuple(member for member in members.missing if identify(member) in taken) if taken else ()
+    if waiting:
+        text = f"{plural(len(waiting), 'member')} can't be added while another dataset with the same data ID is one"
+        yield Condition(DifferenceKind.DEGRADED, text, waiting, "members", listed=False)
 
 
 def _compare_by_counts(context: Context, name: str, spec: TaggedSpec) -> Members | None:

@@ -16,7 +16,7 @@ from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
 from reconciler.kinds.shared.names import check_expressions
 from reconciler.kinds.shared.python_calls import can_be_typed, registry_call, tag_calls
-from reconciler.kinds.tagged.comparison import list_present, observe_members
+from reconciler.kinds.tagged.comparison import identify, list_present, observe_members
 from reconciler.kinds.tagged.selection import find_desired
 from reconciler.kinds.tagged.spec import TaggedSpec
 from reconciler.patterns import Glob
@@ -103,18 +103,20 @@ class TaggedKind(Kind[TaggedSpec, TaggedAction]):
             return
         (members,) = change.observed.members
         spec, existing = change.desired, change.observed.spec
-        if members.missing or (existing is None and not change.observed.is_blocked):
-            ids = tuple(member["id"] for member in members.missing)
-            reason = "no such collection" if existing is None else f"{plural(len(ids), 'member')} missing"
-            yield AssociateMembers(address=change.address, spec=spec, ids=ids, reason=reason)
-        if members.unwanted and change.prune and not spec.protect:
+        removed = members.unwanted if change.prune and not spec.protect else ()
+        if removed:  # first, because a collection has one dataset of each data ID
             yield DisassociateMembers(
                 address=change.address,
                 dataset_types=spec.dataset_types,
-                ids=tuple(member["id"] for member in members.unwanted),
-                reason=plural(len(members.unwanted), "unwanted member"),
-                removes=tuple(member["id"] for member in members.unwanted),
+                ids=tuple(member["id"] for member in removed),
+                reason=plural(len(removed), "unwanted member"),
+                removes=tuple(member["id"] for member in removed),
             )
+        taken = {identify(member) for member in members.unwanted} if not removed else set()
+        ids = tuple(member["id"] for member in members.missing if identify(member) not in taken)
+        if ids or (existing is None and not change.observed.is_blocked):
+            reason = "no such collection" if existing is None else f"{plural(len(ids), 'member')} missing"
+            yield AssociateMembers(address=change.address, spec=spec, ids=ids, reason=reason)
         if existing is not None and spec.doc is not None and existing.doc != spec.doc:
             yield DocumentTagged(address=change.address, doc=spec.doc, reason="documentation differs")
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.engine.model import Condition, DifferenceKind
-from reconciler.errors import ObserveError
+from reconciler.errors import ObserveError, StateError
 from reconciler.kinds.shared.names import explain_unknown_type, is_coming
 from reconciler.kinds.tagged.spec import TaggedSpec
 
@@ -89,6 +89,8 @@ def _find_listed(context: Context, spec: TaggedSpec, dataset_type: str) -> tuple
     """Return the datasets of the listed visits or exposures, and a condition for those that have none."""
     definition = context.butler.dataset_types()[dataset_type]
     dimension, numbers, undefined = resolve_listed(context, spec, definition.dimensions)
+    if dimension not in definition.dimensions:
+        raise StateError(f"{spec.listed_dimension}s: dataset type {dataset_type} has no dimension {dimension}")
     missing: set[Hashable] = set(undefined)
     found = context.butler.refs_in(dataset_type, spec.sources, dimension, numbers, spec.instrument or "")
     if spec.where:
