@@ -138,6 +138,8 @@ class Session:
             chosen, the resource is blocked instead.
         reconciler.errors.ObserveError
             If it can't be found out whether what a table needs exists, or what an action needs on this machine.
+        reconciler.errors.PluginError
+            If the code of a kind of another package fails.
         """
         chosen = select_addresses(self.state, only)
         if without:
@@ -177,7 +179,10 @@ class Session:
         reconciler.errors.ObserveError
             If it can't be found out whether something exists that a table provides which isn't chosen, or what their actions
             need on this machine.
+        reconciler.errors.PluginError
+            If the code of a kind of another package fails.
         """
+        self._asked = min(self._asked, time.monotonic())
         observation = observe(self.state, self.context, chosen)
         with self.context.phase("plan"):
             return self._decide_unchecked(observation, chosen, False)
@@ -185,7 +190,8 @@ class Session:
     def renew(self, earlier: Plan | SavedPlan, *, changed: bool = False) -> Plan:
         """Plan again what was planned earlier, limited to what was decided then and whose facts haven't changed.
 
-        What waited for Rucio, or was to be planned again later, may get any action, but removes only what was decided.
+        A resource that had no action then, because it waited for Rucio or was to be planned again later, may get any action that
+        removes nothing. One that had actions is refused if its facts changed, also because more of its files have arrived.
 
         Parameters
         ----------
@@ -208,6 +214,8 @@ class Session:
             If the plan is a renewed one itself, or something that a table needs no longer exists.
         reconciler.errors.ObserveError
             If it can't be found out whether what a table needs exists, or what an action needs on this machine.
+        reconciler.errors.PluginError
+            If the code of a kind of another package fails.
         """
         from reconciler.engine.plan_file import SavedPlan, check_origin, find_limits, summarize_decisions
 
@@ -338,6 +346,8 @@ class Session:
             repository can't be opened, so that the place of its lock isn't known.
         reconciler.errors.ApplyError
             If the lock or the journal can't be written.
+        reconciler.errors.PluginError
+            If the code of a kind of another package fails.
         """
         from reconciler import execution
 

@@ -47,7 +47,7 @@ def _list_names(folder: Path) -> list[str]:
 
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 of the content of a file, in hexadecimal digits.
+    """Return the SHA-256 of the content of a file that `read_text` would take, in hexadecimal digits.
 
     Raises
     ------

@@ -29,7 +29,7 @@ from reconciler.kinds.shared.dids import DidPattern
 from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_inputs, digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY, check_stored_files
 from reconciler.kinds.shared.taken_names import find_taken_name
-from reconciler.kinds.shared.transfer import TRANSFER, Transfer
+from reconciler.kinds.shared.transfer import TRANSFER, Transfer, check_transfer
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
@@ -103,6 +103,9 @@ class FileIngestKind(Kind[FileIngestSpec, IngestFiles]):
             needs=[f"dataset_type:{spec.dataset_type}"],
             after=delivery_tokens(spec.delivered_by),
         )
+
+    def validate(self, name: str, spec: FileIngestSpec) -> Iterable[str]:
+        return check_transfer(spec.transfer, spec.delivered_by)
 
     def requirements(self, spec: FileIngestSpec) -> Requirements:
         return Requirements(

@@ -30,7 +30,7 @@ from reconciler.kinds.shared.dids import DidPattern
 from reconciler.kinds.shared.export_comparison import ExportParts, ExportSource, compare_exports
 from reconciler.kinds.shared.proven_datasets import digest_spec
 from reconciler.kinds.shared.storage_check import VERIFY
-from reconciler.kinds.shared.transfer import TRANSFER, Transfer
+from reconciler.kinds.shared.transfer import TRANSFER, Transfer, check_transfer
 from reconciler.kinds.shared.validity import describe_range
 from reconciler.patterns import Glob
 
@@ -91,10 +91,11 @@ class ImportDatasets(Action):
     tags : `tuple` [`TaggedDataset`, ...]
         Memberships of TAGGED collections to add.
     records : `int`
-        Number of dimension records to insert, if there are no datasets that bring them.
+        Number of dimension records to insert, of a file without datasets.
     whole : `bool`
-        Whether no dataset, certification or collection of the file exists, nothing is awaited, and no chain of it exists or is
-        defined by another table, so that ``butler import`` may be shown: it imports all of the file, and resets its chains.
+        Whether no dataset, certification or collection of the file exists, nothing is awaited, no chain of it exists or is
+        defined by another table, and each can be made now, so that ``butler import`` may be shown: it imports all of the file,
+        and resets its chains.
     """
 
     verb: Literal["import"] = "import"
@@ -180,6 +181,9 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             needs=[f"collection:{child}" for child in children if child not in content.collections],
             after=[Glob("instrument:*"), *visits, *delivery_tokens(spec.delivered_by)],
         )
+
+    def validate(self, name: str, spec: ImportSpec) -> Iterable[str]:
+        return check_transfer(spec.transfer, spec.delivered_by)
 
     def requirements(self, spec: ImportSpec) -> Requirements:
         return Requirements(
@@ -277,7 +281,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
         for name in action.chains:
             chain = content.collections[name]
             write_definitions.define_chain(context.butler, name, chain.children, chain.doc)
-        return {"datasets": len(rows), "certifications": len(action.certifications)}
+        return action.contents
 
     def commands(self, action: ImportDatasets) -> Iterable[Command | Comment]:
         if action.whole and not action.replace:
@@ -294,7 +298,7 @@ class ImportKind(Kind[ImportSpec, ImportDatasets]):
             yield Comment(f"{action.address}: {action.reason}; butler import can't {limit}; reconcile apply does")
 
     def list_deliveries(self, context: Context, name: str, spec: ImportSpec) -> Deliveries:
-        """Return all files of the export file, whether or not Rucio or the Butler has them, and no others."""
+        """Return the file of each dataset of the export file, whether or not Rucio or the Butler has it, and no others."""
         content = export_file.read(spec.export_file)
         locate = _to_source(spec).locate
         paths: dict[Hashable, str] = {dataset_id: locate(dataset.path) for dataset_id, dataset in content.datasets.items()}

@@ -147,7 +147,7 @@ def _find_key(member: JsonObject) -> str:
 
 def _observe_visits(context: Context, instrument: str, spec: VisitsSpec) -> Observed[VisitsSpec]:
     butler = context.butler
-    conditions = tuple(_find_missing_regions(context, instrument))
+    conditions = tuple(_find_missing_regions(context, instrument, spec.raws))
     on_sky = _select_on_sky(context)
     if context.policy.quick:
         count = butler.count_records("exposure", on_sky, instrument=instrument)
@@ -208,7 +208,7 @@ def _to_member(exposure: int, night: int, lack: Lack | None) -> JsonObject:
     }
 
 
-def _find_missing_regions(context: Context, instrument: str) -> Iterable[Condition]:
+def _find_missing_regions(context: Context, instrument: str, raws: str) -> Iterable[Condition]:
     """Find visits without the regions of some detectors: counts are compared first, and records read only if they differ."""
     butler = context.butler
     visits = butler.count_records("visit", instrument=instrument)
@@ -220,7 +220,7 @@ def _find_missing_regions(context: Context, instrument: str) -> Iterable[Conditi
     lack = "visit lacks" if len(short) == 1 else "visits lack"
     text = f"{len(short):,} {lack} detector regions, which define-visits adds only with --update-records"
     members = tuple({"visit": record.id, "day_obs": record.day_obs} for record in short)
-    command = Command("butler", COMMAND, REPO, instrument, "--update-records")
+    command = Command("butler", COMMAND, REPO, instrument, "--collections", raws, "--update-records")
     yield Condition(DifferenceKind.DEGRADED, text, members, commands=(command,))
 
 
@@ -280,7 +280,8 @@ def _check_visits(context: Context, action: DefineVisits, errors: Sequence[str])
     if rivals:
         text = _count(rivals, "visit exists", "visits exist")
         problems.append(f"{text} with other values than define-visits computes now: {_join(rivals)}")
-        command = f'butler {COMMAND} {context.butler.uri} {instrument} --where "{_select(instrument, [left[:SHOWN]])}"'
+        command = f"butler {COMMAND} {context.butler.uri} {instrument} --collections {action.raws}"
+        command += f' --where "{_select(instrument, [left[:SHOWN]])}"'
         hints = [
             f"{SKIP} leaves such visits as they are, and defines the others: that was done"
             if SKIP in context.commands.list_options(COMMAND)

@@ -84,6 +84,8 @@ def format_runs(runs: Sequence[RunReport]) -> str:
 def format_checks(title: str, rows: Sequence[tuple[str, str]], sections: Sequence[tuple[str, Sequence[Line]]]) -> str:
     """Return a table of states with their results, and a collapsed section for each that has something to report.
 
+    The table has at most `MOST_STATES` states, and sections are added up to `LONGEST` bytes; the others are counted.
+
     Parameters
     ----------
     title : `str`
@@ -112,7 +114,7 @@ def _join(head: str, sections: Sequence[str], longest: int) -> str:
     parts = [head, *shown]
     if len(shown) < len(sections):
         rest = plural(len(sections) - len(shown), "more section")
-        parts.append(f"… and {rest}, for which a comment has no room; `reconcile diff` shows everything.")
+        parts.append(f"… and {rest}, for which a comment has no room.")
     return "\n\n".join(parts)
 
 

@@ -5,11 +5,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes import FakeCall, FakeClock, FakeContext, FakeKind, FakeSpec, Recorder, Thing, address, fail, make_plan, make_state
+from fakes import (
+    FakeAction,
+    FakeCall,
+    FakeClock,
+    FakeContext,
+    FakeKind,
+    FakeSpec,
+    Recorder,
+    Thing,
+    address,
+    fail,
+    make_plan,
+    make_state,
+)
 
 from reconciler.engine import executor, reconciliation
 from reconciler.engine.executor import REASONS, Executor
-from reconciler.engine.model import Condition, Cost, DifferenceKind, Outcome, Status
+from reconciler.engine.model import Condition, Cost, Delivery, DifferenceKind, Outcome, Status
 from reconciler.engine.outcome_counts import DONE, count_acted, count_statuses, exit_code
 from reconciler.engine.plan import Plan, PlanLimits
 from reconciler.errors import (
@@ -1217,3 +1230,35 @@ def test_a_conflict_that_is_only_observed_blocks_nothing() -> None:
     assert [outcome.status for outcome in outcomes.values()] == [Status.BLOCKED] + [Status.CHANGED] * 3
     assert outcomes["box.a"].error is None
     assert exit_code(outcomes.values()) == 2
+
+
+# How much is here, and how much was done
+
+
+def test_a_resource_that_waits_has_how_much_was_delivered() -> None:
+    (outcome,) = one(FakeSpec(members=("x",), awaited=("y", "z")), Thing(0, {"x"})).execute().values()
+    assert outcome.status is Status.WAITING
+    assert outcome.delivery == Delivery(1, 3, 0, "members")
+
+
+def test_a_resource_that_does_not_wait_has_no_delivery() -> None:
+    run = one(FakeSpec(awaited=("y",)), Thing())
+    run.kind.conditions["a"] = (Condition(DifferenceKind.BLOCKED, "its input is wrong"),)
+    (outcome,) = run.execute().values()
+    assert (outcome.status, outcome.delivery) == (Status.BLOCKED, None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "done"), [(FakeSpec(members=("x",)), "1 action was"), (FakeSpec(value=1, members=("x",)), "2 actions were")]
+)
+def test_what_can_not_be_checked_after_actions_has_their_number(spec: FakeSpec, done: str) -> None:
+    run = one(spec, Thing(0))
+    run.make_plan()
+
+    def break_after(action: FakeAction) -> None:
+        run.kind.do(action)
+        run.kind.unobservable["a"] = ObserveError("no answer")
+
+    run.kind.script += [run.kind.do, break_after] if done.startswith("2") else [break_after]
+    (outcome,) = run.execute().values()
+    assert outcome.detail == f"{done} done, and then it could not be checked: no answer"

@@ -166,7 +166,7 @@ def _query_by_name(
         return None
     names = {uri: name for uri, (name, _) in files.items()}
     available = {name for _, name in context.rucio.available([f"{scope}:{name}" for name in names.values()], rse)}
-    lacking = len(uris) - len(available)
+    lacking = len(set(names.values()) - available)
     text = f"waiting for {', '.join(patterns)}, {lacking:,} of these files not here yet"
     return DeliveryState(lambda uri: names.get(uri) in available, Condition(DifferenceKind.WAITING, text) if lacking else None)
 

@@ -77,7 +77,7 @@ class ExportParts:
 
     @classmethod
     def from_members(cls, members: Iterable[Members]) -> ExportParts:
-        """Return the parts, given the members of an observed resource: all but dimension records; there are no conditions."""
+        """Return the parts without conditions, given the members of an observed resource; dimension records may be absent."""
         parts = {part.field: part for part in members}
         return cls(
             parts["datasets"],
@@ -126,7 +126,7 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
         If the repository, Rucio or the storage can't be queried.
     reconciler.errors.StateError
         If a file can't be read, was written with a dimension universe that the repository doesn't have, or contains exposures or
-        visits in a form that can't be inserted.
+        visits in a form that can't be inserted; or if files are to be checked on Parsl, and that isn't installed or configured.
     """
     contents = {name: export_file.read(source.path) for name, source in sources.items()}
     for name, content in contents.items():
@@ -335,7 +335,10 @@ def _compare_records(context: Context, content: ExportFile) -> Members:
     present: set[Hashable] = set()
     for element, rows in {} if content.datasets else content.dimensions.items():
         present |= {(element, frozenset(record.dataId.required.items())) for record in context.butler.records(element)}
-        for row in rows:
+        for number, row in enumerate(rows):
+            if context.butler.universe() is None:  # before there is a repository, nothing can make a record
+                desired[element, number] = {"element": element, **row}
+                continue
             data_id = context.butler.make_record(element, record_values(row)).dataId.required
             desired[element, frozenset(data_id.items())] = {"element": element, **dict(data_id)}
     return Members.compare("dimension records", desired, present)

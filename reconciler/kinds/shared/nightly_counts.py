@@ -19,7 +19,15 @@ _NIGHT = re.compile(r"(?:^|/)(\d{8})(?=/)")
 
 
 def check_dimensions(context: Context, dataset_type: str, dimensions: Iterable[str]) -> None:
-    """Raise a `StateError` if a dataset type that exists lacks one of some dimensions."""
+    """Check that a dataset type has some dimensions; one that doesn't exist is not checked.
+
+    Raises
+    ------
+    reconciler.errors.StateError
+        If it lacks one of them.
+    reconciler.errors.ObserveError
+        If the repository can't be queried.
+    """
     definition = context.butler.dataset_types().get(dataset_type)
     if definition is None:
         return

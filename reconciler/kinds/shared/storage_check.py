@@ -26,10 +26,9 @@ VERIFY = Field(
     "none",
     pattern=r"^(none|all|(sample|checksum):[1-9]\d*)$",
     description=(
-        "Files to check on storage for existence and recorded size: `none`, `all`, or `sample:N` for N random files, or for those "
-        "in the zips of N exposures. "
-        "`checksum:N` also compares the content of such a sample with the checksum in Rucio, so it needs `delivered_by`; local "
-        "files are read, and WebDAV servers that keep checksums are asked for them."
+        "Files to check on storage for existence and recorded size: `none`, `all`, or `sample:N` for N random files, or those in "
+        "the zips of N exposures. `checksum:N` also compares the content of such a sample with the checksum in Rucio, so it "
+        "needs `delivered_by`; local files are read, and WebDAV servers that keep checksums are asked for them."
     ),
     examples=["sample:100"],
 )
@@ -72,6 +71,8 @@ def check_stored_files(
     ------
     reconciler.errors.ObserveError
         If the repository, Rucio or a storage can't be queried, or a worker fails.
+    reconciler.errors.StateError
+        If bulk work runs on Parsl, and that isn't installed or configured.
     """
     patterns = delivered_by if verify.startswith("checksum") else None
     count = sample_size(verify)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -13,6 +14,13 @@ Transfer = Annotated[
     NotObserved(),
 ]
 """How an ingest brings files into the datastore; the registry doesn't record it."""
+
+
+def check_transfer(transfer: str, delivered_by: Sequence[str]) -> Iterator[str]:
+    """Yield why files that Rucio delivers can't be moved."""
+    if transfer == "move" and delivered_by:
+        yield 'transfer: "move" would take the files away from Rucio, which has them on record; use "direct", "copy" or a link'
+
 
 TRANSFER: Transfer = Field(
     "direct",
