@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reconciler.engine.kind import Kind
@@ -124,13 +125,23 @@ class EntryText:
         return "nothing" if value is None else str(value)
 
     def describe_absence(self) -> str:
-        """Return in one phrase what is missing: what a resource that is absent would contain, or that it doesn't exist."""
-        kinds = (DifferenceKind.MAKE, DifferenceKind.WAITING)
-        differences = self.entry.differences
-        parts = [count_of(d.desired, d.field) for d in differences if d.members and d.field and d.kind in kinds and d.desired]
-        if parts:
-            return f"missing: {', '.join(dict.fromkeys(parts))}"
-        return self.absence or (self.entry.actions[0].reason if self.entry.actions else "missing")
+        """Return in one phrase what is missing: members of a resource that is absent, or that it doesn't exist."""
+        missing = describe_missing([self.entry])
+        return missing or self.absence or (self.entry.actions[0].reason if self.entry.actions else "missing")
+
+
+def describe_missing(entries: Iterable[Entry]) -> str:
+    """Return how many members some resources lack, and of how many if a part of them exists; nothing if they lack none."""
+    missing: Counter[str] = Counter()
+    desired: Counter[str] = Counter()
+    for entry in entries:
+        for part in entry.observed.members if entry.observed else ():
+            desired[part.field] += part.desired
+            if part.missing or part.awaited:
+                missing[part.field] += part.desired - part.present
+    counts = {field: count_of(desired[field], field) for field in missing}
+    parts = [text if missing[field] == desired[field] else f"{missing[field]:,} of {text}" for field, text in counts.items()]
+    return f"missing: {', '.join(parts)}" if parts else ""
 
 
 def list_changes(before: Sequence[str], after: Sequence[str]) -> list[str]:

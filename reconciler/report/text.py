@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +12,7 @@ from reconciler.engine.plan import Entry, Plan
 from reconciler.engine.removal_limits import count_pruned, count_removals
 from reconciler.errors import ReconcileError
 from reconciler.report import summary
-from reconciler.report.entry_text import COLOURS, EntryText
+from reconciler.report.entry_text import COLOURS, EntryText, describe_missing
 from reconciler.report.formatting import Line, count_of, format_seconds, in_columns, plural, without_name
 from reconciler.report.members import list_members
 from reconciler.systems.stats import Stats
@@ -131,12 +131,10 @@ def _is_only_absent(entry: Entry) -> bool:
 
 def _report_absent_table(kind: Kind[Any, Any], entries: Sequence[Entry]) -> Iterator[Line]:
     """Yield that a table is missing, with the numbers of all its members, or the reason that all its resources share."""
-    reasons = {without_name(EntryText(kind, entry).describe_absence(), entry.address.name) for entry in entries}
-    members: Counter[str] = Counter()
-    for entry in entries:
-        members.update({d.field: d.desired for d in entry.differences if d.members and d.field and d.desired})
-    together = f"missing: {', '.join(count_of(count, field) for field, count in members.items())}" if members else "missing"
-    text = reasons.pop() if len(reasons) == 1 and not members else together
+    text = describe_missing(entries)
+    if not text:
+        reasons = {without_name(EntryText(kind, entry).describe_absence(), entry.address.name) for entry in entries}
+        text = reasons.pop() if len(reasons) == 1 else "missing"
     yield Line(f"  + {text}", COLOURS[DifferenceKind.MAKE])
     waiting = sum(entry.has(DifferenceKind.WAITING) for entry in entries)
     if waiting:

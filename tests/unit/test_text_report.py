@@ -180,6 +180,14 @@ def test_an_absent_resource_names_the_numbers_of_its_members_once_and_does_not_l
     assert differences(kind, a=FakeSpec()) == [("  + missing: 1,200 raws, 2 tags, 5 files", "green"), ("  … for files", "cyan")]
 
 
+def test_an_absent_resource_of_which_a_part_exists_names_the_numbers_of_what_is_missing() -> None:
+    datasets = Members("datasets", 5, 0, missing=({"id": "x"}, {"id": "y"}), awaited=({"id": "z"},))
+    collections = Members("collections", 3, 2, missing=({"id": "x"},))
+    tags = Members("tags", 4, 1, missing=({"id": "x"},), awaited=({"id": "y"}, {"id": "z"}))
+    kind = given(a=Observed(None, (datasets, collections, tags)))
+    assert differences(kind, a=FakeSpec())[0] == ("  + missing: 5 datasets, 1 of 3 collections, 3 of 4 tags", "green")
+
+
 def test_an_absent_resource_that_is_known_later_gives_that_reason_once() -> None:
     kind = given(a=Observed(None, conditions=(Condition(DifferenceKind.LATER, "known after box.b"),)))
     assert differences(kind, a=FakeSpec()) == [("  + known after box.b", "green")]
@@ -437,3 +445,13 @@ def test_a_table_of_which_nothing_exists_is_one_entry_whatever_its_resources_con
     assert lines[0].split() == ["box", "×", "4", "fake.toml:10-40"]
     assert lines[1:3] == ["  + missing: 12 raws, 4 tags", "  … 4 waiting for deliveries"]
     assert lines[3] == ""
+
+
+def test_a_table_of_which_parts_exist_is_one_entry_with_the_numbers_of_what_is_missing() -> None:
+    kind = GivenKind()
+    for name in "abcd":
+        present = {"a": 2, "b": 3}.get(name, 0)
+        collections = Members("collections", 3, present, missing=({"id": name},) if present < 3 else ())
+        kind.given[name] = Observed(None, (Members("datasets", 2, 0, ({"id": name},)), collections))
+    lines = [line.text for line in report_plan(make_plan(make_state({f"box.{name}": FakeSpec() for name in "abcd"}, kind)), 1.0)]
+    assert lines[1] == "  + missing: 8 datasets, 7 of 12 collections"
