@@ -384,7 +384,7 @@ class Observed(Generic[S]):
     ----------
     spec : `Spec` or `None`
         What exists, in the form of the desired Spec; keys that can't be observed are as desired, and so is
-        everything if something else has its name. `None` if it is absent.
+        everything if something else has its name (see ``taken``). `None` if it is absent.
     members : `tuple` [`Members`, ...]
         Its members, for a bulk resource.
     conditions : `tuple` [`Condition`, ...]
@@ -396,6 +396,8 @@ class Observed(Generic[S]):
         `NotObserved` are added to it.
     facts : `tuple` [`str`, ...]
         What else is known of what exists, one phrase each, for ``reconcile explain``.
+    taken : `bool`
+        Whether something else has its name, so that it doesn't exist although ``spec`` is as desired.
     """
 
     spec: S | None
@@ -404,6 +406,12 @@ class Observed(Generic[S]):
     resolved: S | None = field(default=None, kw_only=True)
     unobserved: tuple[str, ...] = field(default=(), kw_only=True)
     facts: tuple[str, ...] = field(default=(), kw_only=True)
+    taken: bool = field(default=False, kw_only=True)
+
+    @property
+    def exists(self) -> bool:
+        """Whether it exists."""
+        return self.spec is not None and not self.taken
 
     @property
     def is_blocked(self) -> bool:
@@ -437,7 +445,7 @@ class Change(Generic[S]):
 
     @property
     def exists(self) -> bool:
-        """Whether the resource exists."""
+        """Whether the resource exists, or something else has its name, so that it can't be made."""
         return self.observed.spec is not None
 
     @property

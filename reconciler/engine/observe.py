@@ -198,7 +198,7 @@ class _ObservationPass:
 
     def _mark(self, address: Address, observed: Observed[Any]) -> Observed[Any]:
         """Add the keys that can't be observed to what was observed."""
-        keys = find_unobserved_keys(self.state.resources[address]) if observed.spec is not None else ()
+        keys = find_unobserved_keys(self.state.resources[address]) if observed.exists else ()
         return replace(observed, unobserved=tuple(dict.fromkeys((*observed.unobserved, *keys)))) if keys else observed
 
 

@@ -124,7 +124,7 @@ class ChainKind(Kind[ChainSpec, RedefineChain | DocumentChain]):
                 observed[name] = replace(found, conditions=found.conditions + circle)
             else:
                 text = f"the name is taken by a {existing.type} collection"
-                observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+                observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),), taken=True)
         return observed
 
     def plan(self, change: Change[ChainSpec]) -> Iterable[RedefineChain | DocumentChain]:

@@ -141,7 +141,7 @@ def _observe_certifications(
 ) -> CuratedObserved:
     """Compare the certifications with what was written; it is absent if the collection doesn't exist or nothing was written."""
     if taken := find_taken_name(context, name, "CALIBRATION"):
-        return CuratedObserved(spec, conditions=taken)
+        return CuratedObserved(spec, conditions=taken, taken=True)
     names = _find_names(context, name, spec)
     runs = list_curated_runs(context, names)
     written = {

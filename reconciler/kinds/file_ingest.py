@@ -193,7 +193,7 @@ def _list_present(context: Context, name: str, spec: FileIngestSpec, dimensions:
 def _observe_files(context: Context, name: str, spec: FileIngestSpec) -> Observed[FileIngestSpec]:
     collection = context.butler.collections().get(name)
     if taken := find_taken_name(context, name, "RUN"):
-        return Observed(spec, conditions=taken)
+        return Observed(spec, conditions=taken, taken=True)
     members = _compare_with_table(context, name, spec)
     members, unknown = split_resolvable(context, members, spec.table)
     members, waiting = split_delivered(context, spec.delivered_by, members)

@@ -84,7 +84,7 @@ class RucioContainerKind(Kind[RucioContainerSpec, RucioContainerAction]):
                 continue
             if name not in contents:
                 text = f"{name} is a {dids[name].type.lower()} in Rucio, not a container"
-                observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+                observed[name] = Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),), taken=True)
                 continue
             left_out = [did for did in spec.contents if did not in contents[name]]
             context.rucio.confirm_not_contained(name, left_out)

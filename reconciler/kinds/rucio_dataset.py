@@ -318,7 +318,7 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
     did = facts.did
     if did is not None and did.type != "DATASET":
         text = f"{name} is a {did.type.lower()} in Rucio, not a dataset"
-        return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),))
+        return Observed(spec, conditions=(Condition(DifferenceKind.CONFLICT, text),), taken=True)
     setup = _find_setup(name, spec, facts)
     plan_facts = (setup, facts.rules, facts.account, facts.now)
     repeated = _find_repeated(spec.rules, facts.account)

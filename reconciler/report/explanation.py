@@ -277,7 +277,7 @@ def _describe_live(plan: Plan, entry: Entry, facts: KnownFacts) -> LiveState:
         for part in (entry.observed.members if entry.observed is not None else ())
     ]
     return LiveState(
-        exists=None if entry.observed is None else entry.observed.spec is not None,
+        exists=None if entry.observed is None else entry.observed.exists,
         checked=_format_time(datetime.datetime.now(datetime.UTC)),
         systems={name: place for name, place in facts.systems.items() if name in asked},
         resources=len(plan.entries),
@@ -361,5 +361,5 @@ def _find_hindrances(
             )
     if entry.spec.manage == "observe":
         yield 'manage = "observe": differences are only reported'
-    elif entry.spec.manage == "create" and entry.observed is not None and entry.observed.spec is not None:
+    elif entry.spec.manage == "create" and entry.observed is not None and entry.observed.exists:
         yield 'manage = "create": what exists is never changed'

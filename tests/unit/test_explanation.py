@@ -229,6 +229,18 @@ def test_a_condition_that_blocks_is_a_hindrance() -> None:
     assert (report.status, report.blocked_by) == ("conflict", ["conflict: it is a cup"])
 
 
+def test_a_resource_whose_name_something_else_has_does_not_exist() -> None:
+    kind = GivenKind()
+    conflict = Condition(DifferenceKind.CONFLICT, "it is a container")
+    kind.given = {"a": Observed(FakeSpec(), conditions=(conflict,), taken=True), "b": Observed(FakeSpec(), conditions=(conflict,))}
+    tables = {"box.a": FakeSpec(manage="create"), "box.b": FakeSpec(manage="create")}
+    plan = make_plan(make_state(tables, kind))
+    taken, existing = report_of(plan, "box.a"), report_of(plan, "box.b")
+    assert (taken.live.exists, taken.blocked_by) == (False, ["conflict: it is a container"])
+    assert (existing.live.exists, existing.blocked_by[1:]) == (True, ['manage = "create": what exists is never changed'])
+    assert "  live          doesn't exist\n" in text_of(plan, "box.a")
+
+
 def test_an_address_is_found_with_and_without_quotes_and_by_a_glob_that_matches_one() -> None:
     state = make_state({"box.a/b": FakeSpec(), "box.a[1]": FakeSpec(), "box.c": FakeSpec()})
     for text in ("box.a/b", 'box."a/b"', "box.a/*"):

@@ -140,7 +140,7 @@ def _is_blocked(observed: Observed[RawSpec]) -> bool:
 
 def _observe_raws(context: Context, name: str, spec: RawSpec) -> Observed[RawSpec]:
     if spec.manage != "observe" and (taken := find_taken_name(context, name, "RUN")):
-        return Observed(spec, conditions=taken)
+        return Observed(spec, conditions=taken, taken=True)
     files = list_files(context, spec)
     members, mismatches = compare_with_files(context, name, spec, files)
     members, waiting = split_delivered(context, spec.delivered_by, members)

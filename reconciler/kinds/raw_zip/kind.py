@@ -92,7 +92,9 @@ def _observe_zips(context: Context, name: str, spec: RawZipSpec) -> Observed[Raw
     if spec.manage != "observe":
         taken = [condition for run in (name, spec.guiders) if run for condition in find_taken_name(context, run, "RUN")]
         if taken:
-            return Observed(spec, conditions=tuple(taken))
+            collection = context.butler.collections().get(name)  # only that of the guiders may be taken
+            exists = collection is not None and collection.type == "RUN"
+            return Observed(spec, conditions=tuple(taken), taken=not exists)
     nights = resolve_nights(spec.nights)
     datasets = ZipDatasets.find(context, spec, nights)
     members, conditions = compare_with_zips(context, name, spec, nights, datasets)

@@ -20,7 +20,7 @@ def observe_members(context: Context, name: str, spec: TaggedSpec) -> Observed[T
     """Compare the members of a TAGGED collection with those that its table selects."""
     collection = context.butler.collections().get(name)
     if taken := find_taken_name(context, name, "TAGGED"):
-        return Observed(spec, conditions=taken)
+        return Observed(spec, conditions=taken, taken=True)
     existing = None
     if collection is not None:
         existing = spec if spec.doc is None else spec.model_copy(update={"doc": collection.doc})
