@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from reconciler.errors import ObserveError, StateError
 
 if TYPE_CHECKING:
     from reconciler.engine.model import Address
+    from reconciler.engine.plan import Plan
     from reconciler.report.explanation import KnownFacts, SeenDifference
     from reconciler.report.journal import RecordedAction
     from reconciler.session import Session
@@ -59,7 +61,7 @@ def explain(
     with open_session(loaded.path, variables, counted=True) as session:
         session.context.forbid_writes()
         plan = session.plan_unchecked(session.graph.with_predecessors([address]))
-        facts = _gather_facts(session, address, history, journal)
+        facts = _gather_facts(session, plan, address, history, journal)
     report = make_report(plan, address, facts)
     if output_format == "json":
         from reconciler.report.json import format_json
@@ -99,7 +101,7 @@ def _find_resource(state: Path | None, text: str, variables: Overrides) -> tuple
     return found[0]
 
 
-def _gather_facts(session: Session, address: Address, history: str | None, journal: Path | None) -> KnownFacts:
+def _gather_facts(session: Session, plan: Plan, address: Address, history: str | None, journal: Path | None) -> KnownFacts:
     from reconciler.files.text import read_text
     from reconciler.report.explanation import KnownFacts
 
@@ -107,7 +109,7 @@ def _gather_facts(session: Session, address: Address, history: str | None, journ
     lines = read_text(state.path).splitlines()
     seen, last_in_sync = _read_history(state, address, history)
     systems = {"butler": session.butler_name, "rucio": session.rucio_name}
-    existing = _find_existing(session, address)
+    existing = _find_existing(session, plan, address)
     stats = session.context.stats
     return KnownFacts(
         source=lines[min(state.lines.get(address, 1), len(lines)) - 1].strip(),
@@ -122,14 +124,22 @@ def _gather_facts(session: Session, address: Address, history: str | None, journ
     )
 
 
-def _find_existing(session: Session, address: Address) -> dict[str, bool]:
-    """Return whether what the resource needs and no table provides exists; nothing if that can't be found out."""
-    tokens = session.graph.unprovided.get(address, ())
-    try:
-        existing = session.context.find_existing(tokens)
-    except ObserveError:
-        return {}
-    return {token: token in existing for token in tokens}
+def _find_existing(session: Session, plan: Plan, address: Address) -> dict[str, bool]:
+    """Return whether what the resource needs and no table provides exists, and what decides whether something hinders it.
+
+    Tokens of which that can't be found out are left out; each kind of them is asked for alone, as a system may be down.
+    """
+    from reconciler.engine.hindrances import find_tokens_that_decide
+
+    by_kind: dict[str, list[str]] = {}
+    for token in sorted({*session.graph.unprovided.get(address, ()), *find_tokens_that_decide(plan)}):
+        by_kind.setdefault(token.partition(":")[0], []).append(token)
+    found: dict[str, bool] = {}
+    for tokens in by_kind.values():
+        with contextlib.suppress(ObserveError):
+            existing = session.context.find_existing(tokens)
+            found |= {token: token in existing for token in tokens}
+    return found
 
 
 def _read_history(

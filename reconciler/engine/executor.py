@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from reconciler.engine.diff import diff
+from reconciler.engine.hindrances import REASONS, hinders
 from reconciler.engine.kind import Context
 from reconciler.engine.listener import Listener
 from reconciler.engine.model import Address, Outcome, Status
@@ -24,13 +25,6 @@ FIRST_PAUSE = 0.5
 """Seconds before what is waited for is observed the first time; the pause doubles each time."""
 LONGEST_PAUSE = 3.0
 """Seconds between observations of what is waited for, at most."""
-REASONS = {
-    Status.FAILED: "failed",
-    Status.WAITING: "is waiting",
-    Status.BLOCKED: "is blocked",
-    Status.DEGRADED: "is not in sync",
-}
-"""Why a resource can't be acted on, by the status of one that it needs."""
 
 
 @dataclass
@@ -192,15 +186,14 @@ class Executor:
         worst: Outcome | None = None
         for other, token in self.plan.graph.needs[address].items():
             outcome = self.outcomes.get(other)
-            if outcome is None or outcome.status in DONE:
+            if outcome is None or not hinders(other, token, outcome, self._exists):
                 continue
             text = f"needs {other}, which {REASONS[outcome.status]}"
             if outcome.status is Status.FAILED and not isinstance(outcome.error, PartlyApplied):
                 return Outcome(address, Status.BLOCKED, text)
-            if token == str(other) or not self._exists(token):
-                status = Status.WAITING if outcome.status is Status.WAITING else Status.BLOCKED
-                if worst is None or status is Status.BLOCKED:
-                    worst = Outcome(address, status, text)
+            status = Status.WAITING if outcome.status is Status.WAITING else Status.BLOCKED
+            if worst is None or status is Status.BLOCKED:
+                worst = Outcome(address, status, text)
         return worst
 
     def _exists(self, token: str) -> bool:

@@ -218,14 +218,20 @@ def _find_hindrance(graph: Graph, address: Address, entries: Mapping[Address, En
     for other in graph.needs.get(address, ()):
         if other not in entries:
             continue
-        entry = entries[other]
-        if entry.in_conflict:
-            return f"needs {other}, which is in conflict"
-        absent = entry.observed is not None and entry.observed.spec is None
-        if absent and not entry.actions and entry.has(DifferenceKind.BLOCKED):
-            return f"needs {other}, which is blocked"
-        if absent and not entry.actions and entry.spec.manage == "observe":
-            return f"needs {other}, which is absent and only observed"
+        if block := explain_block(entries[other]):
+            return f"needs {other}, which {block}"
+    return ""
+
+
+def explain_block(entry: Entry) -> str:
+    """Return why a resource blocks those that need it, as the end of a sentence about it; nothing if it doesn't."""
+    if entry.in_conflict:
+        return "is in conflict"
+    absent = entry.observed is not None and entry.observed.spec is None
+    if absent and not entry.actions and entry.has(DifferenceKind.BLOCKED):
+        return "is blocked"
+    if absent and not entry.actions and entry.spec.manage == "observe":
+        return "is absent and only observed"
     return ""
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.engine.diff import canonical
 from reconciler.engine.graph import describe_token
+from reconciler.engine.hindrances import describe_expected_hindrances
 from reconciler.engine.model import Action, Address, Comparison, Difference, DifferenceKind
 from reconciler.engine.plan import Entry, Plan, plan_once_delivered
 from reconciler.engine.proof_store import ProofStore
@@ -22,7 +23,6 @@ from reconciler.version import __version__
 
 MOST_MEMBERS = 1000
 _BLOCKING = (DifferenceKind.BLOCKED, DifferenceKind.CONFLICT, DifferenceKind.WAITING)
-_HINDERING = (EntryStatus.UNKNOWN, EntryStatus.CONFLICT, EntryStatus.BLOCKED)
 
 
 class _Report(BaseModel):
@@ -148,7 +148,8 @@ class KnownFacts:
     statements, calls, seconds
         What checking it and what it needs took.
     existing : `Mapping` [`str`, `bool`]
-        Whether the tokens that it needs and no table provides exist; without those of which that is unknown.
+        Whether tokens exist: those that it needs and no table provides, and those of
+        `reconciler.engine.hindrances.find_tokens_that_decide`; without those of which that is unknown.
     seen : `Mapping` [`tuple` [`str`, `str`], `SeenDifference`]
         Open differences of the history, by kind and field.
     last_in_sync : `str` or `None`
@@ -230,7 +231,7 @@ def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
         differences=[_explain_difference(difference, facts.seen) for difference in entry.differences],
         last_in_sync=facts.last_in_sync,
         actions=list(_explain_actions(plan, entry)),
-        blocked_by=list(dict.fromkeys(_find_hindrances(plan, entry, statuses, unprovided))),
+        blocked_by=list(dict.fromkeys(_find_hindrances(plan, entry, facts, unprovided))),
         runs=list(facts.runs),
     )
 
@@ -340,20 +341,17 @@ def _explain_action(plan: Plan, action: Action, *, once_delivered: bool) -> Expl
     )
 
 
-def _find_hindrances(
-    plan: Plan, entry: Entry, statuses: Mapping[Address, EntryStatus], unprovided: Iterable[UnprovidedNeed]
-) -> Iterator[str]:
+def _find_hindrances(plan: Plan, entry: Entry, facts: KnownFacts, unprovided: Iterable[UnprovidedNeed]) -> Iterator[str]:
     """Yield why something is not done now."""
     if entry.error is not None:
         yield from entry.error.problems
     yield from (need.text + " doesn't exist, and no table provides it" for need in unprovided if need.exists is False)
     if entry.in_sync:
         return
-    for other in plan.graph.needs[entry.address]:
-        if statuses.get(other) in _HINDERING:
-            yield f"needs {other}, whose status is {statuses[other]}"
+    hindrances = describe_expected_hindrances(plan, entry.address, lambda token: facts.existing.get(token, False))
+    yield from hindrances
     for difference in entry.differences:
-        if difference.kind in _BLOCKING and difference.detail:
+        if difference.kind in _BLOCKING and difference.detail and difference.detail not in hindrances:
             yield f"{difference.kind}: {difference.detail}"
         if difference.kind is DifferenceKind.REMOVE:
             yield (

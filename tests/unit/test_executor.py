@@ -21,7 +21,8 @@ from fakes import (
 )
 
 from reconciler.engine import executor, reconciliation
-from reconciler.engine.executor import REASONS, Executor
+from reconciler.engine.executor import Executor
+from reconciler.engine.hindrances import REASONS
 from reconciler.engine.model import Condition, Cost, Delivery, DifferenceKind, Outcome, Status
 from reconciler.engine.outcome_counts import DONE, count_acted, count_statuses, exit_code
 from reconciler.engine.plan import Plan, PlanLimits

@@ -82,7 +82,59 @@ def test_a_resource_that_could_not_be_checked_is_explained_with_what_to_do() -> 
 def test_a_need_that_could_not_be_checked_hinders_what_needs_it() -> None:
     kind = FakeKind()
     kind.unobservable["a"] = ObserveError("the server is down")
-    assert "needs box.a, whose status is unknown" in report_of(chain_of_three(kind), "box.b").blocked_by
+    report = report_of(chain_of_three(kind), "box.b", existing={"cup:a": True})
+    assert report.blocked_by == ["needs box.a, which could not be checked"]
+
+
+UNHEALTHY = [
+    (DifferenceKind.BLOCKED, "is blocked"),
+    (DifferenceKind.WAITING, "is waiting"),
+    (DifferenceKind.DEGRADED, "is not in sync"),
+    (DifferenceKind.FAILED, "is not in sync"),
+]
+
+
+@pytest.mark.parametrize(("condition", "reason"), UNHEALTHY)
+@pytest.mark.parametrize("existing", [{"cup:a": True}, {"cup:a": False}, {}])
+def test_an_unhealthy_need_hinders_only_if_what_is_needed_of_it_does_not_exist(
+    condition: DifferenceKind, reason: str, existing: dict[str, bool]
+) -> None:
+    kind = FakeKind()
+    kind.things["a"] = Thing()
+    kind.conditions["a"] = (Condition(condition, "so it is"),)
+    report = report_of(chain_of_three(kind), "box.b", existing=existing)
+    assert report.blocked_by == ([] if existing.get("cup:a") else [f"needs box.a, which {reason}"])
+
+
+@pytest.mark.parametrize(("condition", "reason"), UNHEALTHY)
+def test_an_unhealthy_table_hinders_the_one_that_requires_it(condition: DifferenceKind, reason: str) -> None:
+    kind = FakeKind()
+    kind.things["a"] = Thing()
+    kind.conditions["a"] = (Condition(condition, "so it is"),)
+    plan = make_plan(make_state({"box.a": FakeSpec(), "box.b": FakeSpec(requires=("box.a",))}, kind))
+    assert report_of(plan, "box.b").blocked_by == [f"needs box.a, which {reason}"]
+
+
+def test_nothing_delivered_hinders_all_that_needs_it_at_any_distance() -> None:
+    imports, chains = GivenKind("import"), FakeKind("chain")
+    imports.given["i"] = Observed(None, (Members("datasets", 1, 0, awaited=({"id": "x"},)),))
+    tables = {
+        "import.i": FakeSpec(contributes=("collection:run",)),
+        "chain.c": FakeSpec(needs=("collection:run",), provides=("collection:c",)),
+        "chain.d": FakeSpec(needs=("collection:c",)),
+    }
+    plan = make_plan(make_state(tables, imports, chains))
+    report = report_of(plan, "chain.c")
+    assert ([action.verb for action in report.actions], report.blocked_by) == (["make"], ["needs import.i, which is waiting"])
+    assert report_of(plan, "chain.d").blocked_by == ["needs chain.c, which is waiting"]
+
+
+def test_a_hindrance_that_the_plan_has_found_too_is_reported_once() -> None:
+    kind = FakeKind()
+    kind.conditions["a"] = (Condition(DifferenceKind.CONFLICT, "it is a cup"),)
+    assert report_of(chain_of_three(kind), "box.b").blocked_by == ["needs box.a, which is in conflict"]
+    plan = make_plan(make_state({"box.a": FakeSpec(manage="observe"), "box.b": FakeSpec(requires=("box.a",))}))
+    assert report_of(plan, "box.b").blocked_by == ["needs box.a, which is absent and only observed"]
 
 
 def test_differences_are_shown_as_in_a_diff_with_their_age_and_cause() -> None:
@@ -232,7 +284,10 @@ def test_a_condition_that_blocks_is_a_hindrance() -> None:
 def test_a_resource_whose_name_something_else_has_does_not_exist() -> None:
     kind = GivenKind()
     conflict = Condition(DifferenceKind.CONFLICT, "it is a container")
-    kind.given = {"a": Observed(FakeSpec(), conditions=(conflict,), taken=True), "b": Observed(FakeSpec(), conditions=(conflict,))}
+    kind.given = {
+        "a": Observed(FakeSpec(), conditions=(conflict,), taken=True),
+        "b": Observed(FakeSpec(), conditions=(conflict,)),
+    }
     tables = {"box.a": FakeSpec(manage="create"), "box.b": FakeSpec(manage="create")}
     plan = make_plan(make_state(tables, kind))
     taken, existing = report_of(plan, "box.a"), report_of(plan, "box.b")
