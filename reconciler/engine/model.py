@@ -6,6 +6,7 @@ resource.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -284,6 +285,8 @@ class Members:
         Missing members whose files Rucio has not delivered yet.
     compared : `Comparison`
         `COUNT` if some of them were compared by count only; the others may differ all the same.
+    listed : `datetime.datetime` or `None`
+        UTC; each of those that a proof is about was listed at this time or later. `None` if that is unknown.
     """
 
     field: str
@@ -295,6 +298,7 @@ class Members:
     changed: tuple[JsonObject, ...] = ()
     awaited: tuple[JsonObject, ...] = ()
     compared: Comparison = Comparison.MEMBERS
+    listed: datetime.datetime | None = None
 
     @classmethod
     def compare(
@@ -335,9 +339,9 @@ class Members:
         return cls(field, desired, desired, compared=Comparison.COUNT)
 
     @classmethod
-    def proven(cls, field: str, desired: int) -> Members:
+    def proven(cls, field: str, desired: int, listed: datetime.datetime | None = None) -> Members:
         """Return the members of a resource that are the same as when they were listed and agreed."""
-        return cls(field, desired, desired, compared=Comparison.PROOF)
+        return cls(field, desired, desired, compared=Comparison.PROOF, listed=listed)
 
     @property
     def agree(self) -> bool:

@@ -65,12 +65,15 @@ class Proof:
         Number of members registered up to the boundary.
     newer : `frozenset` [`str`]
         The members registered after it.
+    listed : `datetime.datetime` or `None`
+        UTC; each member was listed at this time or later. `None` if that is unknown, as of proofs that earlier versions recorded.
     """
 
     claim: Claim
     boundary: datetime.datetime
     older: int
     newer: frozenset[str]
+    listed: datetime.datetime | None = None
 
     def holds(self, total: int, newer: Collection[str]) -> bool:
         """Return True if the members are those of the proof, given the number of all and those registered after the boundary."""
@@ -89,6 +92,13 @@ class Proof:
 def find_boundary(listed_at: datetime.datetime) -> datetime.datetime:
     """Return the boundary for members that are listed at a time: `MARGIN` before it, in whole seconds."""
     return (listed_at - MARGIN).replace(microsecond=0)
+
+
+def find_earliest_listing(listings: Iterable[datetime.datetime | None]) -> datetime.datetime | None:
+    """Return the earliest of some times at which members were listed; `None` if one of them is unknown, or there are none."""
+    times = list(listings)
+    known = [time for time in times if time is not None]
+    return min(known, default=None) if len(known) == len(times) else None
 
 
 def digest_members(ids: Iterable[str]) -> str:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.engine.journal import state_folder
-from reconciler.engine.proof import MARGIN, Claim, Proof
+from reconciler.engine.proof import Claim, Proof
 from reconciler.private_files import open_private_file
 
 FORMAT = 2
@@ -62,16 +61,6 @@ class ProofStore:
             return None
         return proof if replace(proof.claim, inputs=claim.inputs) == claim else None
 
-    def find_listing(self, address: str) -> datetime.datetime | None:
-        """Return when the members of a resource were last listed, by the proofs of its address; `None` if there is none."""
-        found = []
-        for path in self.folder.glob("*.json") if self.folder.is_dir() else ():
-            with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-                proof = _read_proof(json.loads(_read_own_file(path)))
-                if proof.claim.address == address or address in re.split(r" of |, ", proof.claim.address):
-                    found.append(proof.boundary + MARGIN)
-        return max(found, default=None)
-
     def may_have(self, address: str) -> bool:
         """Return True if there seems to be a proof of a resource, whether or not it holds, by the beginnings of all files."""
         text = json.dumps({"address": address})[1:-1].encode()
@@ -89,6 +78,7 @@ class ProofStore:
             "boundary": proof.boundary.isoformat(),
             "older": proof.older,
             "newer": sorted(proof.newer),
+            "listed": None if proof.listed is None else proof.listed.isoformat(),
         }
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -127,10 +117,11 @@ def _read_proof(document: Any) -> Proof:
     inputs = dict(claim["inputs"])
     texts = [claim[key] for key in ("address", "spec", "identity", "version")]
     boundary = datetime.datetime.fromisoformat(document["boundary"])
+    listed = None if document.get("listed") is None else datetime.datetime.fromisoformat(document["listed"])
     older, newer = document["older"], document["newer"]
     if not isinstance(newer, list) or not all(isinstance(text, str) for text in (*texts, *inputs, *inputs.values(), *newer)):
         raise TypeError("not text")
-    if type(older) is not int or older < 0 or boundary.tzinfo is None:
+    if type(older) is not int or older < 0 or boundary.tzinfo is None or (listed is not None and listed.tzinfo is None):
         raise ValueError("not a number of members, or not a date in UTC")
     address, spec, identity, version = texts
-    return Proof(Claim(address, spec, inputs, identity, version), boundary, older, frozenset(newer))
+    return Proof(Claim(address, spec, inputs, identity, version), boundary, older, frozenset(newer), listed)

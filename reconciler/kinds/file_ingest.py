@@ -210,8 +210,8 @@ def _compare_with_table(context: Context, name: str, spec: FileIngestSpec) -> Me
         return Members.counted("files", present)
     address, inputs = str(Address("file_ingest", name)), digest_inputs([spec.table])
     datasets = ProvenDatasets.prepare(context, address, digest_spec(spec), inputs, spec.dataset_type, [name])
-    if datasets.hold(present):
-        return Members.proven("files", present)
+    if proof := datasets.find_proof(present):
+        return Members.proven("files", present, proof.listed)
     members = _compare_files(context, name, spec, definition.dimensions)
     if members.agree:
         datasets.record(members.desired, members.present)

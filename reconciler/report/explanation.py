@@ -14,7 +14,6 @@ from reconciler.engine.graph import describe_token
 from reconciler.engine.hindrances import describe_expected_hindrances
 from reconciler.engine.model import Action, Address, Comparison, Difference, DifferenceKind
 from reconciler.engine.plan import Entry, Plan, plan_once_delivered
-from reconciler.engine.proof_store import ProofStore
 from reconciler.report.entry_status import EntryStatus, find_status
 from reconciler.report.journal import RecordedAction
 from reconciler.report.json import ActionReport, report_action
@@ -55,7 +54,10 @@ class ObservedMembers(_Report):
     desired: int
     present: int
     compared: Comparison
-    listed: str | None = Field(None, description="When they were listed, if a proof replaces that now; ISO form, UTC.")
+    listed: str | None = Field(
+        None,
+        description="If a proof replaces a list of them: each was listed at this time or later; ISO form, UTC. Null if unknown.",
+    )
 
 
 class LiveState(_Report):
@@ -175,7 +177,7 @@ def explain_schema() -> dict[str, Any]:
 
 
 def explain(plan: Plan, address: Address, facts: KnownFacts) -> ExplainReport:
-    """Return what is known of one resource: from a plan, other facts, and the stored proof of when its members were listed.
+    """Return what is known of one resource, from a plan and other facts.
 
     To name commands, input files are read and folders on storage may be listed.
 
@@ -273,7 +275,7 @@ def _describe_live(plan: Plan, entry: Entry, facts: KnownFacts) -> LiveState:
             desired=part.desired,
             present=part.present,
             compared=part.compared,
-            listed=_find_listing(entry.address) if part.compared is Comparison.PROOF else None,
+            listed=None if part.listed is None else _format_time(part.listed),
         )
         for part in (entry.observed.members if entry.observed is not None else ())
     ]
@@ -290,11 +292,6 @@ def _describe_live(plan: Plan, entry: Entry, facts: KnownFacts) -> LiveState:
         unobserved=list(entry.observed.unobserved) if entry.observed is not None else [],
         error=[] if entry.error is None else [*entry.error.problems, *entry.error.hints],
     )
-
-
-def _find_listing(address: Address) -> str | None:
-    found = ProofStore().find_listing(str(address))
-    return None if found is None else _format_time(found)
 
 
 def _format_time(moment: datetime.datetime) -> str:

@@ -98,8 +98,8 @@ def _describe_live(live: LiveState) -> Iterator[str]:
 
 def _describe_comparison(part: ObservedMembers) -> str:
     if part.compared is Comparison.PROOF:
-        when = f" at {part.listed}" if part.listed else " in an earlier run"
-        return f"by proof: they were listed{when}, and dates and numbers show that they are the same"
+        listed = f"each was listed at {part.listed} or later" if part.listed else "they were listed in an earlier run"
+        return f"by proof: {listed}, and dates and numbers show that they are the same"
     return "by their number only" if part.compared is Comparison.COUNT else "compared one by one"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,10 +12,8 @@ from fakes import FakeAction, FakeKind, FakeSpec, GivenKind, Thing, address, mak
 
 from reconciler.engine.address_selection import find_address
 from reconciler.engine.commands import Command
-from reconciler.engine.model import Comparison, Condition, Cost, DifferenceKind, Members, Observed
+from reconciler.engine.model import Condition, Cost, DifferenceKind, Members, Observed
 from reconciler.engine.plan import Plan
-from reconciler.engine.proof import Claim, Proof, find_boundary
-from reconciler.engine.proof_store import ProofStore
 from reconciler.errors import ObserveError, StateError
 from reconciler.report.explanation import ExplainReport, KnownFacts, SeenDifference, explain, explain_schema
 from reconciler.report.explanation_text import format_explanation
@@ -228,25 +225,18 @@ def test_actions_have_their_size_their_risk_and_their_commands() -> None:
         (Members.proven("raws", 2), "by proof: they were listed in an earlier run, and dates and numbers show"),
     ],
 )
-def test_it_is_explained_how_members_were_compared(
-    members: Members, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+def test_it_is_explained_how_members_were_compared(members: Members, words: str) -> None:
     kind = GivenKind()
     kind.given["a"] = Observed(FakeSpec(), (members,))
     assert words in text_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
 
 
-@pytest.mark.parametrize("claimed", ["box.a", "raw of box.b, box.a"])
-def test_a_proof_is_dated_by_when_its_members_were_listed(claimed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    ProofStore().record(Proof(Claim(claimed, ""), find_boundary(NOW), 2, ""))
-    ProofStore().record(Proof(Claim("box.ab", ""), find_boundary(NOW + datetime.timedelta(1)), 2, ""))
-    (ProofStore().folder / "broken.json").write_text("{")
+def test_members_that_a_proof_is_about_are_explained_with_the_time_since_which_each_was_listed() -> None:
     kind = GivenKind()
-    kind.given["a"] = Observed(FakeSpec(), (Members.proven("raws", 2),))
-    report = report_of(make_plan(make_state({"box.a": FakeSpec()}, kind)), "box.a")
-    assert (report.live.members[0].compared, report.live.members[0].listed) == (Comparison.PROOF, "2026-11-28T12:00:00Z")
+    kind.given["a"] = Observed(FakeSpec(), (Members.proven("raws", 2, NOW), Members("tags", 1, 1)))
+    plan = make_plan(make_state({"box.a": FakeSpec()}, kind))
+    assert [part.listed for part in report_of(plan, "box.a").live.members] == ["2026-11-28T12:00:00Z", None]
+    assert "2 of 2 raws present, by proof: each was listed at 2026-11-28T12:00:00Z or later, and dates" in text_of(plan, "box.a")
 
 
 def test_it_is_explained_how_it_was_found_out_by_the_systems_that_were_asked() -> None:

@@ -17,7 +17,7 @@ from reconciler.engine.proof_store import ProofStore
 
 NOW = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC)
 CLAIM = Claim("raw.x", "spec", {"t.csv": "digest"}, "sqlite:///db")
-PROOF = Proof(CLAIM, find_boundary(NOW), 10, frozenset({"a", "b"}))
+PROOF = Proof(CLAIM, find_boundary(NOW), 10, frozenset({"a", "b"}), NOW)
 
 
 @pytest.fixture
@@ -120,7 +120,10 @@ def test_arbitrary_bytes_are_not_a_proof(tmp_path_factory: pytest.TempPathFactor
         ('"older": 10', '"older": -1'),
         ('"older": 10', '"older": true'),
         ('"older": 10', '"older": 1.5'),
-        ("+00:00", ""),
+        ("21T12:00:00+00:00", "21T12:00:00"),
+        ("22T12:00:00+00:00", "22T12:00:00"),
+        ('"listed": "', '"listed": "x'),
+        ('"listed": "', '"listed": 1, "x": "'),
         ('["a", "b"]', '"ab"'),
         ('["a", "b"]', "[1]"),
     ],

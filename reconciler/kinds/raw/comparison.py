@@ -15,7 +15,7 @@ from reconciler.kinds.raw.files import RawFiles
 from reconciler.kinds.raw.spec import RawSpec
 from reconciler.kinds.shared.datastore_records import NO_RECORD, find_wrong_records
 from reconciler.kinds.shared.grown_raws import GrownRaws
-from reconciler.kinds.shared.proven_datasets import ProvenDatasets, digest_spec
+from reconciler.kinds.shared.proven_datasets import Growth, ProvenDatasets, digest_spec
 from reconciler.systems.butler.queries import of_instrument, with_values
 
 if TYPE_CHECKING:
@@ -46,11 +46,13 @@ def compare_with_files(context: Context, name: str, spec: RawSpec, files: RawFil
     listed = spec.model_copy(update={"locations": spec.list_locations()}) if spec.locations_file is not None else spec
     datasets = ProvenDatasets.prepare(context, address, digest_spec(listed), inputs, "raw", [name])
     count = context.butler.count("raw", [name])
-    if datasets.hold(count):
-        return Members.proven("raws", count), ()
+    if proof := datasets.find_proof(count):
+        return Members.proven("raws", count, proof.listed), ()
     conditions: Sequence[Condition] = ()
-    members = _compare_growth(context, name, spec, files, datasets, count)
-    if members is None:
+    growth: Growth | None = None
+    if grown := _compare_growth(context, name, spec, files, datasets, count):
+        members, growth = grown
+    else:
         members, conditions = _compare(context, name, spec, files)
         if files.count and not files.sizes():
             conditions = (*conditions, _report_no_raws(spec))
@@ -61,7 +63,7 @@ def compare_with_files(context: Context, name: str, spec: RawSpec, files: RawFil
             conditions = (*conditions, Condition(DifferenceKind.DEGRADED, text, field="delivered_by"))
     # Ingested raws that the table excludes are in the number, by which a proof would miss as many lost ones.
     if members.agree and members.present == count and not conditions and not files.conditions:
-        datasets.record(members.desired, members.present)
+        datasets.record(members.desired, members.present, growth)
     return members, conditions
 
 
@@ -74,15 +76,16 @@ def _report_no_raws(spec: RawSpec) -> Condition:
 
 def _compare_growth(
     context: Context, name: str, spec: RawSpec, files: RawFiles, datasets: ProvenDatasets, count: int
-) -> Members | None:
-    """Compare what came since an earlier proof; None if there is none, or more has changed."""
+) -> tuple[Members, Growth] | None:
+    """Compare what came since an earlier proof, and return that, too; None if there is no proof, or more has changed."""
     if spec.data_id is None:
         return None
     growth = datasets.find_growth(count)
     if growth is None:
         return None
     pattern = DataIdPattern.compile(spec.data_id)
-    return GrownRaws(context, name, spec.instrument, pattern, files.locate).compare(growth, files.parts, count)
+    members = GrownRaws(context, name, spec.instrument, pattern, files.locate).compare(growth, files.parts, count)
+    return None if members is None else (members, growth)
 
 
 def _counts_agree(context: Context, name: str, spec: RawSpec, files: RawFiles) -> bool:

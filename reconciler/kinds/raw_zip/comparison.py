@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.engine.model import Address, Condition, Members
+from reconciler.engine.model import Address, Comparison, Condition, Members
+from reconciler.engine.proof import Proof, find_earliest_listing
 from reconciler.kinds.raw_zip.arrivals import find_arrivals
 from reconciler.kinds.raw_zip.contents import read_contents
 from reconciler.kinds.raw_zip.findings import (
@@ -47,25 +48,29 @@ def compare_with_zips(
         if exposures == len(listing.zips):
             return Members.counted("exposures", exposures), listing.conditions
     proofs = _Proofs.prepare(context, name, spec, nights, datasets)
-    if proofs.hold():
-        return Members.proven("raws", proofs.count), ()
+    if found := proofs.find_all():
+        return Members.proven("raws", proofs.count, find_earliest_listing(proof.listed for proof in found)), ()
     compare = functools.partial(_compare_nights, context, name, spec, datasets)
-    changed = proofs.find_changed_nights()
-    result = compare(changed) if changed is not None else None
-    if result is None or result.misplaced or not result.listed.issuperset(proofs.added):
+    growths = proofs.find_growths()
+    result = compare(proofs.find_changed_nights(growths)) if growths else None
+    if result is None or result.misplaced or not result.listed.issuperset(_list_added(growths)):
+        growths = ()
         result = compare(nights)
     if result.members.agree and not result.conditions and result.types <= proofs.types:
-        proofs.record()
+        proofs.record(growths)
     proven = len(datasets.list_zips(nights).zips) - result.members.desired  # the zips of nights that have not changed
     members = dataclasses.replace(
         result.members, desired=result.members.desired + proven, present=result.members.present + proven
     )
+    if proven and growths:
+        listed = find_earliest_listing(growth.listed for growth in growths)
+        members = dataclasses.replace(members, compared=Comparison.PROOF, listed=listed)
     return members, result.conditions
 
 
 def is_proven(context: Context, name: str, spec: RawZipSpec, nights: Nights, datasets: ZipDatasets) -> bool:
     """Return True if a proof shows that all datasets of all zips of some nights are ingested, and no others."""
-    return _Proofs.prepare(context, name, spec, nights, datasets).hold()
+    return bool(_Proofs.prepare(context, name, spec, nights, datasets).find_all())
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,6 @@ class _Proofs:
     counts: tuple[int, ...]
     nights: Nights
     inputs: Mapping[str, str]
-    added: set[str] = field(default_factory=set)
 
     @classmethod
     def prepare(cls, context: Context, name: str, spec: RawZipSpec, nights: Nights, datasets: ZipDatasets) -> _Proofs:
@@ -114,37 +118,49 @@ class _Proofs:
         """Number of all datasets; if they are many, a proof is worth it for the few of another type in the same zips, too."""
         return sum(self.counts)
 
-    def hold(self) -> bool:
-        """Return True if everything is as it was when it was listed and agreed."""
-        return all(proven.hold(self.total) for proven in self.datasets)
+    def find_all(self) -> Sequence[Proof]:
+        """Return the proofs that everything is as it was when it was listed and agreed; none if one of them doesn't hold."""
+        found: list[Proof] = []
+        for proven in self.datasets:
+            proof = proven.find_proof(self.total)
+            if proof is None:
+                return ()
+            found.append(proof)
+        return found
 
-    def record(self) -> None:
-        """Record that everything was listed and agrees."""
-        for proven, count in zip(self.datasets, self.counts, strict=True):
-            proven.record(self.total, count)
+    def record(self, growths: Sequence[Growth]) -> None:
+        """Record that everything agrees, and was listed or, with what `find_growths` returned, has grown since it was."""
+        since = growths or (None,) * len(self.datasets)
+        for proven, count, growth in zip(self.datasets, self.counts, since, strict=True):
+            proven.record(self.total, count, growth)
 
-    def find_changed_nights(self) -> set[int] | None:
-        """Return the nights that are new or whose Rucio datasets have changed since a proof; None if more can have changed.
-
-        ``added`` are then the datasets that came to the repository since.
-        """
-        changed: set[int] = set()
+    def find_growths(self) -> Sequence[Growth]:
+        """Return what came since each proof; nothing if more can have changed than some nights."""
+        found: list[Growth] = []
         for proven in self.datasets:
             growth = proven.find_growth(self.total)
-            nights = None if growth is None else self._compare_inputs(growth)
-            if growth is None or nights is None:
-                return None
-            self.added.update(str(ref.id) for ref in growth.added)
-            changed |= nights
-        return changed
+            if growth is None or self._compare_inputs(growth) is None:
+                return ()
+            found.append(growth)
+        return found
+
+    def find_changed_nights(self, growths: Iterable[Growth]) -> set[int]:
+        """Return the nights that are new or whose Rucio datasets have changed since the proofs."""
+        return {night for growth in growths for night in self._compare_inputs(growth) or ()}
 
     def _compare_inputs(self, growth: Growth) -> set[int] | None:
+        """Return the nights that are new or whose Rucio datasets have changed since a proof; None if more can have changed."""
         names = [did for did in {*growth.inputs, *self.inputs} if growth.inputs.get(did) != self.inputs.get(did)]
         changed = {find_night(did) for did in names if did != WINDOW}
         new = self.nights.subtract(resolve_nights(growth.inputs[WINDOW]))
         if new is None or None in changed:
             return None
         return new | {night for night in changed if night is not None and night in self.nights}
+
+
+def _list_added(growths: Iterable[Growth]) -> set[str]:
+    """Return the datasets that came to the repository, by UUID."""
+    return {str(ref.id) for growth in growths for ref in growth.added}
 
 
 def _compare_nights(

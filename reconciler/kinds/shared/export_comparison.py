@@ -6,6 +6,7 @@ Datasets are listed by type, except where a proof shows that those of all files 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.engine.journal import digest
 from reconciler.engine.model import Address, Comparison, Condition, DifferenceKind, JsonObject, Members
+from reconciler.engine.proof import find_earliest_listing
 from reconciler.files import export_file
 from reconciler.files.export_file import ExportFile
 from reconciler.kinds.shared.data_id_check import split_resolvable
@@ -27,11 +29,27 @@ if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
     from reconciler.systems.context import Context
 
-Existing = Mapping[str, "Mapping[str, DatasetRef] | Comparison"]
+Existing = Mapping[str, "Mapping[str, DatasetRef] | Known"]
 """The datasets of each dataset type by UUID, or how else it is known that all desired ones are present."""
 
 Paths = Mapping[str, Mapping[str, "str | None"]]
 """The path of each dataset by UUID, None without a record, by dataset type; of the types whose records are compared."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """How it is known that all desired datasets of a type are present, without a list of them.
+
+    Parameters
+    ----------
+    compared : `Comparison`
+        By their number, or by a proof.
+    listed : `datetime.datetime` or `None`
+        That of the proof; see `reconciler.engine.proof.Proof`.
+    """
+
+    compared: Comparison
+    listed: datetime.datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +165,7 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
         for certification in context.butler.certifications([dataset_type], sorted(names))
     }
     compared = {n: _compare(context, source, contents[n], existing, certified, paths) for n, source in sources.items()}
-    if any(isinstance(found, Comparison) for found in existing.values()) and any(
+    if any(isinstance(found, Known) for found in existing.values()) and any(
         part.missing for parts in compared.values() for part in parts.members
     ):
         # What lacks a certification or a tag may lack the dataset too, under a count that agrees.
@@ -155,7 +173,7 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
         compared = {n: _compare(context, source, contents[n], existing, certified, paths) for n, source in sources.items()}
     for dataset_type, pool in pools.items():
         found = existing[dataset_type]
-        if not isinstance(found, Comparison) and pool.desired <= found.keys():
+        if not isinstance(found, Known) and pool.desired <= found.keys():
             pool.datasets.record(len(pool.desired), len(found))
     return compared
 
@@ -168,13 +186,13 @@ class _Pool:
     desired: frozenset[str]
     datasets: ProvenDatasets
 
-    def list_unless_known(self) -> Mapping[str, DatasetRef] | Comparison:
+    def list_unless_known(self) -> Mapping[str, DatasetRef] | Known:
         """List the datasets, or return how else it is known that they are the desired ones."""
         dataset_type, runs, count = self.datasets.dataset_type, self.datasets.runs, len(self.desired)
         if self.context.policy.compares_by_count(count) and self.context.butler.count(dataset_type, runs) == count:
-            return Comparison.COUNT
-        if self.datasets.hold(count):
-            return Comparison.PROOF
+            return Known(Comparison.COUNT)
+        if proof := self.datasets.find_proof(count):
+            return Known(Comparison.PROOF, proof.listed)
         return self.context.butler.members(dataset_type, runs)
 
 
@@ -234,13 +252,13 @@ def _compare_datasets(
     context: Context, content: ExportFile, source: ExportSource, existing: Existing, paths: Paths
 ) -> tuple[Members, tuple[Condition, ...]]:
     """Compare datasets by UUID, and find data IDs that belong to another UUID."""
-    known = {dataset_type: found for dataset_type, found in existing.items() if isinstance(found, Comparison)}
-    refs = {t: found for t, found in existing.items() if not isinstance(found, Comparison)}
-    ways = {known.get(dataset.dataset_type, Comparison.MEMBERS) for dataset in content.datasets.values()}
-    compared = next((way for way in (Comparison.COUNT, Comparison.PROOF) if way in ways), Comparison.MEMBERS)
-    if Comparison.MEMBERS not in ways and ways:
+    refs = {t: found for t, found in existing.items() if not isinstance(found, Known)}
+    types = {dataset.dataset_type for dataset in content.datasets.values()}
+    known = {t: found for t, found in existing.items() if isinstance(found, Known) and t in types}
+    compared, listed = _summarize_known(known.values())
+    if known and known.keys() == types:
         count = len(content.datasets)
-        return Members("datasets", count, count, compared=compared), ()
+        return Members("datasets", count, count, compared=compared, listed=listed), ()
     owners: dict[Hashable, str] = {}
     for dataset_type, found in refs.items():
         for dataset_id, ref in found.items():
@@ -256,11 +274,20 @@ def _compare_datasets(
     present = {dataset_id for found in refs.values() for dataset_id in found}
     present |= {dataset_id for dataset_id, dataset in content.datasets.items() if dataset.dataset_type in known}
     changed = _find_wrong_records(context, desired, paths)
-    members = dataclasses.replace(Members.compare("datasets", desired, present, changed=changed), compared=compared)
+    members = Members.compare("datasets", desired, present, changed=changed)
+    members = dataclasses.replace(members, compared=compared, listed=listed)
     if not conflicts:
         return members, ()
     text = f"data IDs that exist with another UUID: {len(conflicts):,}; is it another version of the export?"
     return members, (Condition(DifferenceKind.CONFLICT, text, tuple(conflicts)),)
+
+
+def _summarize_known(known: Iterable[Known]) -> tuple[Comparison, datetime.datetime | None]:
+    """Return the least thorough way in which datasets of several types were compared, and the earliest time of the proofs."""
+    ways = list(known)
+    if any(found.compared is Comparison.COUNT for found in ways):
+        return Comparison.COUNT, None
+    return (Comparison.PROOF, find_earliest_listing(found.listed for found in ways)) if ways else (Comparison.MEMBERS, None)
 
 
 def _list_paths(context: Context, pools: Mapping[str, _Pool], existing: Existing) -> Paths:
@@ -268,7 +295,7 @@ def _list_paths(context: Context, pools: Mapping[str, _Pool], existing: Existing
     chosen = {
         dataset_type: {dataset_id: found[dataset_id] for dataset_id in pools[dataset_type].desired & found.keys()}
         for dataset_type, found in existing.items()
-        if not isinstance(found, Comparison) and context.policy.compares_records(len(pools[dataset_type].desired))
+        if not isinstance(found, Known) and context.policy.compares_records(len(pools[dataset_type].desired))
     }
     paths = context.butler.recorded_paths(ref for refs in chosen.values() for ref in refs.values())
     return {dataset_type: {dataset_id: paths.get(dataset_id) for dataset_id in refs} for dataset_type, refs in chosen.items()}

@@ -105,7 +105,7 @@ class GrownRaws:
             {**self._parse(file), "path": self.locate(file.name), "bytes": file.size}
             for file in sorted(missing, key=lambda f: f.name)
         )
-        return Members("raws", total + len(members), total, members, compared=Comparison.PROOF)
+        return Members("raws", total + len(members), total, members, compared=Comparison.PROOF, listed=growth.listed)
 
     def _list_changed(self, growth: Growth, parts: Mapping[str, FilePart]) -> dict[_Key, _File] | None:
         """Return the raws of the parts that are new or have changed by key; None if not all of these are growth."""

@@ -38,10 +38,13 @@ class Growth:
         Digest of each input then.
     added : `tuple` [`DatasetRef`, ...]
         The datasets that were not there then.
+    listed : `datetime.datetime` or `None`
+        Each of the others was listed at this time or later; see `reconciler.engine.proof.Proof`.
     """
 
     inputs: Mapping[str, str]
     added: tuple[DatasetRef, ...]
+    listed: datetime.datetime | None
 
 
 @dataclass(frozen=True)
@@ -76,24 +79,24 @@ class ProvenDatasets:
         claim = Claim(address, spec, inputs, context.butler.identity)
         return cls(context, claim, dataset_type, tuple(runs), utc_now())
 
-    def hold(self, desired: int) -> bool:
-        """Return True if a proof shows that these datasets, of which so many are desired, are as when they were listed.
+    def find_proof(self, desired: int) -> Proof | None:
+        """Return a proof that these datasets, of which so many are desired, are as when they were listed; None without one.
 
-        If datasets came since and the proof is older than `RENEWED_AFTER`, it is recorded again with a later boundary.
+        If members are newer than its boundary and it is older than `RENEWED_AFTER`, it is recorded again with a later boundary.
         """
         if not self.context.policy.reads_proofs(desired):
-            return False
+            return None
         store = ProofStore()
         proof = store.find(self.claim)
         if proof is None or proof.boundary > find_boundary(self.begun):
-            return False
+            return None
         total = self.context.butler.count(self.dataset_type, self.runs)
         newer = self._list_newer(proof.boundary)
         if newer is None or not proof.holds(total, newer):
-            return False
+            return None
         if newer and find_boundary(self.begun) - proof.boundary > RENEWED_AFTER:
-            self._record(store, total)  # with a later boundary, fewer have to be listed next time
-        return True
+            self._record(store, total, proof.listed)  # with a later boundary, fewer have to be listed next time
+        return proof
 
     def find_growth(self, desired: int) -> Growth | None:
         """Return what came to these datasets since they were listed with earlier inputs; None if something else has changed."""
@@ -106,18 +109,23 @@ class ProvenDatasets:
         if newer is None:
             return None
         added = proof.find_added(self.context.butler.count(self.dataset_type, self.runs), newer)
-        return None if added is None else Growth(proof.claim.inputs, tuple(newer[dataset_id] for dataset_id in sorted(added)))
+        if added is None:
+            return None
+        return Growth(proof.claim.inputs, tuple(newer[dataset_id] for dataset_id in sorted(added)), proof.listed)
 
-    def record(self, desired: int, total: int) -> None:
-        """Record that the datasets, ``total`` of them, were listed since this was prepared, and are the desired ones."""
+    def record(self, desired: int, total: int, growth: Growth | None = None) -> None:
+        """Record that the datasets, ``total`` of them, are the desired ones.
+
+        All of them were listed since this was prepared or, with ``growth``, only those that it is about.
+        """
         if self.context.policy.writes_proofs(desired):
-            self._record(ProofStore(), total)
+            self._record(ProofStore(), total, self.begun if growth is None else growth.listed)
 
-    def _record(self, store: ProofStore, total: int) -> None:
+    def _record(self, store: ProofStore, total: int, listed: datetime.datetime | None) -> None:
         boundary = find_boundary(self.begun)
         newer = self._list_newer(boundary)
         if newer is not None:
-            store.record(Proof(self.claim, boundary, total - len(newer), frozenset(newer)))
+            store.record(Proof(self.claim, boundary, total - len(newer), frozenset(newer), listed))
 
     def _list_newer(self, boundary: datetime.datetime) -> Mapping[str, DatasetRef] | None:
         """Return the datasets registered after a time by UUID; None if there are too many to list them."""
