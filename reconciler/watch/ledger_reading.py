@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.engine.address_selection import select_addresses
-from reconciler.engine.model import Address
+from reconciler.engine.model import Address, JsonObject
 from reconciler.errors import ApplyError, ObserveError, StateError
 from reconciler.kinds.rucio_dataset import RucioDatasetSpec
 from reconciler.kinds.shared.delivered_files import DeliveredFile, Deliveries, DeliveringKind
 from reconciler.kinds.shared.storage_check import check_refs, sample_size
+from reconciler.kinds.shared.suspects import Suspects
 from reconciler.watch.ledger import FileEntry, Ledger, find_mismatches, make_rows
 from reconciler.watch.ledger_repairs import HereRule, RepairFacts, find_repairs
 
@@ -99,7 +99,7 @@ def read_ledger(session: Session, address: Address, options: LedgerOptions) -> L
     if options.night is not None:
         deliveries = _choose_night(deliveries, options.night)
     here = context.rucio.available(deliveries.datasets, context.rse)
-    checked = _check_storage(context, deliveries, options.verify)
+    checked = _check_storage(context, str(address), deliveries, options.verify)
     entries = [_make_entry(file, here, checked) for file in deliveries.files]
     lacking = {entry.dataset for entry in entries if entry.did and not entry.available}
     registering, replicating = _find_tables(session.state)
@@ -147,16 +147,16 @@ class _Checked:
         return _Checked(-1, self.problems + other.problems, self.known and other.known)
 
 
-def _check_storage(context: Context, deliveries: Deliveries, verify: str) -> dict[Hashable, _Checked]:
-    """Check the files of ingested datasets, by key."""
+def _check_storage(context: Context, address: str, deliveries: Deliveries, verify: str) -> dict[Hashable, _Checked]:
+    """Check the files of ingested datasets, by key; a sample contains those that were wrong in an earlier one."""
     from reconciler.systems.storage import IN_ZIP
 
     ingested = [file.key for file in deliveries.files if file.in_butler]
     if verify == "none" or not ingested:
         return {}
-    count = sample_size(verify)
+    count, suspects = sample_size(verify), Suspects.read(context)
     if count is not None and count < len(ingested):
-        ingested = random.sample(ingested, count)
+        ingested = suspects.choose(ingested, count, lambda key: _name_suspect(address, key) in suspects.known)
     checked: dict[Hashable, _Checked] = {}
     try:
         for batch in deliveries.find_refs(ingested):
@@ -173,7 +173,16 @@ def _check_storage(context: Context, deliveries: Deliveries, verify: str) -> dic
                 checked[key] = one if key not in checked else checked[key].add(one)
     except ApplyError as error:  # workers report every error as ApplyError; here it is a failed observation
         raise ObserveError(f"files on storage could not be checked: {error}", error.hints) from error
+    lost: dict[str, JsonObject] = {
+        _name_suspect(address, key): {} for key, found in checked.items() if found.problems or not found.known
+    }
+    suspects.record((_name_suspect(address, key) for key in checked), lost)
     return checked
+
+
+def _name_suspect(address: str, key: Hashable) -> str:
+    """Return the name under which a file of a ledger is among the suspects; it has no UUID before it is asked for."""
+    return f"{address} {key!r}"
 
 
 def _make_entry(file: DeliveredFile, here: frozenset[tuple[str, str]], checked: Mapping[Hashable, _Checked]) -> FileEntry:

@@ -130,6 +130,21 @@ def test_a_sample_checks_the_given_number_of_files(sqlite_bench: Bench) -> None:
     assert "3 of 3 files checked" in sqlite_bench.diff(state, 2)
 
 
+def test_a_lost_file_that_a_sample_found_is_reported_until_it_is_back(sqlite_bench: Bench) -> None:
+    folder = stars(sqlite_bench.folder)
+    state = catalog(sqlite_bench, str(folder), "sample:1")
+    sqlite_bench.apply_and_check(state)
+    lost = sorted(folder.iterdir())[0]
+    content = lost.read_bytes()
+    lost.unlink()
+    assert any("1 of 1 files checked" in sqlite_bench.run("diff", state).output for _ in range(200))
+    for _ in range(5):
+        assert "1 of 1 files checked" in sqlite_bench.diff(state, 2)
+    lost.write_bytes(content)
+    for _ in range(5):
+        sqlite_bench.diff(state, 0)
+
+
 def test_files_are_checked_by_several_workers(sqlite_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "FILES_PER_CHECK", 3)
     folder = stars(sqlite_bench.folder)

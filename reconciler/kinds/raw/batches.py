@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.engine.model import Condition
 from reconciler.kinds.raw.spec import RawSpec
 from reconciler.kinds.shared.storage_check import check_stored_files, sample_size
+from reconciler.kinds.shared.suspects import Suspects
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
@@ -32,7 +32,8 @@ def _list_batches(context: Context, name: str, spec: RawSpec, total: int) -> Ite
     exposures = sorted(context.butler.data_ids("raw", [name], ["instrument", "exposure"]))
     count, size = sample_size(spec.verify), max(RAWS_PER_BATCH * len(exposures) // max(total, 1), 1)
     if count is not None:
-        exposures = random.sample(exposures, min(count, len(exposures)))
+        suspects = Suspects.read(context)
+        exposures = suspects.choose(exposures, count, suspects.list_exposures().__contains__)
         size = max(len(exposures), 1)
     yield from list_raws(context, name, exposures, size)
 

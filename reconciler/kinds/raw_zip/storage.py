@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from reconciler.kinds.raw_zip.ingested import IngestedNights
 from reconciler.kinds.raw_zip.spec import RawZipSpec
 from reconciler.kinds.shared.nights import Nights
 from reconciler.kinds.shared.storage_check import check_stored_files, sample_size
+from reconciler.kinds.shared.suspects import Suspects
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.repository import DatasetRef
@@ -27,8 +27,11 @@ def check_storage(context: Context, name: str, spec: RawZipSpec, nights: Nights)
     by_exposure: dict[int, list[DatasetRef]] = defaultdict(list)
     for ref in datasets.values():
         by_exposure[int(ref.dataId["exposure"])].append(ref)
-    count = sample_size(spec.verify)
-    exposures = sorted(by_exposure) if count is None else random.sample(sorted(by_exposure), min(count, len(by_exposure)))
+    count, exposures = sample_size(spec.verify), sorted(by_exposure)
+    if count is not None:
+        suspects = Suspects.read(context)
+        suspected = suspects.list_exposures()
+        exposures = suspects.choose(exposures, count, lambda exposure: (spec.instrument, exposure) in suspected)
     total = sum(len(by_exposure[exposure]) for exposure in exposures)
     batches = _pack([by_exposure[exposure] for exposure in exposures])
     return check_stored_files(context, spec.verify, batches, total, spec.delivered_by, sampled=True)

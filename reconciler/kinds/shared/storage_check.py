@@ -5,7 +5,6 @@ Missing files are reported and never restored: only a person knows whether a fil
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from pydantic import Field
 from reconciler.engine.model import Condition, DifferenceKind, JsonObject
 from reconciler.errors import ApplyError, ObserveError
 from reconciler.kinds.shared.delivery import query_checksums
+from reconciler.kinds.shared.suspects import Suspects
 
 if TYPE_CHECKING:
     from reconciler.systems.butler.datasets import StoredFile
@@ -57,7 +57,7 @@ def check_stored_files(
     context : `reconciler.systems.context.Context`
         The live systems and the workers.
     verify : `str`
-        ``all``, or ``sample:N`` or ``checksum:N`` for N random datasets of the first batch.
+        ``all``, or ``sample:N`` or ``checksum:N`` for N random datasets of the first batch, suspects first.
     batches : iterable of sequence of `lsst.daf.butler.DatasetRef`
         The datasets, as many at a time as memory allows; only problems are kept.
     total : `int`
@@ -76,17 +76,18 @@ def check_stored_files(
     """
     patterns = delivered_by if verify.startswith("checksum") else None
     count = sample_size(verify)
+    suspects = Suspects.read(context)
     if count is not None and not sampled:
-        first = next(iter(batches), ())
-        batches = [random.sample(first, min(count, len(first)))]
+        batches = [suspects.choose(next(iter(batches), ()), count, lambda ref: str(ref.id) in suspects.known)]
         total = len(batches[0])
     problems: list[dict[str, Any]] = []
     checked = 0
     try:
         for batch in batches:
-            found, files = _check_batch(context, batch, checked, total, patterns)
+            found, files, wrong = _check_batch(context, batch, checked, total, patterns)
             problems += found
             checked += files
+            suspects.record((str(ref.id) for ref in batch), wrong)
     except ApplyError as error:  # workers report every error as ApplyError; here it is a failed observation
         raise ObserveError(f"files on storage could not be checked: {error}", error.hints) from error
     return tuple(_describe_problems(problems, checked, "recorded size" if patterns is None else "recorded size or checksum"))
@@ -108,15 +109,20 @@ def _describe_problems(problems: Sequence[JsonObject], checked: int, record: str
 
 def _check_batch(
     context: Context, refs: Sequence[DatasetRef], before: int, total: int, patterns: Sequence[str] | None
-) -> tuple[list[dict[str, Any]], int]:
-    """Return the problems and the number of files checked, and report progress after each chunk."""
+) -> tuple[list[dict[str, Any]], int, dict[str, JsonObject]]:
+    """Return the problems, the number of files checked, and the data IDs of wrong datasets; report progress after each chunk."""
+    from reconciler.systems.storage import NO_RECORDED_CHECKSUM, NO_STORED_CHECKSUM
+
     checked = check_refs(context, refs, before, total, patterns)
     by_id = {str(ref.id): ref for ref in refs}
     problems: list[dict[str, Any]] = [
         {**ref.dataId.required, "uri": "", "problem": "unknown to the datastore"} for ref in checked.unknown
     ]
     problems += [{**by_id[found.id].dataId.required, "uri": found.uri, "problem": found.problem} for found in checked.problems]
-    return problems, len(checked.files) + len(checked.unknown)
+    comparable = [found for found in checked.problems if found.problem not in (NO_RECORDED_CHECKSUM, NO_STORED_CHECKSUM)]
+    wrong = {found.id for found in comparable} | {str(ref.id) for ref in checked.unknown}
+    data_ids: dict[str, JsonObject] = {dataset_id: dict(by_id[dataset_id].dataId.required) for dataset_id in wrong}
+    return problems, len(checked.files) + len(checked.unknown), data_ids
 
 
 def _split_between_zips(files: Sequence[StoredFile], most: int) -> Iterator[list[StoredFile]]:
