@@ -123,7 +123,7 @@ def drift(
             echo(f"{item.state.stem} is skipped: {item.reason}", err=True)
         else:
             codes |= {item.exit_code, item.verdict.exit_code}
-            for problem in (*item.problems, *item.check.ledger_errors):
+            for problem in item.problems:
                 _complain(problem)
             measures.reports.append(item)
             pages.add(item)

@@ -170,8 +170,6 @@ class CheckResult:
         Size of the files that Rucio hasn't delivered, as far as it is known; `None` if it was not asked for.
     ledgers : `tuple` [`Ledger`, ...]
         Those that were asked for.
-    ledger_errors : `tuple` [`str`, ...]
-        Why others could not be made.
     collections : `tuple` [`CheckedCollection`, ...]
         Collections that the state defines or fills.
     """
@@ -194,5 +192,4 @@ class CheckResult:
     rules: Mapping[str, int] = field(default_factory=dict)
     waiting_bytes: int | None = None
     ledgers: tuple[Ledger, ...] = ()
-    ledger_errors: tuple[str, ...] = ()
     collections: tuple[CheckedCollection, ...] = ()

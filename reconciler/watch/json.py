@@ -36,7 +36,7 @@ def report_as_json(report: StateReport) -> dict[str, Any]:
         "deep": check.deep,
         "changed": report.changed,
         "error": check.error or None,
-        "problems": [*report.problems, *check.ledger_errors],
+        "problems": list(report.problems),
         "differences": [
             {
                 **to_plain(finding.difference),

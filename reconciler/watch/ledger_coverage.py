@@ -1,7 +1,8 @@
-"""What a ledger disagrees about and no difference of its resource covers, so that it can't be reported as in sync. Pure.
+"""What a ledger adds to the differences of its resource, so that nothing of it can be reported as in sync. Pure.
 
 A check compares what a state desires with Rucio and the Butler. A ledger also checks a sample of the files on storage, and
-whether Rucio still has a replica here of what was ingested.
+whether Rucio still has a replica here of what was ingested. What it disagrees about and no other difference covers is one, and so
+is a ledger that could not be made.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from reconciler.errors import ReconcileError
 from reconciler.report.formatting import plural
 from reconciler.watch.check_result import UNKNOWN_KIND, FoundDifference
 from reconciler.watch.ledger import Ledger, Problem
@@ -77,6 +79,28 @@ def find_uncovered(ledger: Ledger, differences: Iterable[FoundDifference], line:
         line=line,
         commands=tuple(commands),
     )
+
+
+def describe_failure(
+    address: str, error: ReconcileError, differences: Iterable[FoundDifference], line: int = 0
+) -> FoundDifference | None:
+    """Return a difference for a ledger that could not be made; None if its resource could not be checked either.
+
+    Parameters
+    ----------
+    address : `str`
+        The resource.
+    error : `ReconcileError`
+        Why it could not be made.
+    differences : iterable of `FoundDifference`
+        All differences of the state.
+    line : `int`
+        Line of the table in the state file.
+    """
+    if any(difference.address == address and difference.kind == UNKNOWN_KIND for difference in differences):
+        return None
+    text = f"{LEDGER_FIELD}: could not be made: {'; '.join(error.problems)}"
+    return FoundDifference(address, UNKNOWN_KIND, LEDGER_FIELD, text, "", line=line, hints=error.hints)
 
 
 def _is_covered(problem: Problem, count: int, differences: Sequence[FoundDifference]) -> bool:

@@ -25,7 +25,7 @@ from reconciler.watch.check_result import UNKNOWN_KIND, CheckedCollection, Check
 from reconciler.watch.digests import TableDigests
 from reconciler.watch.found_differences import find_differences, list_own_differences
 from reconciler.watch.last_applies import read_last_applies
-from reconciler.watch.ledger_coverage import LEDGER_FIELD, find_uncovered
+from reconciler.watch.ledger_coverage import LEDGER_FIELD, describe_failure, find_uncovered
 
 if TYPE_CHECKING:
     from reconciler.session import Session
@@ -137,9 +137,10 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
     differing = {difference.address for difference in differences}
     place = (state.digest, session.butler_name, session.rucio_name)
     applied = read_last_applies(options.journal, place, differing, len(state.resources)) if differing else {}
-    ledgers, ledger_errors = _read_ledgers(session) if options.ledger else ((), ())
+    ledgers, failures = _read_ledgers(session) if options.ledger else ((), {})
     lines = {str(address): line for address, line in state.lines.items()}
     uncovered = (find_uncovered(ledger, differences, lines.get(ledger.address, 0)) for ledger in ledgers)
+    unmade = (describe_failure(name, error, differences, lines.get(name, 0)) for name, error in failures.items())
     return CheckResult(
         state=str(state.path),
         name=state.name,
@@ -149,7 +150,7 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
         resources=tuple(
             _describe_resource(session, plan, entry, digests) for entry in plan.entries if entry.observed is not None
         ),
-        differences=(*differences, *(found for found in uncovered if found is not None)),
+        differences=(*differences, *(found for found in (*uncovered, *unmade) if found is not None)),
         deep=deep,
         digest=state.digest,
         in_sync_by_journal=applied,
@@ -159,22 +160,22 @@ def _describe(session: Session, plan: Plan, options: CheckOptions, *, repository
         rules=_count_rules(plan),
         waiting_bytes=_measure_awaited(session, plan) if options.measure else None,
         ledgers=ledgers,
-        ledger_errors=ledger_errors,
         collections=tuple(_list_collections(session)),
     )
 
 
-def _read_ledgers(session: Session) -> tuple[tuple[Ledger, ...], tuple[str, ...]]:
-    """Return the ledgers of all resources that Rucio delivers, and why others could not be made."""
+def _read_ledgers(session: Session) -> tuple[tuple[Ledger, ...], dict[str, ReconcileError]]:
+    """Return the ledgers of all resources that Rucio delivers, and by address why others could not be made."""
     from reconciler.watch.ledger_reading import LedgerOptions, find_delivered, read_ledger
 
-    ledgers, errors = [], []
+    ledgers: list[Ledger] = []
+    failures: dict[str, ReconcileError] = {}
     for address in find_delivered(session.state):
         try:
             ledgers.append(read_ledger(session, address, LedgerOptions()))
         except ReconcileError as error:
-            errors += [f"the ledger of {address} could not be made: {problem}" for problem in error.problems]
-    return tuple(ledgers), tuple(errors)
+            failures[str(address)] = error
+    return tuple(ledgers), failures
 
 
 def _count_rules(plan: Plan) -> dict[str, int]:

@@ -210,8 +210,8 @@ class StateReport:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the verdict, but 1 if there are problems, or a ledger that could not be made."""
-        return 1 if self.problems or self.check.ledger_errors else self.verdict.exit_code
+        """The exit code of the verdict, but 1 if there are problems."""
+        return 1 if self.problems else self.verdict.exit_code
 
     @property
     def changed(self) -> bool:

@@ -118,7 +118,7 @@ def _list_unknown(findings: Sequence[Finding]) -> Iterator[Line]:
         times = f", {max(finding.times_seen for finding in group)} times in a row" if group[0].times_seen > 1 else ""
         addresses = [finding.difference.address for finding in group if finding.difference.address]
         names = f"{addresses[0]}: " if len(addresses) == 1 else ""
-        count = f" ({plural(len(addresses), 'resource')} unknown{times})" if addresses else times
+        count = f" ({plural(len(addresses), group[0].difference.field or 'resource')} unknown{times})" if addresses else times
         yield Line(f"  ? {names}{reason}{count}", "red")
         yield from (Line(f"      {hint}", "red") for hint in group[0].difference.hints)
 

@@ -312,17 +312,38 @@ def test_drift_counts_the_ledger_and_what_is_waited_for_in_its_metrics(
     assert found["reconcile_state_rules REPLICATING"] + found["reconcile_state_rules STUCK"] == 1
 
 
-def test_a_ledger_that_cannot_be_made_is_reported_and_the_drift_check_is_done(
-    bench: Bench, products: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_ledger_that_cannot_be_made_is_unknown_everywhere_and_the_drift_check_is_done(
+    bench: Bench, products: Path, client: Any, world: World, fresh_scope: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from test_drift import metrics
+
     def fail(*arguments: Any) -> None:
         raise ObserveError("the storage does not answer")
 
+    last = {"scope": fresh_scope, "name": "products/bias_5.fits", "bytes": 4, "adler32": "00000001"}
+    client.add_replicas(IN2P3, [last])
+    bench.apply(products)
+    file, pages = bench.folder / "reconcile.prom", bench.folder / "html"
+    words = ("drift", products, "--history", bench.folder / "history.sqlite", "--ledger")
+    assert "is in sync" in bench.run(*words, "-v", "--metrics", file, expect=0).output
+    success = "reconcile_state_last_success_timestamp_seconds"
+    before = metrics(file)[success]
     monkeypatch.setattr("reconciler.watch.ledger_reading.check_refs", fail)
-    bench.apply(products, 2)
-    output = bench.run("drift", products, "--ledger", "-v", expect=1).output
-    assert "error: the ledger of import.bias could not be made: the storage does not answer" in output
-    assert "test has drift: 1 unapplied, 1 waiting" in output, "the check is done and reported"
+    reason = "ledger: could not be made: the storage does not answer"
+    output = bench.run(*words, "--metrics", file, "--html", pages, expect=1).output
+    assert output.count("the storage does not answer") == 1
+    assert f"  ? import.bias: {reason} (1 ledger unknown)" in output
+    assert "test could not be checked completely: 1 unknown" in output, "the check is done and reported"
+    assert metrics(file)[success] == pytest.approx(before, abs=0.01, rel=0), "the history has milliseconds"
+    (page,) = pages.glob("test-*.html")
+    assert page.read_text().count(reason) == 1
+    assert "Nothing differs" not in page.read_text()
+    assert "1 unknown" in bench.run("status", "--history", bench.folder / "history.sqlite", expect=1).output
+    document = json.loads(bench.run(*words, "--format", "json", expect=1).output)
+    jsonschema.validate(document, drift_schema())
+    (report,) = document["states"]
+    assert (report["verdict"], report["problems"]) == ("unknown", [])
+    assert [(found["kind"], found["field"], found["text"]) for found in report["differences"]] == [("unknown", "ledger", reason)]
 
 
 def test_a_mismatch_that_no_difference_covers_is_drift(comcam: Bench, raws: Path, world: World, fresh_scope: str) -> None:
