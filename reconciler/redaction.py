@@ -74,9 +74,9 @@ def redact(text: str) -> str:
 
 
 def redact_json(value: Any) -> Any:
-    """Return a JSON value with the credentials in its strings replaced."""
+    """Return a JSON value with the credentials in its strings replaced, those of its keys included."""
     if isinstance(value, Mapping):
-        return {key: redact_json(inner) for key, inner in value.items()}
+        return {redact(key) if isinstance(key, str) else key: redact_json(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [redact_json(inner) for inner in value]
     return redact(value) if isinstance(value, str) else value

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from reconciler.cli.console import echo, echo_document, print_json, show
+from reconciler.cli.console import echo, echo_document, echo_json, print_json, show
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine.listener import Listener
 from reconciler.engine.plan import Plan
@@ -164,21 +164,21 @@ class EventOutput(ApplyOutput):
     def show_plan(self, session: Session, plan: Plan, *, known: bool = False) -> None:
         """Print the plan as an event."""
         made = report_diff(plan, session.butler_name, session.rucio_name, session.elapsed)
-        echo(format_event(PlanEvent(report=made)))
+        echo_json(format_event(PlanEvent(report=made)))
 
     @contextmanager
     def progress(self) -> Iterator[Listener]:
         """Print the events of the run."""
-        yield EventListener(lambda event: echo(format_event(event)))
+        yield EventListener(lambda event: echo_json(format_event(event)))
 
     def show_run(self, run: RunReport, result: ApplyResult | None) -> None:
         """Print the event that ends a run."""
-        echo(format_event(summary_event(run)))
+        echo_json(format_event(summary_event(run)))
 
     def end(self, runs: list[RunReport], exit_code: int, error: ReconcileError | None = None) -> None:
         """Print the event of an error."""
         if error is not None:
-            echo(format_event(error_event(error, exit_code)))
+            echo_json(format_event(error_event(error, exit_code)))
 
 
 def make_output(output_format: str, *, ask: bool, quiet: bool) -> ApplyOutput:

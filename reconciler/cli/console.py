@@ -37,14 +37,24 @@ class _Live:
 
 
 def echo(text: str = "", *, err: bool = False) -> None:
-    """Print one line, without credentials and without characters that a terminal would obey; every output goes through here."""
+    """Print one line, without credentials and without characters that a terminal would obey."""
     _print(escape(redact(text)), err=err)
 
 
 def echo_document(text: str) -> None:
-    """Print a document of several lines, such as JSON."""
+    """Print a document of several lines."""
     for line in text.split("\n"):
         echo(line)
+
+
+def echo_json(text: str) -> None:
+    """Print a document or a line of `reconciler.report.json_text`, whose strings are safe to print.
+
+    Its lines are not redacted once more: a key and its value, or two strings of a line, may together resemble a credential, and
+    the mask would break the JSON.
+    """
+    for line in text.split("\n"):
+        _print(line)
 
 
 def show(lines: Iterable[Line], *, err: bool = False) -> None:
@@ -116,10 +126,9 @@ def choose_colour(option: str = "auto") -> bool | None:
 
 def print_json(document: BaseModel) -> None:
     """Print a document as indented JSON."""
-    from reconciler.report.json import format_json
+    from reconciler.report.json_text import format_json
 
-    for line in format_json(document.model_dump(mode="json")).split("\n"):
-        echo(line)
+    echo_json(format_json(document.model_dump(mode="json")))
 
 
 def report_once() -> None:
@@ -203,7 +212,7 @@ def _print_json_error(error: ReconcileError, code: int) -> None:
     else:
         from reconciler.report.events import error_event, format_event
 
-        echo(format_event(error_event(error, code)))
+        echo_json(format_event(error_event(error, code)))
 
 
 def exit_code(error: ReconcileError) -> int:

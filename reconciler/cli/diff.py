@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.arguments import check_combination, find_state_files, merge_variables
-from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, show, worst_code
+from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, echo_document, echo_json, handle_errors, show, worst_code
 from reconciler.cli.options import bulk_options, format_option, quiet_option, selection_options, state_arguments, summary_option
 from reconciler.cli.summary_file import append_summary
 from reconciler.errors import ReconcileError, StateError
@@ -150,13 +150,17 @@ class _Output:
         if self.reports:
             from reconciler.report.formats import render
 
-            _print(render(self.output_format, self.reports))
+            rendered = render(self.output_format, self.reports)
+            if self.output_format in ("json", "jsonl"):
+                echo_json(rendered)
+            else:
+                echo_document(rendered)
         if self.plans:
             from reconciler.report.markdown import format_markdown
 
             text = format_markdown(self.plans)
             if self.output_format == "markdown":
-                _print(text)
+                echo_document(text)
             if self.summary is not None:
                 append_summary(self.summary, text)
 
@@ -179,8 +183,3 @@ def _find_refusal(session: Session, plan: Plan) -> ReconcileError | None:
     from reconciler.execution import find_refusal
 
     return find_refusal(plan, session.context)
-
-
-def _print(text: str) -> None:
-    for line in text.split("\n"):
-        echo(line)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.arguments import merge_variables
-from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
+from reconciler.cli.console import ERROR, IN_SYNC, echo_json, handle_errors, show
 from reconciler.cli.options import diagnosis_options, state_arguments
 from reconciler.errors import ReconcileError
 
@@ -43,10 +43,10 @@ def doctor(
         groups.append(CheckGroup(state=str(path), checks=list(_check_state(path, variables))))
     problems = [check for group in groups for check in group.checks if not check.ok]
     if output_format == "json":
-        from reconciler.report.json import format_json
+        from reconciler.report.json_text import format_json
 
         report = DoctorReport(healthy=not problems, groups=groups)
-        echo_document(format_json(report.model_dump(mode="json")))
+        echo_json(format_json(report.model_dump(mode="json")))
     else:
         from reconciler.report.formatting import Line, plural
 

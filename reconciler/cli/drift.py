@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.arguments import find_state_files, merge_variables
-from reconciler.cli.console import echo, echo_document, handle_errors, show
+from reconciler.cli.console import echo, echo_document, echo_json, handle_errors, show
 from reconciler.cli.options import format_option, history_option, journal_option, quiet_option, state_arguments, summary_option
 from reconciler.cli.parameter_types import Duration
 from reconciler.cli.summary_file import append_summary
@@ -150,7 +150,9 @@ class _Output:
 
         self.reports.append(report)
         if self.output_format == "jsonl":
-            self._print_json([report])
+            from reconciler.report.json_text import format_jsonl
+
+            echo_json(format_jsonl(_make_document([report])))
         elif self.output_format == "text" and self.quiet:
             show([describe_state_quietly(report)])
         elif self.output_format == "text" and (self.verbose or report.changed):
@@ -159,7 +161,9 @@ class _Output:
     def finish(self, summary: Path | None) -> None:
         """Print what is printed of all states together, and append the summary to a file."""
         if self.output_format == "json":
-            self._print_json(self.reports, indent=2)
+            from reconciler.report.json_text import format_json
+
+            echo_json(format_json(_make_document(self.reports)))
         if self.output_format == "markdown" or summary is not None:
             from reconciler.watch.markdown import format_summary
 
@@ -169,12 +173,11 @@ class _Output:
             if summary is not None:
                 append_summary(summary, text)
 
-    def _print_json(self, reports: Sequence[StateReport], indent: int | None = None) -> None:
-        from pydantic_core import to_json
 
-        from reconciler.watch.json import as_document, report_as_json
+def _make_document(reports: Sequence[StateReport]) -> dict[str, Any]:
+    from reconciler.watch.json import as_document, report_as_json
 
-        click.echo(to_json(as_document("states", map(report_as_json, reports)), indent=indent))
+    return as_document("states", map(report_as_json, reports))
 
 
 class _Pages:

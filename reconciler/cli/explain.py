@@ -11,7 +11,7 @@ import click
 
 from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.completers import complete_addresses
-from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, show
+from reconciler.cli.console import ERROR, IN_SYNC, echo_json, handle_errors, show
 from reconciler.cli.options import diagnosis_options, variable_options
 from reconciler.cli.resource_arguments import is_state_file
 from reconciler.errors import ObserveError, StateError
@@ -64,9 +64,9 @@ def explain(
         facts = _gather_facts(session, plan, address, history, journal)
     report = make_report(plan, address, facts)
     if output_format == "json":
-        from reconciler.report.json import format_json
+        from reconciler.report.json_text import format_json
 
-        echo_document(format_json(report.model_dump(mode="json")))
+        echo_json(format_json(report.model_dump(mode="json")))
     else:
         show(format_explanation(report, plan, datetime.datetime.now(datetime.UTC)))
     return ERROR if report.status is EntryStatus.UNKNOWN else IN_SYNC

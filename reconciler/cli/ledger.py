@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.arguments import merge_variables
-from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, handle_errors, print_error, show, worst_code
+from reconciler.cli.console import DIFFERENCES, ERROR, IN_SYNC, echo, echo_json, handle_errors, print_error, show, worst_code
 from reconciler.cli.options import format_option, variable_options
 from reconciler.cli.parameter_types import Night, VerifyOption
 from reconciler.errors import ReconcileError, StateError
@@ -84,14 +84,9 @@ def _print(ledgers: list[Ledger], output_format: str, *, all_rows: bool) -> None
     from reconciler.watch.ledger_text import ledgers_as_csv, report_ledger
 
     if output_format == "json":
-        from pydantic_core import to_json
+        from reconciler.report.json_text import format_json
 
-        from reconciler.printable import escape_json
-        from reconciler.redaction import redact_json
-
-        documents = redact_json(as_document("ledgers", map(ledger_as_json, ledgers)))
-        for line in escape_json(to_json(documents, indent=2).decode()).split("\n"):
-            echo(line)
+        echo_json(format_json(as_document("ledgers", map(ledger_as_json, ledgers))))
     elif output_format == "csv":
         for line in ledgers_as_csv(ledgers).splitlines():
             echo(line)

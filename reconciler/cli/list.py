@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli.arguments import find_state_files, merge_variables
 from reconciler.cli.completers import complete_globs_and_files
-from reconciler.cli.console import ERROR, IN_SYNC, echo_document, handle_errors, print_error, show
+from reconciler.cli.console import ERROR, IN_SYNC, echo_json, handle_errors, print_error, show
 from reconciler.cli.options import format_option, variable_options
 from reconciler.cli.resource_arguments import split_arguments
 from reconciler.errors import StateError
@@ -49,9 +49,9 @@ def list_resources(
         listed.append(list_state(loaded, chosen, statuses))
     report = ListReport(states=listed)
     if output_format == "json":
-        from reconciler.report.json import format_json
+        from reconciler.report.json_text import format_json
 
-        echo_document(format_json(report.model_dump(mode="json")))
+        echo_json(format_json(report.model_dump(mode="json")))
     else:
         show(format_list(report))
     for error in errors.values():

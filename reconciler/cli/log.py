@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from reconciler.cli.completers import complete_globs
-from reconciler.cli.console import IN_SYNC, echo_document, handle_errors, show
+from reconciler.cli.console import IN_SYNC, echo_json, handle_errors, show
 from reconciler.cli.options import format_option, journal_option
 from reconciler.cli.parameter_types import Moment
 from reconciler.errors import StateError
@@ -65,9 +65,9 @@ def log(
         report.runs = runs[:number] if number else runs
         report.more = len(runs) - len(report.runs)
     if output_format == "json":
-        from reconciler.report.json import format_json
+        from reconciler.report.json_text import format_json
 
-        echo_document(format_json(report.model_dump(mode="json")))
+        echo_json(format_json(report.model_dump(mode="json")))
     else:
         show(format_actions(report.actions, report.more) if report.actions else format_runs(report.runs, report.more))
     return IN_SYNC

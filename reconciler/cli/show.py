@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.console import IN_SYNC, echo_document, handle_errors, show
+from reconciler.cli.console import IN_SYNC, echo_document, echo_json, handle_errors, show
 from reconciler.cli.options import format_option
 
 
@@ -25,9 +25,9 @@ def show_plan(plan: Path, output_format: str) -> int:
     saved = load_plan(plan)
     unchanged = _find_whether_unchanged(Path(saved.state), saved.variables, saved.digest)
     if output_format == "json":
-        from reconciler.report.json import format_json
+        from reconciler.report.json_text import format_json
 
-        echo_document(format_json(report_saved_plan(saved, plan, state_unchanged=unchanged).model_dump(mode="json")))
+        echo_json(format_json(report_saved_plan(saved, plan, state_unchanged=unchanged).model_dump(mode="json")))
     elif output_format == "markdown":
         from reconciler.report.saved_plan import format_saved_markdown
 

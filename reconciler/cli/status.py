@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.console import handle_errors, show
+from reconciler.cli.console import echo_json, handle_errors, show
 from reconciler.cli.options import format_option, history_option
 from reconciler.cli.parameter_types import Duration
 
@@ -34,11 +34,10 @@ def status(state: tuple[Path, ...], history: str | None, max_age: float | None, 
     if not latest:
         raise HistoryError(f"the history {location} has no check yet", ("run reconcile drift",))
     if output_format == "json":
-        import json
-
+        from reconciler.report.json_text import format_json
         from reconciler.watch.json import as_document, latest_as_json
 
-        click.echo(json.dumps(as_document("states", map(latest_as_json, latest)), indent=2, ensure_ascii=False))
+        echo_json(format_json(as_document("states", map(latest_as_json, latest))))
     else:
         from reconciler.watch.text import report_latest
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from reconciler.engine.listener import Listener
 from reconciler.engine.model import Action, Made, Outcome, Status
 from reconciler.errors import ReconcileError
-from reconciler.report.json import FORMAT, DiffReport, ErrorReport, format_jsonl, make_document, make_error_document, make_schema
+from reconciler.report.json import FORMAT, DiffReport, ErrorReport, make_document, make_error_document, make_schema
+from reconciler.report.json_text import format_jsonl
 from reconciler.report.run import OutcomeReport, RunReport, report_outcome
 from reconciler.report.summary import PlanSummary
 from reconciler.run_info import timestamp

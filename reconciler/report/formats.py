@@ -8,7 +8,8 @@ from typing import Protocol
 from reconciler.engine.plugins import Plugin, find_plugins
 from reconciler.errors import ReconcileError
 from reconciler.report.events import diff_events, format_event
-from reconciler.report.json import DiffReport, format_json, make_document
+from reconciler.report.json import DiffReport, make_document
+from reconciler.report.json_text import format_json
 
 GROUP = "rubin_reconciler.formats"
 BUILT_IN = ("text", "json", "jsonl", "markdown", "shell")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -11,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from reconciler.engine.model import Action, Comparison, Difference, DifferenceKind
 from reconciler.engine.plan import Entry, Plan
 from reconciler.errors import ReconcileError
-from reconciler.printable import escape_json
-from reconciler.redaction import redact_json
 from reconciler.report.summary import PlanSummary, add, summarize
 from reconciler.systems.stats import Stats
 from reconciler.version import __version__
@@ -134,16 +131,6 @@ class ErrorDocument(BaseModel):
     format: Literal[1] = FORMAT
     exit_code: int
     errors: list[ErrorReport]
-
-
-def format_json(value: Any) -> str:
-    """Format JSON, indented, without credentials and without unprintable characters."""
-    return escape_json(json.dumps(redact_json(value), indent=2, ensure_ascii=False))
-
-
-def format_jsonl(value: Any) -> str:
-    """Format JSON as one line, without credentials and without unprintable characters."""
-    return escape_json(json.dumps(redact_json(value), ensure_ascii=False))
 
 
 def make_document(reports: Sequence[DiffReport]) -> DiffDocument:

@@ -174,3 +174,12 @@ def test_doctor_reports_a_history_in_a_folder_without_permission(tmp_path: Path,
     forbid_access(monkeypatch, path)
     output = CliRunner().invoke(main, ["doctor", "--history", str(path), str(tmp_path / "none.toml")]).output
     assert f"the history {path} can't be read: Permission denied" in " ".join(output.split())
+
+
+def test_the_json_of_a_status_has_no_credential_and_no_control_character(history: History, location: HistoryLocation) -> None:
+    record(history, check(difference(text="see https://bob:hunter2secret@wiki.example.org \x9b2J\u202e\x7f")), 0)
+    output = CliRunner().invoke(main, ["status", "--history", str(location.file), "--format", "json"]).output
+    assert "hunter2secret" not in output
+    assert not set("\x9b\u202e\x7f") & set(output)
+    (state,) = json.loads(output)["states"]
+    assert state["differences"][0]["text"] == "see https://***@wiki.example.org \x9b2J\u202e\x7f"

@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from fakes import FakeAction, FakeContext, FakeKind, FakeSpec, Thing, make_plan, make_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from watch_data import check, difference, night
 
 from reconciler.cli import console
+from reconciler.cli.drift import _Output
 from reconciler.cli.progress import ConsoleProgress
 from reconciler.engine.commands import REPO, Command, Comment, Variable
 from reconciler.engine.executor import Executor
@@ -41,10 +43,15 @@ from reconciler.kinds.tagged import KIND as TAGGED
 from reconciler.kinds.tagged.kind import AssociateMembers
 from reconciler.kinds.tagged.spec import TaggedSpec
 from reconciler.report import apply_summary, text
+from reconciler.report.explanation import UnprovidedNeed
 from reconciler.report.formatting import Line
 from reconciler.report.journal import collect_actions, collect_runs, format_actions, format_runs
-from reconciler.report.json import format_json, report_diff
+from reconciler.report.json import report_diff
+from reconciler.report.json_text import format_json
 from reconciler.report.shell import format_command, script
+from reconciler.watch.acknowledgements import Acknowledgements
+from reconciler.watch.check_result import CheckResult
+from reconciler.watch.evaluation import Memory, evaluate
 
 CONTROLS = [
     "\n",
@@ -68,6 +75,7 @@ NAMES = st.lists(st.sampled_from(PIECES), min_size=1, max_size=5).map("".join) |
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8
 )
 STUB = '#!/bin/sh\nprintf "%s\\0" "$#" "${0##*/}" "$@" >>"$CALLS"\n'
+NO_ACKS = Acknowledgements(Path("a"))
 PROGRAMS = ("butler", "rucio", "python", "rucio-register", "touch", "id")
 
 
@@ -138,6 +146,48 @@ def test_a_json_report_keeps_the_names_and_has_no_control_character_but_newline(
     assert_printable(document)
     found = {resource["address"] for resource in json.loads(document)["resources"]}
     assert found == {str(Address("box", name)) for name in names}
+
+
+def print_check(output_format: str, found: CheckResult) -> str:
+    """Return what ``drift`` prints of one check."""
+
+    def run() -> None:
+        output = _Output(output_format, quiet=False, verbose=True)
+        output.add(evaluate(found, Memory(), NO_ACKS, night(0)))
+        output.finish(None)
+
+    return capture(run)
+
+
+@pytest.mark.parametrize("output_format", ["json", "jsonl"])
+@given(NAMES)
+def test_the_json_of_a_check_keeps_the_names_and_has_no_control_character_but_newline(output_format: str, name: str) -> None:
+    output = print_check(output_format, check(difference(text=f"doc: {name}", members=({"path": name},))))
+    assert_printable(output)
+    (report,) = json.loads(output)["states"]
+    assert report["differences"][0]["text"] == f"doc: {name}"
+    assert output.count("\n") == 1 or output_format == "json"
+
+
+@pytest.mark.parametrize("output_format", ["json", "jsonl"])
+def test_the_json_of_a_check_has_no_credential(output_format: str) -> None:
+    link = "see https://bob:hunter2secret@wiki.example.org/x"
+    output = print_check(
+        output_format, check(difference(text=link, members=({"doc": link, link: 1},), commands=(link,), hints=(link,)))
+    )
+    assert "hunter2secret" not in output
+    assert json.loads(output)["states"][0]["differences"][0]["text"] == "see https://***@wiki.example.org/x"
+
+
+def test_a_line_of_json_stays_json_where_two_strings_together_resemble_a_credential() -> None:
+    output = print_check("jsonl", check(repository="postgresql://db.example.org:5432/main", error="ask bob@example.org"))
+    (report,) = json.loads(output)["states"]
+    assert (report["repository"], report["error"]) == ("postgresql://db.example.org:5432/main", "ask bob@example.org")
+
+
+def test_a_document_stays_json_where_a_key_resembles_the_name_of_a_credential() -> None:
+    need = UnprovidedNeed(token="collection:u/run", text="the collection u/run", exists=True)
+    assert json.loads(capture(lambda: console.print_json(need)))["token"] == "collection:u/run"
 
 
 @given(st.lists(NAMES, min_size=1, max_size=5))
