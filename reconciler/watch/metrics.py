@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.errors import ReconcileError
+from reconciler.printable import escape
 from reconciler.redaction import redact
 from reconciler.version import __version__
 from reconciler.watch.ledger import Ledger, Problem
@@ -142,8 +143,13 @@ class _Collector:
             if values:
                 family = GaugeMetricFamily(name, text, labels=labels)
                 for key in sorted(values):
-                    family.add_metric([redact(value) for value in key], values[key])
+                    family.add_metric([_show(value) for value in key], values[key])
                 yield family
+
+
+def _show(label: str) -> str:
+    """Return a label without credentials and unprintable characters; prometheus_client itself escapes newlines."""
+    return "\n".join(map(escape, redact(label).split("\n")))
 
 
 def _read_samples(path: Path, states: Collection[str]) -> Iterator[Sample]:
@@ -152,11 +158,12 @@ def _read_samples(path: Path, states: Collection[str]) -> Iterator[Sample]:
 
     if not states:
         return
+    shown = set(map(_show, states))
     with contextlib.suppress(OSError, ValueError):
         for family in text_string_to_metric_families(path.read_text()):
             _, names = METRICS.get(family.name, ("", ()))
             for found in family.samples:
-                if found.labels.get("state") in states and set(found.labels) == set(names):
+                if found.labels.get("state") in shown and set(found.labels) == set(names):
                     yield Sample(family.name, tuple(found.labels[name] for name in names), found.value)
 
 

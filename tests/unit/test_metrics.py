@@ -170,6 +170,16 @@ def test_labels_of_any_text_are_read_back_and_contain_no_password(tmp_path: Path
     assert "hush-a-secret" not in (tmp_path / "a.prom").read_text()
 
 
+def test_labels_have_no_control_character_and_a_state_with_one_keeps_its_values(tmp_path: Path) -> None:
+    path, state = tmp_path / "a.prom", "/states/\x1b[2J\u202e\x7f\udcff https://bob:hunter2@wiki/x.toml"
+    write(path, report(check(state=state, statements=12)))
+    for samples in (read(path), write(path, skipped=(state,))):
+        shown = r"/states/\x1b[2J\u202e\x7f\udcff https://***@wiki/x.toml"
+        assert value(samples, "reconcile_state_check_sql_statements", state=shown) == 12
+    assert path.read_text().replace("\n", "").isprintable()
+    assert promtool("check", "metrics", text=path.read_text()) == ""
+
+
 def test_a_folder_that_is_not_there_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(
         MetricsError, match=r"^--metrics .*/none/a\.prom: there is no folder .*/none, so no metrics were written$"
