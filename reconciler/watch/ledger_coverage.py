@@ -12,34 +12,35 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from reconciler.errors import ReconcileError
+from reconciler.kinds.shared.data_id_check import FIELD as UNRESOLVABLE_FIELD
+from reconciler.kinds.shared.storage_check import UNKNOWN_TO_DATASTORE
 from reconciler.report.formatting import plural
+from reconciler.systems.storage import MISSING, find_container
 from reconciler.watch.check_result import UNKNOWN_KIND, FoundDifference
 from reconciler.watch.ledger import Ledger, Problem
 
 LEDGER_FIELD = "ledger"
 MOST_MEMBERS = 100
-COVERING: Mapping[Problem, tuple[str, ...]] = {
-    Problem.NOT_ON_STORAGE: ("degraded",),
-    Problem.SIZE_DIFFERS: ("degraded", "blocked"),
-    Problem.GONE: ("degraded",),
-    Problem.NOT_INGESTED: ("make", "blocked", "conflict"),
-    Problem.NOT_DELIVERED: ("waiting", "make"),
-    Problem.NOT_REGISTERED: ("waiting", "make", "blocked"),
-    Problem.NOT_RECOGNIZED: ("degraded", "blocked"),
+NOUNS = ("raws", "exposures", "datasets", "files")
+"""The nouns of the members that are the files of a ledger, by table: raw, raw_zip, import, file_ingest."""
+MISSING_MEMBERS = frozenset(("make", noun) for noun in NOUNS)
+COVERING: Mapping[Problem, frozenset[tuple[str, str]]] = {
+    Problem.NOT_ON_STORAGE: frozenset({("degraded", "storage")}),
+    Problem.SIZE_DIFFERS: frozenset({("degraded", "storage")}),
+    Problem.GONE: frozenset({("degraded", "raws"), ("degraded", "exposures")}),
+    Problem.NOT_INGESTED: MISSING_MEMBERS
+    | {("blocked", "exposures"), ("blocked", "delivered_by"), ("blocked", UNRESOLVABLE_FIELD)},
+    Problem.NOT_DELIVERED: MISSING_MEMBERS | {("waiting", "")},
+    Problem.NOT_REGISTERED: MISSING_MEMBERS | {("waiting", ""), ("blocked", UNRESOLVABLE_FIELD)},
+    Problem.NOT_RECOGNIZED: frozenset({("degraded", "data_id"), ("blocked", "locations"), ("blocked", "delivered_by")}),
 }
-"""The kinds of differences that report a problem too."""
-COVERING_FIELDS: Mapping[Problem, tuple[str, ...]] = {
-    Problem.NOT_ON_STORAGE: ("storage",),
-    Problem.SIZE_DIFFERS: ("storage",),
-    Problem.NOT_RECOGNIZED: ("data_id", "locations"),
-}
-"""The fields of those differences, where others of the same kind report something else."""
+"""Kind and field of the differences that are about files with a problem; any other of the resource is about something else."""
 
 
 def find_uncovered(ledger: Ledger, differences: Iterable[FoundDifference], line: int = 0) -> FoundDifference | None:
     """Return a difference for the files that a ledger disagrees about and no other difference covers; None if there are none.
 
-    A difference covers a problem if it concerns at least as many files.
+    A difference covers a problem if it is about the files themselves, see `COVERING`, and concerns at least as many.
 
     Parameters
     ----------
@@ -104,15 +105,31 @@ def describe_failure(
 
 
 def _is_covered(problem: Problem, count: int, differences: Sequence[FoundDifference]) -> bool:
-    fields = COVERING_FIELDS.get(problem)
-    covering = [
-        difference
-        for difference in differences
-        if difference.kind in COVERING[problem] and (fields is None or difference.field in fields)
-    ]
+    covering = [difference for difference in differences if (difference.kind, difference.field) in COVERING[problem]]
     if problem is Problem.NOT_REGISTERED:
         return bool(covering)  # Rucio doesn't know how many there will be
-    return sum(difference.count for difference in covering) >= count
+    return sum(_count_files(problem, difference) for difference in covering) >= count
+
+
+def _count_files(problem: Problem, difference: FoundDifference) -> int:
+    """Return how many files with a problem a difference reports, where some of its members may have another one."""
+    members = difference.members
+    if difference.field == "storage":
+        found = [member for member in members if _find_storage_problem(str(member.get("problem", ""))) is problem]
+        return len(
+            {find_container(str(member.get("uri", ""))) or repr(member) for member in found}
+        )  # many raws may be in one zip
+    if problem is Problem.GONE:
+        others = [member for member in members if "problem" in member or "existing_path" in member]
+        return len(members) - len(others) if others else difference.count
+    return difference.count
+
+
+def _find_storage_problem(text: str) -> Problem | None:
+    """Return the problem of a file that was checked on storage; None if it is about its checksum, which a ledger lacks."""
+    if text in (MISSING, UNKNOWN_TO_DATASTORE):
+        return Problem.NOT_ON_STORAGE
+    return Problem.SIZE_DIFFERS if text and "checksum" not in text else None
 
 
 def _verb(problem: Problem) -> str:

@@ -12,7 +12,7 @@ from test_ledger_rows import ledger as make_ledger
 from watch_data import CHAIN, RAW, check, difference, night, resource, unknown
 
 from reconciler.errors import ObserveError
-from reconciler.watch.acknowledgements import Acknowledgements, acknowledgement_path
+from reconciler.watch.acknowledgements import Acknowledgement, Acknowledgements, acknowledgement_path
 from reconciler.watch.check_result import CheckResult, FoundDifference
 from reconciler.watch.evaluation import DifferenceMemory, Memory, evaluate
 from reconciler.watch.ledger import Ledger, Problem
@@ -22,6 +22,7 @@ from reconciler.watch.page.data import view_state
 from reconciler.watch.state_report import Cause, StateReport, Verdict
 from reconciler.watch.text import report_state
 
+LOST, CUT = "missing", "3 bytes, 5 recorded"
 COVERED = {
     Problem.NOT_ON_STORAGE: ("degraded", "storage"),
     Problem.SIZE_DIFFERS: ("degraded", "storage"),
@@ -37,6 +38,19 @@ def ledger(problem: Problem, count: int = 2, **values: Any) -> Ledger:
     return make_ledger(raw(), *(raw(f"CC_O_{number + 2}", **CASES[problem]) for number in range(count)), **values)
 
 
+def of(kind: str, field: str, count: int, **values: Any) -> FoundDifference:
+    """Return a difference about some files, with a member for each."""
+    members = [{"uri": f"davs://s/{number}.fits", **values} for number in range(count)]
+    return difference(kind=kind, field=field, count=count, members=tuple(members))
+
+
+def covering(problem: Problem, count: int) -> FoundDifference:
+    """Return a difference about some files that have a problem."""
+    kind, field = COVERED[problem]
+    reasons = {Problem.NOT_ON_STORAGE: LOST, Problem.SIZE_DIFFERS: CUT}
+    return of(kind, field, count, **({"problem": reasons[problem]} if problem in reasons else {}))
+
+
 @pytest.mark.parametrize("problem", Problem)
 def test_a_mismatch_that_no_difference_covers_is_one(problem: Problem) -> None:
     found = find_uncovered(ledger(problem), [difference(CHAIN)], 7)
@@ -49,14 +63,91 @@ def test_a_mismatch_that_no_difference_covers_is_one(problem: Problem) -> None:
 
 @pytest.mark.parametrize("problem", Problem)
 def test_a_mismatch_that_a_difference_reports_is_not_reported_again(problem: Problem) -> None:
-    kind, field = COVERED[problem]
-    assert find_uncovered(ledger(problem), [difference(kind=kind, field=field, count=2)]) is None
+    assert find_uncovered(ledger(problem), [covering(problem, 2)]) is None
 
 
 @pytest.mark.parametrize("problem", [problem for problem in Problem if problem is not Problem.NOT_REGISTERED])
 def test_a_difference_of_fewer_files_does_not_cover_a_mismatch(problem: Problem) -> None:
-    kind, field = COVERED[problem]
-    assert find_uncovered(ledger(problem), [difference(kind=kind, field=field, count=1)]) is not None
+    assert find_uncovered(ledger(problem), [covering(problem, 1)]) is not None
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "field"),
+    [
+        *((Problem.GONE, "degraded", field) for field in ("data_id", "storage", "locations", "files", "exclude", "rules", "")),
+        *((Problem.NOT_INGESTED, "make", field) for field in ("certifications", "collections", "dataset types", "tags")),
+        *((Problem.NOT_INGESTED, "blocked", field) for field in ("raws", "files", "datasets", "locations", "chains")),
+        (Problem.NOT_INGESTED, "conflict", ""),
+        (Problem.NOT_DELIVERED, "make", "certifications"),
+        (Problem.NOT_REGISTERED, "make", "certifications"),
+        (Problem.NOT_REGISTERED, "blocked", "chains"),
+        (Problem.NOT_RECOGNIZED, "degraded", "raws"),
+        (Problem.NOT_RECOGNIZED, "degraded", "storage"),
+        (Problem.SIZE_DIFFERS, "blocked", "raws"),
+    ],
+)
+def test_a_difference_of_another_field_hides_no_mismatch(problem: Problem, kind: str, field: str) -> None:
+    assert find_uncovered(ledger(problem), [of(kind, field, 10)]) is not None
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "field"),
+    [
+        (Problem.GONE, "degraded", "exposures"),
+        *((Problem.NOT_INGESTED, "make", noun) for noun in ("files", "datasets", "exposures")),
+        *((Problem.NOT_INGESTED, "blocked", field) for field in ("exposures", "data IDs", "delivered_by")),
+        (Problem.NOT_DELIVERED, "make", "datasets"),
+        (Problem.NOT_REGISTERED, "make", "files"),
+        (Problem.NOT_REGISTERED, "blocked", "data IDs"),
+        (Problem.NOT_RECOGNIZED, "blocked", "locations"),
+        (Problem.NOT_RECOGNIZED, "blocked", "delivered_by"),
+    ],
+)
+def test_a_difference_of_the_files_themselves_covers_a_mismatch(problem: Problem, kind: str, field: str) -> None:
+    assert find_uncovered(ledger(problem), [of(kind, field, 2)]) is None
+
+
+def test_files_without_a_data_id_that_were_acknowledged_hide_no_raw_that_is_gone_from_rucio() -> None:
+    unmatched = of("degraded", "data_id", 10)
+    accepted = Acknowledgement(address=RAW, field="data_id", until=night(30).date(), reason="calibration frames")
+    found = find_uncovered(ledger(Problem.GONE, 5), [unmatched])
+    assert found is not None
+    tables = (resource(settled=False, fields=("data_id",)),)
+    report = evaluate(check(unmatched, found, resources=tables), Memory(), Acknowledgements(Path("a"), (accepted,)), night(0))
+    assert {finding.difference.field: finding.cause for finding in report.findings} == {
+        "data_id": Cause.ACKNOWLEDGED,
+        LEDGER_FIELD: Cause.DEGRADED,
+    }
+    assert (report.verdict, report.exit_code) == (Verdict.DRIFT, 2)
+
+
+@pytest.mark.parametrize(
+    ("problem", "field", "other"),
+    [
+        (Problem.NOT_ON_STORAGE, "storage", CUT),
+        (Problem.NOT_ON_STORAGE, "storage", "the storage returns no Adler-32 checksum"),
+        (Problem.SIZE_DIFFERS, "storage", LOST),
+        (Problem.SIZE_DIFFERS, "storage", "unknown to the datastore"),
+        (Problem.SIZE_DIFFERS, "storage", "no checksum recorded in Rucio"),
+        (Problem.SIZE_DIFFERS, "storage", "checksum 00000001, 00000002 recorded"),
+        (Problem.GONE, "exposures", "2 of its raws have other UUIDs"),
+    ],
+)
+def test_other_problems_of_the_same_field_hide_no_mismatch(problem: Problem, field: str, other: str) -> None:
+    assert find_uncovered(ledger(problem), [of("degraded", field, 10, problem=other)]) is not None
+
+
+def test_many_raws_of_one_zip_are_one_file_that_is_lost() -> None:
+    members = tuple({"uri": f"davs://s/a.zip#zip-path={detector}.fits", "problem": LOST} for detector in range(9))
+    found = difference(kind="degraded", field="storage", count=9, members=members)
+    assert find_uncovered(ledger(Problem.NOT_ON_STORAGE, 1), [found]) is None
+    assert find_uncovered(ledger(Problem.NOT_ON_STORAGE, 2), [found]) is not None
+
+
+def test_datasets_that_the_datastore_does_not_know_are_not_on_storage() -> None:
+    members = tuple({"exposure": number, "uri": "", "problem": "unknown to the datastore"} for number in range(2))
+    found = difference(kind="degraded", field="storage", count=2, members=members)
+    assert find_uncovered(ledger(Problem.NOT_ON_STORAGE), [found]) is None
 
 
 def test_what_is_waited_for_hides_no_file_missing_from_storage() -> None:

@@ -33,6 +33,9 @@ VERIFY = Field(
     examples=["sample:100"],
 )
 
+UNKNOWN_TO_DATASTORE = "unknown to the datastore"
+"""The problem of a dataset of which the datastore has no file."""
+
 
 def sample_size(verify: str) -> int | None:
     """Return the number of datasets to check, given ``all``, ``sample:N`` or ``checksum:N``; None for all."""
@@ -116,7 +119,7 @@ def _check_batch(
     checked = check_refs(context, refs, before, total, patterns)
     by_id = {str(ref.id): ref for ref in refs}
     problems: list[dict[str, Any]] = [
-        {**ref.dataId.required, "uri": "", "problem": "unknown to the datastore"} for ref in checked.unknown
+        {**ref.dataId.required, "uri": "", "problem": UNKNOWN_TO_DATASTORE} for ref in checked.unknown
     ]
     problems += [{**by_id[found.id].dataId.required, "uri": found.uri, "problem": found.problem} for found in checked.problems]
     comparable = [found for found in checked.problems if found.problem not in (NO_RECORDED_CHECKSUM, NO_STORED_CHECKSUM)]
