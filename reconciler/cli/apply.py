@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,23 +120,43 @@ def apply(
         jobs=jobs,
         parsl=parsl,
     )
-    runs = []
+    runs: list[RunReport] = []
+    errors: list[ReconcileError] = []
     try:
         for path in find_state_files(state):
             runs.append(_apply(path, variables, options, output, planned_state))
             if runs[-1].exit_code == INTERRUPTED:
                 break
     except ReconcileError as error:
-        output.end(runs, exit_code(error), error)
-        report_once()
-        raise
-    code = worst_code(run.exit_code for run in runs)
-    output.end(runs, code)
-    if summary is not None:
-        from reconciler.report.markdown import format_runs
-
-        append_summary(summary, format_runs(runs))
+        errors.append(error)
+    if summary is not None and (runs or not errors):
+        errors += _append_summary(summary, runs)
+    code = worst_code([*(run.exit_code for run in runs), *map(exit_code, errors)])
+    failure = _join(errors)
+    output.end(runs, code, failure)
+    if failure is not None:
+        report_once(code)
+        raise failure
     return code
+
+
+def _append_summary(path: Path, runs: Sequence[RunReport]) -> list[ReconcileError]:
+    """Append the summary of what ran to a file; returns the error if that fails, for the caller may have to report another."""
+    from reconciler.report.markdown import format_runs
+
+    try:
+        append_summary(path, format_runs(runs))
+    except ReconcileError as error:
+        return [error]
+    return []
+
+
+def _join(errors: Sequence[ReconcileError]) -> ReconcileError | None:
+    """Return one error for several; None for none."""
+    if len(errors) < 2:
+        return next(iter(errors), None)
+    problems = [problem for error in errors for problem in error.problems]
+    return ReconcileError(problems, [hint for error in errors for hint in error.hints])
 
 
 def _apply(path: Path, variables: Overrides, options: ApplyOptions, output: ApplyOutput, planned_state: Path | None) -> RunReport:

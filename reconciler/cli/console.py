@@ -131,9 +131,9 @@ def print_json(document: BaseModel) -> None:
     echo_json(format_json(document.model_dump(mode="json")))
 
 
-def report_once() -> None:
-    """Remember that the error that is about to end the command has been printed as JSON."""
-    click.get_current_context().meta[REPORTED] = True
+def report_once(code: int) -> None:
+    """Remember that the error that is about to end the command has been printed as JSON, and the exit code of the command."""
+    click.get_current_context().meta[REPORTED] = code
 
 
 def print_traceback() -> None:
@@ -142,7 +142,10 @@ def print_traceback() -> None:
 
 
 def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
-    """Wrap a command: exit with the code that it returns; an error is printed and exits with 1, or 75 if a lock is held."""
+    """Wrap a command: exit with the code that it returns; an error is printed and exits with 1, or 75 if a lock is held.
+
+    A command that did something before the error gives the code of both to `report_once`.
+    """
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -151,7 +154,8 @@ def handle_errors(command: Callable[..., int]) -> Callable[..., None]:
         except ReconcileError as error:
             if _debugging():
                 print_traceback()
-            code = print_error(error)
+            code = click.get_current_context().meta.get(REPORTED, exit_code(error))
+            print_error(error)
             _print_json_error(error, code)
         except KeyboardInterrupt:
             echo(err=True)
@@ -203,7 +207,7 @@ def _print_json_error(error: ReconcileError, code: int) -> None:
     """Print an error for the program that reads the output of this command, if one does."""
     context = click.get_current_context()
     output_format = context.params.get("output_format")
-    if output_format not in ("json", "jsonl") or context.meta.get(REPORTED):
+    if output_format not in ("json", "jsonl") or REPORTED in context.meta:
         return
     if output_format == "json":
         from reconciler.report.json import make_error_document
