@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import Bench, PostgresTemplate
 
+from reconciler.counts import plural
 from reconciler.playground.world import SLAC, World
 
 HEAD = '[reconcile]\nversion = 1\n[rucio]\nrse = "IN2P3_RAW_DISK"\n'
@@ -189,7 +190,7 @@ def test_a_dataset_is_not_closed_while_the_source_has_datasets_without_a_file(so
     butler.pruneDatasets(refs, disassociate=False, unstore=True, purge=False)
     source.client.add_dataset(source.scope, "d")
     state = source.state('"cat"')
-    held = f"{len(P) - stored} datasets of {source.repo} can't be registered: each needs exactly one file"
+    held = f"{plural(len(P) - stored, 'dataset')} of {source.repo} can't be registered: each needs exactly one file"
     assert held in " ".join(source.bench.diff(state, 2).split())
     source.bench.apply(state, 1 if stored else 2)
     assert held in " ".join(source.bench.diff(state, 2).split())

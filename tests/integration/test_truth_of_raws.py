@@ -309,6 +309,6 @@ def test_a_raw_without_a_record_is_not_ingested_again_where_only_paths_are_known
     world = Broken(comcam.folder, comcam.repo, comcam.folder)
     world.forget_record(world.find_raw(NIGHT, 1, 4))
     output = comcam.diff(raws, 2, "--deep")
-    assert "1 present with different properties" in output
+    assert "1 of 2 resources differs: 1 blocked" in output
     assert "missing" not in output
     assert "acted on 0 resources" in comcam.apply(raws, 2, "--deep")
