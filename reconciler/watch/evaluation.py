@@ -13,6 +13,8 @@ from reconciler.watch.ledger_coverage import LEDGER_FIELD
 from reconciler.watch.state_report import Cause, Finding, Resolved, StateReport, Verdict
 
 LEFT_THE_STATE = "not in the state any more"
+SEEN_BY_APPLY = frozenset({"make", "change", "remove", "failed"})
+"""Kinds of differences that an apply that leaves a resource in sync would have found."""
 DATASET_NOUNS = frozenset({"raws", "datasets", "files", "members"})
 """Members of which each is one dataset, so that their number can be compared with what an expectation lacks."""
 
@@ -171,9 +173,12 @@ class _Evaluation:
         )
 
     def _find_before(self, difference: FoundDifference) -> DifferenceMemory | None:
-        """Return what is known of a difference; nothing if an apply left its resource in sync since it was last seen."""
+        """Return what is known of a difference; nothing if an apply left its resource in sync since it was last seen.
+
+        That proves nothing of what an apply doesn't see, such as what a deep check, a sample of files or a ledger finds.
+        """
         before = self.memory.open_differences.get(difference.key)
-        at = self.check.in_sync_by_journal.get(difference.address)
+        at = self.check.in_sync_by_journal.get(difference.address) if difference.kind in SEEN_BY_APPLY else None
         if before is None or at is None or (applied := datetime.datetime.fromisoformat(at)) <= before.last_seen:
             return before
         self.ended[difference.key] = applied

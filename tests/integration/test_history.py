@@ -344,6 +344,12 @@ def test_what_an_apply_removed_and_breaks_again_is_a_new_difference(history: His
     assert count_rows(location, "differences") == 2
 
 
+def test_an_apply_in_between_does_not_end_what_only_a_deep_check_sees(history: History) -> None:
+    record(history, check(difference(kind="blocked"), deep=True), 0)
+    report = record(history, check(difference(kind="blocked"), deep=True, in_sync_by_journal={RAW: at(0.5)}), 1)
+    assert (report.findings[0].first_seen, report.resolved) == (night(0), ())
+
+
 def test_a_table_that_left_the_state_and_was_in_sync_since_has_no_old_age(history: History) -> None:
     record(history, check(difference(kind="change")), 0)
     record(history, check(addresses=(CHAIN,)), 1)
