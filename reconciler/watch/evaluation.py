@@ -240,7 +240,8 @@ class _Evaluation:
                 continue
             if key in seen or before.state not in self._ours or self.check.error:
                 continue
-            if name == LEDGER_FIELD and address not in {ledger.address for ledger in self.check.ledgers}:
+            ledgers = {ledger.address for ledger in self.check.ledgers}
+            if name == LEDGER_FIELD and address in self.check.addresses and address not in ledgers:
                 continue  # this check made no ledger
             if address in self.resources or not address:
                 now = worst_cause(causes.get(address, ()))

@@ -350,6 +350,12 @@ def test_an_apply_in_between_does_not_end_what_only_a_deep_check_sees(history: H
     assert (report.findings[0].first_seen, report.resolved) == (night(0), ())
 
 
+def test_a_difference_of_a_ledger_is_resolved_when_its_table_leaves_the_state(history: History) -> None:
+    record(history, check(difference(kind="degraded", field="ledger")), 0)
+    assert record(history, check(), 1).resolved == ()
+    assert [gone.address for gone in record(history, check(addresses=(CHAIN,)), 2).resolved] == [RAW]
+
+
 def test_a_table_that_left_the_state_and_was_in_sync_since_has_no_old_age(history: History) -> None:
     record(history, check(difference(kind="change")), 0)
     record(history, check(addresses=(CHAIN,)), 1)
