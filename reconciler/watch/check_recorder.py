@@ -13,18 +13,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from reconciler.watch.causes import ResourceMemory
-from reconciler.watch.check_result import CheckedResource, CheckResult, DifferenceKey
+from reconciler.watch.check_result import UNKNOWN_KIND, CheckedResource, CheckResult, DifferenceKey
 from reconciler.watch.evaluation import LEFT_THE_STATE, DifferenceMemory, Memory
 from reconciler.watch.state_report import Cause, Finding, Resolved, StateReport, Verdict
 from reconciler.watch.tables import differences, format_time, parse_time, resources, states, verdicts
 
 
-def repository_of(check: CheckResult, address: str = "") -> str:
+def place_of(state: str) -> str:
+    """Return what differences belong to in the tables that concern a state file alone."""
+    return f"file:{state}"
+
+
+def repository_of(check: CheckResult, address: str, kind: str) -> str:
     """Return what a difference belongs to in the tables: the repository, or ``file:`` and the path of the state file.
 
-    It is the file for what concerns no address, and for a state without a repository.
+    It is the file for what concerns no address, for what could not be checked, which another state may be able to check, and for
+    a state without a repository.
     """
-    return check.repository if address and check.repository else f"file:{check.state}"
+    return check.repository if address and kind != UNKNOWN_KIND and check.repository else place_of(check.state)
 
 
 class CheckRecorder:
@@ -32,12 +38,13 @@ class CheckRecorder:
 
     def __init__(self, connection: Any, check: CheckResult, now: datetime.datetime) -> None:
         self.connection, self.check, self.now = connection, check, now
-        self.places = [repository_of(check), *([check.repository] if check.repository else [])]
+        self.places = [place_of(check.state), *([check.repository] if check.repository else [])]
         self.replaced: frozenset[str] = frozenset()
         self.known: dict[str, ResourceMemory] = {}
 
     def memory(self) -> Memory:
         self.replaced = frozenset(self._find_replaced_states())
+        self._move_places()
         self.known = self._read_resources()
         previous = self._read_previous()
         return Memory(
@@ -69,6 +76,23 @@ class CheckRecorder:
             )
             if set(self.connection.execute(owned.union(seen)).scalars()) & set(self.check.addresses):
                 yield path
+
+    def _move_places(self) -> None:
+        """Let what concerned a file that was renamed concern the new one."""
+        place = place_of(self.check.state)
+        own = sa.select(differences.c.address, differences.c.kind, differences.c.field).where(
+            differences.c.repository == place, differences.c.resolved.is_(None)
+        )
+        taken = {tuple(row) for row in self.connection.execute(own)}
+        moving = sa.select(differences).where(
+            differences.c.repository.in_([place_of(path) for path in self.replaced]), differences.c.resolved.is_(None)
+        )
+        for row in self.connection.execute(moving.order_by(differences.c.id.desc())).all():
+            key = (row.address, row.kind, row.field)
+            ended = {"resolved": format_time(self.now), "resolution": "checked again"}
+            change = differences.update().where(differences.c.id == row.id)
+            self.connection.execute(change.values(**(ended if key in taken else {"repository": place})))
+            taken.add(key)
 
     def _read_previous(self) -> Any:
         query = sa.select(verdicts.c.verdict, verdicts.c.checked).where(verdicts.c.state.in_([self.check.state, *self.replaced]))
@@ -175,14 +199,11 @@ class CheckRecorder:
             self.connection.execute(states.update().where(states.c.path == path).values(replaced_by=check.state))
             change = differences.update().where(differences.c.state == path, differences.c.resolved.is_(None))
             self.connection.execute(change.values(state=check.state))
-            moved = sa.and_(differences.c.repository == f"file:{path}", differences.c.resolved.is_(None))
-            ended = {"resolved": format_time(self.now), "resolution": "checked again"}
-            self.connection.execute(differences.update().where(moved).values(**ended))
 
     def _matches(self, key: DifferenceKey) -> tuple[Any, ...]:
         address, kind, name = key
         return (
-            differences.c.repository == repository_of(self.check, address),
+            differences.c.repository == repository_of(self.check, address, kind),
             differences.c.address == address,
             differences.c.kind == kind,
             differences.c.field == name,
@@ -212,7 +233,7 @@ class CheckRecorder:
             row |= {"first_seen": format_time(finding.first_seen), "first_count": finding.first_count}
             self.connection.execute(
                 differences.insert().values(
-                    repository=repository_of(self.check, difference.address),
+                    repository=repository_of(self.check, difference.address, difference.kind),
                     address=difference.address,
                     kind=difference.kind,
                     field=difference.field,

@@ -163,7 +163,7 @@ class _Evaluation:
             first_seen=first_seen,
             last_seen=self.now,
             overdue=overdue and accepted is None,
-            times_seen=self._count_checks(difference, before),
+            times_seen=before.times_seen + 1 if before is not None else 1,
             acknowledged_by=accepted,
             changed=_is_changed(before, difference, cause, overdue and accepted is None),
             explanation=explanation,
@@ -183,12 +183,6 @@ class _Evaluation:
             return before
         self.ended[difference.key] = applied
         return None
-
-    def _count_checks(self, difference: FoundDifference, before: DifferenceMemory | None) -> int:
-        """Return how many checks in a row saw a difference; for what is unknown, checks of this state alone."""
-        if before is None or (difference.kind == UNKNOWN_KIND and before.state not in self._ours):
-            return 1
-        return before.times_seen + 1
 
     @property
     def _ours(self) -> frozenset[str]:

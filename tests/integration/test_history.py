@@ -385,6 +385,35 @@ def test_what_another_state_could_not_check_is_no_second_time_for_this_one(histo
     assert found.times_seen == 1
 
 
+def test_what_two_states_could_not_check_is_open_for_both(history: History, tmp_path: Path, location: HistoryLocation) -> None:
+    states = [tmp_path / "a.toml", tmp_path / "b.toml"]
+    for state in states:
+        state.touch()
+        record(history, check(unknown(), state=str(state)), 0)
+    assert sorted(found.state for found in read_differences(location)) == [str(state) for state in states]
+    record(history, check(state=str(states[1])), 1)
+    assert [found.state for found in read_differences(location)] == [str(states[0])]
+
+
+def test_what_was_unknown_keeps_its_age_when_the_file_is_renamed(history: History, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.touch()
+    record(history, check(difference(address=CHAIN), unknown(), state=str(old)), 0)
+    old.rename(new)
+    (found,) = [f for f in record(history, check(unknown(), state=str(new)), 3).findings if f.cause is Cause.UNKNOWN]
+    assert (found.first_seen, found.times_seen) == (night(0), 2)
+
+
+def test_what_an_older_history_has_as_unknown_moves_to_its_state(history: History, location: HistoryLocation) -> None:
+    record(history, check(unknown()), 0)
+    with sqlite3.connect(str(location.file)) as connection:
+        connection.execute("update reconcile_differences set repository = 'davs://x/ccms1'")
+        connection.execute(f"update {VERSION_TABLE} set version_num = '0002'")
+    (found,) = record(open_history(location), check(unknown()), 1).findings
+    assert (found.first_seen, found.times_seen) == (night(0), 2)
+    assert count_rows(location, "differences") == 1
+
+
 def test_what_turned_into_something_else_is_not_called_in_sync(history: History) -> None:
     record(history, check(difference(kind="waiting", field="")), 0)
     (gone,) = record(history, check(difference(kind="degraded", field="rules")), 1).resolved
