@@ -155,12 +155,14 @@ def run_plan(
     if any(entry.actions and _runs_butler_commands(plan, entry) for entry in plan.entries):
         context.workers.prepare()
     lost: ReconcileError | None = None
+    stopped = False
     try:
         outcomes = executor.run(wait)
     except (Interrupted, LockLost, LockHeld) as error:
         outcomes = list(executor.outcomes.values())
+        stopped = isinstance(error, Interrupted)
         lost = error if isinstance(error, ReconcileError) else None
-    interrupted = stop() or lost is not None
+    interrupted = stopped or stop() or lost is not None
     if recorded or recording.used:
         journal.end(outcomes, interrupted=interrupted)
     if isinstance(stop, StopRequest):

@@ -110,7 +110,10 @@ class Session:
     def plan(
         self, only: Sequence[str] = (), without: Sequence[str] = (), *, with_needs: bool = False, prune: bool = False
     ) -> Plan:
-        """Observe resources and plan what to do. Changes nothing but the stored proofs of what was listed and agreed.
+        """Observe resources and plan what to do.
+
+        It changes no live system. On this machine it writes only caches, proofs of what was listed and agreed, and which files
+        were found lost or wrong on storage.
 
         A resource that can't be observed is in ``plan.unknown`` with its error; the others are planned all the same.
 
@@ -298,8 +301,9 @@ class Session:
         Unless the plan is the latest one that was made under `locked`, it is renewed first, as `renew` does: only what both plans
         contain is executed, and what is necessary of resources that waited or were to be planned again later. A resource that
         changed since the plan was made is not touched: its outcome is `Status.BLOCKED`.
-        The latest plan that was made under the lock doesn't limit the actions, since no other apply ran in between; of a resource
-        that another program changed since, what is necessary then is done. Only the members that the plan removes are removed.
+        If the latest plan under the lock is from `plan`, it doesn't limit the actions, since no other apply ran in between; of a
+        resource that another program changed since, what is necessary then is done. If it is from `renew`, its ``limits`` do.
+        Only the members that the plan removes are removed.
 
         Parameters
         ----------

@@ -27,6 +27,8 @@ class SummaryFile(click.ParamType):  # type: ignore[type-arg]
             allowed = os.access(path if path.exists() else folder, os.W_OK)
         except PermissionError:  # Python 3.14 answers "no" instead
             allowed = False
+        except OSError as error:
+            raise click.BadParameter(f"{path} can't be used: {error.strerror}", ctx, param) from error
         if not allowed:
             raise click.BadParameter(f"no permission to write {path}", ctx, param)
         return path

@@ -26,6 +26,9 @@ _SETTLED_BY_ACTIONS = (DifferenceKind.MAKE, DifferenceKind.CHANGE)
 def hinders(needed: Address, token: str, outcome: Outcome, exists: Callable[[str], bool]) -> bool:
     """Return True if a resource can't be acted on because of one that it needs.
 
+    One that is done never hinders; one that failed always does, unless it was partly applied. Any other hinders if what is needed
+    of it doesn't exist, or if it is named in ``requires``.
+
     Parameters
     ----------
     needed : `Address`
@@ -120,7 +123,7 @@ def _predict_outcome(plan: Plan, entry: Entry, outcomes: Mapping[Address, Outcom
         return Outcome(address, Status.OK)
     if entry.error is not None:
         return Outcome(address, Status.FAILED, error=entry.error)
-    if any(_find_conflicting(plan, address, outcomes)):
+    if address in plan.unmet or any(_find_conflicting(plan, address, outcomes)):
         return Outcome(address, Status.BLOCKED)
     rest = _predict_rest(plan, entry, outcomes)
     status = next((status for kind, status in REMAINDERS if kind in rest), Status.CHANGED)

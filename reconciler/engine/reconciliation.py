@@ -85,10 +85,12 @@ class Reconciliation:
         return self.entry.address
 
     def run(self) -> Outcome:
-        """Observe, plan and act, again as long as an action reveals another one.
+        """Observe, plan and act, again as long as an action reveals another one; after `PASSES` times it has failed.
 
         Raises
         ------
+        reconciler.errors.ApplyError
+            If the listener can't write down what happens, such as in the journal.
         reconciler.errors.Interrupted
             If the operator asked to stop.
         reconciler.errors.LockLost, reconciler.errors.LockHeld

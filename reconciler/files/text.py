@@ -52,7 +52,7 @@ def digest_file(path: Path) -> str:
     Raises
     ------
     reconciler.errors.StateError
-        If the file can't be read, or is a pipe or a device, which may never end.
+        If the file doesn't exist or can't be read, or is a pipe or a device that `read_text` doesn't take.
     """
     try:
         if not is_readable(path):

@@ -120,9 +120,9 @@ class ObservedDataset(Observed[RucioDatasetSpec]):
 class RucioDatasetKind(Kind[RucioDatasetSpec, RucioDatasetAction]):
     """The kind of ``rucio_dataset`` tables, which depend on no other table.
 
-    The source and the configuration of a registration are no requirements: without them only the registration is blocked, and a
-    dataset that is closed already isn't compared with its source. A dataset type that a source doesn't define is a StateError
-    for all tables.
+    The source and the configuration of a registration are no requirements: without them only the registration is blocked. A
+    closed dataset is compared with its source, too, but only where that can be opened. A dataset type that a source doesn't
+    define is a StateError for all tables.
     """
 
     name = "rucio_dataset"

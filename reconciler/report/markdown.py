@@ -61,7 +61,8 @@ def format_markdown(reports: Sequence[PlanReport], longest: int = LONGEST) -> st
     reports : `Sequence` [`PlanReport`]
         One for each state file, in the order of the command line.
     longest : `int`
-        Bytes up to which sections are added; the table, of at most `MOST_STATES` states, is never cut.
+        Bytes up to which sections are added, each cut after `LONGEST_SECTION` bytes; the table, of at most `MOST_STATES` states,
+        is never cut.
     """
     head = "\n".join(_head(reports))
     sections = [section for report in reports for section in _sections(report)]

@@ -104,10 +104,13 @@ def site_file(state: Path, site: str) -> Path:
 
 
 def parse_value(text: str) -> Scalar:
-    """Convert the text of a value on the command line or in the environment: true, false, a whole number, or a string."""
+    """Convert the text of a value on the command line or in the environment: true, false, a whole number, or a string.
+
+    A number of more than 1,000 digits is a string, too.
+    """
     if text in ("true", "false"):
         return text == "true"
-    return int(text) if re.fullmatch(r"-?\d+", text) else text
+    return int(text) if re.fullmatch(r"-?\d{1,1000}", text) else text
 
 
 def read_variables(path: Path) -> dict[str, Scalar]:

@@ -78,15 +78,13 @@ class History:
 
     def found_only_by_listing(self, state: str) -> bool:
         """Return True if the latest check of a state listed all members, and what it found may be seen only so."""
-        latest = sa.select(verdicts).where(verdicts.c.state == state).order_by(verdicts.c.checked.desc(), verdicts.c.id.desc())
+        open_ones = sa.select(differences.c.id).where(
+            differences.c.state == state, differences.c.kind == DifferenceKind.BLOCKED.value, differences.c.resolved.is_(None)
+        )
+        query = sa.select(verdicts.c.deep, open_ones.exists()).where(verdicts.c.state == state)
         with self.transaction() as connection:
-            row = connection.execute(latest.limit(1)).first()
-            if row is None or not row.deep:
-                return False
-            open_ones = sa.select(differences.c.id).where(
-                differences.c.state == state, differences.c.kind == DifferenceKind.BLOCKED.value, differences.c.resolved.is_(None)
-            )
-            return connection.execute(open_ones.limit(1)).first() is not None
+            row = connection.execute(query.order_by(verdicts.c.checked.desc(), verdicts.c.id.desc()).limit(1)).first()
+        return row is not None and all(row)
 
     def record(self, check: CheckResult, acknowledgements: Acknowledgements, now: datetime.datetime) -> StateReport:
         """Evaluate a check with what is known, and record the result, in one transaction.

@@ -188,6 +188,14 @@ def test_what_changed_since_a_plan_was_made_under_the_lock_is_observed_before_an
     assert tuple(bench.butler.collections.get_info("top").children) == ("a", "b", "c", "d", "e", "f")
 
 
+def test_answers_that_are_remembered_are_as_old_as_the_first_question(bench: Bench) -> None:
+    times = iter(range(9))
+    with open_session(bench.state(RUNS)) as session:
+        asked = [session.context.butler.asked_since(lambda: next(times)) for _ in range(2)]  # type: ignore[arg-type,return-value]
+        session.context.forget()
+        assert [*asked, session.context.butler.asked_since(lambda: next(times))] == [0, 0, 1]  # type: ignore[arg-type,return-value]
+
+
 def test_a_second_plan_under_the_lock_does_not_make_old_answers_fresh(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconciler.session.FRESH", 0.5)
     with open_session(bench.state(RUNS)) as session, session.locked():

@@ -528,6 +528,28 @@ def test_a_list_of_a_container_that_is_cut_is_asked_for_again_and_not_believed(
             server.files([f"{scene.scope}:all"])
 
 
+def test_a_container_that_is_listed_again_takes_nothing_from_another_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.systems.rucio.connection import RucioConnectionSettings
+    from reconciler.systems.rucio.dids import DidCatalog
+    from reconciler.systems.rucio.server import RucioServer
+
+    for name in ("one", "two"):
+        scene.add_files(scope=scene.scope, dataset=name, count=2)
+    for container, contents in (("first", ("one",)), ("second", ("one", "two"))):
+        scene.client.add_container(scene.scope, container)
+        scene.client.attach_dids(scene.scope, container, [key for name in contents for key in scene.key(name)])
+    read, cut = DidCatalog._read_contents, iter([True])
+
+    def read_cut(catalog: DidCatalog, did: str) -> set[str]:
+        found = read(catalog, did)
+        return set(sorted(found)[:1]) if did.endswith("second") and next(cut, False) else found
+
+    monkeypatch.setattr(DidCatalog, "_read_contents", read_cut)
+    dids = [f"{scene.scope}:{name}" for name in ("first", "one", "second")]
+    found = RucioServer(RucioConnectionSettings()).files_by_dataset(dids)
+    assert [len(found[did]) for did in dids] == [2, 2, 4]
+
+
 def test_a_rule_that_is_another_one_for_the_account_that_acts_is_blocked(scene: Scene) -> None:
     scene.add_files(scope=scene.scope, dataset="d", count=1)
     scene.write(LASTING.replace("}]", '}, { rse_expression = "SLAC_BUTLER_DISK", account = "root" }]'))

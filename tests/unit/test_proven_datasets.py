@@ -42,7 +42,10 @@ class Bench:
 
     def context(self, identity: str = "here") -> Any:
         butler = SimpleNamespace(
-            identity=identity, count=lambda *names: len(self.registered), registered_after=self.registered_after
+            identity=identity,
+            count=lambda *names: len(self.registered),
+            registered_after=self.registered_after,
+            asked_since=lambda clock: clock(),
         )
         policy = SimpleNamespace(
             reads_proofs=lambda count: True, writes_proofs=lambda count: True, compares_by_count=lambda count: False

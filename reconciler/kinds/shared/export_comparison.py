@@ -134,7 +134,8 @@ class ExportParts:
 def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> dict[str, ExportParts]:
     """Compare export files with the repository, each under the same name as its source.
 
-    They share one query for each dataset type. If all datasets of a type were listed and are there, a proof of that is recorded.
+    They share one query for each dataset type. If all datasets of a type were listed and are there, a proof of that is recorded
+    where `ProvenDatasets.record` keeps one.
     Of sources with ``delivered_by``, Rucio is asked for the files that it has delivered; of those with ``verify``, files are
     checked on storage.
 
@@ -143,8 +144,8 @@ def compare_exports(context: Context, sources: Mapping[str, ExportSource]) -> di
     reconciler.errors.ObserveError
         If the repository, Rucio or the storage can't be queried.
     reconciler.errors.StateError
-        If a file can't be read, was written with a dimension universe that the repository doesn't have, or contains exposures or
-        visits in a form that can't be inserted; or if files are to be checked on Parsl, and that isn't installed or configured.
+        If a file can't be read, or `check_universe` refuses it; or if files are to be checked on Parsl, and that isn't installed
+        or configured.
     """
     contents = {name: export_file.read(source.path) for name, source in sources.items()}
     for name, content in contents.items():

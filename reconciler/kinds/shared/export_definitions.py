@@ -25,8 +25,8 @@ def check_universe(context: Context, path: str, content: ExportFile) -> None:
     Raises
     ------
     reconciler.errors.StateError
-        If it was written with a dimension universe that the repository doesn't have, or contains exposures or visits in a form
-        that can't be inserted.
+        If its dimension universe has another namespace or a later version than the repository's, or it contains exposures or
+        visits in a form that can't be inserted. An earlier version is accepted.
     reconciler.errors.ObserveError
         If the repository can't be queried.
     """
@@ -48,10 +48,14 @@ def check_universe(context: Context, path: str, content: ExportFile) -> None:
 
 
 def find_definition_conflicts(context: Context, content: ExportFile) -> Iterator[Condition]:
-    """Yield a conflict for each collection or dataset type of an export file that the repository defines in another way.
+    """Yield a conflict for each collection of another type, and each dataset type of another definition, in the repository.
+
+    The children of chains are not compared.
 
     Raises
     ------
+    reconciler.errors.StateError
+        If a dataset type that the repository has, too, names a dimension that it doesn't have.
     reconciler.errors.ObserveError
         If the repository can't be queried.
     """
@@ -74,7 +78,9 @@ def find_definition_conflicts(context: Context, content: ExportFile) -> Iterator
 
 
 def find_record_differences(context: Context, content: ExportFile) -> Iterator[Condition]:
-    """Yield one condition if dimension records differ from those of an export file; the Butler would silently keep its own.
+    """Yield one condition if records of `FIXED_ELEMENTS` differ from those of an export file; the Butler silently keeps its own.
+
+    Others, such as exposures, are not compared, and absent ones are no difference.
 
     Raises
     ------

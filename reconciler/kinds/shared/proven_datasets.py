@@ -62,7 +62,7 @@ class ProvenDatasets:
     runs : `tuple` [`str`, ...]
         Their collections.
     begun : `datetime.datetime`
-        UTC; when they were first asked for.
+        UTC; since when the answers about them, some of which may be cached, were given.
     """
 
     context: Context
@@ -77,7 +77,7 @@ class ProvenDatasets:
     ) -> ProvenDatasets:
         """Prepare a claim about datasets; ``spec`` and the values of ``inputs`` are digests."""
         claim = Claim(address, spec, inputs, context.butler.identity)
-        return cls(context, claim, dataset_type, tuple(runs), utc_now())
+        return cls(context, claim, dataset_type, tuple(runs), context.butler.asked_since(utc_now))
 
     def find_proof(self, desired: int) -> Proof | None:
         """Return a proof that these datasets, of which so many are desired, are as when they were listed; None without one.
@@ -114,8 +114,9 @@ class ProvenDatasets:
         return Growth(proof.claim.inputs, tuple(newer[dataset_id] for dataset_id in sorted(added)), proof.listed)
 
     def record(self, desired: int, total: int, growth: Growth | None = None) -> None:
-        """Record that the datasets, ``total`` of them, are the desired ones.
+        """Record that all desired datasets are here, among ``total`` datasets in the collections.
 
+        Nothing is recorded if ``desired`` are few, with --quick, or if more than `MOST_NEWER` were registered lately.
         All of them were listed since this was prepared or, with ``growth``, only those that it is about.
         """
         if self.context.policy.writes_proofs(desired):
@@ -132,14 +133,14 @@ class ProvenDatasets:
         return self.context.butler.registered_after(self.dataset_type, self.runs, boundary, MOST_NEWER)
 
 
-def may_be_proven(address: str) -> bool:
-    """Return True if there seems to be a proof of a resource, whether or not it still holds."""
-    return ProofStore().may_have(address)
-
-
 def utc_now() -> datetime.datetime:
     """Return the current time."""
     return datetime.datetime.now(datetime.UTC)
+
+
+def may_be_proven(address: str) -> bool:
+    """Return True if there seems to be a proof of a resource, whether or not it still holds."""
+    return ProofStore().may_have(address)
 
 
 def digest_spec(spec: Spec) -> str:

@@ -53,7 +53,8 @@ def check_stored_files(
 ) -> tuple[Condition, ...]:
     """Return a condition if files of datasets are missing from storage, unknown to the datastore or differ from their record.
 
-    Another one is about the files whose checksums can't be compared, with ``checksum:N``.
+    Another one is about the files whose checksums can't be compared, with ``checksum:N``. Datasets that are wrong are recorded as
+    suspects, and those that are right no longer are any; see `reconciler.kinds.shared.suspects`.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,10 @@ class Repository:
     def is_server(self) -> bool:
         """Whether it is a Butler server, which only answers questions."""
         return self.connection.is_server
+
+    def asked_since(self, clock: Callable[[], datetime.datetime]) -> datetime.datetime:
+        """Return the time at which this was first called since `forget`: cached answers are older by seconds at most."""
+        return self.connection.cached("asked since", clock)
 
     @property
     def identity(self) -> str:

@@ -167,9 +167,9 @@ class RucioConnection:
         """Put an answer into the cache, such as one part of a bulk answer."""
         self._answers[key] = answer
 
-    def forget_some(self, *endpoints: str) -> None:
-        """Drop the cached answers of some endpoints."""
-        for key in [key for key in self._answers if isinstance(key, tuple) and key[0] in endpoints]:
+    def forget_some(self, endpoint: str) -> None:
+        """Drop the cached answers of one endpoint."""
+        for key in [key for key in self._answers if isinstance(key, tuple) and key[0] == endpoint]:
             del self._answers[key]
 
     def forget(self) -> None:

@@ -261,7 +261,7 @@ class DidCatalog:
         for did, found in below.items():
             if sum(len(files[dataset]) for dataset in found) != self._count_below(did):
                 found = self._list_again(did)
-                files |= self.files_by_dataset(found)
+                files |= {dataset: self._connection.cached(("files", dataset)) for dataset in found}
             self._connection.cache(("files", did), list(dict.fromkeys(file for dataset in found for file in files[dataset])))
         return [did for did in dids if did not in below]
 
@@ -281,9 +281,10 @@ class DidCatalog:
         reconciler.errors.ObserveError
             If Rucio counts another number of files than are listed.
         """
-        self._connection.forget_some("contents", "files")
+        self._connection.forget_some("contents")
         found = self._find_datasets(container)
-        listed = sum(map(len, self.files_by_dataset(found).values()))
+        self._list_uncached(found)
+        listed = sum(len(self._connection.cached(("files", dataset))) for dataset in found)
         counted = self._count_below(container)
         if listed != counted:
             with translate_read_errors(self._connection.place, what=container):
