@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.errors import StateError
+from reconciler.systems.engine_events import handling
 
 VARIABLE = "RECONCILE_DATABASE_TIMEOUT"
 """Environment variable with the longest time in seconds that one statement may take."""
@@ -103,19 +104,8 @@ def limit_waits(engine: Any, limits: Limits = DEFAULT_LIMITS) -> None:
 @contextlib.contextmanager
 def limited_waits(limits: Limits = DEFAULT_LIMITS) -> Iterator[None]:
     """Set time limits on the connections that this thread opens in this context, whoever creates their engine."""
-    import sqlalchemy
-
-    thread = threading.get_ident()
-
-    def connect(*arguments: Any) -> Any:
-        return _connect(limits, *arguments) if threading.get_ident() == thread else None
-
-    listener = (sqlalchemy.engine.Engine, "do_connect", connect)
-    sqlalchemy.event.listen(*listener)
-    try:
+    with handling("do_connect", functools.partial(_connect, limits)):
         yield
-    finally:
-        sqlalchemy.event.remove(*listener)
 
 
 def _connect(limits: Limits, dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from reconciler.systems.engine_events import handling
 
 
 @contextlib.contextmanager
@@ -18,20 +19,12 @@ def statements_of_opening(on_statement: Callable[[], None] | None) -> Iterator[N
     if on_statement is None:
         yield
         return
-    import sqlalchemy
-
-    thread = threading.get_ident()
 
     def before_cursor_execute(*_: Any) -> None:
-        if threading.get_ident() == thread:
-            on_statement()
+        on_statement()
 
-    listener = (sqlalchemy.engine.Engine, "before_cursor_execute", before_cursor_execute)
-    sqlalchemy.event.listen(*listener)
-    try:
+    with handling("before_cursor_execute", before_cursor_execute):
         yield
-    finally:
-        sqlalchemy.event.remove(*listener)
 
 
 def count_statements(engine: Any, on_statement: Callable[[], None]) -> None:
