@@ -19,7 +19,7 @@ from reconciler.engine.model import Action, Change, Condition, DifferenceKind, J
 from reconciler.engine.spec import Spec
 from reconciler.kinds.shared.dids import DidPattern
 from reconciler.kinds.shared.exposure_members import describe_exposure_member
-from reconciler.kinds.shared.names import check_expressions, explain_unknown_type
+from reconciler.kinds.shared.names import check_expressions, explain_unknown_type, is_coming
 from reconciler.kinds.shared.nightly_counts import check_dimensions, count_by_night, count_files_by_night
 from reconciler.kinds.shared.nights import Nights, resolve_nights
 from reconciler.patterns import Glob
@@ -131,7 +131,8 @@ def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectS
     else:
         count = context.butler.count(spec.dataset_type, spec.collections, spec.where)
     expected = spec.count if spec.did is None else _count_files(context, spec.did, spec.files)
-    text = ": ".join(filter(None, (_explain_failure(spec, count, expected), explain_unknown_type(context, spec.dataset_type))))
+    unknown = explain_unknown_type(context, spec.dataset_type)
+    text = ": ".join(filter(None, (_explain_failure(spec, count, expected), unknown)))
     found = (f"{_count(spec, count)}, {_describe_expected(spec, expected)}",)
     if not text:
         return Observed(spec, facts=found)
@@ -139,7 +140,8 @@ def _observe_expectation(context: Context, spec: ExpectSpec) -> Observed[ExpectS
     members = tuple(_find_missing_datasets(context, spec)) if shortfall > 0 and not spec.distinct else ()
     if len(members) != shortfall:
         members = ()  # some of these exposures never had all detectors
-    failure = Condition(DifferenceKind.FAILED, text, members, "count", lacking=max(shortfall, 0))
+    mistaken = unknown and not is_coming(context, spec.dataset_type)  # no delivery makes up for that
+    failure = Condition(DifferenceKind.FAILED, text, members, "count", lacking=0 if mistaken else max(shortfall, 0))
     return Observed(spec, conditions=(failure,), facts=found)
 
 
@@ -156,16 +158,19 @@ def _observe_nights(context: Context, spec: ExpectSpec, instrument: str, nights:
     checked = len(counts.keys() | (files or {}).keys())
     facts = (f"{plural(checked, 'night')} from {nights}, {sum(counts.values()):,} {_name_counted(spec)}",)
     unknown = explain_unknown_type(context, spec.dataset_type)
+    mistaken = unknown and not is_coming(context, spec.dataset_type)  # no delivery makes up for that
     if not checked and (reason := unknown or _explain_emptiness(context, spec)):
         text = f"no night from {nights} has any {_name_counted(spec)}: {reason}"
-        return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, field="count"),), facts=facts)
+        failure = Condition(DifferenceKind.FAILED, text, field="count", lacking=0 if mistaken else 1)  # one night at least
+        return Observed(spec, conditions=(failure,), facts=facts)
     if not wrong and not unknown:
         return Observed(spec, facts=facts)
     named = [f"{night['day_obs']} has {night['problem']}" for night in wrong[:MOST_NAMED]]
     more = f", and {len(wrong) - MOST_NAMED:,} more" if len(wrong) > MOST_NAMED else ""
     differ = "differs" if checked == 1 else "differ"
     text = f"{len(wrong):,} of {plural(checked, 'night')} {differ}: {unknown or '; '.join(named) + more}"
-    total = sum(lacking) if min(lacking, default=0) > 0 else 0  # too much in one night isn't made up for by another
+    # Too much in one night isn't made up for by another.
+    total = sum(lacking) if min(lacking, default=0) > 0 and not mistaken else 0
     return Observed(spec, conditions=(Condition(DifferenceKind.FAILED, text, tuple(wrong), "count", lacking=total),), facts=facts)
 
 

@@ -336,17 +336,17 @@ def _observe(name: str, spec: RucioDatasetSpec, facts: DatasetFacts) -> Observed
             "rules": kept,
         }
     )
+    pairs = pair_rules(spec.rules, facts.rules, facts.account)[0]
     conditions = (
         *setup.conditions,
         *described,
         *(_describe_protected(step) for step in steps if step.removes and spec.protect),
         *describe_registration(setup, facts),
         *rule_conditions(find_own_rules(spec.rules, facts.rules, facts.account), facts.now),
-        *expiry_conditions(pair_rules(spec.rules, facts.rules, facts.account)[0], facts.now),
+        *expiry_conditions(pairs, facts.now),
         *facts.copies,
     )
     members = [*list_members(did, facts)] if spec.register_from is not None else []
-    pairs = pair_rules(spec.rules, facts.rules, facts.account)[0]
     if unmanaged and spec.rules_mode == "exact":
         unwanted = tuple({"id": r.id, "rse_expression": r.rse_expression, "copies": r.copies} for r in unmanaged)
         present = sum(rule is not None for _, rule in pairs)

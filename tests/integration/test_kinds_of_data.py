@@ -375,13 +375,18 @@ def test_a_chain_of_a_chain_that_another_table_makes_is_made_by_the_apply_after_
     assert tuple(bench.butler.collections.get_info("outer").children) == ("chain",)
 
 
-def test_dimension_records_are_imported_from_a_file_that_has_nothing_else(bench: Bench, exported: Path) -> None:
+def export_records_alone(exported: Path) -> None:
+    """Replace an export file by one with dimension records and nothing else."""
     from lsst.daf.butler import Butler
 
     source = Butler.from_config(str(exported / "repo"), writeable=True)
     with source.export(filename=str(exported / "export.yaml"), transfer=None) as export:
         for element in ("instrument", "detector"):
             export.saveDimensionData(element, source.query_dimension_records(element, instrument="LSSTComCam"))
+
+
+def test_dimension_records_are_imported_from_a_file_that_has_nothing_else(bench: Bench, exported: Path) -> None:
+    export_records_alone(exported)
     state = bench.state(importing(exported))
     assert re.search(r"missing: \d+ dimension records", bench.diff(state, 2))
     bench.apply_and_check(state)
@@ -389,12 +394,7 @@ def test_dimension_records_are_imported_from_a_file_that_has_nothing_else(bench:
 
 
 def test_dimension_records_are_missing_while_there_is_no_repository(empty_bench: Bench, exported: Path) -> None:
-    from lsst.daf.butler import Butler
-
-    source = Butler.from_config(str(exported / "repo"), writeable=True)
-    with source.export(filename=str(exported / "export.yaml"), transfer=None) as export:
-        for element in ("instrument", "detector"):
-            export.saveDimensionData(element, source.query_dimension_records(element, instrument="LSSTComCam"))
+    export_records_alone(exported)
     state = empty_bench.state(importing(exported))
     assert re.search(r"missing: \d+ dimension records", empty_bench.diff(state, 2))
     empty_bench.apply_and_check(state)

@@ -188,6 +188,27 @@ def test_what_changed_since_a_plan_was_made_under_the_lock_is_observed_before_an
     assert tuple(bench.butler.collections.get_info("top").children) == ("a", "b", "c", "d", "e", "f")
 
 
+@pytest.mark.parametrize(
+    ("name", "nights", "lacking"),
+    [
+        ("cat", "", 5),
+        ("cta", "", 0),
+        ("raw", 'nights = "20241108..20241110"\ninstrument = "Cam"\n', 1),
+        ("rwa", 'nights = "20241108..20241110"\ninstrument = "Cam"\n', 0),
+    ],
+)
+def test_an_expectation_of_a_misspelt_dataset_type_lacks_nothing_that_could_be_delivered(
+    bench: Bench, name: str, nights: str, lacking: int
+) -> None:
+    bench.butler.collections.register("a")
+    text = '[dataset_type.raw]\ndimensions = ["instrument", "exposure", "detector"]\nstorage_class = "Exposure"\n'
+    text += '[dataset_type.cat]\ndimensions = ["htm7"]\nstorage_class = "SimpleCatalog"\n'
+    state = bench.state(f'{text}[expect.x]\ndataset_type = "{name}"\ncollections = ["a"]\ncount = 5\n{nights}')
+    with open_session(state) as session:
+        (entry,) = [entry for entry in session.plan().entries if entry.address.kind == "expect"]
+    assert [difference.lacking for difference in entry.differences if difference.kind == "failed"] == [lacking]
+
+
 def test_answers_that_are_remembered_are_as_old_as_the_first_question(bench: Bench) -> None:
     times = iter(range(9))
     with open_session(bench.state(RUNS)) as session:

@@ -1,6 +1,7 @@
 """Lists of the files of Rucio datasets that don't agree with what Rucio records; answers that no server gives on purpose."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -23,17 +24,14 @@ def test_a_file_that_is_listed_twice_does_not_make_up_for_one_that_is_left_out(m
 ROWS = [(did, f"f{number}") for did in ("s:a", "s:b", "s:c", "s:d") for number in range(3)]
 
 
-@pytest.mark.parametrize("second", range(len(ROWS) + 1))
-@pytest.mark.parametrize("first", range(len(ROWS) + 9 + 1))
-def test_lists_of_open_datasets_that_are_cut_in_different_places_are_noticed_or_lost_nothing(
-    monkeypatch: pytest.MonkeyPatch, first: int, second: int
-) -> None:
+def check_that_cuts_are_noticed(monkeypatch: pytest.MonkeyPatch, cuts: Iterable[int]) -> None:
+    """List four open datasets, each list cut after so many lines: that is an error, or nothing is lost."""
     client = SimpleNamespace(get_did=lambda scope, name, dynamic_depth: {"length": 3})
     catalog = DidCatalog(SimpleNamespace(client=client))  # type: ignore[arg-type]
-    left = [first, second]
+    left = iter(cuts)
 
     def list_cut(datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
-        rows = [row for did in datasets for row in ROWS if row[0] == did][: left.pop(0)]
+        rows = [row for did in datasets for row in ROWS if row[0] == did][: next(left)]
         return {did: [FileFacts("s", name, 1) for its, name in rows if its == did] for did in {did for did, _ in rows}}
 
     monkeypatch.setattr(catalog, "_list_files", list_cut)
@@ -43,6 +41,14 @@ def test_lists_of_open_datasets_that_are_cut_in_different_places_are_noticed_or_
     except IncompleteAnswer:
         return
     assert {did: len(files) for did, files in found.items()} == dict.fromkeys(facts, 3)
+
+
+@pytest.mark.parametrize("second", range(len(ROWS) + 1))
+@pytest.mark.parametrize("first", range(len(ROWS) + 9 + 1))
+def test_lists_of_open_datasets_that_are_cut_in_different_places_are_noticed_or_lost_nothing(
+    monkeypatch: pytest.MonkeyPatch, first: int, second: int
+) -> None:
+    check_that_cuts_are_noticed(monkeypatch, (first, second))
 
 
 @pytest.mark.parametrize("kept", range(len(ROWS) + 9 + 1))
@@ -50,17 +56,4 @@ def test_a_list_of_open_datasets_that_is_cut_anywhere_is_noticed_or_lost_nothing
     monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     """Every list is cut after the same number of lines; what the server counts is right."""
-    client = SimpleNamespace(get_did=lambda scope, name, dynamic_depth: {"length": 3})
-    catalog = DidCatalog(SimpleNamespace(client=client))  # type: ignore[arg-type]
-
-    def list_cut(datasets: Sequence[str]) -> dict[str, list[FileFacts]]:
-        rows = [row for did in datasets for row in ROWS if row[0] == did][:kept]
-        return {did: [FileFacts("s", name, 1) for its, name in rows if its == did] for did in {did for did, _ in rows}}
-
-    monkeypatch.setattr(catalog, "_list_files", list_cut)
-    facts = {did: DidFacts("DATASET", True, None) for did in ("s:a", "s:b", "s:c", "s:d")}
-    try:
-        found = catalog._read_files(list(facts), facts)
-    except IncompleteAnswer:
-        return
-    assert {did: len(files) for did, files in found.items()} == dict.fromkeys(facts, 3)
+    check_that_cuts_are_noticed(monkeypatch, itertools.repeat(kept))
